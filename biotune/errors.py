@@ -1,0 +1,5 @@
+"""The one error that a user can mend: its message names what was found, where, and what would do."""
+
+
+class UserError(Exception):
+    """Bad input or an impossible request: printed as one line, without a traceback, with exit code 2."""

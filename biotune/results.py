@@ -1,0 +1,217 @@
+"""Results on disk: the contract between a study, which writes, and the report, which reads.
+
+    results/<study>-<UTC time>/
+        study.yaml            the study, resolved: every default written out
+        environment.json      versions, hardware, git commit, data digests
+        state.json            phase reached, the chosen settings, which connectome was used, seconds per phase
+        journal.jsonl         every event as it happened: what a killed study is resumed from
+        trials.parquet        a row a search trial
+        curves.parquet        a row an evaluation of a replicate, in search and confirm
+        topologies.parquet    a row a confirmed replicate's topology, with every measure
+        convergence.parquet   a row a confirmed replicate
+        summary.json          every number on the report's page
+        report/               index.html, figures/, tables/
+        checkpoints/, ray/
+
+Every file is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
+either the old file or the new one.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from biotune.errors import UserError
+
+SCHEMA = 1
+"""Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
+
+PHASES = ("search", "shared", "own_best")
+"""`search`; `shared`, the confirmation of all arms at one setting; `own_best`, of each arm at its own best."""
+
+_TRIALS = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("trial", pa.string()),  # "<arm>-0007": unique in the study
+        ("index", pa.int32()),  # order of proposal within its arm
+        ("origin", pa.string()),  # "shared" (the Sobol settings that every arm tries), "tpe" or "random"
+        ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
+        ("epochs", pa.int32()),
+        ("updates", pa.int64()),
+        ("best_loss", pa.float64()),  # median over replicates of each one's best validation loss
+        ("mean_updates", pa.float64()),  # restricted mean updates to criterion, min(T, budget), over replicates
+        ("converged", pa.int32()),  # replicates that met the criterion
+        ("diverged", pa.int32()),  # replicates with a non-finite loss
+        ("replicates", pa.int32()),
+        ("seconds", pa.float64()),
+        ("error", pa.string()),  # empty unless failed
+    ]
+)  # and one column "tune.<key>" a tuned hyperparameter
+
+_CURVES = pa.schema(
+    [
+        ("phase", pa.string()),
+        ("arm", pa.string()),
+        ("trial", pa.string()),  # in the confirm phases "<arm>-shared" or "<arm>-own_best"
+        ("replicate", pa.int32()),
+        ("epoch", pa.int32()),  # from 1; row 0 is the network before its first update
+        ("updates", pa.int64()),
+        ("training_loss", pa.float64()),  # empty at epoch 0
+        ("validation_loss", pa.float64()),
+        ("accuracy", pa.float64()),  # empty for tasks that have none
+    ]
+)
+
+_TOPOLOGIES = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("replicate", pa.int32()),
+        ("neurons", pa.int64()),
+        ("edges", pa.int64()),
+    ]
+)  # and one float column a measure
+
+_CONVERGENCE = pa.schema(
+    [
+        ("phase", pa.string()),  # shared or own_best
+        ("arm", pa.string()),
+        ("trial", pa.string()),
+        ("replicate", pa.int32()),
+        ("converged", pa.bool_()),
+        ("diverged", pa.bool_()),
+        ("updates", pa.float64()),  # updates to criterion; the budget where it was not met (censored)
+        ("budget", pa.int64()),  # updates
+        ("best_loss", pa.float64()),  # least validation loss within the budget
+        ("final_loss", pa.float64()),  # validation loss at the budget
+        ("test_loss", pa.float64()),  # of trials that neither training nor the criterion has seen, at the budget
+    ]
+)  # and one column "tune.<key>" a tuned hyperparameter
+
+TABLES: Mapping[str, pa.Schema] = {
+    "trials": _TRIALS,
+    "curves": _CURVES,
+    "topologies": _TOPOLOGIES,
+    "convergence": _CONVERGENCE,
+}
+
+
+class Results:
+    """One results directory, for writing and reading the files of the contract.
+
+    Args:
+        path: the directory; it is not created until something is written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser().resolve()
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Results":
+        """An existing results directory.
+
+        Raises:
+            UserError: it does not exist, is not a results directory, or was written with another schema.
+        """
+        results = cls(path)
+        if not results.path.is_dir():
+            raise UserError(f"{path}: no such directory; a results directory is what a study printed as its output")
+        if not (results.path / "study.yaml").is_file() or not (results.path / "state.json").is_file():
+            raise UserError(f"{path}: not a results directory (it has no study.yaml and state.json)")
+        found = results.read_json("state").get("schema")
+        if found != SCHEMA:
+            raise UserError(f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again")
+        return results
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Writes `<name>.parquet` whole; columns of the schema that the table lacks are refused, further ones kept."""
+        schema = TABLES[name]
+        missing = [field for field in schema.names if field not in table.columns]
+        if missing:
+            raise ValueError(f"table {name} lacks the columns {missing}")
+        extra = [column for column in table.columns if column not in schema.names]
+        core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+        for column in extra:
+            core = core.append_column(column, pa.array(table[column], from_pandas=True))
+        with _replacing(self.path / f"{name}.parquet") as temporary:
+            pq.write_table(core, temporary)
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """Reads `<name>.parquet`; an empty table where the study has not come that far.
+
+        Raises:
+            UserError: the file is damaged, or lacks a column of its schema.
+        """
+        file = self.path / f"{name}.parquet"
+        if not file.is_file():
+            return TABLES[name].empty_table().to_pandas()
+        try:
+            table = pq.read_table(file).to_pandas()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{file}: not readable as Parquet ({error}); resume the study to have it written again")
+        missing = [field for field in TABLES[name].names if field not in table.columns]
+        if missing:
+            raise UserError(f"{file}: lacks the columns {', '.join(missing)}; was it written by another version?")
+        return table
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Writes `<name>.json`."""
+        with _replacing(self.path / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads `<name>.json`.
+
+        Raises:
+            UserError: it is missing or is not JSON.
+        """
+        file = self.path / f"{name}.json"
+        try:
+            return json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: not readable as JSON ({error})")
+
+    def write_study(self, study: Mapping[str, Any]) -> None:
+        """Writes `study.yaml`."""
+        with _replacing(self.path / "study.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True, width=120))
+
+    def read_study(self) -> dict[str, Any]:
+        """Reads `study.yaml`, the study with every default written out.
+
+        Raises:
+            UserError: it is missing or is not YAML.
+        """
+        file = self.path / "study.yaml"
+        try:
+            return yaml.safe_load(file.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{file}: not readable as YAML ({error})")
+
+
+class _replacing:
+    """Gives a temporary path beside `file`; on success it is flushed to the disk and takes `file`'s name."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Path:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with suppress(FileNotFoundError):
+                self.temporary.unlink()
+            return
+        with self.temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        self.temporary.replace(self.file)
