@@ -1,0 +1,23 @@
+"""Wiring as data: who connects to whom, how strongly, and where that is known from.
+
+>>> from biotune.connectome import load_connectome
+>>> cortex = load_connectome("distance_rule:marmoset", seed=1)
+>>> cortex.size, cortex.edges
+(55, 1862)
+"""
+
+from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
+from biotune.connectome.generators import GENERATORS, distance_rule
+from biotune.connectome.load import load_connectome
+from biotune.connectome.wiring import Connectome, Provenance
+
+__all__ = [
+    "CATALOGUE",
+    "GENERATORS",
+    "Connectome",
+    "DataFile",
+    "Entry",
+    "Provenance",
+    "distance_rule",
+    "load_connectome",
+]

@@ -1,0 +1,162 @@
+"""The connectomes that are known by name: what each one is, where its file lies, and which way it is stored.
+
+Orientation is the part that goes wrong unseen. FLN (fraction of labelled neurons) is normalised per injected, that is
+target, region: along the axis of the targets it sums to at most 1, and that is the evidence that is given here.
+"""
+
+from dataclasses import dataclass
+
+BIO2ART = "AlGoulas/bio2art/e46de2b7cb9b4063cb7b3728ef9d1b709be78c79/bio2art/connectomes"
+"""Repository, commit and folder of the bio2art files, as GitHub's raw addresses have them."""
+
+_PACKAGE = "https://doi.org/10.1016/j.neunet.2021.07.011"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One published file.
+
+    Args:
+        path: where it lies in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
+        sha256: digest of its content.
+        address: its address below the raw GitHub prefix: repository, commit, path.
+    """
+
+    path: str
+    sha256: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One connectome of the catalogue.
+
+    Args:
+        name: what a study calls it.
+        species: in English.
+        regions, edges: number of regions, and of directed edges between them.
+        file: the weight matrix, `.npy`, `[regions, regions]`.
+        names: the region names, a pickled list of strings.
+        transposed: whether the file is stored `[target, source]`.
+        evidence: how we know.
+        citation: the paper that published the data, with its DOI.
+        licence: as stated where the file is published.
+    """
+
+    name: str
+    species: str
+    regions: int
+    edges: int
+    file: DataFile
+    names: DataFile
+    transposed: bool
+    evidence: str
+    citation: str
+    licence: str = f"MIT, as part of bio2art (Goulas, Damicelli & Hilgetag 2021, {_PACKAGE})"
+
+    @property
+    def orientation(self) -> str:
+        """How the file is stored, with the evidence."""
+        return f"stored [{'target, source' if self.transposed else 'source, target'}]: {self.evidence}"
+
+
+def _bio2art(stem: str, matrix_sha256: str, names_sha256: str) -> tuple[DataFile, DataFile]:
+    matrix, names = f"C_{stem}.npy", f"Names_{stem}.lst"
+    return (
+        DataFile(f"bio2art/{matrix}", matrix_sha256, f"{BIO2ART}/{matrix}"),
+        DataFile(f"bio2art/{names}", names_sha256, f"{BIO2ART}/{names}"),
+    )
+
+
+_ENTRIES = (
+    Entry(
+        "macaque",
+        "macaque",
+        29,
+        536,
+        *_bio2art(
+            "Macaque_Normalized",
+            "a035600c31457640b7eb625df6f8feb171a696b11c420743096cb6dfc79cc380",
+            "9820446d064d3d6afa372d35d450419d3b0c8bfb4f7d195a28b8c32c428c0072",
+        ),
+        transposed=False,
+        evidence="FLN; every column sums below 1 (at most 0.951), rows reach 1.352",
+        citation="Markov et al. 2014, Cerebral Cortex 24:17, https://doi.org/10.1093/cercor/bhs270",
+    ),
+    Entry(
+        "marmoset",
+        "marmoset",
+        55,
+        1862,
+        *_bio2art(
+            "Marmoset_Normalized",
+            "399898de2f1aadf4f16b15fc18c468ef34d37e8dfc875ad2d48858ac6b42841f",
+            "1f6979d831a11a05e61ba78b8334384773a787b3b7ec33641b3b0725a471f97f",
+        ),
+        transposed=False,
+        evidence="FLN; every column sums below 1 (at most 0.972), rows reach 1.988",
+        citation="Majka et al. 2016, Journal of Comparative Neurology 524:2161, https://doi.org/10.1002/cne.24023",
+    ),
+    Entry(
+        "mouse_gamanut",
+        "mouse",
+        19,
+        329,
+        *_bio2art(
+            "Mouse_Gamanut_Normalized",
+            "6ef106c8f11ed51596e40aacd18986e743e772a67d7b55ab07c7e405d326069b",
+            "7f9d814be7808f656681c986b7d3c60272e6a176cf92adc2d65a9931791ed6b9",
+        ),
+        transposed=True,
+        evidence="FLN; every row sums below 1 (at most 0.795), columns reach 2.264",
+        citation="Gămănuţ et al. 2018, Neuron 97:698, https://doi.org/10.1016/j.neuron.2017.12.037",
+    ),
+    Entry(
+        "mouse_ypma_oh",
+        "mouse",
+        56,
+        1975,
+        *_bio2art(
+            "Mouse_Ypma_Oh",
+            "779deaf06102fe153f472121777846463a4a9c46754fbbacef6c9f9effa07863",
+            "e56807c9d87e43103d3a0e712a0e8640988963cee6943b349458099cc9fa9947",
+        ),
+        transposed=False,
+        evidence="not FLN, so the numbers do not tell; taken as bio2art takes it",
+        citation=(
+            "Rubinov, Ypma et al. 2015, PNAS 112:10032, https://doi.org/10.1073/pnas.1420315112; "
+            "Oh et al. 2014, Nature 508:207, https://doi.org/10.1038/nature13186"
+        ),
+    ),
+    Entry(
+        "drosophila",
+        "fruit fly",
+        49,
+        1950,
+        *_bio2art(
+            "Drosophila",
+            "98a0348f936e12f9a73c7ff411bb19afd41ef3323347dd0cdc42cac93e752c0a",
+            "008636c771e0d0877d984948a3d1d8e3696e79f563a04f7989d9aacb04da34d2",
+        ),
+        transposed=False,
+        evidence="counts, not FLN, so the numbers do not tell; taken as bio2art takes it",
+        citation="Chiang et al. 2011, Current Biology 21:1, https://doi.org/10.1016/j.cub.2010.11.056",
+    ),
+    Entry(
+        "human",
+        "human",
+        57,
+        632,
+        *_bio2art(
+            "Human_Betzel_Normalized",
+            "6e1355b4cd92a3f82c65338c8e8df5203e2d7a3d29c9a33bf5470fdf733ca1ed",
+            "ea2c35627aa48969ce3ef31390e505df8757c143997ddaacec8d2361bc3c6bb4",
+        ),
+        transposed=False,
+        evidence="symmetric (diffusion tractography has no direction)",
+        citation="Betzel & Bassett 2018, PNAS 115:E4880, https://doi.org/10.1073/pnas.1720186115",
+    ),
+)
+
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+"""Name -> entry."""

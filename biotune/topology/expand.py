@@ -1,0 +1,174 @@
+"""From regions to neurons: each region becomes several neurons, each edge between regions many between neurons.
+
+The construction is bio2art's (Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011), with
+weights shared out by a partition that leaves no part at zero.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from biotune.connectome import Connectome
+from biotune.errors import UserError
+from biotune.suggest import unknown_name
+from biotune.topology.wiring import Topology
+
+
+def expand(
+    connectome: Connectome,
+    *,
+    neurons_per_region: int | Sequence[int] = 4,
+    target_sparsity: float = 0.8,
+    partition: str = "dirichlet",
+    intrinsic: bool = True,
+    intrinsic_sparsity: float = 1.0,
+    intrinsic_weight: float = 0.8,
+    keep_diagonal: bool = False,
+    generator: np.random.Generator,
+) -> Topology:
+    """Lays a connectome out over neurons.
+
+    For every edge `i -> j` of weight `C[i, j]`, each of the `n_i` neurons of region i connects to
+    `k = max(1, round(target_sparsity * n_j))` neurons of region j, drawn for it without replacement; the `n_i * k`
+    connections share `C[i, j]` among them. Within a region, the same with `intrinsic_sparsity` and the total weight
+    `intrinsic_weight / (1 - intrinsic_weight) * sum_s C[s, i]`, so that `intrinsic_weight` is the intrinsic share of
+    all that the region receives.
+
+    The number of edges depends on the connectome's pattern and the options alone, never on the draw: a region that
+    receives nothing from other regions has its intrinsic connections too, with weight 0. A region of one neuron has
+    none, unless self-connections are kept.
+
+    Args:
+        connectome: the regions. One with edges from a region to itself says itself what lies within regions, and is
+            expanded with `intrinsic=False`.
+        neurons_per_region: n, one number for all or one a region.
+        target_sparsity: share of the target region's neurons that each source neuron reaches, in (0, 1].
+        partition: how a weight is shared out: `dirichlet` (uniform over all ways to do it), `equal`, or
+            `stick_breaking` (sequential, then shuffled, as bio2art; most of many parts are nearly 0).
+        intrinsic: whether regions have connections of their own.
+        intrinsic_sparsity: as `target_sparsity`, within a region.
+        intrinsic_weight: intrinsic share of a region's input weight, in [0, 1).
+        keep_diagonal: whether a neuron may connect to itself.
+        generator: the draw of targets and of parts.
+
+    Raises:
+        UserError: an option is out of range, or the connectome and the options contradict each other.
+    """
+    counts = _neuron_counts(connectome, neurons_per_region)
+    _check_share("target_sparsity", target_sparsity, 0 < target_sparsity <= 1, "(0, 1]")
+    _check_share("intrinsic_sparsity", intrinsic_sparsity, 0 < intrinsic_sparsity <= 1, "(0, 1]")
+    _check_share("intrinsic_weight", intrinsic_weight, 0 <= intrinsic_weight < 1, "[0, 1)")
+    if partition not in PARTITIONS:
+        raise unknown_name("partition", partition, PARTITIONS)
+    own = connectome.source == connectome.target
+    if intrinsic and own.any():
+        raise UserError(
+            f"connectome {connectome.name} has edges from regions to themselves (region "
+            f"{connectome.source[own][0]}): set intrinsic to false, so that they are what lies within regions"
+        )
+    if not keep_diagonal and np.any(own & (counts[connectome.source] == 1)):
+        region = connectome.source[own & (counts[connectome.source] == 1)][0]
+        raise UserError(
+            f"connectome {connectome.name}: region {region} connects to itself and has one neuron; "
+            "set keep_diagonal to true, or give it more neurons"
+        )
+
+    size = int(counts.sum())
+    first = np.concatenate([[0], np.cumsum(counts)])
+    region = np.repeat(np.arange(connectome.size), counts)
+    by_target = np.lexsort((connectome.source, connectome.target))
+    source_regions, weights = connectome.source[by_target], connectome.weight[by_target]
+    start = np.searchsorted(connectome.target[by_target], np.arange(connectome.size + 1))
+    keys, values = [], []
+    for j in range(connectome.size):
+        regions, totals = source_regions[start[j] : start[j + 1]], weights[start[j] : start[j + 1]]
+        inside = regions == j
+        if intrinsic:
+            within_total, within_sparsity = intrinsic_weight / (1 - intrinsic_weight) * totals.sum(), intrinsic_sparsity
+        else:
+            within_total, within_sparsity = totals[inside].sum(), target_sparsity
+        regions, totals = regions[~inside], totals[~inside]
+
+        n = int(counts[j])
+        outer = np.flatnonzero(np.isin(region, regions))  # neurons that project to j from outside
+        columns = _draw(len(outer), n, _reach(target_sparsity, n), generator)
+        rows = np.repeat(outer, columns.shape[1])
+        columns = columns.ravel()
+        parts = counts[regions] * _reach(target_sparsity, n)
+        candidates = n if keep_diagonal else n - 1
+        if (intrinsic or inside.any()) and candidates:
+            reach = min(candidates, _reach(within_sparsity, n))
+            inner = _draw(n, candidates, reach, generator)
+            if not keep_diagonal:
+                inner += inner >= np.arange(n)[:, None]  # candidates skip the neuron itself
+            rows = np.concatenate([rows, np.repeat(np.arange(first[j], first[j + 1]), reach)])
+            columns = np.concatenate([columns, inner.ravel()])
+            parts, totals = np.append(parts, n * reach), np.append(totals, within_total)
+
+        value = PARTITIONS[partition](parts, generator) * np.repeat(totals, parts)
+        block = np.full((n, size), -1.0)
+        block[columns, rows] = value
+        present = np.flatnonzero(block >= 0)
+        keys.append(first[j] * size + present)
+        values.append(block.ravel()[present])
+    key = np.concatenate(keys)
+    return Topology(size, key // size, key % size, np.concatenate(values), region)
+
+
+def _reach(sparsity: float, neurons: int) -> int:
+    return max(1, round(sparsity * neurons))
+
+
+def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """For each row `count` different ones of the candidates, uniformly: int64 `[rows, count]`."""
+    if count == candidates:
+        return np.broadcast_to(np.arange(candidates), (rows, candidates)).copy()
+    return np.argpartition(generator.random((rows, candidates), dtype=np.float32), count, axis=1)[:, :count]
+
+
+def _equal(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    return np.repeat(1.0 / parts, parts)
+
+
+def _dirichlet(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Flat Dirichlet: independent exponentials over their sum."""
+    share = generator.standard_exponential(parts.sum())
+    sums = np.add.reduceat(share, np.cumsum(parts) - parts) if len(parts) else np.empty(0)
+    return share / np.repeat(sums, parts)
+
+
+def _stick_breaking(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A uniform share of what is left, again and again; the last part is the rest."""
+    share = [np.empty(0)]
+    for count in parts:
+        taken = generator.random(count - 1)
+        left = np.concatenate([[1.0], np.cumprod(1 - taken)])
+        share.append(generator.permutation(left * np.append(taken, 1.0)))
+    return np.concatenate(share)
+
+
+PARTITIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "dirichlet": _dirichlet,
+    "equal": _equal,
+    "stick_breaking": _stick_breaking,
+}
+"""Name -> function of (number of parts of each weight, generator), giving all parts; each weight's sum to 1."""
+
+
+def _neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int]) -> np.ndarray:
+    counts = np.asarray(neurons_per_region)
+    if counts.dtype.kind not in "iu" or counts.ndim > 1:
+        raise UserError(f"neurons_per_region: {neurons_per_region!r} is neither a whole number nor a list of them")
+    if counts.ndim == 1 and len(counts) != connectome.size:
+        raise UserError(
+            f"neurons_per_region: {len(counts)} numbers for the {connectome.size} regions of {connectome.name}"
+        )
+    if counts.size and counts.min() < 1:
+        which = f"region {int(np.argmin(counts))}" if counts.ndim else "every region"
+        raise UserError(f"neurons_per_region: {which} would have {counts.min()}; at least 1 is needed")
+    return np.broadcast_to(counts.astype(np.int64), (connectome.size,))
+
+
+def _check_share(name: str, value: float, fits: bool, interval: str) -> None:
+    if not fits:
+        raise UserError(f"{name}: {value!r} is outside {interval}")

@@ -1,0 +1,52 @@
+"""What a topology is: a connectome laid out over neurons, as sorted COO."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Weighted edges between neurons: entry `weight` of `W[target, source]`, as in `h_t = f(W h_{t-1} + ...)`.
+
+    Args:
+        size: number of neurons.
+        target, source: int64 `[edges]`, sorted by (target, source), each pair once.
+        weight: float64 `[edges]`, at least 0.
+        region: int64 `[size]`, each neuron's region.
+
+    Raises:
+        ValueError: the edges are not sorted and unique, or out of range.
+    """
+
+    size: int
+    target: np.ndarray = field(repr=False)
+    source: np.ndarray = field(repr=False)
+    weight: np.ndarray = field(repr=False)
+    region: np.ndarray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.target.shape == self.source.shape == self.weight.shape or self.region.shape != (self.size,):
+            raise ValueError("target, source and weight must be vectors of one length, region one of `size`")
+        if len(self.target) == 0:
+            return
+        if (
+            self.target[-1] >= self.size
+            or self.target[0] < 0
+            or self.source.max() >= self.size
+            or self.source.min() < 0
+        ):
+            raise ValueError(f"edges must join neurons 0 to {self.size - 1}")
+        if not np.all(np.diff(self.target * self.size + self.source) > 0):
+            raise ValueError("edges must be sorted by (target, source), each pair once")
+
+    @property
+    def edges(self) -> int:
+        """Number of edges."""
+        return len(self.target)
+
+    def matrix(self) -> np.ndarray:
+        """The dense matrix, float64 `[target, source]`, 0 where there is no edge: for pictures and small checks."""
+        matrix = np.zeros((self.size, self.size))
+        matrix[self.target, self.source] = self.weight
+        return matrix
