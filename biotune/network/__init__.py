@@ -1,0 +1,16 @@
+"""The network: a population of Elman networks on given topologies, their initial weights, their checkpoints."""
+
+from biotune.network.checkpoint import load_checkpoint, save_checkpoint
+from biotune.network.initialise import INITIALISATIONS, recurrent_values, remap_by_rank, uniform_bound
+from biotune.network.population import Draws, Population
+
+__all__ = [
+    "INITIALISATIONS",
+    "Draws",
+    "Population",
+    "load_checkpoint",
+    "recurrent_values",
+    "remap_by_rank",
+    "save_checkpoint",
+    "uniform_bound",
+]

@@ -1,0 +1,36 @@
+"""Checkpoints: tensors and plain values in a file that cannot run code when loaded."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from biotune.errors import UserError
+
+
+def save_checkpoint(file: Path, content: dict[str, Any]) -> None:
+    """Writes `content` (tensors, numbers, strings, lists and dicts of them) so that a kill leaves the old or the new."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        torch.save(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+
+
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Raises:
+        UserError: the file is damaged, or holds anything but tensors and plain values.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise UserError(f"{file}: not a checkpoint ({str(error).splitlines()[0]}); remove it to train from the start")
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); remove it")
+    return content

@@ -1,0 +1,81 @@
+"""Initial weights of one network: drawn, laid on the topology, and brought to a spectral radius."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biotune.topology import Topology, spectral_radius
+
+INITIALISATIONS = ("default", "xavier", "he")
+
+
+def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) -> float:
+    """Bound b of the uniform distribution on [-b, b] that a weight matrix [rows, columns] is drawn from.
+
+    - `default`: b = 1/√neurons, as torch.nn.RNN.
+    - `xavier`: b = √(6 / (rows + columns)) (Glorot & Bengio 2010).
+    - `he`: b = √(6 / rows), variance 2 / fan_out (He et al. 2015).
+
+    Raises:
+        ValueError: an initialisation of another name.
+    """
+    match initialisation:
+        case "default":
+            return neurons**-0.5
+        case "xavier":
+            return (6 / (rows + columns)) ** 0.5
+        case "he":
+            return (6 / rows) ** 0.5
+    raise ValueError(f"unknown initialisation {initialisation!r}; known: {', '.join(INITIALISATIONS)}")
+
+
+def remap_by_rank(
+    values: NDArray[np.float64], weight: NDArray[np.float64], ties: np.random.Generator
+) -> NDArray[np.float64]:
+    """Reassigns `values` so that their rank order is that of `weight`: the strongest link gets the largest value.
+
+    The multiset of values, and so the Frobenius norm, stays; the spectral radius does not (links of one region pair
+    become alike), which is why a study sets it equal, or reports what it was.
+
+    Args:
+        values: [edges], drawn values, signed.
+        weight: [edges], the topology's weights; equal weights are ordered at random.
+        ties: orders equal weights.
+    """
+    order = np.lexsort((ties.random(len(weight)), weight))
+    remapped = np.empty_like(values)
+    remapped[order] = np.sort(values)
+    return remapped
+
+
+def recurrent_values(
+    topology: Topology,
+    *,
+    initialisation: str,
+    remap: bool,
+    radius: float | None,
+    values: np.random.Generator,
+    ties: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Initial recurrent weights [edges], in the order of the topology's edges.
+
+    Args:
+        topology: who connects to whom, and how strongly.
+        initialisation: see `uniform_bound`, for a matrix [neurons, neurons].
+        remap: reassign the drawn values by the rank of the topology's weights.
+        radius: scale them to this spectral radius; None leaves it as it comes.
+        values: draws the values; arms that share it start from the same multiset (before scaling).
+        ties: orders equal weights in remapping.
+
+    Raises:
+        ValueError: a radius is asked for, and the matrix has no cycle (its spectral radius is 0).
+    """
+    bound = uniform_bound(initialisation, topology.size, topology.size, topology.size)
+    drawn = values.uniform(-bound, bound, len(topology.target))
+    if remap:
+        drawn = remap_by_rank(drawn, topology.weight, ties)
+    if radius is not None:
+        found = spectral_radius(topology.size, topology.target, topology.source, drawn)
+        if found < 1e-12:
+            raise ValueError("the recurrent matrix has spectral radius 0 (no cycle), so it cannot be scaled to another")
+        drawn = drawn * (radius / found)
+    return drawn

@@ -1,0 +1,143 @@
+"""A population of Elman networks, one a replicate, trained together as one block-diagonal sparse matrix.
+
+    h_t = f(W_ih x_t + b + W_hh h_{t-1}),  h_0 = 0,  y_t = W_out h_t + b_out
+
+Only the weights of edges exist: what the topology lacks cannot be trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from biotune.errors import UserError
+from biotune.network.initialise import recurrent_values, uniform_bound
+from biotune.topology import Topology
+from kernels import SparsePattern, sparse_rnn
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The generators that one replicate's weights come from."""
+
+    input_weights: np.random.Generator
+    recurrent_weights: np.random.Generator
+    readout_weights: np.random.Generator
+    ties: np.random.Generator
+
+
+class Population(nn.Module):
+    """The replicates of one trial.
+
+    Args:
+        topologies: one a replicate; they share neurons and number of edges.
+        input_size: inputs per step.
+        output_size: readout units.
+        nonlinearity: "tanh" or "relu".
+        initialisation: see `biotune.network.initialise.uniform_bound`.
+        remap: reassign the recurrent values by the rank of the topology's weights.
+        radius: spectral radius of the initial recurrent matrix, or None for as it comes.
+        draws: one a replicate.
+        backend: of `kernels`, or "auto".
+        dtype: of the parameters.
+
+    Attributes:
+        values: [population, edges], the recurrent weights in the order of each topology's edges.
+        weight_ih: [population, neurons, input_size]. bias: [population, neurons].
+        weight_out: [population, output_size, neurons]. bias_out: [population, output_size].
+
+    Raises:
+        UserError: the topologies differ in neurons or number of edges.
+    """
+
+    def __init__(
+        self,
+        topologies: Sequence[Topology],
+        *,
+        input_size: int,
+        output_size: int,
+        nonlinearity: str,
+        initialisation: str,
+        remap: bool,
+        radius: float | None,
+        draws: Sequence[Draws],
+        backend: str = "auto",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        shapes = sorted({(topology.size, len(topology.target)) for topology in topologies})
+        if len(shapes) != 1:
+            found = ", ".join(f"{edges} edges over {size} neurons" for size, edges in shapes)
+            raise UserError(
+                f"the replicates of an arm must have equal numbers of edges, found {found}; with regions of different "
+                "sizes, rewire at level: neuron, which keeps the number of edges"
+            )
+        size, _ = shapes[0]
+        self.nonlinearity, self.backend = nonlinearity, backend
+        self.pattern = SparsePattern(
+            torch.from_numpy(np.stack([topology.target for topology in topologies])),
+            torch.from_numpy(np.stack([topology.source for topology in topologies])),
+            size,
+        )
+
+        values = [
+            recurrent_values(
+                topology,
+                initialisation=initialisation,
+                remap=remap,
+                radius=radius,
+                values=draw.recurrent_weights,
+                ties=draw.ties,
+            )
+            for topology, draw in zip(topologies, draws, strict=True)
+        ]
+        bias_bound = uniform_bound("default", size, size, size)
+        input_bound = uniform_bound(initialisation, size, input_size, size)
+        output_bound = uniform_bound(initialisation, output_size, size, size)
+
+        def parameter(arrays: Sequence[np.ndarray]) -> nn.Parameter:
+            return nn.Parameter(torch.from_numpy(np.stack(arrays)).to(dtype))
+
+        self.values = parameter(values)
+        self.weight_ih = parameter(
+            [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]
+        )
+        self.bias = parameter([d.input_weights.uniform(-bias_bound, bias_bound, size) for d in draws])
+        self.weight_out = parameter(
+            [d.readout_weights.uniform(-output_bound, output_bound, (output_size, size)) for d in draws]
+        )
+        self.bias_out = parameter([d.readout_weights.uniform(-bias_bound, bias_bound, output_size) for d in draws])
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def _apply(self, function, recurse=True):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        super()._apply(function, recurse)
+        self.pattern = self.pattern.to(self.values.device)
+        return self
+
+    def forward(self, inputs: Tensor, scored: Tensor) -> Tensor:
+        """Outputs at the scored steps.
+
+        Args:
+            inputs: [population, trials, time, input_size].
+            scored: [steps], the scored steps' indices.
+
+        Returns:
+            [population, trials, steps, output_size].
+        """
+        hidden = sparse_rnn(
+            inputs,
+            self.values,
+            self.pattern,
+            self.weight_ih,
+            self.bias,
+            nonlinearity=self.nonlinearity,
+            backend=self.backend,
+        )
+        population, trials = hidden.shape[:2]
+        read = hidden[:, :, scored].flatten(1, 2)
+        outputs = torch.baddbmm(self.bias_out[:, None], read, self.weight_out.transpose(1, 2))
+        return outputs.view(population, trials, len(scored), -1)

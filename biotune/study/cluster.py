@@ -1,0 +1,140 @@
+"""Ray: started here or joined, what it has, and whether what a study asks for fits."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Ray reads these when it is imported
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+
+import ray  # noqa: E402
+
+from biotune.errors import UserError  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial gets, and how many run at once.
+
+    Attributes:
+        cpus: cores a trial; also its threads.
+        gpus: GPUs a trial, a fraction to share one.
+        concurrency: trials at once.
+        dashboard: address of Ray's dashboard, or None.
+    """
+
+    cpus: int
+    gpus: float
+    concurrency: int
+    dashboard: str | None
+
+    @property
+    def device(self) -> str:
+        """Where a trial's networks live."""
+        return "cuda" if self.gpus > 0 else "cpu"
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[str | None]:
+    """Starts Ray here, or joins the cluster at `address`; gives the dashboard's address, and leaves it at the end.
+
+    Raises:
+        UserError: there is no cluster at the address, or Ray cannot start here.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        context = ray.init(
+            address=address,
+            include_dashboard=None if address else True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        what = f"no Ray cluster at {address}" if address else "Ray cannot start here"
+        raise UserError(f"{what} ({reason}); `ray status` shows a running one") from None
+    try:
+        url = context.dashboard_url
+        yield f"http://{url}" if url else None
+    finally:
+        ray.shutdown()
+
+
+def fit_resources(
+    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None
+) -> Resources:
+    """Resources that the cluster has.
+
+    By default a trial gets one core and, where there are GPUs, a quarter of one.
+
+    Raises:
+        UserError: no node has as many cores or GPUs as one trial asks for; Ray would wait for ever.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
+    most_cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+    gpus = (0.25 if most_gpus else 0.0) if gpus is None else gpus
+    cpus = 1 if cpus is None else cpus
+    if gpus > most_gpus:
+        raise UserError(f"--gpus-per-trial {gpus:g}: the largest node has {most_gpus:g} GPUs; ask for at most that")
+    if gpus > 1 and gpus != int(gpus):
+        raise UserError(f"--gpus-per-trial {gpus:g}: above one GPU, ask for a whole number")
+    if cpus > most_cpus:
+        raise UserError(f"--cpus-per-trial {cpus}: the largest node has {most_cpus:g} cores; ask for at most that")
+    fitting = sum(
+        int(min(node.get("CPU", 0.0) // cpus, node.get("GPU", 0.0) / gpus if gpus else float("inf"))) for node in nodes
+    )
+    if concurrency is not None:
+        fitting = min(fitting, concurrency)
+    return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
+
+
+def require_shared(directory: Path) -> None:
+    """Makes sure that every node sees the results directory, since checkpoints are written there by the workers.
+
+    Raises:
+        UserError: a node does not see a file that was just written there.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    if len(nodes) < 2:
+        return
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=".seen-by-all-") as probe:
+        looks = {
+            node["NodeManagerAddress"]: _sees.options(  # type: ignore[attr-defined]
+                scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], False)
+            ).remote(probe.name)
+            for node in nodes
+        }
+        blind = [address for address, look in looks.items() if not ray.get(look)]
+    if blind:
+        raise UserError(
+            f"{directory}: not seen from {', '.join(blind)}; on several machines --output must be on a shared file system"
+        )
+
+
+@ray.remote(num_cpus=0)
+def _sees(file: str) -> bool:
+    return Path(file).exists()
+
+
+def describe() -> dict[str, Any]:
+    """The cluster's nodes, for `environment.json`."""
+    return {
+        "nodes": [
+            {key: value for key, value in node["Resources"].items() if key in ("CPU", "GPU", "memory")}
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+    }

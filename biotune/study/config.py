@@ -1,0 +1,247 @@
+"""A study as its YAML describes it: every key, its default, its range. `docs/study.md` is made for reading these."""
+
+import difflib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from biotune.network import INITIALISATIONS
+from biotune.tasks import TASKS
+from biotune.topology import NULLS
+from biotune.training import OPTIMIZERS
+
+Scalar = bool | int | float | str
+
+
+def one_of(known: Any, what: str) -> Any:
+    """A validator that accepts a name of `known`, and otherwise suggests the nearest."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise PydanticCustomError("unknown_name", "unknown {what} {name}; {known}", _suggest(name, known, what))
+        return name
+
+    return AfterValidator(check)
+
+
+def _suggest(name: str, known: Any, what: str) -> dict[str, Any]:
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return {"what": what, "name": repr(name), "known": f"{hint}known: {', '.join(known)}"}
+
+
+class Section(BaseModel):
+    """A mapping in the YAML: unknown keys are refused with the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, content: Any) -> Any:
+        if content is None:
+            content = {}
+        if not isinstance(content, dict):
+            raise PydanticCustomError("not_a_mapping", "must be a mapping of keys, found {found}", {"found": repr(content)})
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in content:
+            if key not in known and cls.model_config.get("extra") == "forbid":
+                raise PydanticCustomError("unknown_key", "unknown {what} {name}; {known}", _suggest(key, known, "key") | {"key": key})
+        return content
+
+
+class TaskConfig(Section):
+    """The task, and its data. Further keys are options of the task itself, such as `pattern_length`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Annotated[str, one_of(TASKS, "task")] = "seq_mem"
+    trials: int = Field(500, ge=2, description="trials of each replicate, training and validation together")
+    train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials that is trained on")
+    batch: int = Field(128, ge=1, description="trials an update")
+
+    @model_validator(mode="after")
+    def _both_parts(self) -> Self:
+        train = round(self.trials * self.train_share)
+        if not 0 < train < self.trials:
+            raise ValueError(f"{self.trials} trials at train_share {self.train_share} leave none to train or validate on")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The task's name and its own options, for `biotune.tasks.make_task`."""
+        return {"name": self.name, **(self.model_extra or {})}
+
+
+class ConnectomeConfig(Section):
+    """Which connectome, and what stands in where it can't be had."""
+
+    name: str = Field("marmoset", description="a name of the catalogue")
+    otherwise: str | None = Field(None, description="generator that takes its place, said loudly; null: that is an error")
+
+
+def _as_it_comes(value: Any) -> Any:
+    return None if value == "as_it_comes" else value
+
+
+class TopologyConfig(Section):
+    """From regions to neurons."""
+
+    neurons_per_region: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 4
+    target_sparsity: FiniteFloat = Field(0.8, gt=0, le=1, description="share of a target region that a neuron connects to")
+    partition: Literal["dirichlet", "equal"] = Field("dirichlet", description="how a region pair's weight is shared out")
+    intrinsic: bool = Field(True, description="connect the neurons within a region")
+    intrinsic_sparsity: FiniteFloat = Field(1.0, gt=0, le=1, description="target_sparsity within a region")
+    intrinsic_weight: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of a region's input that is its own")
+    keep_diagonal: bool = Field(False, description="allow a neuron to connect to itself")
+    spectral_radius: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)] = Field(
+        0.9, description="of the initial recurrent matrix; as_it_comes leaves it unscaled"
+    )
+
+
+class NetworkConfig(Section):
+    """The network, and how it is trained."""
+
+    initialisation: Annotated[str, one_of(INITIALISATIONS, "initialisation")] = "default"
+    remap: bool = Field(True, description="reassign the initial recurrent values by the rank of the topology's weights")
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
+    learning_rate: FiniteFloat = Field(1e-3, gt=0)
+    gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest gradient norm of one replicate")
+
+
+class NullConfig(Section):
+    """What an arm rewires, and where."""
+
+    name: Annotated[str, one_of(NULLS, "null")]
+    level: Literal["region", "neuron"] = Field("region", description="rewire the connectome, or its expansion")
+    fraction: FiniteFloat = Field(1.0, ge=0, le=1, description="share of the edges that is rewired")
+
+
+class ArmConfig(Section):
+    """A treatment: a null, and any keys of connectome, topology and network that differ from the study's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    null_model: NullConfig | None = Field(None, alias="null")
+    connectome: dict[str, Any] = {}
+    topology: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+
+
+class Domain(Section):
+    """What one hyperparameter is drawn from: exactly one of the keys."""
+
+    loguniform: list[FiniteFloat] | None = None
+    uniform: list[FiniteFloat] | None = None
+    int: list[int] | None = None
+    choice: list[Scalar] | None = None
+
+    @model_validator(mode="after")
+    def _one_range(self) -> Self:
+        given = self.model_dump(exclude_none=True)
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of loguniform, uniform, int, choice; found {list(given) or 'none'}")
+        [(kind, values)] = given.items()
+        if kind == "choice":
+            if not values:
+                raise ValueError("choice is empty; give at least one value")
+            if len({(type(v), v) for v in values}) < len(values):
+                raise ValueError(f"choice {values} names a value twice")
+        elif len(values) != 2 or values[0] >= values[1]:
+            raise ValueError(f"{kind} must be [low, high] with low below high, found {values}")
+        elif kind == "loguniform" and values[0] <= 0:
+            raise ValueError(f"loguniform must start above 0, found {values}")
+        return self
+
+    @property
+    def ends(self) -> list[Any]:
+        """The values that every other one lies between; all of them for a choice."""
+        return self.choice or self.loguniform or self.uniform or self.int or []
+
+
+class SearchConfig(Section):
+    """The search of each arm."""
+
+    trials_per_arm: int = Field(16, ge=1)
+    shared_settings: int = Field(8, ge=1, description="the first trials of every arm: the same Sobol settings")
+    replicates: int = Field(4, ge=1, description="networks a trial")
+    max_epochs: int = Field(81, ge=1)
+    grace: int = Field(9, ge=1, description="epochs before ASHA may stop a trial")
+    reduction: int = Field(3, ge=2, description="one of so many trials goes on at each rung")
+    sampler: Literal["tpe", "random"] = "tpe"
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.shared_settings > self.trials_per_arm:
+            raise ValueError(f"shared_settings {self.shared_settings} exceeds trials_per_arm {self.trials_per_arm}")
+        if self.grace > self.max_epochs:
+            raise ValueError(f"grace {self.grace} exceeds max_epochs {self.max_epochs}")
+        return self
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs at which ASHA compares trials: grace · reduction^k below max_epochs."""
+        rungs, epoch = [], self.grace
+        while epoch < self.max_epochs:
+            rungs.append(epoch)
+            epoch *= self.reduction
+        return rungs
+
+
+class ConfirmConfig(Section):
+    """The confirmation on fresh seeds."""
+
+    replicates: int = Field(16, ge=1, description="networks an arm: the pairs of the statistics")
+    max_epochs: int = Field(100, ge=1, description="the budget")
+    population: int = Field(8, ge=1, description="replicates trained together as one Ray task")
+
+
+class CriterionConfig(Section):
+    """What counts as having learnt."""
+
+    metric: Literal["validation_loss"] = "validation_loss"
+    fraction_of_null: FiniteFloat = Field(0.1, gt=0, lt=1, description="of the loss of the task's null predictor")
+    sustain: int = Field(3, ge=1, description="evaluations in a row that must meet it")
+
+
+class StudyConfig(Section):
+    """A study, whole."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80, description="names the results folder")
+    description: str = Field("", description="the question; default: the comment that the file opens with")
+    seed: int = Field(1, ge=0, description="every random number comes from it")
+    task: TaskConfig = TaskConfig()
+    connectome: ConnectomeConfig = ConnectomeConfig()
+    topology: TopologyConfig = TopologyConfig()
+    network: NetworkConfig = NetworkConfig()
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=40)], ArmConfig] = Field(min_length=1)
+    reference_arm: str
+    tune: dict[str, Domain] = Field(min_length=1)
+    search: SearchConfig = SearchConfig()
+    confirm: ConfirmConfig = ConfirmConfig()
+    criterion: CriterionConfig = CriterionConfig()
+    equivalence_margin: FiniteFloat = Field(0.2, gt=0, description="0.2: a ratio of 1/1.2 to 1.2 counts as equal")
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _empty_arms(cls, arms: Any) -> Any:
+        return {name: {} if arm is None else arm for name, arm in arms.items()} if isinstance(arms, dict) else arms
+
+    @model_validator(mode="after")
+    def _reference_is_an_arm(self) -> Self:
+        if self.reference_arm not in self.arms:
+            raise PydanticCustomError(
+                "unknown_arm", "unknown {what} {name}; {known}",
+                _suggest(self.reference_arm, self.arms, "reference_arm") | {"key": "reference_arm"},
+            )
+        return self

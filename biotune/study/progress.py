@@ -1,0 +1,137 @@
+"""The search as a state machine: what is tried next, what becomes of a report, how a trial ends.
+
+It knows nothing of Ray's workers. Each call makes an event, the event goes into the journal, and only then takes
+effect; resuming applies the journal's events in the same way. So a resumed search has the samplers and the rungs that
+it had when it was killed.
+"""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from biotune.study.journal import Event, Journal
+from biotune.study.record import Record, TrialRecord
+from biotune.study.sampler import ArmSampler
+from biotune.study.study import Study
+
+UNFINISHED = "running"
+
+
+class Rungs:
+    """ASHA within one arm (Li et al. 2020): at each rung a trial goes on if it is among the best 1/reduction so far."""
+
+    def __init__(self, study: Study) -> None:
+        search = study.config.search
+        self.rungs = set(search.rungs)
+        self.asha = ASHAScheduler(
+            time_attr="epoch",
+            metric="score",
+            mode="min",
+            # no rung at the budget itself; the half keeps a ratio that is a whole power from being rounded down
+            max_t=max(search.max_epochs - 0.5, search.grace),  # type: ignore[arg-type]
+            grace_period=search.grace,
+            reduction_factor=search.reduction,
+            stop_last_trials=False,
+        )
+        self.known: set[str] = set()
+
+    def verdict(self, trial: str, epoch: int, score: float) -> str:
+        """What becomes of a trial that reports a score: "continue" or "stop"."""
+        if epoch not in self.rungs:
+            return "continue"
+        stand_in: Any = SimpleNamespace(trial_id=trial)
+        if trial not in self.known:
+            self.known.add(trial)
+            self.asha.on_trial_add(None, stand_in)  # type: ignore[arg-type]
+        decision = self.asha.on_trial_result(None, stand_in, {"epoch": epoch, "score": score})  # type: ignore[arg-type]
+        return "stop" if decision == TrialScheduler.STOP else "continue"
+
+
+class SearchProgress:
+    """The search of all arms.
+
+    Args:
+        study: what is searched.
+        record: receives the events.
+        journal: keeps them.
+        past: the journal's events, when the study is resumed.
+    """
+
+    def __init__(self, study: Study, record: Record, journal: Journal, past: list[Event]) -> None:
+        self.study, self.record, self.journal = study, record, journal
+        search, tune = study.config.search, study.config.tune
+        self.samplers = {arm: ArmSampler(arm, tune, search, study.config.seed) for arm in study.arms}
+        self.rungs = {arm: Rungs(study) for arm in study.arms}
+        self.waiting = [(index, arm) for index in range(search.trials_per_arm) for arm in study.arms]
+        self.waiting.reverse()
+        for event in past:
+            self._apply(event, again=True)
+        self.unfinished = [t.trial for t in reversed(record.trials.values()) if t.status == UNFINISHED]
+        for name in [name for name in self.unfinished if record.trials[name].verdict == "stop"]:
+            self.end(name)  # killed between the verdict and its execution
+            self.unfinished.remove(name)
+
+    @property
+    def trials(self) -> int:
+        """Trials in all, those not yet proposed included."""
+        return len(self.record.trials) + len(self.waiting)
+
+    def propose(self) -> TrialRecord | None:
+        """The next trial to run: one that a kill left unfinished, or a new one; None when all have been proposed."""
+        if self.unfinished:
+            return self.record.trials[self.unfinished.pop()]
+        if not self.waiting:
+            return None
+        index, arm = self.waiting[-1]
+        setting, origin = self.samplers[arm].propose(index)
+        name = f"{arm}-{index:04d}"
+        event = {"event": "proposed", "trial": name, "arm": arm, "index": index, "origin": origin, "setting": setting}
+        self._apply(self.journal.append(event))
+        return self.record.trials[name]
+
+    def report(self, trial: str, result: dict[str, Any]) -> str:
+        """Takes a trial's report in; "continue" or "stop"."""
+        event = {"event": "progress", "trial": trial, **result}
+        self._apply(self.journal.append(event))
+        return self.record.trials[trial].verdict
+
+    def end(self, trial: str, error: str = "") -> None:
+        """Ends a trial that ran to its end, was stopped, or failed with an error."""
+        held = self.record.trials[trial]
+        if held.status != UNFINISHED:
+            return
+        if error:
+            status = "failed"
+        elif held.curves.validation and held.score is None:
+            status = "diverged"
+        elif held.finished:
+            status = "completed"
+        elif held.verdict == "stop":
+            status = "stopped"
+        else:
+            status, error = "failed", "it ended without having trained to its end"
+        event = {"event": "ended", "trial": trial, "status": status, "error": error}
+        self._apply(self.journal.append(event))
+
+    def _apply(self, event: Event, again: bool = False) -> None:
+        """Takes an event in; `again` when it comes from the journal of a run that ended."""
+        self.record.apply(event)
+        trial = self.record.trials[event["trial"]] if "trial" in event else None
+        if trial is None:
+            return
+        match event["event"]:
+            case "proposed":
+                self.waiting.remove((trial.index, trial.arm))
+                if again:
+                    self.samplers[trial.arm].repeat(trial.index, trial.setting)
+            case "progress":
+                score = math.inf if trial.score is None else trial.score
+                if not math.isfinite(score):
+                    trial.verdict = "stop"  # never told to ASHA, whose rungs would keep it
+                elif not trial.finished:
+                    trial.verdict = self.rungs[trial.arm].verdict(trial.trial, trial.epochs, score)
+            case "ended":
+                well = trial.status in ("completed", "stopped")
+                self.samplers[trial.arm].learn(trial.index, trial.score if well else None)

@@ -1,0 +1,104 @@
+"""What an arm tries next: first the Sobol settings that all arms share, then what TPE proposes.
+
+One sampler an arm: arms must not steer each other's search. A proposal depends on the seed, the arm, its own index and
+the trials that the arm has ended so far, and on nothing else, so a resumed study proposes what it would have proposed.
+"""
+
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+from scipy.stats import qmc
+
+from biotune.study.config import Domain, SearchConfig
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """A domain in Optuna's terms."""
+    if domain.loguniform:
+        return FloatDistribution(*domain.loguniform, log=True)
+    if domain.uniform:
+        return FloatDistribution(*domain.uniform)
+    if domain.int:
+        return IntDistribution(*domain.int)
+    return CategoricalDistribution(domain.choice or [])
+
+
+def at(domain: Domain, share: float) -> Any:
+    """The value that lies `share` (0 to 1) of the way through a domain."""
+    if domain.loguniform:
+        low, high = map(math.log, domain.loguniform)
+        return min(max(math.exp(low + share * (high - low)), domain.loguniform[0]), domain.loguniform[1])
+    if domain.uniform:
+        low, high = domain.uniform
+        return low + share * (high - low)
+    if domain.int:
+        low, high = domain.int
+        return min(low + int(share * (high - low + 1)), high)
+    choices = domain.choice or []
+    return choices[min(int(share * len(choices)), len(choices) - 1)]
+
+
+def sobol_settings(tune: Mapping[str, Domain], count: int, seed: int) -> list[dict[str, Any]]:
+    """The first `count` settings of a scrambled Sobol sequence over the tuned hyperparameters (Owen 1998)."""
+    engine = qmc.Sobol(len(tune), scramble=True, rng=np.random.default_rng([seed, 0]))
+    points = engine.random_base2(max(count - 1, 0).bit_length())[:count]
+    return [{key: at(domain, float(u)) for (key, domain), u in zip(tune.items(), point, strict=True)} for point in points]
+
+
+class ArmSampler:
+    """Proposes the settings of one arm, and learns how they did.
+
+    Args:
+        arm: its name, part of the seed.
+        tune: the tuned hyperparameters.
+        search: how many settings are shared, and which sampler takes over after them.
+        seed: of the study.
+    """
+
+    def __init__(self, arm: str, tune: Mapping[str, Domain], search: SearchConfig, seed: int) -> None:
+        self.search = search
+        self.seed = [seed, zlib.crc32(arm.encode())]
+        self.distributions = {key: distribution(domain) for key, domain in tune.items()}
+        self.study = optuna.create_study(direction="minimize")
+        for setting in sobol_settings(tune, search.shared_settings, seed):
+            self.study.enqueue_trial(setting)
+
+    def propose(self, index: int) -> tuple[dict[str, Any], str]:
+        """The setting of the arm's trial `index` (from 0, in order), and where it comes from."""
+        self.study.sampler = self._sampler(index)
+        trial = self.study.ask(self.distributions)
+        if trial.number != index:
+            raise ValueError(f"trial {index} was proposed out of order, as number {trial.number}")
+        return dict(trial.params), "shared" if index < self.search.shared_settings else self.search.sampler
+
+    def repeat(self, index: int, setting: Mapping[str, Any]) -> None:
+        """Takes a setting that was proposed before as proposed, when a study is resumed."""
+        if index >= self.search.shared_settings:
+            self.study.enqueue_trial(dict(setting))
+        proposed, _ = self.propose(index)
+        if proposed != dict(setting):
+            raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
+
+    def learn(self, index: int, score: float | None) -> None:
+        """Tells how a trial ended: with its best loss, or None where it diverged or failed."""
+        if score is None or not math.isfinite(score):
+            self.study.tell(index, state=TrialState.FAIL)
+        else:
+            self.study.tell(index, score)
+
+    def _sampler(self, index: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([*self.seed, index]).generate_state(1)[0])
+        if self.search.sampler == "random":
+            return RandomSampler(seed=seed)
+        return TPESampler(
+            seed=seed, n_startup_trials=self.search.shared_settings, multivariate=True, constant_liar=True
+        )

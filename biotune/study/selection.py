@@ -1,0 +1,64 @@
+"""Which settings are confirmed: one shared by all arms, for the verdict, and each arm's own best beside it."""
+
+from typing import Any
+
+from biotune.errors import UserError
+from biotune.study.record import Record, TrialRecord
+from biotune.study.study import Study
+
+
+def order(trial: TrialRecord) -> tuple[int, float, float]:
+    """Sorts trials from best to worst.
+
+    Completed trials come first, by restricted mean updates to criterion, mean of min(T, budget) over replicates, then
+    by loss; stopped ones follow, by the rung they reached, the last first, then by loss; then the rest.
+    """
+    if trial.score is None or trial.status not in ("completed", "stopped"):
+        return (2, 0.0, 0.0)
+    if trial.status == "completed":
+        return (0, trial.mean_updates, trial.score)
+    return (1, -float(trial.epochs), trial.score)
+
+
+def select(study: Study, record: Record) -> dict[str, Any]:
+    """The event "selected": the shared setting of best mean rank over the arms, and each arm's own best.
+
+    Within an arm the shared settings are ranked by `order`; equals share their mean rank. Of settings with the same mean
+    rank the one proposed first is taken.
+
+    Raises:
+        UserError: an arm has no trial that trained, so there is nothing to confirm.
+    """
+    arms = list(study.arms)
+    for arm in arms:
+        if not any(order(trial)[0] < 2 for trial in record.of_arm(arm)):
+            found = sorted({trial.status for trial in record.of_arm(arm)})
+            raise UserError(
+                f"arm {arm}: every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the "
+                "learning rates under tune, or see trials.parquet for the errors"
+            )
+    count = study.config.search.shared_settings
+    ranks = {arm: _mean_ranks([order(trial) for trial in record.of_arm(arm)[:count]]) for arm in arms}
+    mean = [sum(ranks[arm][index] for arm in arms) / len(arms) for index in range(count)]
+    chosen = min(range(count), key=lambda index: (mean[index], index))
+    setting = record.of_arm(arms[0])[chosen].setting
+    best = {arm: min(record.of_arm(arm), key=order) for arm in arms}
+    return {
+        "event": "selected",
+        "shared": {
+            "setting": setting,
+            "index": chosen,
+            "mean_rank": mean[chosen],
+            "ranks": {arm: ranks[arm][chosen] for arm in arms},
+        },
+        "own_best": {
+            arm: {"setting": trial.setting, "trial": trial.trial, "same_as_shared": trial.setting == setting}
+            for arm, trial in best.items()
+        },
+    }
+
+
+def _mean_ranks(keys: list[tuple[int, float, float]]) -> list[float]:
+    """Ranks from 1; equals get the mean of the ranks that they take up."""
+    ordered = sorted(keys)
+    return [ordered.index(key) + (ordered.count(key) + 1) / 2 for key in keys]

@@ -1,0 +1,263 @@
+"""From a YAML file to a validated study, and from a study to the plan of any of its trials."""
+
+import copy
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from biotune.connectome import Connectome
+from biotune.errors import UserError
+from biotune.study.config import (
+    ArmConfig,
+    ConnectomeConfig,
+    Domain,
+    NetworkConfig,
+    NullConfig,
+    StudyConfig,
+    TopologyConfig,
+)
+from biotune.study.yaml_source import Location, YamlSource, parse_value, read_yaml
+from biotune.tasks import Task, make_task
+from biotune.training import TrialPlan
+
+Setting = Mapping[str, Any]
+"""One value for each key of `tune`."""
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "connectome": ConnectomeConfig,
+    "topology": TopologyConfig,
+    "network": NetworkConfig,
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way of wiring that is compared, its overrides merged into the study's sections."""
+
+    name: str
+    connectome: ConnectomeConfig
+    topology: TopologyConfig
+    network: NetworkConfig
+    null: NullConfig | None
+
+
+class Study:
+    """A validated study.
+
+    Attributes:
+        config: as written, with defaults.
+        arms: name -> arm.
+        task: the task, made from its options.
+    """
+
+    def __init__(self, config: StudyConfig, arms: Mapping[str, Arm], task: Task) -> None:
+        self.config, self.arms, self.task = config, arms, task
+
+    def resolved(self) -> dict[str, Any]:
+        """The study as `study.yaml` holds it: every default written out; reading it gives the same study."""
+        content = self.config.model_dump(mode="json", by_alias=True)
+        content["arms"] = {
+            name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, arm in self.config.arms.items()
+        }
+        content["tune"] = {
+            key: domain.model_dump(mode="json", exclude_none=True) for key, domain in self.config.tune.items()
+        }
+        return content
+
+    @property
+    def level(self) -> float:
+        """The criterion, an absolute loss."""
+        return self.config.criterion.fraction_of_null * self.task.null_loss
+
+    def plan(
+        self,
+        arm: str,
+        setting: Setting,
+        *,
+        phase: str,
+        replicates: Sequence[int],
+        connectome: Connectome,
+        backend: str,
+        device: str,
+    ) -> TrialPlan:
+        """The plan of one trial: an arm with one setting, on the given replicates of a phase ("search", "confirm")."""
+        config, chosen = self.config, self.arms[arm]
+        network = chosen.network.model_copy(update={k: v for k, v in setting.items() if k in NetworkConfig.model_fields})
+        topology = chosen.topology.model_copy(
+            update={k: v for k, v in setting.items() if k in TopologyConfig.model_fields}
+        )
+        return TrialPlan(
+            task=config.task.options,
+            trials=config.task.trials,
+            train_share=config.task.train_share,
+            batch=config.task.batch,
+            connectome=connectome,
+            topology=topology.model_dump(exclude={"spectral_radius"}),
+            null=None if chosen.null is None else chosen.null.model_dump(),
+            network=network.model_dump() | {"radius": topology.spectral_radius},
+            seed=config.seed,
+            phase=phase,
+            replicates=tuple(replicates),
+            max_epochs=config.search.max_epochs if phase == "search" else config.confirm.max_epochs,
+            level=self.level,
+            sustain=config.criterion.sustain,
+            backend=backend,
+            device=device,
+        )
+
+
+def load_study(
+    file: Path | str, *, overrides: Sequence[str] = (), seed: int | None = None, arms: Sequence[str] | None = None
+) -> Study:
+    """Reads and validates a study.
+
+    Args:
+        file: the YAML file.
+        overrides: `key.path=value` each, as `--set` gives them; the value is read as YAML.
+        seed: instead of the file's.
+        arms: a subset of the file's arms to keep; the reference arm is always kept.
+
+    Raises:
+        UserError: with a line for each mistake: file, line, key, what was found, what would do.
+    """
+    source = read_yaml(file)
+    content = source.content
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: must be a mapping of keys (name, arms, tune, ...), found {type(content).__name__}")
+    content = copy.deepcopy(content)
+    changed: dict[Location, str] = {}
+    for override in overrides:
+        path = _override(content, override)
+        changed[path] = f"--set {'.'.join(map(str, path))}"
+    if seed is not None:
+        content["seed"], changed[("seed",)] = seed, "--seed"
+    if arms is not None:
+        _keep_arms(content, arms, source)
+    content.setdefault("description", source.comment)
+
+    def where(location: Location) -> str:
+        for length in range(len(location), 0, -1):
+            if location[:length] in changed:
+                return changed[location[:length]]
+        return source.where(location)
+
+    try:
+        config = StudyConfig.model_validate(content)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(error, (), content, where))) from None
+    problems: list[str] = []
+    merged: dict[str, Arm] = {}
+    for name, arm in config.arms.items():
+        sections = _merge(config, arm, name, content, where, problems)
+        if sections is not None:
+            merged[name] = Arm(name=name, **sections, null=arm.null_model)
+            problems += _check_tune(config.tune, merged[name], arm, where)
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+    try:
+        task = make_task(**config.task.options)
+    except UserError as error:
+        raise UserError(f"{where(('task',))}: {error}") from None
+    return Study(config, merged, task)
+
+
+def _override(content: dict[str, Any], override: str) -> Location:
+    """Sets one `key.path=value` in place; returns the path."""
+    name, equals, value = override.partition("=")
+    if not equals or not name.strip():
+        raise UserError(f"--set {override!r}: give it as key.path=value, such as search.trials_per_arm=4")
+    path = tuple(name.strip().split("."))
+    place = content
+    for depth, key in enumerate(path[:-1]):
+        if place.get(key) is None:
+            place[key] = {}
+        place = place[key]
+        if not isinstance(place, dict):
+            raise UserError(f"--set {override}: {'.'.join(path[: depth + 1])} is not a mapping, it has no keys to set")
+    place[path[-1]] = parse_value(value)
+    return path
+
+
+def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource) -> None:
+    known = content.get("arms")
+    if not isinstance(known, dict):
+        return  # the validation of the whole says so
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UserError(f"--arms: no arm {name!r} in {source.file}; {hint}it has {', '.join(known)}")
+    keep = {*names, content.get("reference_arm")}
+    content["arms"] = {name: arm for name, arm in known.items() if name in keep}
+
+
+def _merge(
+    config: StudyConfig, arm: ArmConfig, name: str, content: Any, where: Any, problems: list[str]
+) -> dict[str, Any] | None:
+    """The sections of an arm, its overrides merged in; None, and lines in `problems`, where they don't fit."""
+    sections: dict[str, Any] = {}
+    for section, model in _SECTIONS.items():
+        overrides = getattr(arm, section)
+        try:
+            sections[section] = model.model_validate(getattr(config, section).model_dump() | overrides)
+        except ValidationError as error:
+            problems += _explain(error, ("arms", name, section), content, where)
+    return sections if len(sections) == len(_SECTIONS) else None
+
+
+def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, where: Any) -> list[str]:
+    """A line for each tuned key that is no key, that an arm sets too, or that a value of its range is not allowed for."""
+    problems = []
+    known = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
+    for key, domain in tune.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            problems.append(f"{where(('tune', key))}: tune: cannot tune {key!r}; {hint}tunable: {', '.join(known)}")
+            continue
+        section = known[key]
+        if key in getattr(overrides, section):
+            problems.append(
+                f"{where(('arms', arm.name, section, key))}: arms.{arm.name}.{section}.{key}: is tuned, so an arm "
+                "cannot set it; remove it here or from tune"
+            )
+        for value in domain.ends:
+            try:
+                _SECTIONS[section].model_validate(getattr(arm, section).model_dump() | {key: value})
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                problems.append(f"{where(('tune', key))}: tune.{key}: {value!r} is not allowed ({reason})")
+    return problems
+
+
+def _explain(error: ValidationError, prefix: Location, content: Any, where: Any) -> list[str]:
+    """A line for each mistake: where, which key, what is wrong, what was found."""
+    lines = []
+    for mistake in error.errors():
+        context = mistake.get("ctx", {})
+        location = (*prefix, *mistake["loc"], *([context["key"]] if "key" in context else []))
+        # pydantic adds the branches of a union to the path: keep what the content really has, and a missing key's name
+        path: list[str | int] = []
+        place = content
+        for part in location:
+            if isinstance(place, dict) and (part in place or mistake["type"] == "missing"):
+                path.append(part)
+                place = place.get(part)
+            elif isinstance(place, list) and isinstance(part, int):
+                path.append(part)
+                place = place[part]
+        key = ".".join(map(str, path))
+        message = mistake["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        found = mistake["input"]
+        own_words = mistake["type"].startswith(("unknown", "not_a", "value_error"))
+        if mistake["type"] == "missing":
+            message = "this key is missing"
+        elif not own_words and isinstance(found, bool | int | float | str | None):
+            message += f", found {found!r}"
+        lines.append(f"{where(tuple(path))}: {key}: {message}" if key else f"{where(())}: {message}")
+    return lines

@@ -1,0 +1,102 @@
+"""What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from biotune.network import load_checkpoint, save_checkpoint
+from biotune.topology import measures
+from biotune.training import Trial, TrialPlan
+
+CHECKPOINT_SECONDS = 10.0
+REPORT_SECONDS = 1.0
+
+
+def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
+    """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far.
+
+    A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one. A trial that is
+    finished already is yielded once.
+    """
+    trial, spent = Trial(plan), 0.0
+    if checkpoint.exists():
+        state = load_checkpoint(checkpoint)
+        spent = state.pop("seconds")
+        trial.load_state_dict(state)
+    if trial.finished:
+        yield trial, spent
+    started = saved = time.monotonic()
+    while not trial.finished:
+        trial.run_epoch()
+        now = time.monotonic()
+        if now - saved >= CHECKPOINT_SECONDS:
+            save_checkpoint(checkpoint, trial.state_dict() | {"seconds": spent + now - started})
+            saved = now
+        yield trial, spent + now - started
+
+
+def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
+    """The evaluations from epoch `first` on, as the journal holds them."""
+    loop = trial.loop
+    nothing: list[float | None] = [None] * len(loop.population)
+    training = [nothing, *(losses.tolist() for losses in loop.training_losses)]
+    return {
+        "training": training[first:],
+        "validation": [losses.tolist() for losses in loop.validation_losses[first:]],
+        "accuracy": [values.tolist() for values in loop.accuracies[first:]],
+    }
+
+
+def search_trial(
+    config: Mapping[str, Any], plan: Callable[[str, Mapping[str, Any]], TrialPlan], checkpoints: Path, rungs: list[int]
+) -> None:
+    """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
+    torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
+    max_epochs = 0
+    reported, last = 0, time.monotonic()
+    for trial, seconds in train(plan(config["arm"], config["setting"]), checkpoints / f"{config['trial']}.pt"):
+        max_epochs = trial.plan.max_epochs
+        epoch, now = trial.loop.epoch, time.monotonic()
+        finished = trial.finished
+        # between the budget and the end nothing is reported: those evaluations only confirm a crossing
+        if finished or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
+            outcome = trial.convergence()
+            tune.report(
+                {
+                    "first": reported,
+                    "rows": curves(trial, reported),
+                    "score": trial.score,
+                    "finished": finished,
+                    "seconds": seconds,
+                    "mean_updates": float(np.mean([one.updates for one in outcome])),
+                    "converged": sum(one.converged for one in outcome),
+                    "diverged": sum(one.diverged for one in outcome),
+                }
+            )
+            reported, last = len(trial.loop.validation_losses), now
+
+
+def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, Any]:
+    """A Ray task: some replicates of an arm at one setting, trained to the budget; the networks stay in `checkpoint`."""
+    torch.set_num_threads(threads)
+    for step in train(plan, checkpoint):
+        trial, seconds = step
+    save_checkpoint(checkpoint, trial.state_dict() | {"seconds": seconds})
+    tests = [None] * len(plan.replicates) if trial.test_losses is None else trial.test_losses.tolist()
+    return {
+        "rows": curves(trial),
+        "convergence": [
+            asdict(outcome) | {"test_loss": test} for outcome, test in zip(trial.convergence(), tests, strict=True)
+        ],
+        "measures": [
+            {"neurons": topology.size, "edges": len(topology.target), **measures(topology, values)}
+            for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
+        ],
+        "seconds": seconds,
+    }

@@ -1,0 +1,113 @@
+"""YAML with the line of every key, so that a mistake can be pointed at.
+
+Two departures from plain YAML 1.1: a key is always text (`null:` names a null model, it is not the value null), and a
+key that stands twice in one mapping is an error (the second would silently win).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from biotune.errors import UserError
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    """A YAML file's content and where each part of it stands.
+
+    Attributes:
+        file: as the user named it.
+        content: plain dicts, lists and scalars.
+        lines: the path of each key or item -> its line, from 1.
+        comment: the comment lines that the file opens with, without their marks.
+    """
+
+    file: str
+    content: Any
+    lines: dict[Location, int]
+    comment: str
+
+    def where(self, location: Location) -> str:
+        """`file:line` of the nearest part that is written in the file."""
+        for length in range(len(location), 0, -1):
+            if location[:length] in self.lines:
+                return f"{self.file}:{self.lines[location[:length]]}"
+        return self.file
+
+
+def read_yaml(file: Path | str) -> YamlSource:
+    """Reads a YAML file.
+
+    Raises:
+        UserError: no such file, not text, not YAML (with line and column), a key twice.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; the studies that come with biotune are in search_spaces/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Location, int] = {}
+        content = None if node is None else _construct(loader, node, (), lines, str(file))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UserError(f"{file}{position}: not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not YAML: {error}") from None
+    finally:
+        loader.dispose()
+    comment = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("#").strip())
+    return YamlSource(str(file), content, lines, "\n".join(comment).strip())
+
+
+def parse_value(text: str) -> Any:
+    """The value of one `--set key=value`, read as YAML.
+
+    Raises:
+        UserError: it is not YAML.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else _construct(loader, node, (), {}, "--set")
+    except yaml.YAMLError as error:
+        raise UserError(f"--set: {text!r} is not a YAML value ({str(error).splitlines()[0]})") from None
+    finally:
+        loader.dispose()
+
+
+def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], file: str) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{file}:{line}: a key must be plain text")
+            if key.value in seen:
+                raise UserError(f"{file}:{line}: the key {key.value!r} stands here twice; keep one")
+            seen.add(key.value)
+        loader.flatten_mapping(node)  # `<<: *anchor`: merged keys come first, and the mapping's own replace them
+        mapping: dict[str, Any] = {}
+        for key, value in node.value:
+            lines[(*path, key.value)] = key.start_mark.line + 1
+            mapping[key.value] = _construct(loader, value, (*path, key.value), lines, file)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, value in enumerate(node.value):
+            lines[(*path, index)] = value.start_mark.line + 1
+            items.append(_construct(loader, value, (*path, index), lines, file))
+        return items
+    return loader.construct_object(node)

@@ -1,0 +1,161 @@
+"""The training loop: a population of networks, one epoch after another, each replicate as if it were alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from biotune.network import Population
+from biotune.tasks import Task, Trials
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "Adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate, fused=True),
+    "RMSprop": lambda parameters, rate: torch.optim.RMSprop(parameters, lr=rate),
+    "SGD": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, fused=True),
+}
+"""All work element by element, so that one optimiser over the stacked parameters is one optimiser a replicate."""
+
+
+class TrainingLoop:
+    """Trains a population, one epoch a call.
+
+    The loss that is minimised is the sum over replicates of each one's mean batch loss, so that every replicate gets the
+    gradient that it would get alone. A replicate whose loss is not finite is `diverged` from then on; since no operation
+    mixes replicates, the others go on untouched.
+
+    Args:
+        population: the networks.
+        task: what the outputs are scored by.
+        training: trials of each replicate. validation: likewise, never trained on.
+        optimizer: a key of `OPTIMIZERS`.
+        learning_rate: of the optimiser.
+        gradient_clip: largest norm of one replicate's gradient over all its parameters.
+        batch: trials an update; an epoch's last batch may be smaller.
+        order: epoch -> [population, trials], the order of the training trials in that epoch.
+
+    Attributes:
+        epoch: epochs done.
+        training_losses: an entry an epoch, each [population]: mean over the epoch's trials, as they were met.
+        validation_losses: [population] at epoch 0, before the first update, and after every epoch.
+        accuracies: likewise, empty for a task that has none.
+        diverged: bool [population].
+    """
+
+    def __init__(
+        self,
+        population: Population,
+        task: Task,
+        training: list[Trials],
+        validation: list[Trials],
+        *,
+        optimizer: str,
+        learning_rate: float,
+        gradient_clip: float,
+        batch: int,
+        order: Callable[[int], np.ndarray],
+    ) -> None:
+        self.population, self.task = population, task
+        self.gradient_clip, self.batch, self.order = gradient_clip, batch, order
+        self.device, self.dtype = population.values.device, population.values.dtype
+        self.training, self.validation = self._stack(training), self._stack(validation)
+        self.scored = torch.as_tensor(np.asarray(task.scored), device=self.device)
+        self.optimizer = OPTIMIZERS[optimizer](population.parameters(), learning_rate)
+        self.epoch = 0
+        self.training_losses: list[Tensor] = []
+        self.validation_losses: list[Tensor] = []
+        self.accuracies: list[Tensor] = []
+        self.diverged = torch.zeros(len(population), dtype=torch.bool)
+        self._validate()
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return -(-self.training[0].shape[1] // self.batch)
+
+    def run_epoch(self) -> None:
+        """Trains for one epoch, then evaluates on the validation trials."""
+        order = torch.from_numpy(self.order(self.epoch)).to(self.device)
+        rows = torch.arange(len(self.population), device=self.device)[:, None]
+        inputs, targets = self.training[0][rows, order], self.training[1][rows, order]
+        total = torch.zeros(len(self.population), dtype=self.dtype, device=self.device)
+        for start in range(0, inputs.shape[1], self.batch):
+            batch = slice(start, start + self.batch)
+            self.optimizer.zero_grad()
+            losses = self._losses(self.population(inputs[:, batch], self.scored), targets[:, batch])
+            losses.sum().backward()
+            self._clip_gradients()
+            self.optimizer.step()
+            total += losses.detach() * inputs[:, batch].shape[1]
+        self.epoch += 1
+        self.training_losses.append((total / inputs.shape[1]).cpu())
+        self.diverged |= ~self.training_losses[-1].isfinite()
+        self._validate()
+
+    @torch.no_grad()
+    def evaluate(self, trials: list[Trials]) -> tuple[Tensor, Tensor | None]:
+        """Loss [population], and accuracy [population] where the task has one, on trials of each replicate."""
+        return self._evaluate(*self._stack(trials))
+
+    def best_losses(self) -> Tensor:
+        """[population], the least validation loss so far; infinite where there was none, or the replicate diverged."""
+        losses = torch.stack(self.validation_losses).nan_to_num(nan=torch.inf)
+        return losses.amin(0).masked_fill(self.diverged, torch.inf)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on as if nothing had happened; order is drawn from seed and epoch."""
+        return {
+            "epoch": self.epoch,
+            "population": self.population.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "training_losses": list(self.training_losses),
+            "validation_losses": list(self.validation_losses),
+            "accuracies": list(self.accuracies),
+            "diverged": self.diverged,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to the state that `state_dict` returned."""
+        self.epoch = state["epoch"]
+        self.population.load_state_dict(state["population"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.training_losses = list(state["training_losses"])
+        self.validation_losses = list(state["validation_losses"])
+        self.accuracies = list(state["accuracies"])
+        self.diverged = state["diverged"].clone()
+
+    def _stack(self, trials: list[Trials]) -> tuple[Tensor, Tensor]:
+        inputs = torch.from_numpy(np.stack([one.inputs for one in trials])).to(self.device, self.dtype)
+        targets = torch.from_numpy(np.stack([one.targets for one in trials])).to(self.device)
+        return inputs, targets.to(self.dtype) if self.task.loss == "mse" else targets
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss [population] of outputs [population, trials, steps, output_size]."""
+        if self.task.loss == "mse":
+            return (outputs - targets).square().mean((1, 2, 3))
+        scores = functional.cross_entropy(outputs.flatten(0, 2), targets.flatten(), reduction="none")
+        return scores.view(targets.shape).mean((1, 2))
+
+    def _clip_gradients(self) -> None:
+        gradients = [p.grad for p in self.population.parameters() if p.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
+        scale = self.gradient_clip / torch.linalg.vector_norm(norms, dim=0).clamp(min=self.gradient_clip)
+        for gradient in gradients:
+            gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
+
+    def _validate(self) -> None:
+        losses, accuracy = self._evaluate(*self.validation)
+        self.validation_losses.append(losses)
+        if accuracy is not None:
+            self.accuracies.append(accuracy)
+        self.diverged |= ~losses.isfinite()
+
+    @torch.no_grad()
+    def _evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        outputs = self.population(inputs, self.scored)
+        losses = self._losses(outputs, targets).cpu()
+        if self.task.loss == "mse":
+            return losses, None
+        return losses, (outputs.argmax(-1) == targets).double().mean((1, 2)).cpu()

@@ -1,0 +1,241 @@
+"""One trial from start to end: topologies, networks and data from a plan and its seeds, trained to the budget."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from biotune.connectome import Connectome
+from biotune.network import Draws, Population
+from biotune.seeds import generator
+from biotune.tasks import Task, Trials, make_task
+from biotune.topology import Topology, expand, rewire_connectome, rewire_topology
+from biotune.training.criterion import updates_to_criterion
+from biotune.training.loop import TrainingLoop
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """Everything that one trial is made from; two equal plans train the same networks.
+
+    Attributes:
+        task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
+        batch: trials an update.
+        connectome: who connects to whom.
+        topology: the options of `biotune.topology.expand`.
+        null: name, level ("region" or "neuron") and fraction, or None for the connectome as it is.
+        network: initialisation, remap, radius, optimizer, learning_rate, nonlinearity, gradient_clip.
+        seed, phase, replicates: where the random numbers come from.
+        max_epochs: the budget. level, sustain: the criterion.
+        backend, device: where the networks run.
+    """
+
+    task: Mapping[str, Any]
+    trials: int
+    train_share: float
+    batch: int
+    connectome: Connectome
+    topology: Mapping[str, Any]
+    null: Mapping[str, Any] | None
+    network: Mapping[str, Any]
+    seed: int
+    phase: str
+    replicates: tuple[int, ...]
+    max_epochs: int
+    level: float
+    sustain: int
+    backend: str = "auto"
+    device: str = "cpu"
+    dtype: torch.dtype = field(default=torch.float32)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs run: past the budget as many as it takes to see that a crossing at its end holds."""
+        return self.max_epochs + self.sustain - 1
+
+    @property
+    def training_trials(self) -> int:
+        """Trials of one replicate that are trained on; the others validate."""
+        return round(self.trials * self.train_share)
+
+    def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
+        """The generator of one purpose in one replicate of this plan's phase."""
+        return generator(self.seed, self.phase, replicate, purpose, *further)
+
+
+def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
+    """The topology of one replicate: the connectome, rewired at the level of regions or, expanded, of neurons."""
+    connectome, null = plan.connectome, plan.null
+    options = {} if null is None else {"null": null["name"], "fraction": null["fraction"]}
+    if null is not None and null["level"] == "region":
+        connectome = rewire_connectome(connectome, **options, generator=plan.generator(replicate, "connectome"))
+    topology = expand(connectome, **plan.topology, generator=plan.generator(replicate, "expansion"))
+    if null is not None and null["level"] == "neuron":
+        topology = rewire_topology(topology, **options, generator=plan.generator(replicate, "topology"))
+    return topology
+
+
+class Topologies:
+    """The topologies of the plans that a process has met, so that an arm's trials don't draw theirs again.
+
+    The cache is bounded by the edges it holds, since a whole-brain topology may take a gigabyte.
+    """
+
+    def __init__(self, max_edges: int = 20_000_000) -> None:
+        self.max_edges = max_edges
+        self.drawn: dict[str, Topology] = {}
+
+    def of(self, plan: TrialPlan, replicate: int) -> Topology:
+        """The topology of one replicate of a plan, drawn if it was not met before."""
+        connectome = plan.connectome
+        content = [connectome.name, connectome.weight.sum(), len(connectome.weight), connectome.provenance.sha256]
+        key = json.dumps([*content, dict(plan.topology), plan.null and dict(plan.null), plan.seed, plan.phase, replicate])
+        if key not in self.drawn:
+            topology = draw_topology(plan, replicate)
+            if sum(len(held.target) for held in self.drawn.values()) + len(topology.target) > self.max_edges:
+                self.drawn.clear()
+            self.drawn[key] = topology
+        return self.drawn[key]
+
+
+_topologies = Topologies()
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What became of one replicate: see `convergence.parquet` in `biotune.results`."""
+
+    converged: bool
+    diverged: bool
+    updates: float
+    budget: int
+    best_loss: float
+    final_loss: float
+
+
+class Trial:
+    """One plan, being trained.
+
+    Args:
+        plan: what to train.
+
+    Attributes:
+        topologies: one a replicate.
+        loop: the population and its training.
+        test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
+            before the budget.
+    """
+
+    def __init__(self, plan: TrialPlan) -> None:
+        self.plan = plan
+        self.task: Task = make_task(**plan.task)
+        self.topologies = [_topologies.of(plan, replicate) for replicate in plan.replicates]
+        population = Population(
+            self.topologies,
+            input_size=self.task.input_size,
+            output_size=self.task.output_size,
+            nonlinearity=plan.network["nonlinearity"],
+            initialisation=plan.network["initialisation"],
+            remap=plan.network["remap"],
+            radius=plan.network["radius"],
+            draws=[
+                Draws(
+                    input_weights=plan.generator(replicate, "input_weights"),
+                    recurrent_weights=plan.generator(replicate, "recurrent_weights"),
+                    readout_weights=plan.generator(replicate, "readout_weights"),
+                    ties=plan.generator(replicate, "ties"),
+                )
+                for replicate in plan.replicates
+            ],
+            backend=plan.backend,
+            dtype=plan.dtype,
+        ).to(plan.device)
+        data = [
+            self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates
+        ]
+        train = plan.training_trials
+        self.initial_values = population.values.detach().cpu().double().numpy().copy()
+        self.loop = TrainingLoop(
+            population,
+            self.task,
+            training=[Trials(one.inputs[:train], one.targets[:train]) for one in data],
+            validation=[Trials(one.inputs[train:], one.targets[train:]) for one in data],
+            optimizer=plan.network["optimizer"],
+            learning_rate=plan.network["learning_rate"],
+            gradient_clip=plan.network["gradient_clip"],
+            batch=plan.batch,
+            order=self._order,
+        )
+        self.test_losses: torch.Tensor | None = None
+
+    @property
+    def budget(self) -> int:
+        """Updates at which a replicate is censored."""
+        return self.plan.max_epochs * self.loop.updates_per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """Trained to the end, or nothing left to train: every replicate diverged."""
+        return self.loop.epoch >= self.plan.epochs or bool(self.loop.diverged.all())
+
+    @property
+    def diverged(self) -> bool:
+        """Half of the replicates or more have diverged, so that the median of their losses is not finite."""
+        return not np.isfinite(self.score)
+
+    @property
+    def score(self) -> float:
+        """The median over replicates of the least validation loss so far; infinite where the trial diverged."""
+        best = self.loop.best_losses().numpy()
+        return float(np.median(best)) if np.isfinite(best).sum() * 2 > len(best) else float("inf")
+
+    def run_epoch(self) -> None:
+        """Trains for one epoch; at the budget the test trials are scored too."""
+        self.loop.run_epoch()
+        if self.loop.epoch == self.plan.max_epochs:
+            count = self.plan.trials - self.plan.training_trials
+            self.test_losses, _ = self.loop.evaluate(
+                [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
+            )
+
+    def convergence(self) -> list[Convergence]:
+        """Where each replicate stands now, on what was evaluated so far."""
+        losses = torch.stack(self.loop.validation_losses).double().numpy()
+        updates = np.arange(len(losses)) * self.loop.updates_per_epoch
+        within = losses[: self.plan.max_epochs + 1]
+        outcome = []
+        for replicate in range(losses.shape[1]):
+            steps, converged = updates_to_criterion(
+                updates, losses[:, replicate], self.plan.level, self.plan.sustain, self.budget
+            )
+            finite = within[np.isfinite(within[:, replicate]), replicate]
+            outcome.append(
+                Convergence(
+                    converged=converged,
+                    diverged=bool(self.loop.diverged[replicate]),
+                    updates=steps,
+                    budget=self.budget,
+                    best_loss=float(finite.min()) if len(finite) else float("nan"),
+                    final_loss=float(within[-1, replicate]),
+                )
+            )
+        return outcome
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on; the topologies and data are drawn again from the seeds."""
+        return {"loop": self.loop.state_dict(), "test_losses": self.test_losses}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to the state that `state_dict` returned."""
+        self.loop.load_state_dict(state["loop"])
+        self.test_losses = state["test_losses"]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        plan = self.plan
+        return np.stack(
+            [plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates]
+        )
