@@ -1,0 +1,13 @@
+"""The sparse core: populations of small recurrent networks whose recurrent matrices are sparse, trained fast.
+
+    pattern = SparsePattern(target, source, size)       # integer tensors [population, nnz]; W[target, source]
+    hidden = sparse_rnn(inputs, values, pattern, weight_ih, bias, nonlinearity="tanh", backend="auto")
+
+It knows nothing of brains, tasks or Ray; `README.md` beside this file says how the pieces fit.
+"""
+
+from kernels.layer import sparse_rnn
+from kernels.pattern import SparsePattern
+from kernels.select import backends, choose_backend
+
+__all__ = ["SparsePattern", "backends", "choose_backend", "sparse_rnn"]

@@ -1,0 +1,169 @@
+"""SparsePattern: which neuron hears which, for a whole population of networks.
+
+Every recurrent matrix of a population has the same size and the same number of edges, but may have its edges elsewhere.
+Together they are one block-diagonal sparse matrix. A pattern holds the edges as given (COO); the orders that products
+with the matrix (by rows) and with its transpose (by columns) walk are derived once, when first asked for.
+"""
+
+import weakref
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
+
+
+class Compressed(NamedTuple):
+    """One direction of a population of sparse matrices: CSR for the rows (targets), CSC for the columns (sources).
+
+    start: int32 (int64 once nnz passes 2³¹) [population, size + 1]; line i has the slots start[i] to start[i + 1].
+    index: int32 [population, nnz]; the other end of each slot's edge: sources by rows, targets by columns.
+    order: int64 [population, nnz]; the edge, as given, in each slot; None where slots and edges coincide.
+    """
+
+    start: Tensor
+    index: Tensor
+    order: Tensor | None
+
+
+class SparsePattern:
+    """The edges of a population of recurrent matrices, `W[target, source]`.
+
+    Args:
+        target: integer tensor [population, nnz], or [nnz] for one network; the row, the neuron that receives.
+        source: integer tensor of the same shape; the column, the neuron that sends.
+        size: number of neurons.
+
+    Edges may come in any order, and values are given in that same order: `values[:, k]` belongs to
+    `(target[:, k], source[:, k])`.
+
+    Raises:
+        ValueError: a shape, dtype, device or index that can't be, or an edge given twice.
+    """
+
+    def __init__(self, target: Tensor, source: Tensor, size: int) -> None:
+        target, source, size = _checked(target, source, size)
+        self.size = size
+        self.target = target
+        self.source = source
+        self._refuse_duplicates()
+        _patterns[self.target] = weakref.ref(self)
+
+    @property
+    def population(self) -> int:
+        return self.target.shape[0]
+
+    @property
+    def nnz(self) -> int:
+        """Edges of one network."""
+        return self.target.shape[1]
+
+    @property
+    def density(self) -> float:
+        return self.nnz / self.size**2
+
+    @property
+    def device(self) -> torch.device:
+        return self.target.device
+
+    def to(self, device: torch.device | str) -> "SparsePattern":
+        """This pattern on `device`; itself where it is there already."""
+        moved = self.target.to(device)
+        return self if moved is self.target else _unchecked(moved, self.source.to(device), self.size)
+
+    @cached_property
+    def by_row(self) -> Compressed:
+        """The edges of each target, sources ascending: the order of a product with the matrix."""
+        return self._compressed(self.target, self.source)
+
+    @cached_property
+    def by_column(self) -> Compressed:
+        """The edges of each source, targets ascending: the order of a product with the transposed matrix."""
+        return self._compressed(self.source, self.target)
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What backends derive from this pattern and wish to keep as long as it lives, by backend name."""
+        return {}
+
+    def __repr__(self) -> str:
+        return (
+            f"SparsePattern(population={self.population}, size={self.size}, nnz={self.nnz}, "
+            f"density={self.density:.3g}, device={str(self.device)!r})"
+        )
+
+    def _compressed(self, line: Tensor, index: Tensor) -> Compressed:
+        key = line * self.size + index
+        ascending = bool((key[:, 1:] > key[:, :-1]).all())
+        order = None if ascending else key.argsort(dim=1)
+        if order is not None:
+            line, index = line.gather(1, order), index.gather(1, order)
+        lines = torch.arange(self.size + 1, device=self.device).expand(self.population, -1)
+        start = torch.searchsorted(line, lines.contiguous())
+        wide = self.nnz >= 2**31
+        return Compressed(start if wide else start.int(), index.int().contiguous(), order)
+
+    def _refuse_duplicates(self) -> None:
+        key = self.target * self.size + self.source
+        if bool((key[:, 1:] > key[:, :-1]).all()):
+            return
+        key = key.sort(dim=1).values
+        twice = (key[:, 1:] == key[:, :-1]).nonzero()
+        if len(twice):
+            replicate, slot = twice[0].tolist()
+            t, s = divmod(int(key[replicate, slot]), self.size)
+            raise ValueError(
+                f"target, source: the edge {s} -> {t} of network {replicate} is given more than once; "
+                "sum such edges into one"
+            )
+
+
+_patterns: "WeakTensorKeyDictionary" = WeakTensorKeyDictionary()
+"""Pattern by its `target` tensor: an operator is handed tensors alone, and finds here what was derived from them."""
+
+
+def pattern_of(target: Tensor, source: Tensor, size: int) -> SparsePattern:
+    """The pattern that these tensors belong to, or a new one of them; they are taken to be valid."""
+    known = _patterns.get(target)
+    pattern = known() if known is not None else None
+    return pattern if pattern is not None else _unchecked(target, source, size)
+
+
+def _unchecked(target: Tensor, source: Tensor, size: int) -> SparsePattern:
+    pattern = SparsePattern.__new__(SparsePattern)
+    pattern.target, pattern.source, pattern.size = target, source, size
+    _patterns[target] = weakref.ref(pattern)
+    return pattern
+
+
+def _checked(target: Tensor, source: Tensor, size: int) -> tuple[Tensor, Tensor, int]:
+    for name, index in (("target", target), ("source", source)):
+        if not isinstance(index, Tensor) or index.dtype not in _INTEGERS:
+            found = index.dtype if isinstance(index, Tensor) else type(index).__name__
+            raise ValueError(f"{name}: expected an integer tensor, got {found}")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"size: expected a number of neurons, 1 or more, got {size!r}")
+    if size > 2**31 - 1:
+        raise ValueError(f"size: at most {2**31 - 1} neurons (indices are 32-bit), got {size}")
+    if target.shape != source.shape or target.dim() not in (1, 2):
+        raise ValueError(
+            f"target, source: expected two tensors of one shape, [population, nnz] or [nnz], "
+            f"got {list(target.shape)} and {list(source.shape)}"
+        )
+    if target.device != source.device:
+        raise ValueError(f"target, source: on different devices, {target.device} and {source.device}")
+    if target.dim() == 1:
+        target, source = target[None], source[None]
+    if target.shape[0] == 0:
+        raise ValueError("target, source: a population of 0 networks; the first dimension must be 1 or more")
+    for name, index in (("target", target), ("source", source)):
+        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < size):
+            raise ValueError(
+                f"{name}: indices go from {int(index.min())} to {int(index.max())}, with size {size} "
+                f"they must lie within 0 to {size - 1}"
+            )
+    # copies, so that a caller who reuses the tensors changes nothing here
+    return tuple(index.to(torch.int64, copy=True).contiguous() for index in (target, source)) + (size,)  # type: ignore[return-value]

@@ -1,0 +1,84 @@
+"""The recurrence around three matrix products, shared by the backends that call a library for them.
+
+forward    h_t = f(d_t + W h_{t-1}),  d_t = W_ih x_t + b for all steps at once
+backward   g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}),  then  ∂L/∂W = Σ_t g_t h_{t-1}ᵀ  on the edges, once over all steps
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from kernels.backend import Gradients
+
+
+class Products(Protocol):
+    """Products with the recurrent matrices of a population; states are [population, size, batch]."""
+
+    def times(self, state: Tensor, add: Tensor) -> Tensor:
+        """add + W state."""
+        ...
+
+    def transposed_times(self, state: Tensor, add: Tensor) -> Tensor:
+        """add + Wᵀ state."""
+        ...
+
+    def edge_products(self, left: Tensor, right: Tensor) -> Tensor:
+        """Σ_t left_t right_tᵀ at every edge, [population, nnz]; left, right [time, population, size, batch]."""
+        ...
+
+
+def forward(
+    products: Products, inputs: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None, nonlinearity: str
+) -> Tensor:
+    """All hidden states [time, population, size, batch]."""
+    hidden = torch.matmul(weight_ih, inputs).add_(
+        bias[:, :, None]
+    )  # the drive of each step, until its state replaces it
+    state = hidden_0
+    for step in hidden:
+        pre = step if state is None else products.times(state, add=step)
+        state = torch.tanh(pre, out=step) if nonlinearity == "tanh" else torch.clamp_min(pre, 0, out=step)
+    return hidden
+
+
+def backward(
+    products: Products,
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    """The wanted gradients, of which all but the one for `values` follow from the gradient of each step's drive."""
+    steps = hidden.shape[0]
+    drive = torch.empty_like(hidden)  # the gradient of each step's drive
+    for t in reversed(range(steps)):
+        total = grad[t] if t == steps - 1 else products.transposed_times(drive[t + 1], add=grad[t])
+        if nonlinearity == "tanh":
+            torch.ops.aten.tanh_backward.grad_input(total, hidden[t], grad_input=drive[t])
+        else:
+            torch.ops.aten.threshold_backward.grad_input(total, hidden[t], 0, grad_input=drive[t])
+    return Gradients(
+        values=_edge_gradient(products, drive, hidden, hidden_0) if "values" in wanted else None,
+        weight_ih=outer(drive, inputs) if "weight_ih" in wanted else None,
+        bias=drive.sum(dim=(0, 3)) if "bias" in wanted else None,
+        inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None,
+        hidden_0=products.transposed_times(drive[0], add=torch.zeros_like(drive[0])) if "hidden_0" in wanted else None,
+    )
+
+
+def outer(left: Tensor, right: Tensor) -> Tensor:
+    """Σ_t left_t right_tᵀ, [population, rows, columns]."""
+    total = left.new_zeros(left.shape[1], left.shape[2], right.shape[2])
+    for left_t, right_t in zip(left, right, strict=True):
+        total.baddbmm_(left_t, right_t.mT)
+    return total
+
+
+def _edge_gradient(products: Products, drive: Tensor, hidden: Tensor, hidden_0: Tensor | None) -> Tensor:
+    if hidden_0 is None:
+        return products.edge_products(drive[1:], hidden[:-1])
+    return products.edge_products(drive, torch.cat((hidden_0[None], hidden[:-1])))

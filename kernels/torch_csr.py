@@ -1,0 +1,118 @@
+"""Backend `torch_csr`: MKL or cuSPARSE through `torch.sparse`, a population as one block-diagonal CSR matrix.
+
+Autograd's backward builds or scatters what it need not; this one multiplies with the transposed CSR matrix at every
+step, and samples the weights' gradient at the edges once, over all steps (`sampled_addmm`).
+"""
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kernels import stepwise
+from kernels.backend import Gradients
+from kernels.pattern import Compressed, SparsePattern
+
+
+class _Block(NamedTuple):
+    """The block-diagonal matrix of a population (rows), or its transpose (columns), without its values."""
+
+    start: Tensor
+    index: Tensor
+    order: Tensor | None
+
+
+class _Products:
+    def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
+        blocks = pattern.memo.get("torch_csr")
+        if blocks is None:
+            blocks = pattern.memo["torch_csr"] = (
+                _block_diagonal(pattern.by_row, pattern.size),
+                _block_diagonal(pattern.by_column, pattern.size),
+            )
+        self.pattern = pattern
+        self.values = values
+        self.rows, self.columns = blocks
+
+    def times(self, state: Tensor, add: Tensor) -> Tensor:
+        return self._product(self.rows, state, add)
+
+    def transposed_times(self, state: Tensor, add: Tensor) -> Tensor:
+        return self._product(self.columns, state, add)
+
+    def edge_products(self, left: Tensor, right: Tensor) -> Tensor:
+        if left.shape[0] == 0 or self.pattern.nnz == 0:
+            return torch.zeros_like(self.values)
+        sampled = torch.sparse.sampled_addmm(
+            self._matrix(self.rows), _side_by_side(left), _side_by_side(right).mT, beta=0.0
+        )
+        found = sampled.values().view_as(self.values)
+        order = self.pattern.by_row.order
+        return found if order is None else torch.empty_like(found).scatter_(1, order, found)
+
+    def _product(self, block: _Block, state: Tensor, add: Tensor) -> Tensor:
+        if self.pattern.nnz == 0:
+            return add
+        product = torch.addmm(add.flatten(0, 1), self._matrix(block), state.flatten(0, 1))
+        return product.view_as(state)
+
+    def _matrix(self, block: _Block) -> Tensor:
+        values = self.values if block.order is None else self.values.gather(1, block.order)
+        length = self.pattern.population * self.pattern.size
+        with warnings.catch_warnings():  # PyTorch calls its CSR layout a beta, once a process
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+            return torch.sparse_csr_tensor(
+                block.start, block.index, values.flatten(), size=(length, length), check_invariants=False
+            )
+
+
+def _block_diagonal(lines: Compressed, size: int) -> _Block:
+    population, nnz = lines.index.shape
+    wide = population * max(nnz, size) >= 2**31
+    offset = torch.arange(population, device=lines.index.device)[:, None]
+    start = (lines.start[:, :-1] + offset * nnz).flatten()
+    end = torch.tensor([population * nnz], device=start.device)
+    index = (lines.index + offset * size).flatten()
+    dtype = torch.int64 if wide else torch.int32
+    return _Block(torch.cat((start, end)).to(dtype), index.to(dtype), lines.order)
+
+
+def _side_by_side(states: Tensor) -> Tensor:
+    """[time, population, size, batch] as [population * size, time * batch]."""
+    return states.permute(1, 2, 0, 3).flatten(2, 3).flatten(0, 1)
+
+
+def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type == "cpu" and not torch.backends.mkl.is_available():
+        return "this build of PyTorch has no MKL, which its sparse products need on a CPU; install one that has"
+    if device.type not in ("cpu", "cuda"):
+        return f"PyTorch has no sparse CSR products on {device.type}; use cpu or cuda"
+    return None
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
+
+
+def backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    products = _Products(pattern, values)
+    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)

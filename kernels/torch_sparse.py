@@ -1,0 +1,79 @@
+"""Backend `torch_sparse`: the package's `spmm`, where it is installed."""
+
+import importlib.util
+
+import torch
+from torch import Tensor
+
+from kernels import stepwise
+from kernels.backend import Gradients
+from kernels.pattern import SparsePattern
+
+
+class _Products:
+    """Of one block-diagonal matrix in coordinates, rows first; the weights' gradient is gathered and summed a step."""
+
+    def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
+        from torch_sparse import spmm
+
+        self.spmm = spmm
+        self.values = values
+        edges = pattern.memo.get("torch_sparse")
+        if edges is None:
+            offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
+            edges = pattern.memo["torch_sparse"] = torch.stack(
+                ((pattern.target + offset).flatten(), (pattern.source + offset).flatten())
+            )
+        self.edges = edges
+
+    def times(self, state: Tensor, add: Tensor) -> Tensor:
+        return self._product(self.edges, state, add)
+
+    def transposed_times(self, state: Tensor, add: Tensor) -> Tensor:
+        return self._product(self.edges.flip(0), state, add)
+
+    def edge_products(self, left: Tensor, right: Tensor) -> Tensor:
+        total = torch.zeros_like(self.values)
+        for left_t, right_t in zip(left, right, strict=True):
+            at_target = left_t.flatten(0, 1)[self.edges[0]]
+            at_source = right_t.flatten(0, 1)[self.edges[1]]
+            total += (at_target * at_source).sum(dim=1).view_as(total)
+        return total
+
+    def _product(self, edges: Tensor, state: Tensor, add: Tensor) -> Tensor:
+        length = state.shape[0] * state.shape[1]
+        product = self.spmm(edges, self.values.flatten(), length, length, state.flatten(0, 1))
+        return product.view_as(state) + add
+
+
+def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    if importlib.util.find_spec("torch_sparse") is None or importlib.util.find_spec("torch_scatter") is None:
+        return "torch_sparse isn't installed; pip install --no-build-isolation torch-scatter torch-sparse compiles it"
+    return None
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
+
+
+def backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    products = _Products(pattern, values)
+    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
