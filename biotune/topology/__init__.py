@@ -1,6 +1,31 @@
-"""From wiring to neurons: the expansion of a connectome, its nulls, and what is measured in them."""
+"""From wiring to neurons: the expansion of a connectome, its nulls, and what is measured in them.
+
+>>> import numpy as np
+>>> from biotune.connectome import load_connectome
+>>> from biotune.topology import expand, rewire_topology
+>>> generator = np.random.default_rng(1)
+>>> topology = expand(load_connectome("distance_rule:marmoset"), neurons_per_region=4, generator=generator)
+>>> topology.size, topology.edges
+(220, 23004)
+>>> rewire_topology(topology, "degree_preserving", generator=generator).edges
+23004
+"""
 
 from biotune.topology.expand import PARTITIONS, expand
+from biotune.topology.measures import MEASURES, measures
+from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology
+from biotune.topology.spectrum import spectral_radius
 from biotune.topology.wiring import Topology
 
-__all__ = ["PARTITIONS", "Topology", "expand"]
+__all__ = [
+    "MEASURES",
+    "NULLS",
+    "PARTITIONS",
+    "Null",
+    "Topology",
+    "expand",
+    "measures",
+    "rewire_connectome",
+    "rewire_topology",
+    "spectral_radius",
+]

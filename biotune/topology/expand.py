@@ -55,64 +55,53 @@ def expand(
         UserError: an option is out of range, or the connectome and the options contradict each other.
     """
     counts = _neuron_counts(connectome, neurons_per_region)
-    _check_share("target_sparsity", target_sparsity, 0 < target_sparsity <= 1, "(0, 1]")
-    _check_share("intrinsic_sparsity", intrinsic_sparsity, 0 < intrinsic_sparsity <= 1, "(0, 1]")
-    _check_share("intrinsic_weight", intrinsic_weight, 0 <= intrinsic_weight < 1, "[0, 1)")
+    _check_range("target_sparsity", target_sparsity, 0 < target_sparsity <= 1, "(0, 1]")
+    _check_range("intrinsic_sparsity", intrinsic_sparsity, 0 < intrinsic_sparsity <= 1, "(0, 1]")
+    _check_range("intrinsic_weight", intrinsic_weight, 0 <= intrinsic_weight < 1, "[0, 1)")
     if partition not in PARTITIONS:
         raise unknown_name("partition", partition, PARTITIONS)
-    own = connectome.source == connectome.target
-    if intrinsic and own.any():
-        raise UserError(
-            f"connectome {connectome.name} has edges from regions to themselves (region "
-            f"{connectome.source[own][0]}): set intrinsic to false, so that they are what lies within regions"
-        )
-    if not keep_diagonal and np.any(own & (counts[connectome.source] == 1)):
-        region = connectome.source[own & (counts[connectome.source] == 1)][0]
-        raise UserError(
-            f"connectome {connectome.name}: region {region} connects to itself and has one neuron; "
-            "set keep_diagonal to true, or give it more neurons"
-        )
+    _check_own_edges(connectome, counts, intrinsic, keep_diagonal)
 
     size = int(counts.sum())
-    first = np.concatenate([[0], np.cumsum(counts)])
     region = np.repeat(np.arange(connectome.size), counts)
-    by_target = np.lexsort((connectome.source, connectome.target))
-    source_regions, weights = connectome.source[by_target], connectome.weight[by_target]
-    start = np.searchsorted(connectome.target[by_target], np.arange(connectome.size + 1))
-    keys, values = [], []
-    for j in range(connectome.size):
-        regions, totals = source_regions[start[j] : start[j + 1]], weights[start[j] : start[j + 1]]
-        inside = regions == j
+    first = np.cumsum(counts) - counts
+    by_target = np.argsort(connectome.target, kind="stable")
+    inputs = np.split(by_target, np.searchsorted(connectome.target[by_target], np.arange(1, connectome.size)))
+    if size == connectome.size and not (intrinsic and keep_diagonal):  # neurons already: nothing to draw
+        return Topology(
+            size, connectome.target[by_target], connectome.source[by_target], connectome.weight[by_target], region
+        )
+    keys, weights = [], []
+    for j, (edges, n) in enumerate(zip(inputs, counts.tolist(), strict=True)):
+        outer, totals = connectome.source[edges], connectome.weight[edges]
+        own = outer == j
         if intrinsic:
-            within_total, within_sparsity = intrinsic_weight / (1 - intrinsic_weight) * totals.sum(), intrinsic_sparsity
+            inner_total = intrinsic_weight / (1 - intrinsic_weight) * totals.sum()
+            inner_reach = _reach(intrinsic_sparsity, n)
         else:
-            within_total, within_sparsity = totals[inside].sum(), target_sparsity
-        regions, totals = regions[~inside], totals[~inside]
+            inner_total = totals[own].sum()
+            inner_reach = _reach(target_sparsity, n) if own.any() else 0
+        outer, totals = outer[~own], totals[~own]
 
-        n = int(counts[j])
-        outer = np.flatnonzero(np.isin(region, regions))  # neurons that project to j from outside
-        columns = _draw(len(outer), n, _reach(target_sparsity, n), generator)
-        rows = np.repeat(outer, columns.shape[1])
-        columns = columns.ravel()
-        parts = counts[regions] * _reach(target_sparsity, n)
-        candidates = n if keep_diagonal else n - 1
-        if (intrinsic or inside.any()) and candidates:
-            reach = min(candidates, _reach(within_sparsity, n))
-            inner = _draw(n, candidates, reach, generator)
-            if not keep_diagonal:
-                inner += inner >= np.arange(n)[:, None]  # candidates skip the neuron itself
-            rows = np.concatenate([rows, np.repeat(np.arange(first[j], first[j + 1]), reach)])
-            columns = np.concatenate([columns, inner.ravel()])
-            parts, totals = np.append(parts, n * reach), np.append(totals, within_total)
+        targets = _draw(int(counts[outer].sum()), n, _reach(target_sparsity, n), generator)
+        inner_targets = _draw_within(n, inner_reach, keep_diagonal, generator)
+        sources = np.concatenate(
+            [
+                np.repeat(_ranges(first[outer], counts[outer]), targets.shape[1]),
+                np.repeat(np.arange(first[j], first[j] + n), inner_targets.shape[1]),
+            ]
+        )
+        parts = np.append(counts[outer] * targets.shape[1], inner_targets.size)
+        share = PARTITIONS[partition](parts, generator) * np.repeat(np.append(totals, inner_total), parts)
 
-        value = PARTITIONS[partition](parts, generator) * np.repeat(totals, parts)
-        block = np.full((n, size), -1.0)
-        block[columns, rows] = value
+        block = np.full((n, size), -1.0)  # all inputs of the region's neurons; scattering sorts them
+        block[np.concatenate([targets.ravel(), inner_targets.ravel()]), sources] = share
         present = np.flatnonzero(block >= 0)
         keys.append(first[j] * size + present)
-        values.append(block.ravel()[present])
+        weights.append(block.ravel()[present])
     key = np.concatenate(keys)
-    return Topology(size, key // size, key % size, np.concatenate(values), region)
+    target = key // size
+    return Topology(size, target, key - target * size, np.concatenate(weights), region)
 
 
 def _reach(sparsity: float, neurons: int) -> int:
@@ -121,26 +110,39 @@ def _reach(sparsity: float, neurons: int) -> int:
 
 def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator) -> np.ndarray:
     """For each row `count` different ones of the candidates, uniformly: int64 `[rows, count]`."""
-    if count == candidates:
-        return np.broadcast_to(np.arange(candidates), (rows, candidates)).copy()
+    if count >= candidates:
+        return np.tile(np.arange(candidates), (rows, 1))
     return np.argpartition(generator.random((rows, candidates), dtype=np.float32), count, axis=1)[:, :count]
 
 
+def _draw_within(neurons: int, count: int, keep_diagonal: bool, generator: np.random.Generator) -> np.ndarray:
+    """As `_draw`, for connections within a region: int64 `[neurons, count]`, less where there aren't so many others."""
+    if keep_diagonal:
+        return _draw(neurons, neurons, count, generator)
+    others = _draw(neurons, neurons - 1, count, generator)
+    return others + (others >= np.arange(neurons)[:, None])  # numbered without the neuron itself
+
+
+def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The concatenated ranges `start[i], ..., start[i] + length[i] - 1`."""
+    return np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
+
+
 def _equal(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    return np.repeat(1.0 / parts, parts)
+    return np.repeat(1.0 / np.maximum(parts, 1), parts)
 
 
 def _dirichlet(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Flat Dirichlet: independent exponentials over their sum."""
+    parts = parts[parts > 0]
     share = generator.standard_exponential(parts.sum())
-    sums = np.add.reduceat(share, np.cumsum(parts) - parts) if len(parts) else np.empty(0)
-    return share / np.repeat(sums, parts)
+    return share / np.repeat(np.add.reduceat(share, np.cumsum(parts) - parts), parts) if len(parts) else share
 
 
 def _stick_breaking(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """A uniform share of what is left, again and again; the last part is the rest."""
     share = [np.empty(0)]
-    for count in parts:
+    for count in parts[parts > 0]:
         taken = generator.random(count - 1)
         left = np.concatenate([[1.0], np.cumprod(1 - taken)])
         share.append(generator.permutation(left * np.append(taken, 1.0)))
@@ -169,6 +171,22 @@ def _neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[in
     return np.broadcast_to(counts.astype(np.int64), (connectome.size,))
 
 
-def _check_share(name: str, value: float, fits: bool, interval: str) -> None:
+def _check_range(name: str, value: float, fits: bool, interval: str) -> None:
     if not fits:
         raise UserError(f"{name}: {value!r} is outside {interval}")
+
+
+def _check_own_edges(connectome: Connectome, counts: np.ndarray, intrinsic: bool, keep_diagonal: bool) -> None:
+    """Edges from a region to itself must mean something, and must have somewhere to go."""
+    own = connectome.source[connectome.source == connectome.target]
+    if intrinsic and len(own):
+        raise UserError(
+            f"connectome {connectome.name} has edges from regions to themselves (region {own[0]}): "
+            "set intrinsic to false, so that they are what lies within regions"
+        )
+    lone = own[counts[own] == 1]
+    if len(lone) and not keep_diagonal:
+        raise UserError(
+            f"connectome {connectome.name}: region {lone[0]} connects to itself and has one neuron; "
+            "set keep_diagonal to true, or give it more neurons"
+        )

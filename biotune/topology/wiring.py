@@ -37,7 +37,8 @@ class Topology:
             or self.source.min() < 0
         ):
             raise ValueError(f"edges must join neurons 0 to {self.size - 1}")
-        if not np.all(np.diff(self.target * self.size + self.source) > 0):
+        key = self.target * self.size + self.source
+        if not np.all(key[1:] > key[:-1]):
             raise ValueError("edges must be sorted by (target, source), each pair once")
 
     @property
