@@ -155,7 +155,7 @@ class Results:
         try:
             table = pq.read_table(file).to_pandas()
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{file}: not readable as Parquet ({error}); resume the study to have it written again")
+            raise UserError(f"{file}: not readable as Parquet ({error}); resume the study to have it written") from None
         missing = [field for field in TABLES[name].names if field not in table.columns]
         if missing:
             raise UserError(f"{file}: lacks the columns {', '.join(missing)}; was it written by another version?")
@@ -176,7 +176,7 @@ class Results:
         try:
             return json.loads(file.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"{file}: not readable as JSON ({error})")
+            raise UserError(f"{file}: not readable as JSON ({error})") from None
 
     def write_study(self, study: Mapping[str, Any]) -> None:
         """Writes `study.yaml`."""
@@ -193,7 +193,7 @@ class Results:
         try:
             return yaml.safe_load(file.read_text())
         except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"{file}: not readable as YAML ({error})")
+            raise UserError(f"{file}: not readable as YAML ({error})") from None
 
 
 class _replacing:

@@ -11,7 +11,7 @@ from biotune.errors import UserError
 
 
 def save_checkpoint(file: Path, content: dict[str, Any]) -> None:
-    """Writes `content` (tensors, numbers, strings, lists and dicts of them) so that a kill leaves the old or the new."""
+    """Writes `content` (tensors, plain values, lists and dicts of them); a kill leaves the old file or the new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
@@ -30,7 +30,8 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"{file}: not a checkpoint ({str(error).splitlines()[0]}); remove it to train from the start")
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{file}: not a checkpoint ({reason}); remove it to train from the start") from None
     if not isinstance(content, dict):
         raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); remove it")
     return content

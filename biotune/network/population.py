@@ -113,7 +113,7 @@ class Population(nn.Module):
     def __len__(self) -> int:
         return self.values.shape[0]
 
-    def _apply(self, function, recurse=True):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def _apply(self, function, recurse=True):  # type: ignore[no-untyped-def]
         super()._apply(function, recurse)
         self.pattern = self.pattern.to(self.values.device)
         return self

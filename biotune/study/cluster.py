@@ -18,9 +18,9 @@ os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
-import ray  # noqa: E402
+import ray
 
-from biotune.errors import UserError  # noqa: E402
+from biotune.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def require_shared(directory: Path) -> None:
         blind = [address for address, look in looks.items() if not ray.get(look)]
     if blind:
         raise UserError(
-            f"{directory}: not seen from {', '.join(blind)}; on several machines --output must be on a shared file system"
+            f"{directory}: not seen from {', '.join(blind)}; "
+            "on several machines --output must be on a shared file system"
         )
 
 

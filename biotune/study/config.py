@@ -15,9 +15,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from biotune.connectome import GENERATORS
 from biotune.network import INITIALISATIONS
 from biotune.tasks import TASKS
-from biotune.topology import NULLS
+from biotune.topology import NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS
 
 Scalar = bool | int | float | str
@@ -51,11 +52,15 @@ class Section(BaseModel):
         if content is None:
             content = {}
         if not isinstance(content, dict):
-            raise PydanticCustomError("not_a_mapping", "must be a mapping of keys, found {found}", {"found": repr(content)})
+            raise PydanticCustomError(
+                "not_a_mapping", "must be a mapping of keys, found {found}", {"found": repr(content)}
+            )
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in content:
             if key not in known and cls.model_config.get("extra") == "forbid":
-                raise PydanticCustomError("unknown_key", "unknown {what} {name}; {known}", _suggest(key, known, "key") | {"key": key})
+                raise PydanticCustomError(
+                    "unknown_key", "unknown {what} {name}; {known}", _suggest(key, known, "key") | {"key": key}
+                )
         return content
 
 
@@ -73,7 +78,9 @@ class TaskConfig(Section):
     def _both_parts(self) -> Self:
         train = round(self.trials * self.train_share)
         if not 0 < train < self.trials:
-            raise ValueError(f"{self.trials} trials at train_share {self.train_share} leave none to train or validate on")
+            raise ValueError(
+                f"{self.trials} trials at train_share {self.train_share} leave none to train or validate on"
+            )
         return self
 
     @property
@@ -86,7 +93,9 @@ class ConnectomeConfig(Section):
     """Which connectome, and what stands in where it can't be had."""
 
     name: str = Field("marmoset", description="a name of the catalogue")
-    otherwise: str | None = Field(None, description="generator that takes its place, said loudly; null: that is an error")
+    otherwise: Annotated[str, one_of(GENERATORS, "generator")] | None = Field(
+        None, description="generator that takes its place, said loudly; null: that is an error"
+    )
 
 
 def _as_it_comes(value: Any) -> Any:
@@ -97,8 +106,12 @@ class TopologyConfig(Section):
     """From regions to neurons."""
 
     neurons_per_region: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 4
-    target_sparsity: FiniteFloat = Field(0.8, gt=0, le=1, description="share of a target region that a neuron connects to")
-    partition: Literal["dirichlet", "equal"] = Field("dirichlet", description="how a region pair's weight is shared out")
+    target_sparsity: FiniteFloat = Field(
+        0.8, gt=0, le=1, description="share of a target region that a neuron connects to"
+    )
+    partition: Annotated[str, one_of(PARTITIONS, "partition")] = Field(
+        "dirichlet", description="how a region pair's weight is shared out"
+    )
     intrinsic: bool = Field(True, description="connect the neurons within a region")
     intrinsic_sparsity: FiniteFloat = Field(1.0, gt=0, le=1, description="target_sparsity within a region")
     intrinsic_weight: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of a region's input that is its own")
@@ -224,7 +237,9 @@ class StudyConfig(Section):
     connectome: ConnectomeConfig = ConnectomeConfig()
     topology: TopologyConfig = TopologyConfig()
     network: NetworkConfig = NetworkConfig()
-    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=40)], ArmConfig] = Field(min_length=1)
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=40)], ArmConfig] = Field(
+        min_length=1
+    )
     reference_arm: str
     tune: dict[str, Domain] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
@@ -241,7 +256,8 @@ class StudyConfig(Section):
     def _reference_is_an_arm(self) -> Self:
         if self.reference_arm not in self.arms:
             raise PydanticCustomError(
-                "unknown_arm", "unknown {what} {name}; {known}",
+                "unknown_arm",
+                "unknown {what} {name}; {known}",
                 _suggest(self.reference_arm, self.arms, "reference_arm") | {"key": "reference_arm"},
             )
         return self

@@ -43,7 +43,9 @@ class Journal:
             try:
                 events.append(json.loads(line))
             except ValueError:
-                raise UserError(f"{self.file}:{number}: not an event; the journal is damaged, start a new run") from None
+                raise UserError(
+                    f"{self.file}:{number}: not an event; the journal is damaged, start a new run"
+                ) from None
         return events
 
     def append(self, event: Event) -> Event:

@@ -1,6 +1,7 @@
 """What is known of a study so far: its trials and confirmed replicates, as objects and as the contract's tables."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ class Curves:
     validation: Rows = field(default_factory=list)
     accuracy: Rows = field(default_factory=list)
 
-    def extend(self, first: int, rows: dict[str, Rows]) -> None:
+    def extend(self, first: int, rows: Mapping[str, Any]) -> None:
         """Puts rows at epoch `first` and on: what a retried trial reports again replaces what it reported before."""
         for name in ("training", "validation", "accuracy"):
             held: Rows = getattr(self, name)
@@ -133,7 +134,7 @@ class Record:
                 )
             case "progress":
                 trial = self.trials[event["trial"]]
-                trial.curves.extend(event["first"], event["rows"])
+                trial.curves.extend(event["first"], event)
                 trial.score, trial.finished, trial.seconds = event["score"], event["finished"], event["seconds"]
                 trial.mean_updates = event["mean_updates"]
                 trial.converged, trial.diverged = event["converged"], event["diverged"]
@@ -144,7 +145,7 @@ class Record:
                 self.selection = {"shared": event["shared"], "own_best": event["own_best"]}
             case "confirmed":
                 curves = Curves()
-                curves.extend(0, event["rows"])
+                curves.extend(0, event)
                 keys = ("phases", "arm", "replicates", "setting", "convergence", "measures", "seconds")
                 self.blocks.append(Block(**{key: event[key] for key in keys}, curves=curves))
             case "spent":

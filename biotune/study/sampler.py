@@ -51,7 +51,7 @@ def sobol_settings(tune: Mapping[str, Domain], count: int, seed: int) -> list[di
     """The first `count` settings of a scrambled Sobol sequence over the tuned hyperparameters (Owen 1998)."""
     engine = qmc.Sobol(len(tune), scramble=True, rng=np.random.default_rng([seed, 0]))
     points = engine.random_base2(max(count - 1, 0).bit_length())[:count]
-    return [{key: at(domain, float(u)) for (key, domain), u in zip(tune.items(), point, strict=True)} for point in points]
+    return [{key: at(tune[key], float(share)) for key, share in zip(tune, point, strict=True)} for point in points]
 
 
 class ArmSampler:

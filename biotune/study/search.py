@@ -18,10 +18,28 @@ from biotune.training import TrialPlan
 MAX_RETRIES = 2
 """Times that a trial whose worker died is taken up again from its checkpoint before it counts as failed."""
 
-_REPORTED = ("first", "rows", "score", "finished", "seconds", "mean_updates", "converged", "diverged")
+_REPORTED = (
+    "first",
+    "training",
+    "validation",
+    "accuracy",
+    "score",
+    "finished",
+    "seconds",
+    "mean_updates",
+    "converged",
+    "diverged",
+)
 
 
-class _Searcher(Searcher):
+class _Unsaved:
+    """Tune pickles what it is given, to restore a run from; here the journal is what a run is restored from."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Searcher(_Unsaved, Searcher):
     """Hands the proposals of a `SearchProgress` to Tune."""
 
     def __init__(self, progress: SearchProgress) -> None:
@@ -41,16 +59,13 @@ class _Searcher(Searcher):
         """The scheduler has told already."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the journal is the state."""
+        """See `_Unsaved`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the journal is the state."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+        """See `_Unsaved`."""
 
 
-class _Scheduler(FIFOScheduler):
+class _Scheduler(_Unsaved, FIFOScheduler):
     """Hands the trials' reports and ends to a `SearchProgress`, which decides who goes on."""
 
     def __init__(self, progress: SearchProgress, changed: Callable[[], None], interrupted: Callable[[], bool]) -> None:
@@ -81,7 +96,7 @@ class _Scheduler(FIFOScheduler):
             self.changed()
 
 
-class _OnInterrupt(tune.Stopper):
+class _OnInterrupt(_Unsaved, tune.Stopper):
     def __init__(self, interrupted: Callable[[], bool]) -> None:
         self.interrupted = interrupted
 

@@ -23,8 +23,8 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
 def select(study: Study, record: Record) -> dict[str, Any]:
     """The event "selected": the shared setting of best mean rank over the arms, and each arm's own best.
 
-    Within an arm the shared settings are ranked by `order`; equals share their mean rank. Of settings with the same mean
-    rank the one proposed first is taken.
+    Within an arm the shared settings are ranked by `order`; equals share their mean rank. Of settings with the same
+    mean rank the one proposed first is taken.
 
     Raises:
         UserError: an arm has no trial that trained, so there is nothing to confirm.

@@ -61,7 +61,8 @@ class Study:
         """The study as `study.yaml` holds it: every default written out; reading it gives the same study."""
         content = self.config.model_dump(mode="json", by_alias=True)
         content["arms"] = {
-            name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, arm in self.config.arms.items()
+            name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            for name, arm in self.config.arms.items()
         }
         content["tune"] = {
             key: domain.model_dump(mode="json", exclude_none=True) for key, domain in self.config.tune.items()
@@ -86,7 +87,9 @@ class Study:
     ) -> TrialPlan:
         """The plan of one trial: an arm with one setting, on the given replicates of a phase ("search", "confirm")."""
         config, chosen = self.config, self.arms[arm]
-        network = chosen.network.model_copy(update={k: v for k, v in setting.items() if k in NetworkConfig.model_fields})
+        network = chosen.network.model_copy(
+            update={k: v for k, v in setting.items() if k in NetworkConfig.model_fields}
+        )
         topology = chosen.topology.model_copy(
             update={k: v for k, v in setting.items() if k in TopologyConfig.model_fields}
         )
@@ -210,7 +213,7 @@ def _merge(
 
 
 def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, where: Any) -> list[str]:
-    """A line for each tuned key that is no key, that an arm sets too, or that a value of its range is not allowed for."""
+    """A line for each tuned key that cannot be tuned, that an arm sets too, or whose range goes too far."""
     problems = []
     known = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
     for key, domain in tune.items():

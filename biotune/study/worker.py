@@ -70,7 +70,7 @@ def search_trial(
             tune.report(
                 {
                     "first": reported,
-                    "rows": curves(trial, reported),
+                    **curves(trial, reported),
                     "score": trial.score,
                     "finished": finished,
                     "seconds": seconds,
@@ -83,14 +83,14 @@ def search_trial(
 
 
 def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, Any]:
-    """A Ray task: some replicates of an arm at one setting, trained to the budget; the networks stay in `checkpoint`."""
+    """A Ray task: some replicates at one setting, trained to the budget; `checkpoint` keeps the networks."""
     torch.set_num_threads(threads)
     for step in train(plan, checkpoint):
         trial, seconds = step
     save_checkpoint(checkpoint, trial.state_dict() | {"seconds": seconds})
     tests = [None] * len(plan.replicates) if trial.test_losses is None else trial.test_losses.tolist()
     return {
-        "rows": curves(trial),
+        **curves(trial),
         "convergence": [
             asdict(outcome) | {"test_loss": test} for outcome, test in zip(trial.convergence(), tests, strict=True)
         ],

@@ -22,9 +22,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 class TrainingLoop:
     """Trains a population, one epoch a call.
 
-    The loss that is minimised is the sum over replicates of each one's mean batch loss, so that every replicate gets the
-    gradient that it would get alone. A replicate whose loss is not finite is `diverged` from then on; since no operation
-    mixes replicates, the others go on untouched.
+    The loss that is minimised is the sum over replicates of each one's mean batch loss, so that every replicate gets
+    the gradient that it would get alone. A replicate whose loss is not finite is `diverged` from then on; since no
+    operation mixes replicates, the others go on untouched.
 
     Args:
         population: the networks.
@@ -61,7 +61,7 @@ class TrainingLoop:
         self.gradient_clip, self.batch, self.order = gradient_clip, batch, order
         self.device, self.dtype = population.values.device, population.values.dtype
         self.training, self.validation = self._stack(training), self._stack(validation)
-        self.scored = torch.as_tensor(np.asarray(task.scored), device=self.device)
+        self.scored = torch.from_numpy(np.arange(task.time)[task.scored]).to(self.device)
         self.optimizer = OPTIMIZERS[optimizer](population.parameters(), learning_rate)
         self.epoch = 0
         self.training_losses: list[Tensor] = []

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,9 @@ class Topologies:
         """The topology of one replicate of a plan, drawn if it was not met before."""
         connectome = plan.connectome
         content = [connectome.name, connectome.weight.sum(), len(connectome.weight), connectome.provenance.sha256]
-        key = json.dumps([*content, dict(plan.topology), plan.null and dict(plan.null), plan.seed, plan.phase, replicate])
+        key = json.dumps(
+            [*content, dict(plan.topology), plan.null and dict(plan.null), plan.seed, plan.phase, replicate]
+        )
         if key not in self.drawn:
             topology = draw_topology(plan, replicate)
             if sum(len(held.target) for held in self.drawn.values()) + len(topology.target) > self.max_edges:
@@ -154,9 +155,7 @@ class Trial:
             backend=plan.backend,
             dtype=plan.dtype,
         ).to(plan.device)
-        data = [
-            self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates
-        ]
+        data = [self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates]
         train = plan.training_trials
         self.initial_values = population.values.detach().cpu().double().numpy().copy()
         self.loop = TrainingLoop(
@@ -236,6 +235,4 @@ class Trial:
 
     def _order(self, epoch: int) -> np.ndarray:
         plan = self.plan
-        return np.stack(
-            [plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates]
-        )
+        return np.stack([plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates])

@@ -1,0 +1,157 @@
+"""How long an epoch takes, against the way it is usually written: `python -m biotune.bench`.
+
+The peer is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every backward pass
+the gradient of each absent connection is set to zero by index. Both train seq_mem with pattern length 3 on marmoset × 4
+(220 neurons), 400 trials in batches of 128, then validate on 100, on one thread; rounds alternate between them.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from biotune.connectome import load_connectome
+from biotune.tasks import Trials
+from biotune.topology import Topology
+from biotune.training import Trial, TrialPlan
+from kernels import backends
+
+POPULATION = 4
+
+
+class MaskedDense:
+    """The peer: one network, trained with a dense recurrent matrix whose absent connections are kept at zero."""
+
+    def __init__(self, topology: Topology, training: Trials, validation: Trials, learning_rate: float) -> None:
+        self.rnn = nn.RNN(training.inputs.shape[2], topology.size, batch_first=True)
+        self.readout = nn.Linear(topology.size, 1)
+        present = torch.zeros(topology.size, topology.size, dtype=torch.bool)
+        present[torch.from_numpy(topology.target), torch.from_numpy(topology.source)] = True
+        self.absent = torch.nonzero(~present, as_tuple=True)
+        with torch.no_grad():
+            self.rnn.weight_hh_l0[self.absent] = 0
+        self.steps = training.targets.shape[1]
+        self.optimizer = torch.optim.Adam([*self.rnn.parameters(), *self.readout.parameters()], lr=learning_rate)
+        self.training = DataLoader(_ById(training), batch_size=128, shuffle=True)
+        self.validation = DataLoader(_ById(validation), batch_size=128)
+
+    def run_epoch(self) -> None:
+        for inputs, targets in self.training:
+            self.optimizer.zero_grad()
+            self._loss(inputs, targets).backward()
+            self.rnn.weight_hh_l0.grad[self.absent] = 0  # type: ignore[index]
+            self.optimizer.step()
+        with torch.no_grad():
+            for inputs, targets in self.validation:
+                self._loss(inputs, targets)
+
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        hidden, _ = self.rnn(inputs)
+        return nn.functional.mse_loss(self.readout(hidden[:, -self.steps :]), targets)
+
+
+class _ById(Dataset):
+    """Trials kept by id, each looked up when it is asked for."""
+
+    def __init__(self, trials: Trials) -> None:
+        self.inputs = {number: torch.from_numpy(trial) for number, trial in enumerate(trials.inputs)}
+        self.targets = {number: torch.from_numpy(trial) for number, trial in enumerate(trials.targets)}
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.inputs[number], self.targets[number]
+
+
+def plan(backend: str, replicates: int) -> TrialPlan:
+    """seq_mem, L = 3, on marmoset × 4."""
+    return TrialPlan(
+        task={"name": "seq_mem", "pattern_length": 3},
+        trials=500,
+        train_share=0.8,
+        batch=128,
+        connectome=load_connectome("marmoset", otherwise="distance_rule"),
+        topology={"neurons_per_region": 4, "target_sparsity": 0.8},
+        null=None,
+        network={
+            "initialisation": "default",
+            "remap": True,
+            "radius": 0.9,
+            "optimizer": "Adam",
+            "learning_rate": 1e-3,
+            "nonlinearity": "tanh",
+            "gradient_clip": 1.0,
+        },
+        seed=1,
+        phase="search",
+        replicates=tuple(range(replicates)),
+        max_epochs=100,
+        level=1 / 120,
+        sustain=3,
+        backend=backend,
+    )
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Median milliseconds of an epoch of one replicate, by way."""
+    torch.set_num_threads(1)
+    names = [name for name, reason in backends().items() if reason is None and name != "reference"]
+    one = Trial(plan("reference", 1))
+    data = one.task.trials(500, np.random.default_rng(1))
+    peer = MaskedDense(
+        one.topologies[0],
+        Trials(data.inputs[:400], data.targets[:400]),
+        Trials(data.inputs[400:], data.targets[400:]),
+        learning_rate=1e-3,
+    )
+    ways: dict[str, tuple[Callable[[], None], int]] = {"masked nn.RNN": (peer.run_epoch, 1)}
+    for name in [*names, "auto"]:
+        ways[name] = (Trial(plan(name, 1)).run_epoch, 1)
+        ways[f"{name}, {POPULATION} replicates together"] = (Trial(plan(name, POPULATION)).run_epoch, POPULATION)
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, (run_epoch, replicates) in ways.items():
+            start = time.perf_counter()
+            run_epoch()
+            if number > 0:  # the first warms up
+                times[way].append(1000 * (time.perf_counter() - start) / replicates)
+    return {way: statistics.median(taken) for way, taken in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, help="epochs that are timed, of each way")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    taken = measure(arguments.rounds)
+    peer = taken["masked nn.RNN"]
+    table = Table(title=f"{_cpu()}, 1 thread, torch {torch.__version__}")
+    for column in ("an epoch of one replicate", "ms", "of the peer's time"):
+        table.add_column(column, justify="left" if column.startswith("an") else "right")
+    for way, milliseconds in taken.items():
+        table.add_row(way, f"{milliseconds:.1f}", f"{milliseconds / peer:.2f}")
+    Console().print(table)
+    if arguments.json:
+        content = {"machine": _cpu(), "threads": 1, "torch": torch.__version__, "milliseconds": taken}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The command line: `biotune run`, which is also `python tune_main.py`, and `biotune report`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from biotune.errors import UserError
+
+if TYPE_CHECKING:
+    from biotune.study import Study
+
+_RUN_EXAMPLES = """examples:
+  python tune_main.py --space search_spaces/seq_mem.yaml
+  python tune_main.py --space search_spaces/seq_mem.yaml --dry-run
+  python tune_main.py --space search_spaces/seq_mem.yaml --arms marmoset,degrees --seed 7
+  python tune_main.py --space search_spaces/seq_mem.yaml --set task.pattern_length=10 --set search.trials_per_arm=32
+  python tune_main.py --space search_spaces/seq_mem.yaml --address auto --output /shared/results
+  python tune_main.py --resume results/seq_mem-20260101T120000Z
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`biotune`: runs a command and returns its exit code: 0; 2 for what the user can mend; 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?"
+    )
+    parser.add_argument("--version", action="version", version=f"biotune {version('biotune')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run a study: search, confirm, report",
+        epilog=_RUN_EXAMPLES.replace("python tune_main.py", "biotune run"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_run_arguments(run)
+    report = commands.add_parser("report", help="make the report of a results directory again")
+    report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
+    report.set_defaults(command=_report)
+    return _execute(parser.parse_args(arguments))
+
+
+def tune_main(arguments: Sequence[str] | None = None) -> int:
+    """`python tune_main.py`: the same as `biotune run`."""
+    parser = argparse.ArgumentParser(
+        prog="tune_main.py",
+        description="Run a study: search, confirm, report.",
+        epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_run_arguments(parser)
+    return _execute(parser.parse_args(arguments))
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
+    )
+    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a study that was killed or interrupted")
+    parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
+    parser.add_argument(
+        "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
+    )
+    parser.add_argument(
+        "--gpus-per-trial",
+        type=_share,
+        metavar="X",
+        help="GPUs of a trial, fractions share one; default: a quarter of one where there are any",
+    )
+    parser.add_argument(
+        "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
+    )
+    parser.add_argument("--seed", type=_natural, metavar="N", help="instead of the study's own")
+    parser.add_argument(
+        "--arms", type=lambda text: text.split(","), metavar="A,B", help="only these, and the reference arm"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY.PATH=VALUE",
+        help="override a key of the YAML; may be given again",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="validate, print the resolved study and what it will take"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _execute(arguments: argparse.Namespace) -> int:
+    console = Console()
+    try:
+        return arguments.command(arguments, console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.report import make_report, print_summary
+    from biotune.study import load_study
+    from biotune.study.run import Interrupted, Options, load_resumed, run_study
+
+    if arguments.resume is not None:
+        given = [
+            name
+            for name, value in (("--set", arguments.overrides), ("--seed", arguments.seed), ("--arms", arguments.arms))
+            if value not in ([], None)
+        ]
+        if given:
+            raise UserError(f"{', '.join(given)}: a resumed study goes on as it was started; leave this out")
+        study = load_resumed(arguments.resume, arguments.space)
+    elif arguments.space is None:
+        raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
+    else:
+        study = load_study(arguments.space, overrides=arguments.overrides, seed=arguments.seed, arms=arguments.arms)
+    if arguments.dry_run:
+        return _dry_run(study, arguments, console)
+    options = Options(
+        output=arguments.output,
+        address=arguments.address,
+        cpus=arguments.cpus_per_trial,
+        gpus=arguments.gpus_per_trial,
+        concurrency=arguments.concurrency,
+    )
+    try:
+        directory = run_study(study, options, console, resume=arguments.resume)
+    except Interrupted as interrupted:
+        console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
+        return 130
+    print_summary(make_report(directory), console)
+    return 0
+
+
+def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
+    import os
+
+    import yaml
+
+    from biotune.study.display import spell
+    from biotune.study.run import estimate, load_connectomes
+
+    connectomes = load_connectomes(study)
+    console.print(yaml.safe_dump(study.resolved(), sort_keys=False), highlight=False, soft_wrap=True)
+    for arm, connectome in connectomes.items():
+        if connectome.provenance.substitutes:
+            console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
+    search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
+    concurrency = arguments.concurrency or max((os.cpu_count() or 1) // (arguments.cpus_per_trial or 1), 1)
+    seconds = estimate(study, connectomes, concurrency)
+    console.print(
+        f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
+        f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
+        f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
+        f"about {spell(seconds['confirm'])}\n"
+        f"in all about {spell(sum(seconds.values()))}, {concurrency} trials at once on this machine",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _report(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.report import make_report, print_summary
+
+    print_summary(make_report(arguments.directory), console)
+    return 0
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value

@@ -1,0 +1,5 @@
+"""A study: from its YAML to results on disk. The only part of biotune that knows Ray and Optuna."""
+
+from biotune.study.study import Study, load_study
+
+__all__ = ["Study", "load_study"]

@@ -1,0 +1,115 @@
+"""The confirm phase: fresh seeds, full budget, no early stopping; arms at the shared setting and at their own best."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from biotune.errors import UserError
+from biotune.study.cluster import Resources
+from biotune.study.journal import Journal
+from biotune.study.record import Record
+from biotune.study.study import Study
+from biotune.study.worker import confirm_block
+from biotune.training import TrialPlan
+
+MAX_RETRIES = 2
+"""Times that a block whose worker died is taken up again from its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Replicates of an arm at one setting, trained together as one Ray task.
+
+    Attributes:
+        phases: "shared", "own_best", or both where the arm's own best is the shared setting.
+    """
+
+    phases: tuple[str, ...]
+    arm: str
+    replicates: tuple[int, ...]
+    setting: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Names the checkpoint."""
+        return f"{self.arm}-{self.phases[0]}-{self.replicates[0]:04d}"
+
+
+def jobs(study: Study, selection: Mapping[str, Any]) -> list[Job]:
+    """What the confirm phase runs, the verdict's own arms first."""
+    config = study.config.confirm
+    blocks = [
+        tuple(range(first, min(first + config.population, config.replicates)))
+        for first in range(0, config.replicates, config.population)
+    ]
+    shared = selection["shared"]["setting"]
+    settings: list[tuple[tuple[str, ...], str, Mapping[str, Any]]] = []
+    for arm in study.arms:
+        same = selection["own_best"][arm]["same_as_shared"]
+        settings.append((("shared", "own_best") if same else ("shared",), arm, shared))
+    for arm in study.arms:
+        if not selection["own_best"][arm]["same_as_shared"]:
+            settings.append((("own_best",), arm, selection["own_best"][arm]["setting"]))
+    return [Job(phases, arm, block, setting) for phases, arm, setting in settings for block in blocks]
+
+
+def run_confirm(
+    study: Study,
+    record: Record,
+    journal: Journal,
+    plan: Callable[[Job], TrialPlan],
+    *,
+    directory: Path,
+    resources: Resources,
+    changed: Callable[[], None],
+    interrupted: Callable[[], bool],
+) -> None:
+    """Runs the jobs that are left, until none is or the user interrupts.
+
+    Args:
+        study: what is confirmed.
+        record: receives the results. journal: keeps them.
+        plan: a job's plan.
+        directory: the results directory.
+        resources: of a job.
+        changed: called now and then.
+        interrupted: whether the user asked to stop.
+
+    Raises:
+        UserError: a job failed again and again.
+    """
+    if record.selection is None:
+        raise ValueError("nothing was selected to be confirmed")
+    done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
+    left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
+    left.reverse()
+    task = ray.remote(confirm_block).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES)
+    running: dict[Any, Job] = {}
+    while (left or running) and not interrupted():
+        while left and len(running) < resources.concurrency:
+            job = left.pop()
+            checkpoint = directory / "checkpoints" / "confirm" / f"{job.name}.pt"
+            running[task.remote(plan(job), checkpoint, resources.cpus)] = job
+        ready, _ = ray.wait(list(running), timeout=0.5)
+        for reference in ready:
+            job = running.pop(reference)
+            try:
+                result = ray.get(reference)
+            except RayError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise UserError(f"confirming {job.name} failed: {reason}; resume the study to try again") from error
+            event = {
+                "event": "confirmed",
+                "phases": list(job.phases),
+                "arm": job.arm,
+                "replicates": list(job.replicates),
+                "setting": dict(job.setting),
+            }
+            record.apply(journal.append(event | result))
+        changed()
+    for reference in running:
+        ray.cancel(reference, force=True)

@@ -1,0 +1,137 @@
+"""What a person sees while a study runs: one live display on a terminal; elsewhere, a line now and then."""
+
+import time
+from datetime import timedelta
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from biotune.study.record import Record, TrialRecord
+from biotune.study.study import Study
+
+LINE_SECONDS = 10.0
+"""Between two lines where there is no terminal."""
+
+
+def spell(seconds: float) -> str:
+    """`0:02:05`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+class Display:
+    """The live display.
+
+    Args:
+        study: what runs. record: how far it has come.
+        concurrency: trials at once.
+        console: where to.
+        dashboard: the address of Ray's dashboard, if there is one.
+        notes: what has to stay in sight, such as a substituted connectome.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        record: Record,
+        *,
+        concurrency: int,
+        console: Console,
+        dashboard: str | None,
+        notes: list[str],
+    ) -> None:
+        self.study, self.record, self.concurrency = study, record, concurrency
+        self.console, self.dashboard, self.notes = console, dashboard, notes
+        self.phase = "search"
+        self.started = time.monotonic()
+        self.said = self.started
+        self.live = Live(self, console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def say(self, message: str) -> None:
+        """A line that stays."""
+        self.console.print(message, highlight=False, soft_wrap=True)
+
+    def enter(self, phase: str) -> None:
+        """Goes on to another phase."""
+        self.phase = phase
+        self.changed(now=True)
+
+    def changed(self, now: bool = False) -> None:
+        """Something has happened: without a terminal, that is worth a line every `LINE_SECONDS`."""
+        if self.live is None and (now or time.monotonic() - self.said >= LINE_SECONDS):
+            self.said = time.monotonic()
+            counts = " · ".join(f"{arm} {self._count(arm)}" for arm in self.study.arms)
+            self.say(f"[{spell(self.said - self.started)}] {self.phase}: {counts}{self._remaining()}")
+
+    def __rich__(self) -> Group:
+        elapsed = spell(time.monotonic() - self.started)
+        head = Text.assemble((self.study.config.name, "bold"), f" · {self.phase} · {elapsed}{self._remaining()}")
+        if self.dashboard:
+            head.append(f" · dashboard {self.dashboard}", style="dim")
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for column in ("arm", "done", "running", "stopped", "failed", "best loss", "confirmed"):
+            table.add_column(column, justify="left" if column == "arm" else "right")
+        for arm in self.study.arms:
+            trials = self.record.of_arm(arm)
+            status = [trial.status for trial in trials]
+            failed = status.count("failed") + status.count("diverged")
+            table.add_row(
+                arm,
+                f"{len(trials) - status.count('running')}/{self.study.config.search.trials_per_arm}",
+                str(status.count("running")),
+                str(status.count("stopped")),
+                Text(str(failed), style="red" if failed else ""),
+                self._best(trials),
+                self._confirmed(arm),
+            )
+        return Group(head, *(Text(note, style="yellow") for note in self.notes), table)
+
+    def _best(self, trials: list[TrialRecord]) -> str:
+        scores = [trial.score for trial in trials if trial.score is not None]
+        return f"{min(scores):.2e}" if scores else "–"
+
+    def _confirmed(self, arm: str) -> str:
+        done, planned = self._replicates(arm)
+        return f"{done}/{planned}" if self.record.selection else "–"
+
+    def _replicates(self, arm: str) -> tuple[int, int]:
+        selection = self.record.selection
+        settings = 1 if selection and selection["own_best"][arm]["same_as_shared"] else 2
+        done = sum(len(block.replicates) for block in self.record.blocks if block.arm == arm)
+        return done, settings * self.study.config.confirm.replicates
+
+    def _count(self, arm: str) -> str:
+        if self.record.selection:
+            return self._confirmed(arm)
+        trials = self.record.of_arm(arm)
+        done = sum(trial.status != "running" for trial in trials)
+        return f"{done}/{self.study.config.search.trials_per_arm} (best {self._best(trials)})"
+
+    def _remaining(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f", about {spell(seconds)} left"
+
+    def _seconds_left(self) -> float | None:
+        """From what the trials so far took, spread over the trials that run at once; None before the first ended."""
+        ended = [trial for trial in self.record.trials.values() if trial.status in ("completed", "stopped")]
+        if not ended:
+            return None
+        search, confirm = self.study.config.search, self.study.config.confirm
+        per_trial = sum(trial.seconds for trial in ended) / len(ended)
+        gone = sum(trial.status != "running" for trial in self.record.trials.values())
+        per_replicate_epoch = sum(t.seconds for t in ended) / sum(t.epochs for t in ended) / search.replicates
+        replicates = sum(planned - done for done, planned in map(self._replicates, self.study.arms))
+        left = per_trial * (search.trials_per_arm * len(self.study.arms) - gone)
+        left += per_replicate_epoch * replicates * confirm.max_epochs
+        return left / self.concurrency
