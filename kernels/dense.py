@@ -14,9 +14,9 @@ from kernels.pattern import SparsePattern
 
 class _Products:
     def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
-        self.place = pattern.memo.get("dense")
-        if self.place is None:
-            self.place = pattern.memo["dense"] = pattern.target * pattern.size + pattern.source
+        if "dense" not in pattern.memo:
+            pattern.memo["dense"] = pattern.target * pattern.size + pattern.source
+        self.place: Tensor = pattern.memo["dense"]
         weights = values.new_zeros(pattern.population, pattern.size**2).scatter_(1, self.place, values)
         self.weights = weights.view(pattern.population, pattern.size, pattern.size)
 

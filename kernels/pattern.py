@@ -20,12 +20,12 @@ class Compressed(NamedTuple):
     """One direction of a population of sparse matrices: CSR for the rows (targets), CSC for the columns (sources).
 
     start: int32 (int64 once nnz passes 2³¹) [population, size + 1]; line i has the slots start[i] to start[i + 1].
-    index: int32 [population, nnz]; the other end of each slot's edge: sources by rows, targets by columns.
+    other: int32 [population, nnz]; the other end of each slot's edge: sources by rows, targets by columns.
     order: int64 [population, nnz]; the edge, as given, in each slot; None where slots and edges coincide.
     """
 
     start: Tensor
-    index: Tensor
+    other: Tensor
     order: Tensor | None
 
 
@@ -160,10 +160,10 @@ def _checked(target: Tensor, source: Tensor, size: int) -> tuple[Tensor, Tensor,
     if target.shape[0] == 0:
         raise ValueError("target, source: a population of 0 networks; the first dimension must be 1 or more")
     for name, index in (("target", target), ("source", source)):
-        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < size):
+        if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < size):
             raise ValueError(
                 f"{name}: indices go from {int(index.min())} to {int(index.max())}, with size {size} "
                 f"they must lie within 0 to {size - 1}"
             )
     # copies, so that a caller who reuses the tensors changes nothing here
-    return tuple(index.to(torch.int64, copy=True).contiguous() for index in (target, source)) + (size,)  # type: ignore[return-value]
+    return target.to(torch.int64, copy=True).contiguous(), source.to(torch.int64, copy=True).contiguous(), size

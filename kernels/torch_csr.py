@@ -19,21 +19,19 @@ class _Block(NamedTuple):
     """The block-diagonal matrix of a population (rows), or its transpose (columns), without its values."""
 
     start: Tensor
-    index: Tensor
+    other: Tensor
     order: Tensor | None
 
 
 class _Products:
     def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
-        blocks = pattern.memo.get("torch_csr")
-        if blocks is None:
-            blocks = pattern.memo["torch_csr"] = (
-                _block_diagonal(pattern.by_row, pattern.size),
-                _block_diagonal(pattern.by_column, pattern.size),
+        if "torch_csr" not in pattern.memo:
+            pattern.memo["torch_csr"] = tuple(
+                _block_diagonal(lines, pattern.size) for lines in (pattern.by_row, pattern.by_column)
             )
         self.pattern = pattern
         self.values = values
-        self.rows, self.columns = blocks
+        self.rows, self.columns = pattern.memo["torch_csr"]
 
     def times(self, state: Tensor, add: Tensor) -> Tensor:
         return self._product(self.rows, state, add)
@@ -63,17 +61,17 @@ class _Products:
         with warnings.catch_warnings():  # PyTorch calls its CSR layout a beta, once a process
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
             return torch.sparse_csr_tensor(
-                block.start, block.index, values.flatten(), size=(length, length), check_invariants=False
+                block.start, block.other, values.flatten(), size=(length, length), check_invariants=False
             )
 
 
 def _block_diagonal(lines: Compressed, size: int) -> _Block:
-    population, nnz = lines.index.shape
+    population, nnz = lines.other.shape
     wide = population * max(nnz, size) >= 2**31
-    offset = torch.arange(population, device=lines.index.device)[:, None]
+    offset = torch.arange(population, device=lines.other.device)[:, None]
     start = (lines.start[:, :-1] + offset * nnz).flatten()
     end = torch.tensor([population * nnz], device=start.device)
-    index = (lines.index + offset * size).flatten()
+    index = (lines.other + offset * size).flatten()
     dtype = torch.int64 if wide else torch.int32
     return _Block(torch.cat((start, end)).to(dtype), index.to(dtype), lines.order)
 

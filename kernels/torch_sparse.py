@@ -18,13 +18,12 @@ class _Products:
 
         self.spmm = spmm
         self.values = values
-        edges = pattern.memo.get("torch_sparse")
-        if edges is None:
+        if "torch_sparse" not in pattern.memo:
             offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
-            edges = pattern.memo["torch_sparse"] = torch.stack(
-                ((pattern.target + offset).flatten(), (pattern.source + offset).flatten())
+            pattern.memo["torch_sparse"] = torch.stack([(pattern.target + offset), (pattern.source + offset)]).flatten(
+                1
             )
-        self.edges = edges
+        self.edges: Tensor = pattern.memo["torch_sparse"]
 
     def times(self, state: Tensor, add: Tensor) -> Tensor:
         return self._product(self.edges, state, add)
