@@ -38,8 +38,9 @@ class MaskedDense:
         present = torch.zeros(topology.size, topology.size, dtype=torch.bool)
         present[torch.from_numpy(topology.target), torch.from_numpy(topology.source)] = True
         self.absent = torch.nonzero(~present, as_tuple=True)
+        self.recurrent = dict(self.rnn.named_parameters())["weight_hh_l0"]
         with torch.no_grad():
-            self.rnn.weight_hh_l0[self.absent] = 0
+            self.recurrent[self.absent] = 0
         self.steps = training.targets.shape[1]
         self.optimizer = torch.optim.Adam([*self.rnn.parameters(), *self.readout.parameters()], lr=learning_rate)
         self.training = DataLoader(_ById(training), batch_size=128, shuffle=True)
@@ -49,7 +50,7 @@ class MaskedDense:
         for inputs, targets in self.training:
             self.optimizer.zero_grad()
             self._loss(inputs, targets).backward()
-            self.rnn.weight_hh_l0.grad[self.absent] = 0  # type: ignore[index]
+            self.recurrent.grad[self.absent] = 0  # type: ignore[index]
             self.optimizer.step()
         with torch.no_grad():
             for inputs, targets in self.validation:

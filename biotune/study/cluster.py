@@ -112,7 +112,7 @@ def require_shared(directory: Path) -> None:
         return
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".seen-by-all-") as probe:
         looks = {
-            node["NodeManagerAddress"]: _sees.options(  # type: ignore[attr-defined]
+            node["NodeManagerAddress"]: _sees.options(
                 scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], False)
             ).remote(probe.name)
             for node in nodes

@@ -24,11 +24,11 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def distribution(domain: Domain) -> BaseDistribution:
     """A domain in Optuna's terms."""
     if domain.loguniform:
-        return FloatDistribution(*domain.loguniform, log=True)
+        return FloatDistribution(domain.loguniform[0], domain.loguniform[1], log=True)
     if domain.uniform:
-        return FloatDistribution(*domain.uniform)
+        return FloatDistribution(domain.uniform[0], domain.uniform[1])
     if domain.int:
-        return IntDistribution(*domain.int)
+        return IntDistribution(domain.int[0], domain.int[1])
     return CategoricalDistribution(domain.choice or [])
 
 

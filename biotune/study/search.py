@@ -49,10 +49,10 @@ class _Searcher(_Unsaved, Searcher):
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         proposed = self.progress.propose()
         if proposed is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED  # type: ignore[return-value]  # a string that Tune knows
         return {"trial": proposed.trial, "arm": proposed.arm, "setting": proposed.setting}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:

@@ -1,0 +1,165 @@
+"""What a trial promises: replicates train as if alone, and a resumed trial as if it had never stopped."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from biotune.network import load_checkpoint, save_checkpoint
+from biotune.training import Trial, TrialPlan
+
+MakePlan = Callable[..., TrialPlan]
+
+
+def run(plan: TrialPlan) -> Trial:
+    trial = Trial(plan)
+    while not trial.finished:
+        trial.run_epoch()
+    return trial
+
+
+def validation(trial: Trial) -> np.ndarray:
+    return torch.stack(trial.loop.validation_losses).numpy()
+
+
+@pytest.mark.parametrize("backend", ["reference", "dense", "torch_csr"])
+def test_a_population_trains_as_its_replicates_do_alone(make_plan: MakePlan, backend: str) -> None:
+    plan = make_plan(backend=backend, dtype=torch.float64, max_epochs=10)
+    together = run(plan)
+    for index, replicate in enumerate(plan.replicates):
+        alone = run(make_plan(backend=backend, dtype=torch.float64, max_epochs=10, replicates=(replicate,)))
+        np.testing.assert_allclose(validation(together)[:, index], validation(alone)[:, 0], rtol=1e-9)
+
+
+def test_the_first_step_in_float32_equals_each_replicates_own(make_plan: MakePlan) -> None:
+    together = Trial(make_plan(batch=40))
+    together.run_epoch()
+    for index in range(3):
+        alone = Trial(make_plan(batch=40, replicates=(index,)))
+        alone.run_epoch()
+        for name, parameter in together.loop.population.named_parameters():
+            own = dict(alone.loop.population.named_parameters())[name]
+            torch.testing.assert_close(parameter[index], own[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_one_step_equals_that_of_a_masked_rnn(make_plan: MakePlan, nonlinearity: str) -> None:
+    trial = Trial(make_plan(replicates=(0,), network={"nonlinearity": nonlinearity}))
+    population, topology = trial.loop.population, trial.topologies[0]
+    rnn = torch.nn.RNN(2, topology.size, nonlinearity=nonlinearity, batch_first=True)
+    target, source = torch.from_numpy(topology.target), torch.from_numpy(topology.source)
+    with torch.no_grad():
+        rnn.weight_hh_l0.zero_()
+        rnn.weight_hh_l0[target, source] = population.values[0]
+        rnn.weight_ih_l0.copy_(population.weight_ih[0])
+        rnn.bias_ih_l0.copy_(population.bias[0])
+        rnn.bias_hh_l0.zero_()
+    inputs, targets = trial.loop.training
+    hidden, _ = rnn(inputs[0])
+    outputs = hidden[:, trial.loop.scored] @ population.weight_out[0].T + population.bias_out[0]
+    expected = (outputs - targets[0]).square().mean()
+    expected.backward()
+    loss = (population(inputs, trial.loop.scored) - targets).square().mean()
+    population.zero_grad()
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    assert population.values.grad is not None
+    assert rnn.weight_hh_l0.grad is not None
+    torch.testing.assert_close(population.values.grad[0], rnn.weight_hh_l0.grad[target, source], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(population.weight_ih.grad[0], rnn.weight_ih_l0.grad, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(population.bias.grad[0], rnn.bias_ih_l0.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_same_plan_gives_the_same_numbers_and_another_seed_others(make_plan: MakePlan) -> None:
+    first, second, other = run(make_plan()), run(make_plan()), run(make_plan(seed=2))
+    np.testing.assert_array_equal(validation(first), validation(second))
+    assert not np.isclose(validation(first), validation(other)).any()
+
+
+def test_search_and_confirm_draw_different_networks_and_data(make_plan: MakePlan) -> None:
+    search, confirm = Trial(make_plan()), Trial(make_plan(phase="confirm"))
+    assert not np.isclose(validation(search), validation(confirm)).any()
+
+
+def test_arms_share_data_input_weights_and_initial_values(make_plan: MakePlan) -> None:
+    connectome = Trial(make_plan(network={"radius": None}))
+    null = {"name": "degree_preserving", "level": "region", "fraction": 1.0}
+    rewired = Trial(make_plan(null=null, network={"radius": None}))
+    torch.testing.assert_close(connectome.loop.training, rewired.loop.training)
+    torch.testing.assert_close(connectome.loop.population.weight_ih, rewired.loop.population.weight_ih)
+    np.testing.assert_array_equal(np.sort(connectome.initial_values), np.sort(rewired.initial_values))
+    assert not np.array_equal(connectome.topologies[0].source, rewired.topologies[0].source)
+
+
+def test_what_the_topology_lacks_is_never_trained(make_plan: MakePlan) -> None:
+    trial = run(make_plan())
+    assert trial.loop.population.values.shape == (3, len(trial.topologies[0].target))
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "RMSprop", "SGD"])
+def test_resuming_gives_the_same_numbers(make_plan: MakePlan, tmp_path: Path, optimizer: str) -> None:
+    plan = make_plan(network={"optimizer": optimizer})
+    whole = run(plan)
+    interrupted = Trial(plan)
+    interrupted.run_epoch()
+    interrupted.run_epoch()
+    save_checkpoint(tmp_path / "trial.pt", interrupted.state_dict())
+    resumed = Trial(plan)
+    resumed.load_state_dict(load_checkpoint(tmp_path / "trial.pt"))
+    while not resumed.finished:
+        resumed.run_epoch()
+    np.testing.assert_array_equal(validation(resumed), validation(whole))
+    assert resumed.convergence() == whole.convergence()
+    torch.testing.assert_close(resumed.test_losses, whole.test_losses, rtol=0, atol=0)
+
+
+def test_a_replicate_that_diverges_leaves_the_others_untouched(make_plan: MakePlan) -> None:
+    healthy, sick = Trial(make_plan()), Trial(make_plan())
+    with torch.no_grad():
+        sick.loop.population.values[1] = float("nan")
+    for trial in (healthy, sick):
+        while not trial.finished:
+            trial.run_epoch()
+    np.testing.assert_array_equal(validation(sick)[:, [0, 2]], validation(healthy)[:, [0, 2]])
+    assert sick.loop.diverged.tolist() == [False, True, False]
+    assert [outcome.diverged for outcome in sick.convergence()] == [False, True, False]
+    assert np.isfinite(sick.score)
+    assert not sick.diverged
+
+
+def test_a_trial_whose_replicates_all_diverge_ends_early(make_plan: MakePlan) -> None:
+    trial = Trial(make_plan(network={"learning_rate": 1e30, "nonlinearity": "relu", "gradient_clip": 1e30}))
+    while not trial.finished:
+        trial.run_epoch()
+    assert trial.diverged
+    assert trial.loop.epoch < trial.plan.epochs
+    assert not any(outcome.converged for outcome in trial.convergence())
+
+
+def test_a_gradient_is_clipped_by_its_own_replicate_alone(make_plan: MakePlan) -> None:
+    clip = 1e-3
+    trial = Trial(make_plan(batch=40, network={"optimizer": "SGD", "learning_rate": 1.0, "gradient_clip": clip}))
+    with torch.no_grad():
+        trial.loop.population.weight_out[2] *= 1000  # a gradient far larger than the others'
+    before = [parameter.detach().clone() for parameter in trial.loop.population.parameters()]
+    trial.run_epoch()
+    steps = [new.detach() - old for new, old in zip(trial.loop.population.parameters(), before, strict=True)]
+    norms = torch.stack([step.flatten(1).norm(dim=1) for step in steps]).norm(dim=0)
+    torch.testing.assert_close(norms, torch.full((3,), clip), rtol=0.05, atol=0)
+
+
+def test_runs_go_on_past_the_budget_only_to_see_a_crossing_hold(make_plan: MakePlan) -> None:
+    trial = run(make_plan(max_epochs=4, sustain=3))
+    assert trial.loop.epoch == 6
+    assert trial.budget == 4 * 3
+    outcome = trial.convergence()[0]
+    assert outcome.budget == trial.budget
+    assert outcome.final_loss == pytest.approx(float(validation(trial)[4, 0]))
+
+
+def test_the_test_trials_are_fresh_and_scored_at_the_budget(make_plan: MakePlan) -> None:
+    trial = run(make_plan())
+    assert trial.test_losses is not None
+    assert not np.isclose(trial.test_losses.numpy(), validation(trial)).any()
