@@ -1,0 +1,133 @@
+"""The answer in words: what was asked, two sentences, and where the two confirmations disagree."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biotune.report import wording
+from biotune.report.summary import Comparison, Summary
+from biotune.report.wording import count, need, number, percent, several
+
+
+def question(study: Mapping[str, Any]) -> str:
+    """The study's description, or, where it has none, what its arms ask."""
+    if study.get("description"):
+        return str(study["description"])
+    reference = need(study, "reference_arm", "study.yaml")
+    others = [name for name in need(study, "arms", "study.yaml") if name != reference]
+    task = need(study, "task.name", "study.yaml")
+    if not others:
+        return f"How fast does {reference} learn {task}?"
+    return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"
+
+
+def interval(comparison: Comparison) -> str:
+    """0.62 [0.50, 0.77]; a dash where there is none, and where it would mostly be a ratio of budgets."""
+    ratio = comparison.ratio
+    if ratio is None or (comparison.verdict is not None and comparison.verdict.name == "not comparable"):
+        return wording.NOTHING
+    return f"{wording.ratio(ratio.estimate)} [{wording.ratio(ratio.low)}, {wording.ratio(ratio.high)}]"
+
+
+def answer(summary: Summary) -> tuple[str, str]:
+    """What the study found, and what that rests on: a sentence each."""
+    if not summary.comparisons:
+        return _without_comparison(summary)
+    return _found(summary), _grounds(summary)
+
+
+def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) -> list[str]:
+    """A sentence for each arm whose verdict at its own best setting is another than at the shared one."""
+    sentences = []
+    for first in shared:
+        second = next((c for c in own_best if c.arm == first.arm), None)
+        if second is None or first.verdict is None or second.verdict is None:
+            continue
+        if first.verdict.name != second.verdict.name:
+            sentences.append(
+                f"{first.arm} is {first.verdict.name} at the shared setting ({interval(first)}) but "
+                f"{second.verdict.name} "
+                f"with each arm at its own best ({interval(second)})."
+            )
+    return sentences
+
+
+def _without_comparison(summary: Summary) -> tuple[str, str]:
+    alone = summary.result(summary.reference)
+    if len(summary.arms) == 1 and alone is not None:
+        return (
+            f"{summary.reference} met the criterion in {alone.converged.count} of {alone.converged.total} replicates, "
+            f"after {number(alone.updates)} updates (geometric mean; {number(summary.budget)}, the budget, where it "
+            "did "
+            "not).",
+            "The study has one arm, so there is nothing to compare it with and no verdict.",
+        )
+    done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != "running")
+    planned = sum(arm.planned for arm in summary.search)
+    return (
+        "There is no verdict: no replicate has been confirmed"
+        + ("." if summary.finished else " yet; only the confirmation on fresh seeds feeds the conclusion."),
+        f"{done} of {count(planned, 'search trial')} are done.",
+    )
+
+
+def _found(summary: Summary) -> str:
+    groups: dict[str, list[str]] = {name: [] for name in _CLAUSES}
+    for comparison in summary.comparisons:
+        name = comparison.verdict.name if comparison.verdict else "to come"
+        with_numbers = f"{comparison.arm} ({interval(comparison)})"
+        groups[name].append(comparison.arm if name in ("not comparable", "to come") else with_numbers)
+    clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
+    stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c.get("substituted")})
+    opening = f"With {several(stand_ins)} in place of the connectome asked for, " if stand_ins else ""
+    return f"{opening}{'; '.join(clauses)}."
+
+
+_CLAUSES = {
+    "faster": ("{arms} learns faster than {reference}", "{arms} learn faster than {reference}"),
+    "slower": ("{arms} learns slower than {reference}", "{arms} learn slower than {reference}"),
+    "equivalent": (
+        "{arms} learns as fast as {reference}, within a factor of {margin}",
+        "{arms} learn as fast as {reference}, within a factor of {margin}",
+    ),
+    "undecided": (
+        "whether {arms} learns faster or slower than {reference} is undecided",
+        "whether {arms} learn faster or slower than {reference} is undecided",
+    ),
+    "not comparable": (
+        "{arms} is not comparable with {reference}, since too few replicates met the criterion",
+        "{arms} are not comparable with {reference}, since too few replicates met the criterion",
+    ),
+    "to come": ("{arms} is still to be confirmed", "{arms} are still to be confirmed"),
+}
+"""What is said of one arm with a verdict, and of several."""
+
+
+def _clause(verdict: str, arms: Sequence[str], summary: Summary) -> str:
+    text = _CLAUSES[verdict][len(arms) > 1]
+    return text.format(arms=several(arms), reference=summary.reference, margin=number(1 + summary.margin))
+
+
+def _grounds(summary: Summary) -> str:
+    pairs = [c.ratio.pairs for c in summary.comparisons if c.ratio]
+    fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
+    number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
+    setting = f" ({wording.setting(summary.shared_setting)})" if summary.shared_setting else ""
+    together = f", 95 % over all {len(summary.comparisons)} comparisons" if len(summary.comparisons) > 1 else ""
+    return (
+        f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
+        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
+        "at one "
+        f"shared setting{setting}{_own_best(summary)}."
+    )
+
+
+def _own_best(summary: Summary) -> str:
+    """What each arm's own best setting would change."""
+    if not any(c.verdict for c in summary.own_best):
+        return ""
+    settings = [(summary.result(arm, "own_best"), summary.result(arm)) for arm in summary.arms]
+    if all(own and shared and own.setting == shared.setting for own, shared in settings):
+        return ", which is also each arm's own best"
+    if summary.disagreements:
+        return f"; {count(len(summary.disagreements), 'verdict')} would differ with each arm at its own best setting"
+    return "; each arm at its own best setting gives the same verdicts"

@@ -1,0 +1,353 @@
+"""The figures of a report. Every replicate is drawn, and nothing is smoothed."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from biotune.report import statistics
+from biotune.report.drawing import (
+    ARM_COLOURS,
+    INK,
+    LINE_STYLES,
+    MOST_POINTS_AS_VECTORS,
+    PAPER,
+    REFERENCE_COLOUR,
+    Figure,
+    finish,
+    grid,
+    label_outer,
+    lines,
+    log_axis,
+    loss_axis,
+    panel,
+    ratio_axis,
+    style,
+)
+from biotune.report.summary import Comparison, Summary
+from biotune.report.wording import NOTHING, count, number, percent, several
+from biotune.report.wording import ratio as as_ratio
+
+
+def draw_figures(
+    summary: Summary, trials: pd.DataFrame, curves: pd.DataFrame, convergence: pd.DataFrame
+) -> list[Figure]:
+    """Every figure that the study's results so far allow, the one to look at first first."""
+    shared = convergence[convergence["phase"] == "shared"]
+    figures = []
+    with style():
+        if any(c.ratio for c in summary.comparisons):
+            figures.append(_ratios(summary, convergence))
+        if len(shared):
+            figures.append(_learning(summary, curves[curves["phase"] == "shared"]))
+            figures.append(_updates(summary, shared))
+            figures.append(_kaplan_meier(summary, shared))
+            figures.append(_final_loss(summary, shared))
+        searched = curves[curves["phase"] == "search"]
+        if len(searched):
+            figures.append(_search(summary, searched, trials))
+        if trials["best_loss"].notna().any():
+            figures.append(_best_so_far(summary, trials))
+    return figures
+
+
+def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
+    """Each arm's ratio with its interval, every pair, and the margin."""
+    shown = [c for c in summary.comparisons if c.ratio]
+    own = {c.arm: c for c in summary.own_best if c.ratio}
+    canvas, axes = panel(0.62 * len(shown) + 0.95)
+    low, high = 1 / (1 + summary.margin), 1 + summary.margin
+    axes.axvspan(low, high, color=INK, alpha=0.1, lw=0)
+    axes.axvline(1, color=INK, lw=0.6)
+    ends = [low, high]
+    for row, comparison in enumerate(shown):
+        colour = _colour(summary, comparison.arm)
+        pairs = np.exp(_pair_log_ratios(convergence, "shared", comparison.arm, summary.reference))
+        ends += [pairs.min(), pairs.max()]
+        axes.plot(pairs, np.full(len(pairs), row + 0.24), "|", color=colour, ms=6, mew=0.8, alpha=0.7)
+        drawn: list[tuple[Comparison, float, str, str, float]] = [(comparison, row, "o", colour, 2.4)]
+        if comparison.arm in own:
+            drawn.append((own[comparison.arm], row - 0.2, "s", PAPER, 1.0))
+        for c, y, marker, face, width in drawn:
+            assert c.ratio is not None
+            if math.isfinite(c.ratio.high):
+                axes.plot([c.ratio.low, c.ratio.high], [y, y], color=colour, lw=width, solid_capstyle="butt")
+                ends += [c.ratio.low, c.ratio.high]
+            axes.plot(c.ratio.estimate, y, marker, color=colour, mfc=face, ms=6 if marker == "o" else 4.5, mew=1)
+            ends.append(c.ratio.estimate)
+        # above the row's interval, at the right edge, clear of the points
+        axes.text(1, row + 0.36, comparison.verdict.name if comparison.verdict else "to come",
+                  transform=axes.get_yaxis_transform(), ha="right", va="bottom", color=INK, fontsize=8.5)  # fmt: skip
+    axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in shown if c.ratio])
+    axes.set_ylim(-0.5, len(shown) - 0.3)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    ratio_axis(axes, min(ends), max(ends))
+    axes.set_xlabel(f"updates to criterion, ratio to {summary.reference} (log scale)\n← faster · slower →")
+    spoken = "; ".join(
+        f"{c.arm} {as_ratio(c.ratio.estimate)}, interval {as_ratio(c.ratio.low)} to {as_ratio(c.ratio.high)}, "
+        f"{c.verdict.name if c.verdict else 'to come'}"
+        for c in shown
+        if c.ratio
+    )
+    beside = " Thin lines with open squares: each arm at its own best setting." if own else ""
+    return finish(
+        canvas,
+        "ratios",
+        f"How many updates each arm needs, against {summary.reference}",
+        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the shared "
+        f"setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
+        f"{as_ratio(low)} to {as_ratio(high)}: a line wholly inside it means equivalent, wholly left of it faster, "
+        "wholly "
+        f"right of it slower, and anything else is undecided.{beside}",
+        f"Ratios of updates to criterion to {summary.reference}: {spoken}.",
+    )
+
+
+def _learning(summary: Summary, curves: pd.DataFrame) -> Figure:
+    """Validation loss against updates, a panel an arm, every replicate and the interquartile mean."""
+    arms = [arm for arm in summary.arms if (curves["arm"] == arm).any()]
+    canvas, panels = grid(arms, 1.65)
+    vector = len(curves) <= MOST_POINTS_AS_VECTORS
+    finite = curves["validation_loss"].to_numpy(dtype=np.float64)
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    for arm, axes in zip(arms, panels, strict=True):
+        table = _wide(curves[curves["arm"] == arm], "replicate")
+        colour = _colour(summary, arm)
+        lines(axes, table, color=colour, lw=0.5, alpha=0.4, rasterized=not vector)
+        mean = statistics.interquartile_mean(table.to_numpy().T)
+        axes.plot(table.index, np.where(np.isfinite(mean), mean, np.nan), color=colour, lw=1.8)
+        _criterion(axes, summary)
+        axes.axvline(summary.budget, color=INK, lw=0.6, ls=":")
+        axes.set_title(f"{arm}, n = {table.shape[1]}", fontsize=8.5, loc="left")
+        axes.set_xlim(0, max(summary.budget, curves["updates"].max()))
+        loss_axis(axes, [*finite, summary.criterion["level"], summary.criterion["null_loss"]])
+    label_outer(panels, "updates (optimiser steps)", "validation loss")
+    return finish(
+        canvas,
+        "learning_curves",
+        "Learning, replicate by replicate",
+        "Validation loss at the shared setting: each thin line is one network, the bold line the interquartile mean "
+        "(the "
+        f"mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the loss of "
+        "the "
+        f"null predictor, {number(summary.criterion['null_loss'])}, and the budget, {number(summary.budget)} updates. "
+        "Look "
+        "for where the thin lines cross the dashed one, and how far apart.",
+        f"Validation loss against updates for {several(arms)}, one panel each. "
+        + " ".join(_spoken_result(summary, arm) for arm in arms),
+    )
+
+
+def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
+    """Updates to criterion of every replicate, pairs joined."""
+    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    canvas, axes = panel(2.8)
+    wide = shared.pivot_table(index="replicate", columns="arm", values="updates", dropna=False).reindex(columns=arms)
+    for _, row in wide.iterrows():
+        axes.plot(range(len(arms)), row.to_numpy(), color=INK, lw=0.4, alpha=0.3, zorder=1)
+    for column, arm in enumerate(arms):
+        rows, colour = shared[shared["arm"] == arm], _colour(summary, arm)
+        for met, face in ((True, colour), (False, PAPER)):
+            some = rows[rows["converged"].to_numpy(dtype=bool) == met]
+            marker = "o" if met else "^"
+            axes.plot(
+                np.full(len(some), column), some["updates"], marker, color=colour, mfc=face, ms=4, mew=0.9, zorder=2
+            )
+        result = summary.result(arm)
+        assert result is not None
+        axes.plot([column - 0.22, column + 0.22], [result.updates] * 2, color=colour, lw=2.2, zorder=3)
+    axes.axhline(summary.budget, color=INK, lw=0.6, ls=":")
+    log_axis(axes, "y", shared["updates"].clip(lower=1).min() * 0.9, summary.budget * 1.08)
+    axes.set_xticks(range(len(arms)), [f"{a}\nn = {(shared['arm'] == a).sum()}" for a in arms])
+    if len(arms) > 5:
+        axes.tick_params(axis="x", rotation=40)
+    axes.set_xlim(-0.5, len(arms) - 0.5)
+    axes.set_ylabel("updates to criterion (log scale)")
+    return finish(
+        canvas,
+        "updates_to_criterion",
+        "Updates to criterion, pair by pair",
+        "Each dot is a network, and thin lines join the replicates of a pair, which share data and initial values: "
+        "the "
+        "ratios come from their slopes. Bars: geometric means. Open triangles on the dotted line did not meet the "
+        f"criterion within the budget of {number(summary.budget)} updates.",
+        " ".join(_spoken_result(summary, arm) for arm in arms),
+    )
+
+
+def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
+    """Share of replicates that have met the criterion, against updates."""
+    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    canvas, axes = panel(2.6)
+    for arm in arms:
+        rows = shared[shared["arm"] == arm]
+        curve = statistics.kaplan_meier(rows["updates"], rows["converged"].to_numpy(dtype=bool))
+        look: dict[str, Any] = {"color": _colour(summary, arm), "ls": _line_style(summary, arm)}
+        axes.step(curve["updates"], curve["share"], where="post", lw=1.6, label=f"{arm}, n = {len(rows)}", **look)
+        axes.fill_between(
+            curve["updates"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.12, lw=0
+        )
+    axes.set_xlim(0, summary.budget * 1.01)
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
+    axes.set_xlabel("updates (optimiser steps)")
+    axes.set_ylabel("replicates that met the criterion")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02 + 0.12 * math.ceil(len(arms) / 2)), ncols=2, borderaxespad=0)
+    return finish(
+        canvas,
+        "kaplan_meier",
+        "How many have learnt by when",
+        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion after so "
+        "many "
+        "updates. A curve further left is faster; one that ends below 100 % has replicates that never got there.",
+        " ".join(_spoken_result(summary, arm) for arm in arms),
+    )
+
+
+def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
+    """Loss at the budget on trials that nothing has seen."""
+    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    canvas, axes = panel(0.36 * len(arms) + 0.75)
+    losses = shared["test_loss"].to_numpy(dtype=np.float64)
+    finite = losses[np.isfinite(losses) & (losses > 0)]
+    for row, arm in enumerate(reversed(arms)):
+        values = shared.loc[shared["arm"] == arm, "test_loss"].to_numpy(dtype=np.float64)
+        colour = _colour(summary, arm)
+        shift = 0.12 * ((np.arange(len(values)) % 3) - 1)  # so that equal losses are seen to be several
+        axes.plot(values, row + shift, "o", color=colour, ms=3.2, mew=0, alpha=0.75)
+        median = statistics.quartiles(values)[1]
+        if math.isfinite(median):
+            axes.plot([median] * 2, [row - 0.3, row + 0.3], color=colour, lw=2.2)
+    axes.set_yticks(range(len(arms)), [f"{a}, n = {(shared['arm'] == a).sum()}" for a in reversed(arms)])
+    axes.set_ylim(-0.6, len(arms) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    if len(finite):
+        log_axis(axes, "x", finite.min() * 0.8, finite.max() * 1.25)
+    axes.set_xlabel("test loss at the budget (log scale)")
+    missing = int(len(losses) - len(finite))
+    lost = f" {count(missing, 'replicate')} without a finite loss above 0 cannot be drawn." if missing else ""
+    return finish(
+        canvas,
+        "final_loss",
+        "Where they end",
+        f"Loss after {number(summary.budget)} updates on trials that neither training nor the criterion has seen; "
+        "dots are "
+        f"networks, bars medians. Faster and better are two things: an arm may learn first and end worse.{lost}",
+        "Median test loss: "
+        + "; ".join(f"{a} {number(r.test_loss[1])}" for a in arms if (r := summary.result(a)) is not None)
+        + ".",
+    )
+
+
+def _search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) -> Figure:
+    """Each search trial's curve, and where it was stopped."""
+    arms = [arm for arm in summary.arms if (curves["arm"] == arm).any()]
+    canvas, panels = grid(arms, 1.65)
+    losses = curves.assign(validation_loss=curves["validation_loss"].fillna(np.inf))
+    by_evaluation = losses.groupby(["arm", "trial", "updates"])["validation_loss"]
+    medians = by_evaluation.median().replace(np.inf, np.nan).reset_index()
+    vector = len(medians) <= MOST_POINTS_AS_VECTORS
+    values = medians["validation_loss"].to_numpy()
+    values = values[np.isfinite(values) & (values > 0)]
+    status = trials.set_index("trial")["status"]
+    markers = {"stopped": "x", "diverged": "v", "failed": "v", "completed": "o", "running": None}
+    for arm, axes in zip(arms, panels, strict=True):
+        mine, colour = medians[medians["arm"] == arm], _colour(summary, arm)
+        lines(axes, _wide(mine, "trial"), color=colour, lw=0.7, alpha=0.75, rasterized=not vector)
+        for trial, rows in mine.dropna(subset="validation_loss").groupby("trial"):
+            marker = markers.get(str(status.get(trial, "running")))
+            if marker:
+                last = rows.iloc[-1]
+                axes.plot(last["updates"], last["validation_loss"], marker, color=INK, mfc="none", ms=3, mew=0.7)
+        _criterion(axes, summary)
+        axes.set_title(f"{arm}, {count(mine['trial'].nunique(), 'trial')}", fontsize=8.5, loc="left")
+        axes.set_xlim(0, curves["updates"].max() * 1.03)
+        loss_axis(axes, [*values, summary.criterion["level"], summary.criterion["null_loss"]])
+    label_outer(panels, "updates (optimiser steps)", "validation loss (median)")
+    counts = {s: sum(r.statuses[s] for r in summary.search) for s in ("completed", "stopped", "diverged", "failed")}
+    return finish(
+        canvas,
+        "search",
+        "The search",
+        "Each line is a trial: the median validation loss of its replicates. Circles: trained to the end; crosses: "
+        "stopped "
+        "by ASHA; triangles: diverged or failed. These curves were chosen by the loss they show, so nothing is "
+        "concluded "
+        "from them.",
+        f"Search curves of {several(arms)}: "
+        + ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "completed")
+        + ".",
+    )
+
+
+def _best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
+    """Best score among the first n trials of each arm."""
+    canvas, axes = panel(2.3)
+    arms = [arm for arm in summary.arms if trials.loc[trials["arm"] == arm, "best_loss"].notna().any()]
+    for arm in arms:
+        rows = trials[trials["arm"] == arm].sort_values("index")
+        best = np.fmin.accumulate(rows["best_loss"].to_numpy(dtype=np.float64))
+        axes.step(
+            np.arange(1, len(rows) + 1), best, where="post", color=_colour(summary, arm), ls=_line_style(summary, arm),
+            lw=1.5, marker=".", ms=4, label=f"{arm}, n = {len(rows)}",
+        )  # fmt: skip
+    shown = trials["best_loss"].to_numpy(dtype=np.float64)
+    axes.axhline(summary.criterion["level"], color=INK, lw=0.8, ls="--")
+    positive = [v for v in [*shown, summary.criterion["level"]] if math.isfinite(v) and v > 0]
+    loss_axis(axes, positive)
+    axes.set_xlabel("trials proposed in the arm")
+    axes.set_ylabel("best validation loss so far")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02 + 0.13 * math.ceil(len(arms) / 2)), ncols=2, borderaxespad=0)
+    ends = {a: trials.loc[trials["arm"] == a, "best_loss"].min() for a in arms}
+    return finish(
+        canvas,
+        "search_best",
+        "What the search found, against what it spent",
+        "Least score (the median over replicates of each trial's best validation loss) among the first trials of "
+        "each arm, "
+        "in the order in which they were proposed. Every arm had the same number of trials; lines that are still "
+        "falling at "
+        "the right end say that more would have helped.",
+        "Best score: " + "; ".join(f"{arm} {number(loss)}" for arm, loss in ends.items()) + ".",
+    )
+
+
+def _pair_log_ratios(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> np.ndarray:
+    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
+    mine, theirs = rows.loc[arm], rows.loc[reference]
+    pairs = sorted(set(mine.index) & set(theirs.index))
+    return statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs])
+
+
+def _spoken_result(summary: Summary, arm: str) -> str:
+    result = summary.result(arm)
+    if result is None:
+        return f"{arm}: {NOTHING}."
+    share = result.converged
+    return f"{arm}: {share.count} of {share.total} met the criterion, geometric mean {number(result.updates)} updates."
+
+
+def _colour(summary: Summary, arm: str) -> str:
+    if arm == summary.reference:
+        return REFERENCE_COLOUR
+    others = [name for name in summary.arms if name != summary.reference]
+    return ARM_COLOURS[others.index(arm) % len(ARM_COLOURS)]
+
+
+def _line_style(summary: Summary, arm: str) -> str | tuple[int, tuple[float, ...]]:
+    return LINE_STYLES[list(summary.arms).index(arm) % len(LINE_STYLES)]
+
+
+def _wide(curves: pd.DataFrame, columns: str) -> pd.DataFrame:
+    """Rows: updates. Columns: one a line."""
+    return curves.pivot_table(index="updates", columns=columns, values="validation_loss", dropna=False)
+
+
+def _criterion(axes: Axes, summary: Summary) -> None:
+    axes.axhline(summary.criterion["level"], color=INK, lw=0.9, ls="--")
+    axes.axhline(summary.criterion["null_loss"], color=INK, lw=0.6, ls=":")

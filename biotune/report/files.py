@@ -1,0 +1,90 @@
+"""The report's files: the page, the figures, the tables as CSV, summary.json."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from biotune.report.analysis import Tables
+from biotune.report.drawing import Figure
+from biotune.report.summary import Comparison, Summary
+from biotune.results import Results
+
+PAGE = Path("report") / "index.html"
+
+
+def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
+    """Writes all files; figures and tables of an earlier report that this one doesn't have are removed."""
+    report = results.path / PAGE.parent
+    content: dict[Path, bytes] = {results.path / PAGE: page.encode()}
+    for figure in figures:
+        content[report / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
+        content[report / "figures" / f"{figure.name}.png"] = figure.png
+    for name, table in _tables(summary, tables).items():
+        content[report / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
+    for file, data in content.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.tmp")
+        temporary.write_bytes(data)
+        temporary.replace(file)
+    for pattern in ("figures/*.svg", "figures/*.png", "tables/*.csv"):
+        for stale in set(report.glob(pattern)) - set(content):
+            stale.unlink()
+    results.write_json("summary", summary.to_json())
+
+
+def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
+    """The page's tables, and the rows that they come from; those that are empty are left out."""
+    comparisons = [("shared", None, c) for c in summary.comparisons]
+    comparisons += [("own_best", None, c) for c in summary.own_best]
+    levels = [("shared", level.level, c) for level in summary.levels for c in level.comparisons]
+    made = {
+        "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),
+        "criterion_levels": pd.DataFrame([_comparison(phase, level, c) for phase, level, c in levels]),
+        "arms": pd.DataFrame(
+            [
+                {
+                    "phase": r.phase,
+                    "arm": r.arm,
+                    **{f"tune.{key}": value for key, value in r.setting.items()},
+                    "replicates": r.replicates,
+                    "converged": r.converged.count,
+                    "converged_share": r.converged.value,
+                    "converged_low": r.converged.low,
+                    "converged_high": r.converged.high,
+                    "diverged": r.diverged,
+                    "updates_geometric_mean": r.updates,
+                    "updates_median": r.median_updates,
+                    **dict(zip(("final_loss_q1", "final_loss_median", "final_loss_q3"), r.final_loss, strict=True)),
+                    **dict(zip(("test_loss_q1", "test_loss_median", "test_loss_q3"), r.test_loss, strict=True)),
+                    "loss_area": r.loss_area,
+                }
+                for r in summary.results
+            ]
+        ),
+        "replicates": tables.convergence,
+        "trials": tables.trials,
+        "topologies": tables.topologies,
+    }
+    return {name: table for name, table in made.items() if len(table)}
+
+
+def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any]:
+    return {
+        "phase": phase,
+        "criterion_level": level,
+        "arm": c.arm,
+        "reference": c.reference,
+        "pairs": c.ratio.pairs if c.ratio else 0,
+        "ratio": c.ratio.estimate if c.ratio else None,
+        "low": c.ratio.low if c.ratio else None,
+        "high": c.ratio.high if c.ratio else None,
+        "confidence": c.ratio.confidence if c.ratio else None,
+        "verdict": c.verdict.name if c.verdict else None,
+        "reason": c.verdict.reason if c.verdict else None,
+        "p": c.p,
+        "p_exact": c.p_exact,
+        "detectable_ratio": c.detectable,
+        "equivalence_power": c.equivalence_power,
+    }

@@ -1,0 +1,104 @@
+"""What limits an answer: everything that a reader must know before believing it, found in the results themselves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from biotune.report.summary import Limit, Summary
+from biotune.report.wording import count, number, percent, several
+
+
+def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame) -> list[Limit]:
+    """The limits of a study, banners first.
+
+    Args:
+        state: content of state.json. trials: the table of search trials.
+    """
+    banners = [Limit("banner", text) for text in [*_unfinished(summary), *_substitutes(summary)]]
+    notes = [
+        *_replicates(summary),
+        *_power(summary),
+        *_trials(trials),
+        *state.get("notes", []),
+        *_working_tree(summary.environment),
+    ]
+    return banners + [Limit("note", text) for text in notes]
+
+
+def _unfinished(summary: Summary) -> list[str]:
+    if summary.finished:
+        return []
+    reached = {"search": "the search", "confirm": "the confirmation"}.get(summary.phase, summary.phase)
+    return [f"Unfinished: the study had reached {reached} when this was written. It shows what there is so far."]
+
+
+def _substitutes(summary: Summary) -> list[str]:
+    replaced: dict[tuple[str, str, str], list[str]] = {}
+    for arm, used in summary.connectomes.items():
+        if used.get("substituted"):
+            key = (str(used.get("asked")), str(used["name"]), str(used.get("reason") or "no reason was recorded"))
+            replaced.setdefault(key, []).append(arm)
+    return [
+        f"Not the connectome asked for: {used} stands in for {asked} in {several(arms)}, because {asked} could not be "
+        "had "
+        f"({reason.rstrip('.')}). Nothing here is a finding about {asked}."
+        for (asked, used, reason), arms in replaced.items()
+    ]
+
+
+def _replicates(summary: Summary) -> list[str]:
+    texts = []
+    for result in summary.results:
+        where = "at the shared setting" if result.phase == "shared" else "at its own best setting"
+        if result.replicates < result.planned:
+            counted = "; the missing ones count as not converged" if summary.finished else ""
+            texts.append(
+                f"{result.arm}: {result.replicates} of {result.planned} replicates confirmed {where}{counted}."
+            )
+        if result.diverged:
+            texts.append(
+                f"{result.arm}: {count(result.diverged, 'confirmed replicate')} diverged {where} (a loss that is not "
+                "finite) "
+                "and counted as not converged."
+            )
+    for comparison in summary.comparisons:
+        if comparison.ratio and comparison.ratio.pairs > 1 and comparison.ratio.spread < 1e-12:
+            texts.append(
+                f"{comparison.arm}: every pair has the same ratio, so its interval has no width; are its networks the "
+                f"reference's own?"
+            )
+    return texts
+
+
+def _power(summary: Summary) -> list[str]:
+    texts = []
+    for c in summary.comparisons:
+        if c.ratio is None or c.detectable is None or c.equivalence_power is None:
+            continue
+        texts.append(
+            f"{c.arm}: {c.ratio.pairs} pairs as varied as these call a true ratio of {number(c.detectable)} (or "
+            f"{number(1 / c.detectable)}) slower (or faster) four times of five, and arms that are equal equivalent "
+            f"{percent(c.equivalence_power)} of the time."
+        )
+    if any(c.ratio and c.ratio.pairs == 1 for c in summary.comparisons):
+        texts.append("One pair of replicates gives no interval and so no verdict; raise confirm.replicates.")
+    return texts
+
+
+def _trials(trials: pd.DataFrame) -> list[str]:
+    texts = []
+    for status, what in (("diverged", "diverged"), ("failed", "failed")):
+        rows = trials[trials["status"] == status]
+        if len(rows):
+            by_arm = ", ".join(f"{arm} {n}" for arm, n in rows["arm"].value_counts(sort=False).items())
+            first = (
+                f" First error: {rows['error'].iloc[0].splitlines()[-1]}" if rows["error"].astype(bool).any() else ""
+            )
+            texts.append(f"{len(rows)} of {count(len(trials), 'search trial')} {what} ({by_arm}).{first}")
+    return texts
+
+
+def _working_tree(environment: Mapping[str, Any]) -> list[str]:
+    git = environment.get("git")
+    return ["The code had changes that its git commit does not hold."] if git and git.get("dirty") else []

@@ -1,0 +1,154 @@
+"""The methods of a study, written from its actual settings: a text that could go into a paper, and what to cite."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from biotune.report import wording
+from biotune.report.statistics import EXACT_PAIRS, LEAST_SHARE_CONVERGED, bonferroni
+from biotune.report.wording import count, need, number, percent, several
+
+SOFTWARE = (
+    "Ray Tune: Liaw et al. 2018, arXiv:1807.05118.",
+    "ASHA: Li et al. 2020, A system for massively parallel hyperparameter tuning, MLSys 2:230.",
+    "Optuna: Akiba et al. 2019, KDD 2623, 10.1145/3292500.3330701.",
+    "PyTorch: Paszke et al. 2019, NeurIPS 32:8024.",
+    "lifelines: Davidson-Pilon 2019, J. Open Source Softw. 4:1317, 10.21105/joss.01317.",
+)
+PREDECESSOR = (
+    "Recurrent networks from connectomes on working-memory tasks: Goulas, Damicelli & Hilgetag 2021, "
+    "Neural Networks 142:608, 10.1016/j.neunet.2021.07.011."
+)
+
+
+def methods(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+    """The paragraphs of the methods.
+
+    Args:
+        study: content of study.yaml. state: content of state.json.
+    """
+    return [_networks(study, state), _search(study), _analysis(study, state)]
+
+
+def citations(state: Mapping[str, Any]) -> list[str]:
+    """What to cite: each connectome that was used once, then the method and the software."""
+    used = [entry["citation"] for entry in need(state, "connectomes", "state.json").values() if entry.get("citation")]
+    return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
+
+
+def describe_arm(arm: Mapping[str, Any]) -> str:
+    """What an arm changes, in a few words: its null, then each key it sets."""
+    parts = []
+    null = arm.get("null")
+    if null:
+        fraction = null.get("fraction", 1.0)
+        edges = "all edges" if fraction == 1 else f"{percent(fraction, 1)} of the edges"
+        parts.append(f"null {null['name']} at the level of {null.get('level', 'region')}s, {edges}")
+    for section in ("connectome", "topology", "network"):
+        parts += [f"{section} {key} {wording.value(value)}" for key, value in (arm.get(section) or {}).items()]
+    return "; ".join(parts) or "as it is"
+
+
+def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    task, topology, network = (need(study, section, "study.yaml") for section in ("task", "topology", "network"))
+    arms = need(study, "arms", "study.yaml")
+    used = list(dict.fromkeys(entry["name"] for entry in need(state, "connectomes", "state.json").values()))
+    # a tuned key has no one value to state here
+    tuned = set(need(study, "tune", "study.yaml"))
+    radius = topology.get("spectral_radius")
+    gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)} in every network"
+    layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
+    training = {key: value for key, value in network.items() if key not in tuned}
+    options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
+    shown = f" ({wording.setting(options)})" if options else ""
+    sentences = [
+        f"Elman networks were trained on {task['name']}{shown}, each on {task['trials']} trials of its own, "
+        f"{percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest for "
+        "validation.",
+        f"Their recurrent connections followed {'the connectome' if len(used) == 1 else 'the connectomes'} "
+        f"{several(used)}, laid out over neurons ({wording.setting(layout)}); "
+        "only connections that are present in the topology were trained.",
+    ]
+    if "spectral_radius" not in tuned:
+        sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}.")
+    sentences += [
+        f"Networks and their training: {wording.setting(training)}.",
+        f"The arms were {'; '.join(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
+        f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
+        "replicate r of every arm shares its data, its input weights and the set of its initial recurrent values.",
+    ]
+    return " ".join(sentences)
+
+
+def _search(study: Mapping[str, Any]) -> str:
+    search, tune = need(study, "search", "study.yaml"), need(study, "tune", "study.yaml")
+    domains = []
+    for key, domain in tune.items():
+        [(kind, values)] = domain.items()
+        if kind == "choice":
+            domains.append(f"{key} (one of {several([wording.value(v) for v in values], 'or')})")
+        else:
+            domains.append(f"{key} ({kind}, {number(values[0])} to {number(values[1])})")
+    shared, trials = search["shared_settings"], search["trials_per_arm"]
+    later = {"tpe": "a tree-structured Parzen estimator", "random": "random draws"}.get(
+        search["sampler"], search["sampler"]
+    )
+    rest = (
+        ""
+        if shared >= trials
+        else f", the other {trials - shared} proposed by {later} (Optuna) that saw the trials of that arm alone"
+    )
+    return (
+        f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
+        f"{count(trials, 'trial')} of {count(search['replicates'], 'replicate')} and at most {search['max_epochs']} "
+        "epochs. "
+        f"The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings{rest}. "
+        "Asynchronous "
+        f"successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) stopped trials "
+        "against "
+        "others of the same arm only. A trial's score was the median over its replicates of the best validation loss "
+        "so far."
+    )
+
+
+def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    confirm, criterion = need(study, "confirm", "study.yaml"), need(study, "criterion", "study.yaml")
+    reference, margin = need(study, "reference_arm", "study.yaml"), need(study, "equivalence_margin", "study.yaml")
+    level, budget = need(state, "criterion.level", "state.json"), need(state, "budget", "state.json")
+    compared = len(need(study, "arms", "study.yaml")) - 1
+    replicates = confirm["replicates"]
+    p = (
+        f"exact, over all 2^{replicates} sign flips"
+        if replicates <= EXACT_PAIRS
+        else "by seeded Monte Carlo over random sign flips"
+    )
+    sentences = [
+        f"Confirmation: {count(replicates, 'fresh replicate')} an arm, on seeds and data that the search had not "
+        "seen, were "
+        f"trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping, all arms at "
+        "one "
+        "shared setting: the one of best mean rank over the arms among those that every arm had tried. As a "
+        "sensitivity "
+        "analysis each arm was also trained at its own best setting.",
+        f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
+        "null "
+        f"predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
+        "optimiser "
+        "steps to the first such crossing, interpolated in log loss between evaluations, and censored at the budget.",
+    ]
+    if compared:
+        sentences.append(
+            f"The effect is the ratio of updates to criterion, arm to {reference}, as geometric mean over pairs of "
+            "replicates, "
+            f"with a paired t interval on the log ratio at {percent(bonferroni(compared), 2)} (95 % over "
+            f"{count(compared, 'comparison')}, Bonferroni). An arm is faster or slower where the interval lies wholly "
+            "beyond "
+            f"a ratio of {number(1 / (1 + margin))} or {number(1 + margin)}, equivalent where it lies wholly between "
+            "them, "
+            f"undecided otherwise, and not comparable where fewer than {percent(LEAST_SHARE_CONVERGED)} of either "
+            "arm's "
+            "replicates met the criterion; the margin was part of the study's file before the run. The p values are "
+            f"two-sided sign-flip tests of the log ratios ({p}), not adjusted; shares have Wilson intervals (95 %), "
+            "and "
+            "Kaplan–Meier curves show the replicates that met the criterion over time."
+        )
+    return " ".join(sentences)

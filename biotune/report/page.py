@@ -1,0 +1,94 @@
+"""The page: one self-contained file, from a summary and its figures; it computes nothing."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from biotune.report import wording
+from biotune.report.answer import interval
+from biotune.report.drawing import INK, PAPER, Figure
+from biotune.report.summary import Summary
+
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.]")
+_ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
+
+
+def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
+    """The page as HTML.
+
+    Args:
+        summary: every number.
+        figures: in the order in which they are shown.
+        study: text of study.yaml.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "ratio": wording.ratio,
+        "percent": wording.percent,
+        "p": wording.probability,
+        "setting": wording.setting,
+        "several": wording.several,
+        "duration": wording.duration,
+        "value": wording.value,
+        "interval": interval,
+        "count": wording.count,
+        "linked": _linked,
+    }
+    template = environment.get_template("page.html")
+    return template.render(
+        s=summary,
+        figures=figures,
+        inline=_inline,
+        study=study,
+        provenance=dict(_flat(summary.environment)),
+    )
+
+
+def _inline(figure: Figure) -> Markup:
+    """A figure's SVG as an element of the page: its own ids, and the page's ink and paper."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
+    # the canvas itself is filled with paper, which the page has already
+    svg = svg.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+    alternative = Markup('<svg role="img" aria-label="{}" ').format(figure.alternative)
+    return Markup(svg.replace("<svg ", alternative, 1))
+
+
+def _linked(citation: str) -> Markup:
+    """A citation with its DOI or arXiv number as a link."""
+    text = str(Markup.escape(citation))
+    text = _DOI.sub(lambda m: f'<a href="https://doi.org/{m[0]}">{m[0]}</a>', text)
+    text = _ARXIV.sub(lambda m: f'<a href="https://arxiv.org/abs/{m[1]}">{m[0]}</a>', text)
+    return Markup(text)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested entries as (a key of dotted names, text)."""
+    rows: list[tuple[str, str]] = []
+    for key, item in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            rows += _flat(item, f"{name}.")
+        elif isinstance(item, list):
+            rows += (
+                [row for n, entry in enumerate(item) for row in _flat(entry, f"{name}.{n}.")]
+                if item and isinstance(item[0], Mapping)
+                else [(name, ", ".join(map(str, item)) or "none")]
+            )
+        elif item is not None:
+            rows.append((name, str(item)))
+    return rows

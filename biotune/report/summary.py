@@ -1,0 +1,151 @@
+"""What a report says, as data: every number of the page, of the terminal's table and of summary.json."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from biotune.report.statistics import Ratio, Share, Verdict
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that a reader must know before believing the answer; a banner is shown above it, a note below."""
+
+    kind: Literal["banner", "note"]
+    text: str
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """How the confirmed replicates of one arm did.
+
+    Attributes:
+        planned: replicates that the study asks for. replicates: those that are there.
+        converged: of `planned`: a replicate that is missing from a finished study counts as one that did not converge.
+        updates: geometric mean of updates to criterion, censored at the budget.
+        median_updates: Kaplan–Meier median; infinite where fewer than half converge.
+        final_loss, test_loss: lower quartile, median, upper quartile at the budget.
+        loss_area: median over replicates of the geometric mean validation loss up to the budget.
+    """
+
+    arm: str
+    phase: str
+    setting: dict[str, Any]
+    planned: int
+    replicates: int
+    converged: Share
+    diverged: int
+    updates: float
+    median_updates: float
+    final_loss: tuple[float, float, float]
+    test_loss: tuple[float, float, float]
+    loss_area: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against the reference.
+
+    Attributes:
+        ratio: None where no pair is there.
+        verdict: None while replicates are still to come.
+        p: two-sided sign-flip p, not adjusted; exact where p_exact.
+        detectable: the least true ratio that pairs as many and as varied call slower four times of five.
+        equivalence_power: how often they call arms equivalent whose true ratio is 1.
+    """
+
+    arm: str
+    reference: str
+    ratio: Ratio | None
+    verdict: Verdict | None
+    p: float | None
+    p_exact: bool
+    detectable: float | None
+    equivalence_power: float | None
+
+
+@dataclass(frozen=True)
+class Level:
+    """The comparisons at another criterion level."""
+
+    level: float
+    of_null: float
+    comparisons: list[Comparison]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The search of one arm: its trials by status, and the best of them."""
+
+    arm: str
+    planned: int
+    statuses: dict[str, int]
+    best_trial: str | None
+    best_loss: float | None
+    best_setting: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study's results, whole.
+
+    Attributes:
+        finished: False while anything of the study is still to come.
+        phase: the phase that was reached.
+        question, answer: what was asked; the answer in two sentences.
+        arms: name -> what it changes, in the study's order.
+        comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
+        disagreements: a sentence for each arm whose verdict differs between the two.
+        levels: the comparisons at other criterion levels.
+        limits: what a reader must know before believing the answer.
+    """
+
+    name: str
+    question: str
+    answer: tuple[str, str]
+    finished: bool
+    phase: str
+    task: dict[str, Any]
+    reference: str
+    arms: dict[str, str]
+    margin: float
+    confidence: float
+    pairs: int
+    criterion: dict[str, float]
+    budget: int
+    updates_per_epoch: int
+    shared_setting: dict[str, Any] | None
+    shared_index: int | None
+    results: list[ArmResult]
+    comparisons: list[Comparison]
+    own_best: list[Comparison]
+    disagreements: list[str]
+    levels: list[Level]
+    search: list[SearchResult]
+    measures: dict[str, dict[str, tuple[float, float, float]]]
+    connectomes: dict[str, dict[str, Any]]
+    limits: list[Limit]
+    methods: list[str]
+    citations: list[str]
+    seconds: dict[str, float]
+    environment: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json: numbers that are not finite are null."""
+        return _plain(dataclasses.asdict(self))
+
+    def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
+        """How an arm did in a confirm phase; None where it is not there yet."""
+        return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {str(key): _plain(item) for key, item in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(item) for item in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

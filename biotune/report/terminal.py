@@ -1,0 +1,55 @@
+"""The answer in the terminal: what limits it, two sentences, the verdicts as a table."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from biotune.report import wording
+from biotune.report.answer import interval
+from biotune.report.summary import Summary
+from biotune.report.wording import number, percent
+
+_STYLES = {"faster": "green", "slower": "red", "equivalent": "cyan", "undecided": "yellow", "not comparable": "magenta"}
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Prints the answer; fits 80 columns where the arms' names are short, and wraps where they are not."""
+    console.print()
+    for limit in summary.limits:
+        if limit.kind == "banner":
+            console.print(Text(limit.text, style="bold yellow"), highlight=False)
+    for sentence in summary.answer:
+        console.print(Text(sentence), highlight=False)
+    if summary.results:
+        console.print()
+        console.print(_verdicts(summary))
+    for sentence in summary.disagreements:
+        console.print(Text(sentence), highlight=False)
+
+
+def _verdicts(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("arm", overflow="fold")
+    table.add_column("verdict")
+    table.add_column(f"ratio [{percent(summary.confidence, 1)}]", justify="right")
+    table.add_column("updates", justify="right")
+    table.add_column("converged", justify="right")
+    table.add_column("p", justify="right")
+    comparisons = {c.arm: c for c in summary.comparisons}
+    for arm in summary.arms:
+        result, comparison = summary.result(arm), comparisons.get(arm)
+        if comparison is None:
+            verdict = Text("reference" if arm == summary.reference else wording.NOTHING, style="dim")
+        elif comparison.verdict is None:
+            verdict = Text("to come", style="dim")
+        else:
+            verdict = Text(comparison.verdict.name, style=_STYLES[comparison.verdict.name])
+        table.add_row(
+            Text(arm),
+            verdict,
+            Text(interval(comparison) if comparison else "1" if arm == summary.reference else wording.NOTHING),
+            number(result.updates) if result else wording.NOTHING,
+            f"{result.converged.count}/{result.converged.total}" if result else wording.NOTHING,
+            wording.probability(comparison.p) if comparison else "",
+        )
+    return table

@@ -1,0 +1,280 @@
+"""Simulated studies with known ratios, written through the results' contract."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from biotune.results import Results
+from biotune.training.criterion import updates_to_criterion
+
+NULL_LOSS = 1 / 12
+LEVEL = NULL_LOSS / 10
+UPDATES_PER_EPOCH = 4
+SUSTAIN = 3
+
+
+@dataclass
+class Simulation:
+    """A study whose log loss falls in a straight line, so that updates to criterion are known exactly.
+
+    Attributes:
+        ratios: arm -> true ratio of updates to criterion to the reference, which has 1.
+        typical: the reference's updates to criterion. spread: standard deviation of the log ratio over pairs.
+        never: arm -> replicates that do not learn. diverging: arm -> replicates whose losses become NaN.
+        own_best: arm -> true ratio at its own best setting, where it isn't the shared one's.
+    """
+
+    ratios: Mapping[str, float] = field(default_factory=lambda: {"marmoset": 1.0, "degrees": 0.5, "random": 1.0})
+    pairs: int = 16
+    max_epochs: int = 100
+    typical: float = 150.0
+    spread: float = 0.1
+    seed: int = 1
+    never: Mapping[str, int] = field(default_factory=dict)
+    diverging: Mapping[str, int] = field(default_factory=dict)
+    own_best: Mapping[str, float] = field(default_factory=dict)
+    phase: str = "finished"
+    trials: int = 8
+    confirmed: Mapping[str, int] = field(default_factory=dict)
+    substituted: bool = False
+    description: str = "Does marmoset wiring learn to replay a sequence faster than its rewired versions?"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.ratios)
+
+    @property
+    def budget(self) -> int:
+        return self.max_epochs * UPDATES_PER_EPOCH
+
+    def write(self, directory: Path) -> Path:
+        results = Results(directory)
+        results.write_study(self.study())
+        results.write_json("state", self.state())
+        results.write_json("environment", ENVIRONMENT)
+        random = np.random.default_rng(self.seed)
+        trials, curves = self._search(random)
+        convergence: list[dict[str, Any]] = []
+        if self.phase != "search":
+            for phase in ("shared", "own_best"):
+                self._confirm(phase, random, curves, convergence)
+        if trials:
+            results.write_table("trials", pd.DataFrame(trials))
+        if curves:
+            results.write_table("curves", pd.concat(curves, ignore_index=True))
+        if convergence:
+            results.write_table("convergence", pd.DataFrame(convergence))
+            results.write_table("topologies", self._topologies(random))
+        return directory
+
+    def study(self) -> dict[str, Any]:
+        arms: dict[str, Any] = {arm: {"null": {"name": "degree_preserving", "level": "region"}} for arm in self.arms}
+        arms[self.arms[0]] = {}
+        return {
+            "name": "simulated",
+            "description": self.description,
+            "seed": self.seed,
+            "task": {"name": "seq_mem", "pattern_length": 5, "trials": 500, "train_share": 0.8, "batch": 128},
+            "connectome": {"name": "marmoset", "otherwise": "distance_rule"},
+            "topology": {
+                "neurons_per_region": 4,
+                "target_sparsity": 0.8,
+                "partition": "dirichlet",
+                "spectral_radius": 0.9,
+            },
+            "network": {"initialisation": "default", "remap": True, "optimizer": "Adam", "learning_rate": 0.001},
+            "arms": arms,
+            "reference_arm": self.arms[0],
+            "tune": {"learning_rate": {"loguniform": [3e-4, 1e-2]}, "nonlinearity": {"choice": ["tanh", "relu"]}},
+            "search": {
+                "trials_per_arm": self.trials,
+                "shared_settings": min(8, self.trials),
+                "replicates": 4,
+                "max_epochs": 81,
+                "grace": 9,
+                "reduction": 3,
+                "sampler": "tpe",
+            },
+            "confirm": {"replicates": self.pairs, "max_epochs": self.max_epochs, "population": 8},
+            "criterion": {"metric": "validation_loss", "fraction_of_null": 0.1, "sustain": SUSTAIN},
+            "equivalence_margin": 0.2,
+        }
+
+    def state(self) -> dict[str, Any]:
+        setting = {"learning_rate": 0.003, "nonlinearity": "tanh"}
+        name = "distance_rule_marmoset" if self.substituted else "marmoset"
+        connectome = {
+            "name": name,
+            "asked": "marmoset",
+            "substituted": self.substituted,
+            "reason": "no network" if self.substituted else None,
+            "citation": "Majka et al. 2016, J. Comp. Neurol. 524:2161, 10.1002/cne.24023.",
+            "kind": "generated" if self.substituted else "download",
+            "sha256": None if self.substituted else "ab" * 32,
+            "species": "Callithrix jacchus",
+        }
+        return {
+            "schema": 1,
+            "study": "simulated",
+            "phase": self.phase,
+            "started": "2026-01-01T12:00:00Z",
+            "finished": "2026-01-01T12:05:00Z" if self.phase == "finished" else None,
+            "seconds": {"search": 100.0} if self.phase == "search" else {"search": 100.0, "confirm": 80.5},
+            "backend": {"name": "dense"},
+            "connectomes": {arm: connectome for arm in self.arms},
+            "criterion": {"null_loss": NULL_LOSS, "level": LEVEL},
+            "updates_per_epoch": UPDATES_PER_EPOCH,
+            "budget": self.budget,
+            "selection": None
+            if self.phase == "search"
+            else {
+                "shared": {"setting": setting, "index": 0, "mean_rank": 1.5, "ranks": {a: 1.5 for a in self.arms}},
+                "own_best": {
+                    a: {"setting": setting, "trial": f"{a}-0000", "same_as_shared": not self.own_best}
+                    for a in self.arms
+                },
+            },
+            "notes": list(self.notes),
+        }
+
+    def _search(self, random: np.random.Generator) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
+        trials, curves = [], []
+        for arm, ratio in self.ratios.items():
+            for index in range(self.trials):
+                name = f"{arm}-{index:04d}"
+                slowdown = 1 + 0.4 * index
+                stopped = index % 3 == 1
+                epochs = 9 if stopped else 81
+                rows = []
+                for replicate in range(4):
+                    reached = self.typical * ratio * slowdown * np.exp(random.normal(0, 0.1))
+                    rows.append(self._curve("search", arm, name, replicate, reached, epochs, random))
+                curves += rows
+                best = float(np.median([r["validation_loss"].min() for r in rows]))
+                trials.append(
+                    {
+                        "arm": arm,
+                        "trial": name,
+                        "index": index,
+                        "origin": "shared",
+                        "status": "stopped" if stopped else "completed",
+                        "epochs": epochs,
+                        "updates": epochs * UPDATES_PER_EPOCH,
+                        "best_loss": best,
+                        "mean_updates": self.typical * ratio * slowdown,
+                        "converged": 4,
+                        "diverged": 0,
+                        "replicates": 4,
+                        "seconds": 2.0,
+                        "error": "",
+                        "tune.learning_rate": 0.003 / slowdown,
+                        "tune.nonlinearity": ("tanh", "relu")[index % 2],
+                    }
+                )
+        return trials, curves
+
+    def _confirm(
+        self, phase: str, random: np.random.Generator, curves: list[pd.DataFrame], convergence: list[dict[str, Any]]
+    ) -> None:
+        common = np.exp(random.normal(0, 0.2, self.pairs))  # what a pair shares
+        for arm in self.arms:
+            ratio = self.own_best.get(arm, self.ratios[arm]) if phase == "own_best" else self.ratios[arm]
+            # the log ratio of two such arms has the standard deviation asked for
+            own = np.exp(random.normal(0, self.spread / np.sqrt(2), self.pairs))
+            for replicate in range(self.confirmed.get(arm, self.pairs)):
+                reached = self.typical * ratio * common[replicate] * own[replicate]
+                if replicate < self.never.get(arm, 0):
+                    reached = 1e9
+                table = self._curve(
+                    phase, arm, f"{arm}-{phase}", replicate, reached, self.max_epochs + SUSTAIN - 1, random
+                )
+                diverged = replicate < self.diverging.get(arm, 0)
+                if diverged:
+                    table.loc[table["epoch"] >= 3, ["training_loss", "validation_loss"]] = np.nan
+                curves.append(table)
+                losses = table["validation_loss"].to_numpy()
+                found, converged = updates_to_criterion(
+                    table["updates"].to_numpy(), losses, LEVEL, SUSTAIN, self.budget
+                )
+                convergence.append(
+                    {
+                        "phase": phase,
+                        "arm": arm,
+                        "trial": f"{arm}-{phase}",
+                        "replicate": replicate,
+                        "converged": converged,
+                        "diverged": diverged,
+                        "updates": found,
+                        "budget": self.budget,
+                        "best_loss": np.nanmin(losses[: self.max_epochs + 1]),
+                        "final_loss": losses[self.max_epochs],
+                        "test_loss": losses[self.max_epochs] * 1.1,
+                        "tune.learning_rate": 0.003,
+                        "tune.nonlinearity": "tanh",
+                    }
+                )
+
+    def _curve(
+        self, phase: str, arm: str, trial: str, replicate: int, reached: float, epochs: int, random: np.random.Generator
+    ) -> pd.DataFrame:
+        """Log loss falls in a straight line from guessing at 0 updates through the level at `reached`."""
+        epoch = np.arange(epochs + 1)
+        updates = epoch * UPDATES_PER_EPOCH
+        loss = np.maximum(NULL_LOSS * 0.1 ** (updates / reached), 2e-5 * np.exp(random.normal(0, 0.3, epochs + 1)))
+        return pd.DataFrame(
+            {
+                "phase": phase,
+                "arm": arm,
+                "trial": trial,
+                "replicate": replicate,
+                "epoch": epoch,
+                "updates": updates,
+                "training_loss": np.where(epoch == 0, np.nan, loss * 0.9),
+                "validation_loss": loss,
+                "accuracy": np.nan,
+            }
+        )
+
+    def _topologies(self, random: np.random.Generator) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {
+                    "arm": arm,
+                    "replicate": replicate,
+                    "neurons": 220,
+                    "edges": 23000,
+                    "density": 0.475,
+                    "reciprocity": random.uniform(0.4, 0.6),
+                    "positions": np.nan,
+                }
+                for arm in self.arms
+                for replicate in range(self.pairs)
+            ]
+        )
+
+
+ENVIRONMENT = {
+    "python": "3.11.2",
+    "biotune": "0.1.0",
+    "torch": "2.13.0",
+    "machine": {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "gpus": []},
+    "git": {"commit": "0" * 40, "dirty": False},
+    "command": "tune_main.py --space search_spaces/seq_mem.yaml",
+    "data": {"marmoset": {"kind": "download", "sha256": "ab" * 32}},
+}
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a simulated study and returns its directory; the arguments are those of Simulation."""
+
+    def make(**options: Any) -> Path:
+        return Simulation(**options).write(tmp_path / "simulated-20260101T120000Z")
+
+    return make
