@@ -14,6 +14,8 @@ from biotune.errors import UserError
 
 Location = tuple[str | int, ...]
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
 
 @dataclass(frozen=True)
 class YamlSource:
@@ -89,6 +91,8 @@ def parse_value(text: str) -> Any:
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], file: str) -> Any:
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} has no place here", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in node.value:

@@ -1,0 +1,125 @@
+"""A study's YAML: what it means, and that every mistake in it is pointed at."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from biotune.errors import UserError
+from biotune.study import load_study
+
+WriteSpace = Callable[..., Path]
+
+
+def test_every_default_is_written_out_and_reads_back_as_the_same_study(small_space: Path, tmp_path: Path) -> None:
+    study = load_study(small_space)
+    resolved = study.resolved()
+    assert resolved["topology"]["intrinsic_weight"] == 0.8
+    assert resolved["criterion"] == {"metric": "validation_loss", "fraction_of_null": 0.1, "sustain": 3}
+    assert resolved["description"] == "Is a small study run from end to end?"
+    again = tmp_path / "study.yaml"
+    again.write_text(yaml.safe_dump(resolved))
+    assert load_study(again).resolved() == resolved
+
+
+def test_an_arm_overrides_what_it_names_and_keeps_the_rest(write_space: WriteSpace) -> None:
+    study = load_study(write_space(("  real: {}", "  real: {topology: {spectral_radius: as_it_comes}}")))
+    assert study.arms["real"].topology.spectral_radius is None
+    assert study.arms["real"].topology.neurons_per_region == 2
+    assert study.arms["rewired"].topology.spectral_radius == 0.9
+
+
+def test_a_null_key_names_a_null_and_is_not_the_value_null(small_space: Path) -> None:
+    null = load_study(small_space).arms["rewired"].null
+    assert null is not None
+    assert null.name == "degree_preserving"
+
+
+def test_numbers_without_a_dot_are_numbers(write_space: WriteSpace) -> None:
+    study = load_study(write_space(("[1.0e-3, 1.0e-1]", "[1e-3, 1e-1]")))
+    assert study.config.tune["learning_rate"].loguniform == [0.001, 0.1]
+
+
+def test_overrides_seed_and_arms(small_space: Path) -> None:
+    study = load_study(
+        small_space,
+        overrides=["search.trials_per_arm=7", "arms.third.null={name: erdos_renyi, level: neuron}"],
+        seed=99,
+        arms=["third"],
+    )
+    assert study.config.search.trials_per_arm == 7
+    assert study.config.seed == 99
+    assert list(study.arms) == ["real", "third"]
+
+
+MISTAKES = [
+    ("reference_arm: real", "reference_arm: reel", r"space\.yaml:10: reference_arm: .*did you mean 'real'"),
+    ("seed: 3", "sede: 3", r"space\.yaml:3: sede: unknown key 'sede'; did you mean 'seed'"),
+    ("batch: 16", "batch: 16, patern_length: 2", r"space\.yaml:4: .*did you mean 'pattern_length'"),
+    ("name: seq_mem", "name: seqmem", r"space\.yaml:4: task\.name: unknown task 'seqmem'; did you mean 'seq_mem'"),
+    ("neurons_per_region: 2", "neurons_per_region: 0", r"space\.yaml:6: topology\.neurons_per_region: .*found 0"),
+    ("neurons_per_region: 2", "neuron_per_region: 2", r"did you mean 'neurons_per_region'"),
+    ("degree_preserving", "degrees", r"space\.yaml:9: arms\.rewired\.null\.name: unknown null 'degrees'"),
+    ("real: {}", "real: {topology: {target_sparsity: 2}}", r"space\.yaml:8: arms\.real\.topology\.target_sparsity"),
+    ("real: {}", "real: {network: {learning_rate: 0.1}}", r"space\.yaml:8: .*learning_rate: is tuned, so an arm cannot"),
+    ("[1.0e-3, 1.0e-1]", "[1.0e-1, 1.0e-3]", r"space\.yaml:12: tune\.learning_rate: .*low below high"),
+    ("[1.0e-3, 1.0e-1]", "[0, 1]", r"space\.yaml:12: .*must start above 0"),
+    ("loguniform: [1.0e-3, 1.0e-1]", "loguniform: [1, 2], uniform: [1, 2]", r"exactly one of"),
+    ("choice: [tanh, relu]", "choice: [tanh, gelu]", r"space\.yaml:13: tune\.nonlinearity: 'gelu' is not allowed"),
+    ("choice: [tanh, relu]", "choice: []", r"space\.yaml:13: .*choice is empty"),
+    ("  nonlinearity:", "  nonlinear:", r"cannot tune 'nonlinear'; did you mean 'nonlinearity'"),
+    ("trials_per_arm: 5", "trials_per_arm: 0", r"space\.yaml:14: search\.trials_per_arm: .*found 0"),
+    ("shared_settings: 2", "shared_settings: 6", r"shared_settings 6 exceeds trials_per_arm 5"),
+    ("grace: 1", "grace: 10", r"grace 10 exceeds max_epochs 9"),
+    ("trials: 60", "trials: many", r"space\.yaml:4: task\.trials: .*found 'many'"),
+    ("pattern_length: 2", "pattern_length: 0", r"space\.yaml:4: .*pattern_length"),
+    ("name: small", "name: ../escape", r"space\.yaml:2: name: "),
+    ("  real: {}", "  '<b>': {}", r"space\.yaml:8: arms"),
+    ("reference_arm: real\n", "", r"reference_arm: this key is missing"),
+    ("seed: 3", "seed: 3\nseed: 4", r"space\.yaml:4: the key 'seed' stands here twice"),
+    ("seed: 3", "seed: [3", r"space\.yaml:\d+:\d+: not YAML"),
+    ("seed: 3", "seed: !!python/object/apply:os.getpid []", r"space\.yaml:3:\d+: not YAML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES, ids=[new[:40] for _, new, _ in MISTAKES])
+def test_a_mistake_is_pointed_at(write_space: WriteSpace, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_study(write_space((old, new)))
+
+
+def test_every_mistake_is_named_at_once(write_space: WriteSpace) -> None:
+    with pytest.raises(UserError) as caught:
+        load_study(write_space(("seed: 3", "seed: -3"), ("trials: 60", "trials: 1")))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("search.trials_per_arm", "give it as key.path=value"),
+        ("search.trials_per_arms=3", "--set search.trials_per_arms: .*did you mean 'trials_per_arm'"),
+        ("name.first=3", "name is not a mapping"),
+        ("search.trials_per_arm=[", "not a YAML value"),
+        ("search.trials_per_arm=0", "--set search.trials_per_arm: search.trials_per_arm: .*found 0"),
+    ],
+)
+def test_a_wrong_override_is_named_as_such(small_space: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_study(small_space, overrides=[override])
+
+
+def test_unknown_arms_and_files_are_named(small_space: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'rewired'"):
+        load_study(small_space, arms=["rewierd"])
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
+        load_study(tmp_path / "nowhere.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match="must be a mapping"):
+        load_study(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize("space", sorted(Path("search_spaces").glob("*.yaml")), ids=lambda file: file.name)
+def test_the_studies_that_come_along_are_valid(space: Path) -> None:
+    assert load_study(space).arms

@@ -1,0 +1,204 @@
+"""The rules of the search, without Ray's workers: what is proposed, who goes on, what a resumed search knows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from biotune.errors import UserError
+from biotune.study import Study, load_study
+from biotune.study.journal import Journal
+from biotune.study.progress import SearchProgress
+from biotune.study.record import Record, TrialRecord
+from biotune.study.sampler import sobol_settings
+from biotune.study.selection import select
+
+WriteSpace = Callable[..., Path]
+
+
+def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, updates: float = 1.0) -> dict[str, Any]:
+    """What a worker reports: losses that fall to `loss`, for two replicates."""
+    rows = [[loss, loss]] * (epochs + 1 - first)
+    return {
+        "first": first,
+        "training": [[None, None]] * len(rows),
+        "validation": rows,
+        "accuracy": [],
+        "score": loss,
+        "finished": finished,
+        "seconds": 0.1,
+        "mean_updates": updates,
+        "converged": 0,
+        "diverged": 0,
+    }
+
+
+def start(study: Study, file: Path) -> SearchProgress:
+    journal = Journal(file)
+    past = journal.read()
+    return SearchProgress(study, Record(study.config.search.replicates, 3), journal, past)
+
+
+def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], until: int | None = None) -> None:
+    """Runs the trials one after another, until `until` of them have been proposed, or all."""
+    search = progress.study.config.search
+    while until is None or len(progress.record.trials) < until:
+        trial = progress.propose()
+        if trial is None:
+            return
+        for epoch in [*search.rungs, search.max_epochs]:
+            if epoch > trial.epochs and trial.verdict == "continue":
+                progress.report(trial.trial, report(epoch, loss(trial), finished=epoch == search.max_epochs))
+        progress.end(trial.trial)
+
+
+def by_rate(trial: TrialRecord) -> float:
+    return abs(np.log(trial.setting["learning_rate"] / 0.02)) + 0.01 * trial.index + 0.001 * len(trial.arm)
+
+
+def state(progress: SearchProgress) -> list[tuple[Any, ...]]:
+    trials = progress.record.trials.values()
+    return [(t.trial, t.setting, t.origin, t.status, t.epochs, t.score) for t in trials]
+
+
+def test_all_arms_try_the_same_settings_first_and_their_own_after_them(small_space: Path, tmp_path: Path) -> None:
+    progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    run_all(progress, by_rate)
+    real, rewired = progress.record.of_arm("real"), progress.record.of_arm("rewired")
+    assert len(real) == len(rewired) == 5
+    for index in range(2):
+        assert real[index].setting == rewired[index].setting
+        assert real[index].origin == "shared"
+    assert real[4].setting != rewired[4].setting
+    assert real[4].origin == "tpe"
+
+
+def test_an_arm_neither_stops_nor_steers_another(small_space: Path, tmp_path: Path) -> None:
+    study = load_study(small_space)
+    alone, beside = start(study, tmp_path / "alone.jsonl"), start(study, tmp_path / "beside.jsonl")
+    run_all(alone, by_rate)
+    run_all(beside, lambda trial: by_rate(trial) * (1e-6 if trial.arm == "rewired" else 1))
+    assert [t for t in state(alone) if t[0].startswith("real")] == [t for t in state(beside) if t[0].startswith("real")]
+
+
+def test_settings_spread_over_their_domains_and_stay_inside(small_space: Path) -> None:
+    tune = load_study(small_space).config.tune
+    settings = sobol_settings(tune, 16, seed=5)
+    rates = np.log10([setting["learning_rate"] for setting in settings])
+    assert ((rates >= -3) & (rates <= -1)).all()
+    assert np.histogram(rates, bins=4, range=(-3, -1))[0].tolist() == [4, 4, 4, 4]
+    assert [setting["nonlinearity"] for setting in settings].count("tanh") == 8
+    assert settings[:8] == sobol_settings(tune, 8, seed=5)
+    assert settings != sobol_settings(tune, 16, seed=6)
+
+
+def test_a_trial_goes_on_only_among_the_best_of_its_rung(write_space: WriteSpace, tmp_path: Path) -> None:
+    space = write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 9, shared_settings: 9"))
+    progress = start(load_study(space, arms=["real"]), tmp_path / "journal.jsonl")
+    run_all(progress, lambda trial: 1.0 + trial.index)
+    trials = progress.record.of_arm("real")
+    assert trials[0].status == "completed"  # the first at a rung is never stopped
+    assert [trial.status for trial in trials[1:]] == ["stopped"] * 8
+    assert {trial.epochs for trial in trials[1:]} == {1}
+
+
+def test_a_trial_that_is_not_finite_is_diverged_and_spares_the_others(small_space: Path, tmp_path: Path) -> None:
+    progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    run_all(progress, lambda trial: float("inf") if trial.index == 0 else by_rate(trial))
+    trials = progress.record.of_arm("real")
+    assert trials[0].status == "diverged"
+    assert trials[0].score is None
+    assert {trial.status for trial in trials[1:]} <= {"completed", "stopped"}
+
+
+def test_a_failed_trial_is_counted_and_kept(small_space: Path, tmp_path: Path) -> None:
+    progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    first = progress.propose()
+    assert first is not None
+    progress.end(first.trial, error="the worker died")
+    silent = progress.propose()
+    assert silent is not None
+    progress.end(silent.trial)
+    run_all(progress, by_rate)
+    table = progress.record.trials_table().set_index("trial")
+    assert table.loc[first.trial, "status"] == table.loc[silent.trial, "status"] == "failed"
+    assert table.loc[first.trial, "error"] == "the worker died"
+    assert len(table) == 10
+
+
+@pytest.mark.parametrize("killed_at", range(1, 10))
+def test_a_search_resumed_from_its_journal_ends_as_if_never_killed(
+    small_space: Path, tmp_path: Path, killed_at: int
+) -> None:
+    study = load_study(small_space)
+    undisturbed = start(study, tmp_path / "whole.jsonl")
+    run_all(undisturbed, by_rate)
+    killed = start(study, tmp_path / "killed.jsonl")
+    run_all(killed, by_rate, until=killed_at)
+    in_flight = killed.propose()  # proposed, and a first report journaled, then killed
+    assert in_flight is not None
+    killed.report(in_flight.trial, report(1, by_rate(in_flight)))
+    with (tmp_path / "killed.jsonl").open("ab") as journal:
+        journal.write(b'{"event":"progress","trial":"re')  # a line that the kill cut short
+    resumed = start(study, tmp_path / "killed.jsonl")
+    run_all(resumed, by_rate)
+    assert state(resumed) == state(undisturbed)
+    again = start(study, tmp_path / "killed.jsonl")
+    assert again.propose() is None
+    assert state(again) == state(undisturbed)
+
+
+def test_what_a_retried_trial_reports_again_is_kept_once(small_space: Path, tmp_path: Path) -> None:
+    progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    trial = progress.propose()
+    assert trial is not None
+    progress.report(trial.trial, report(5, 0.5))
+    progress.report(trial.trial, report(3, 0.4))  # from an older checkpoint, its whole history
+    progress.report(trial.trial, report(6, 0.3, first=4))
+    curves = progress.record.curves_table()
+    assert curves.groupby("replicate")["epoch"].apply(list).tolist() == [list(range(7))] * 2
+    assert curves["updates"].max() == 18
+
+
+def test_the_shared_setting_has_the_best_mean_rank_and_own_bests_are_each_arms(
+    small_space: Path, tmp_path: Path
+) -> None:
+    study = load_study(small_space)
+    progress = start(study, tmp_path / "journal.jsonl")
+    updates = {"real": [30.0, 20.0, 25.0, 28.0, 10.0], "rewired": [20.0, 10.0, 8.0, 28.0, 29.0]}
+    while (trial := progress.propose()) is not None:
+        done = report(9, 0.001, finished=True, updates=updates[trial.arm][trial.index])
+        progress.report(trial.trial, done)
+        progress.end(trial.trial)
+    selection = select(study, progress.record)
+    assert selection["shared"]["index"] == 1
+    assert selection["shared"]["ranks"] == {"real": 1.0, "rewired": 1.0}
+    assert selection["own_best"]["real"]["trial"] == "real-0004"
+    assert selection["own_best"]["rewired"]["trial"] == "rewired-0002"
+
+
+def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an_earlier(
+    write_space: WriteSpace, tmp_path: Path
+) -> None:
+    space = write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3"))
+    study = load_study(space, arms=["real"])
+    progress = start(study, tmp_path / "journal.jsonl")
+    plan = [(1, 0.1, "stop"), (3, 0.9, "stop"), (9, 5.0, "continue")]
+    for epochs, loss, verdict in plan:
+        trial = progress.propose()
+        assert trial is not None
+        progress.report(trial.trial, report(epochs, loss, finished=verdict == "continue"))
+        trial.verdict = verdict
+        progress.end(trial.trial)
+    assert [t.status for t in progress.record.of_arm("real")] == ["stopped", "stopped", "completed"]
+    assert select(study, progress.record)["shared"]["index"] == 2
+
+
+def test_nothing_is_selected_where_no_trial_of_an_arm_trained(small_space: Path, tmp_path: Path) -> None:
+    study = load_study(small_space)
+    progress = start(study, tmp_path / "journal.jsonl")
+    run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
+    with pytest.raises(UserError, match="arm real: every trial ended as diverged"):
+        select(study, progress.record)
