@@ -23,6 +23,11 @@ confirm: {replicates: 3, max_epochs: 6, population: 2}
 """
 
 
+@pytest.fixture(scope="session")
+def small_text() -> str:
+    return SMALL
+
+
 @pytest.fixture
 def write_space(tmp_path: Path) -> Callable[..., Path]:
     def write(*changes: tuple[str, str], text: str = SMALL) -> Path:

@@ -1,0 +1,93 @@
+"""The command line used wrongly: one line that says what would do, exit code 2, and nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from biotune.cli import main, tune_main
+from biotune.results import SCHEMA, Results
+
+SPACE = "search_spaces/seq_mem.yaml"
+OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space", "search_spaces/seqmem.yaml"], "no such file"),
+        ([], "--space FILE is missing"),
+        (["--space", SPACE, "--arms", "marmosett"], "did you mean 'marmoset'"),
+        (["--space", SPACE, "--set", "search.trials_per_arm=0"], "trials_per_arm"),
+        (["--space", SPACE, "--set", "connectome.name=marmosett"], "did you mean 'marmoset'"),
+        (["--space", SPACE, "--set", "connectome.otherwise=distance_rul"], "did you mean 'distance_rule'"),
+        (["--space", SPACE, "--set", "reference_arm=macaque"], "unknown reference_arm 'macaque'"),
+        (["--space", SPACE, *OFFLINE, "--output", "pyproject.toml/results"], "is a file; name a folder"),
+        (["--resume", "search_spaces"], "not a results directory"),
+        (["--resume", "nowhere"], "no such directory"),
+        (["--resume", "nowhere", "--seed", "3"], "--seed: a resumed study goes on as it was started"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if "--output" not in arguments:
+        arguments = [*arguments, "--output", str(tmp_path / "results")]
+    assert tune_main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_results_directory_of_another_study_or_version_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from biotune.study import load_study
+
+    results = Results(tmp_path / "other")
+    results.write_study(load_study(SPACE, seed=7).resolved())
+    results.write_json("state", {"schema": SCHEMA})
+    assert tune_main(["--resume", str(results.path), "--space", SPACE]) == 2
+    assert "holds another study than search_spaces/seq_mem.yaml: seed is 7 there and 1 here" in capsys.readouterr().err
+    results.write_json("state", {"schema": SCHEMA + 1})
+    assert main(["report", str(results.path)]) == 2
+    assert f"written with schema {SCHEMA + 1}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gpus-per-trial", "64"], "the largest node has"),
+        (["--cpus-per-trial", "4096"], "the largest node has"),
+        (["--address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),
+    ],
+)
+@pytest.mark.slow
+def test_what_no_machine_has_is_refused_at_once(arguments: list[str], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, "tune_main.py", "--space", SPACE, *OFFLINE, "--output", str(tmp_path / "results")]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_prints_the_study_and_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--space", SPACE, *OFFLINE, "--dry-run", "--output", str(tmp_path / "results")]
+    assert tune_main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "intrinsic_weight: 0.8" in printed
+    assert "64 trials" in printed
+    assert "in all about 0:" in printed
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["report", "--help"], ["--version"]])
+def test_help_is_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out
