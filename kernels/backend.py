@@ -39,7 +39,7 @@ from torch import Tensor
 
 from kernels.pattern import SparsePattern
 
-NAMES = ("reference", "dense", "torch_csr", "torch_sparse")
+NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu")
 """Every backend, by the module that holds it."""
 
 GRADIENTS = ("values", "weight_ih", "bias", "inputs", "hidden_0")

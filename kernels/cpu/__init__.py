@@ -1,0 +1,131 @@
+"""Backend `cpu`: the whole time loop in C++, batch columns of a row in vector registers while its edges are walked.
+
+The library has a plain C interface and is not compiled against PyTorch. `interface.h` says what passes between the two,
+`passes.h` how it is computed; results are the same, bit for bit, from run to run and with any number of threads.
+"""
+
+from ctypes import byref
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kernels.backend import Gradients
+from kernels.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
+from kernels.cpu.plan import Lines, block_size, cut
+from kernels.pattern import SparsePattern
+
+_COLUMNS = {"rows": 64, "columns": 64, "weights": 128}
+"""Batch columns whose states share the first-level cache in each pass: the widest chunk with AVX-512 and float32."""
+
+
+def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cpu":
+        return f"it runs on cpu only, not on {device.type}"
+    if library() is None:
+        return "its library isn't compiled; install a C++17 compiler (g++ or clang++) and run pip install -e . again"
+    return None
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    time, population, _, batch = inputs.shape
+    lines = _lines(pattern, "rows", values.element_size())
+    arranged = values.new_empty(lines.groups, 4)
+    hidden = values.new_empty(time, population, pattern.size, batch)
+    job = CForward(
+        _shape(inputs, pattern, nonlinearity),
+        CLines.of(lines),
+        arranged.data_ptr(),
+        weight_ih.data_ptr(),
+        bias.data_ptr(),
+        CStrided.of(inputs),
+        CStrided.of(hidden_0),
+        hidden.data_ptr(),
+    )
+    _run("forward", values.dtype, byref(job), values.data_ptr(), arranged.data_ptr())
+    return hidden
+
+
+def backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    shape = _shape(inputs, pattern, nonlinearity)
+    lines = _lines(pattern, "columns", values.element_size())
+    arranged = values.new_empty(lines.groups, 4)
+    drive = torch.empty_like(hidden)
+    grad_hidden_0 = torch.empty_like(hidden[0]) if "hidden_0" in wanted else None
+    states = CBackward(
+        shape,
+        CLines.of(lines),
+        arranged.data_ptr(),
+        hidden.data_ptr(),
+        CStrided.of(grad),
+        drive.data_ptr(),
+        None if grad_hidden_0 is None else grad_hidden_0.data_ptr(),
+    )
+    _run("backward", values.dtype, byref(states), values.data_ptr(), arranged.data_ptr())
+    del arranged
+    gradients = Gradients(
+        hidden_0=grad_hidden_0, inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None
+    )
+    if wanted.isdisjoint(("values", "weight_ih", "bias")):
+        return gradients
+
+    lines = _lines(pattern, "weights", values.element_size())
+    sums = values.new_zeros(lines.groups, 4) if "values" in wanted else None
+    grad_values = torch.empty_like(values) if "values" in wanted else None
+    grad_weight_ih, grad_bias = torch.empty_like(weight_ih), values.new_empty(pattern.population, pattern.size)
+    initial = None if hidden_0 is None else hidden_0.contiguous()
+    weights = CWeights(
+        shape,
+        CLines.of(lines),
+        hidden.data_ptr(),
+        drive.data_ptr(),
+        CStrided.of(inputs),
+        None if initial is None else initial.data_ptr(),
+        None if sums is None else sums.data_ptr(),
+        grad_weight_ih.data_ptr(),
+        grad_bias.data_ptr(),
+    )
+    _run("weights", values.dtype, byref(weights), None if grad_values is None else grad_values.data_ptr())
+    return gradients._replace(values=grad_values, weight_ih=grad_weight_ih, bias=grad_bias)
+
+
+def _run(name: str, dtype: torch.dtype, *arguments: object) -> None:
+    function = getattr(library(), f"sparse_rnn_{name}_{'float' if dtype == torch.float32 else 'double'}")
+    if function(*arguments, torch.get_num_threads()):
+        raise MemoryError(f"backend cpu: no memory for the {name} pass's scratch")
+
+
+def _shape(inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> CShape:
+    time, population, input_size, batch = inputs.shape
+    return CShape(population, pattern.size, pattern.nnz, batch, time, input_size, nonlinearity == "relu")
+
+
+def _lines(pattern: SparsePattern, walk: Literal["rows", "columns", "weights"], element: int) -> Lines:
+    """What a pass walks: rows forward, columns backward; the weights' own blocks hold wider rows."""
+    plans: dict[tuple[str, int], Lines] = pattern.memo.setdefault("cpu", {})
+    if (walk, element) not in plans:
+        if pattern.nnz >= 2**31:
+            raise ValueError(f"pattern: {pattern.nnz} edges a network; backend cpu counts them in 32 bits")
+        block = block_size(pattern.size, pattern.nnz, _COLUMNS[walk] * element)
+        by = pattern.by_column if walk == "columns" else pattern.by_row
+        # states in scratch have a row of zeros after each block; the weights read tensors, where any place will do
+        plans[walk, element] = cut(by, pattern.size, block, fill=0 if walk == "weights" else block)
+    return plans[walk, element]

@@ -1,0 +1,70 @@
+"""Cutting a pattern into the blocks and groups that the C++ passes walk (see `Lines` in interface.h)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernels.pattern import Compressed
+
+_FEW = 6  # edges of a line in a block, below which starting the line anew costs more than the cache saves
+_FIRST_LEVEL = 32 * 1024  # bytes of states of a block that stay in a first-level cache beside everything else
+_LARGEST = 2**16 - 1  # places in a block are 16-bit, and one more holds zeros
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A population's edges in groups of four, by replicate, block and line.
+
+    Args:
+        other: uint16 [groups, 4]; each edge's other end, counted from the start of its block.
+        edge: int32 [groups, 4]; the edge's number in the order given, -1 for one that only fills its group.
+        start: int64 [population * blocks * size + 1]; each line's first group.
+        blocks: number of blocks.
+        block: other ends in a block.
+    """
+
+    other: Tensor
+    edge: Tensor
+    start: Tensor
+    blocks: int
+    block: int
+
+    @property
+    def groups(self) -> int:
+        return self.other.shape[0]
+
+
+def block_size(size: int, nnz: int, row_bytes: int) -> int:
+    """Other ends in a block, so that their states, `row_bytes` each, stay in cache where that is worth it."""
+    most = max(_FIRST_LEVEL // row_bytes, 1)
+    if nnz / size * most / size < _FEW:
+        most = _LARGEST
+    blocks = -(-size // most)
+    return -(-size // blocks)
+
+
+def cut(lines: Compressed, size: int, block: int, fill: int) -> Lines:
+    """Groups of the compressed `lines`; edges that only fill point at place `fill` of their block."""
+    population, nnz = lines.other.shape
+    blocks = -(-size // block)
+    line = torch.repeat_interleave(torch.arange(population * size), lines.start.diff(dim=1).flatten())
+    replicate, line = line // size, line % size
+    other = lines.other.flatten().long()
+    key = (replicate * blocks + other // block) * size + line
+    position = key.argsort(stable=True) if blocks > 1 else torch.arange(population * nnz)
+    key = key[position]
+    count = torch.bincount(key, minlength=population * blocks * size)
+    start = torch.zeros(population * blocks * size + 1, dtype=torch.int64)
+    torch.cumsum((count + 3) // 4, dim=0, out=start[1:])
+    first = count.cumsum(0) - count
+    slot = 4 * start[key] + torch.arange(population * nnz) - first[key]
+    slots = 4 * int(start[-1])
+    edge = lines.order.flatten() if lines.order is not None else torch.arange(nnz).repeat(population)
+    return Lines(
+        other=torch.full((slots,), fill).scatter_(0, slot, other[position] % block).to(torch.uint16).view(-1, 4),
+        edge=torch.full((slots,), -1).scatter_(0, slot, edge[position]).int().view(-1, 4),
+        start=start,
+        blocks=blocks,
+        block=block,
+    )

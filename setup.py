@@ -1,0 +1,55 @@
+"""Builds the optional C++ library of the `cpu` backend; everything else about the package is in pyproject.toml.
+
+Where no C++ compiler works, the package installs without the library and says so; other backends take its place.
+"""
+
+import platform
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+FLAGS = ["-std=c++17", "-O3", "-fvisibility=hidden", "-Wno-psabi"]
+INSTRUCTIONS = {
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    "avx2": ["-mavx2", "-mfma"],
+    "baseline": [],
+}
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+FOLDER = "kernels/cpu"
+
+
+class BuildLibrary(build_ext):
+    """Compiles each instruction set's file with its own flags, and links them into one library."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            objects = [self._compile("library", [])]
+            objects += [self._compile(name, flags) for name, flags in INSTRUCTIONS.items() if X86 or name == "baseline"]
+            threads = [] if sys.platform == "darwin" else ["-pthread", "-ldl"]
+            self.compiler.link_shared_object(
+                objects, self.get_ext_fullpath(ext.name), extra_postargs=threads, target_lang="c++"
+            )
+        except BaseError as error:
+            print(f"biotune: the C++ kernels were not built ({error}); slower ones are used instead", file=sys.stderr)
+
+    def copy_extensions_to_source(self) -> None:
+        self.extensions = [ext for ext in self.extensions if self._was_built(ext)]
+        super().copy_extensions_to_source()
+
+    def _compile(self, name: str, flags: list[str]) -> str:
+        sources = [f"{FOLDER}/{name}.cpp"]
+        depends = [f"{FOLDER}/{header}.h" for header in ("interface", "vector", "passes")]
+        return self.compiler.compile(sources, self.build_temp, extra_postargs=FLAGS + flags, depends=depends)[0]
+
+    def _was_built(self, ext: Extension) -> bool:
+        from pathlib import Path
+
+        return Path(self.get_ext_fullpath(ext.name)).is_file()
+
+
+setup(
+    ext_modules=[Extension("kernels.cpu._sparse_rnn", [f"{FOLDER}/library.cpp"], language="c++")],
+    cmdclass={"build_ext": BuildLibrary},
+)
