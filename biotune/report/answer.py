@@ -20,10 +20,15 @@ def question(study: Mapping[str, Any]) -> str:
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"
 
 
+def comparable(comparison: Comparison) -> bool:
+    """Whether the ratio says anything; where it doesn't, it is kept from the page, and stays in the tables."""
+    return comparison.verdict is None or comparison.verdict.name != "not comparable"
+
+
 def interval(comparison: Comparison) -> str:
     """0.62 [0.50, 0.77]; a dash where there is none, and where it would mostly be a ratio of budgets."""
     ratio = comparison.ratio
-    if ratio is None or (comparison.verdict is not None and comparison.verdict.name == "not comparable"):
+    if ratio is None or not comparable(comparison):
         return wording.NOTHING
     return f"{wording.ratio(ratio.estimate)} [{wording.ratio(ratio.low)}, {wording.ratio(ratio.high)}]"
 
@@ -45,8 +50,7 @@ def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) 
         if first.verdict.name != second.verdict.name:
             sentences.append(
                 f"{first.arm} is {first.verdict.name} at the shared setting ({interval(first)}) but "
-                f"{second.verdict.name} "
-                f"with each arm at its own best ({interval(second)})."
+                f"{second.verdict.name} with each arm at its own best ({interval(second)})."
             )
     return sentences
 
@@ -55,10 +59,9 @@ def _without_comparison(summary: Summary) -> tuple[str, str]:
     alone = summary.result(summary.reference)
     if len(summary.arms) == 1 and alone is not None:
         return (
-            f"{summary.reference} met the criterion in {alone.converged.count} of {alone.converged.total} replicates, "
-            f"after {number(alone.updates)} updates (geometric mean; {number(summary.budget)}, the budget, where it "
-            "did "
-            "not).",
+            f"{summary.reference} met the criterion in {alone.converged.count} of {alone.converged.total} "
+            f"replicates, after {number(alone.updates)} updates (geometric mean; {number(summary.budget)}, the "
+            "budget, where it did not).",
             "The study has one arm, so there is nothing to compare it with and no verdict.",
         )
     done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != "running")
@@ -116,8 +119,7 @@ def _grounds(summary: Summary) -> str:
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
         f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
-        "at one "
-        f"shared setting{setting}{_own_best(summary)}."
+        f"at one shared setting{setting}{_own_best(summary)}."
     )
 
 

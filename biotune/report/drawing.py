@@ -118,17 +118,12 @@ def grid(names: Sequence[str], height: float) -> tuple[Canvas, list[Axes]]:
     return canvas, panels[: len(names)]
 
 
-def label_outer(panels: Sequence[Axes], x: str, y: str) -> None:
-    """Names the axes at the left edge and below the last panel of each column."""
-    for axes in panels:
-        place = axes.get_subplotspec()
-        assert place is not None
-        if place.is_first_col():
-            axes.set_ylabel(y)
-        below = place.rowspan.stop * (2 if len(panels) > 1 else 1) + place.colspan.start
-        if below >= len(panels):
-            axes.set_xlabel(x)
-            axes.tick_params(labelbottom=True)
+def label_grid(canvas: Canvas, panels: Sequence[Axes], x: str, y: str) -> None:
+    """Names the common axes once, and ticks the last panel of each column."""
+    canvas.supxlabel(x, fontsize="medium")
+    canvas.supylabel(y, fontsize="medium")
+    for axes in panels[-2:]:
+        axes.tick_params(labelbottom=True)
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:

@@ -19,7 +19,7 @@ from biotune.report.drawing import (
     Figure,
     finish,
     grid,
-    label_outer,
+    label_grid,
     lines,
     log_axis,
     loss_axis,
@@ -63,7 +63,7 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     axes.axvspan(low, high, color=INK, alpha=0.1, lw=0)
     axes.axvline(1, color=INK, lw=0.6)
     ends = [low, high]
-    for row, comparison in enumerate(shown):
+    for row, comparison in enumerate(reversed(shown)):
         colour = _colour(summary, comparison.arm)
         pairs = np.exp(_pair_log_ratios(convergence, "shared", comparison.arm, summary.reference))
         ends += [pairs.min(), pairs.max()]
@@ -81,7 +81,7 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
         # above the row's interval, at the right edge, clear of the points
         axes.text(1, row + 0.36, comparison.verdict.name if comparison.verdict else "to come",
                   transform=axes.get_yaxis_transform(), ha="right", va="bottom", color=INK, fontsize=8.5)  # fmt: skip
-    axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in shown if c.ratio])
+    axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in reversed(shown) if c.ratio])
     axes.set_ylim(-0.5, len(shown) - 0.3)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -99,10 +99,9 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
         "ratios",
         f"How many updates each arm needs, against {summary.reference}",
         f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the shared "
-        f"setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
+        "setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
         f"{as_ratio(low)} to {as_ratio(high)}: a line wholly inside it means equivalent, wholly left of it faster, "
-        "wholly "
-        f"right of it slower, and anything else is undecided.{beside}",
+        f"wholly right of it slower, and anything else is undecided.{beside}",
         f"Ratios of updates to criterion to {summary.reference}: {spoken}.",
     )
 
@@ -125,18 +124,15 @@ def _learning(summary: Summary, curves: pd.DataFrame) -> Figure:
         axes.set_title(f"{arm}, n = {table.shape[1]}", fontsize=8.5, loc="left")
         axes.set_xlim(0, max(summary.budget, curves["updates"].max()))
         loss_axis(axes, [*finite, summary.criterion["level"], summary.criterion["null_loss"]])
-    label_outer(panels, "updates (optimiser steps)", "validation loss")
+    label_grid(canvas, panels, "updates (optimiser steps)", "validation loss")
     return finish(
         canvas,
         "learning_curves",
         "Learning, replicate by replicate",
         "Validation loss at the shared setting: each thin line is one network, the bold line the interquartile mean "
-        "(the "
-        f"mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the loss of "
-        "the "
-        f"null predictor, {number(summary.criterion['null_loss'])}, and the budget, {number(summary.budget)} updates. "
-        "Look "
-        "for where the thin lines cross the dashed one, and how far apart.",
+        f"(the mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the "
+        f"loss of the null predictor, {number(summary.criterion['null_loss'])}, and the budget, "
+        f"{number(summary.budget)} updates. Look for where the thin lines cross the dashed one, and how far apart.",
         f"Validation loss against updates for {several(arms)}, one panel each. "
         + " ".join(_spoken_result(summary, arm) for arm in arms),
     )
@@ -172,9 +168,8 @@ def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
         "updates_to_criterion",
         "Updates to criterion, pair by pair",
         "Each dot is a network, and thin lines join the replicates of a pair, which share data and initial values: "
-        "the "
-        "ratios come from their slopes. Bars: geometric means. Open triangles on the dotted line did not meet the "
-        f"criterion within the budget of {number(summary.budget)} updates.",
+        "the ratios come from their slopes. Bars: geometric means. Open triangles on the dotted line did not meet "
+        f"the criterion within the budget of {number(summary.budget)} updates.",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
@@ -196,14 +191,14 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
     axes.set_xlabel("updates (optimiser steps)")
     axes.set_ylabel("replicates that met the criterion")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02 + 0.12 * math.ceil(len(arms) / 2)), ncols=2, borderaxespad=0)
+    canvas.legend(loc="outside upper left", ncols=3)
     return finish(
         canvas,
         "kaplan_meier",
         "How many have learnt by when",
-        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion after so "
-        "many "
-        "updates. A curve further left is faster; one that ends below 100 % has replicates that never got there.",
+        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion after "
+        "so many updates. A curve further left is faster; one that ends below 100 % has replicates that never got "
+        "there.",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
@@ -235,8 +230,8 @@ def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
         "final_loss",
         "Where they end",
         f"Loss after {number(summary.budget)} updates on trials that neither training nor the criterion has seen; "
-        "dots are "
-        f"networks, bars medians. Faster and better are two things: an arm may learn first and end worse.{lost}",
+        "dots are networks, bars medians. Faster and better are two things: an arm may learn first and end "
+        f"worse.{lost}",
         "Median test loss: "
         + "; ".join(f"{a} {number(r.test_loss[1])}" for a in arms if (r := summary.result(a)) is not None)
         + ".",
@@ -267,17 +262,15 @@ def _search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) -> Fig
         axes.set_title(f"{arm}, {count(mine['trial'].nunique(), 'trial')}", fontsize=8.5, loc="left")
         axes.set_xlim(0, curves["updates"].max() * 1.03)
         loss_axis(axes, [*values, summary.criterion["level"], summary.criterion["null_loss"]])
-    label_outer(panels, "updates (optimiser steps)", "validation loss (median)")
+    label_grid(canvas, panels, "updates (optimiser steps)", "validation loss (median)")
     counts = {s: sum(r.statuses[s] for r in summary.search) for s in ("completed", "stopped", "diverged", "failed")}
     return finish(
         canvas,
         "search",
         "The search",
         "Each line is a trial: the median validation loss of its replicates. Circles: trained to the end; crosses: "
-        "stopped "
-        "by ASHA; triangles: diverged or failed. These curves were chosen by the loss they show, so nothing is "
-        "concluded "
-        "from them.",
+        "stopped by ASHA; triangles: diverged or failed. These curves were chosen by the loss they show, so nothing "
+        "is concluded from them.",
         f"Search curves of {several(arms)}: "
         + ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "completed")
         + ".",
@@ -302,17 +295,15 @@ def _best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
     axes.set_xlabel("trials proposed in the arm")
     axes.set_ylabel("best validation loss so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02 + 0.13 * math.ceil(len(arms) / 2)), ncols=2, borderaxespad=0)
+    canvas.legend(loc="outside upper left", ncols=3)
     ends = {a: trials.loc[trials["arm"] == a, "best_loss"].min() for a in arms}
     return finish(
         canvas,
         "search_best",
         "What the search found, against what it spent",
         "Least score (the median over replicates of each trial's best validation loss) among the first trials of "
-        "each arm, "
-        "in the order in which they were proposed. Every arm had the same number of trials; lines that are still "
-        "falling at "
-        "the right end say that more would have helped.",
+        "each arm, in the order in which they were proposed. Every arm had the same number of trials; lines that "
+        "are still falling at the right end say that more would have helped.",
         "Best score: " + "; ".join(f"{arm} {number(loss)}" for arm, loss in ends.items()) + ".",
     )
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from biotune.report import wording
+from biotune.report.answer import comparable
 from biotune.report.summary import Limit, Summary
-from biotune.report.wording import count, number, percent, several
+from biotune.report.wording import count, percent, several
 
 
 def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame) -> list[Limit]:
@@ -41,8 +43,7 @@ def _substitutes(summary: Summary) -> list[str]:
             replaced.setdefault(key, []).append(arm)
     return [
         f"Not the connectome asked for: {used} stands in for {asked} in {several(arms)}, because {asked} could not be "
-        "had "
-        f"({reason.rstrip('.')}). Nothing here is a finding about {asked}."
+        f"had ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
         for (asked, used, reason), arms in replaced.items()
     ]
 
@@ -50,6 +51,8 @@ def _substitutes(summary: Summary) -> list[str]:
 def _replicates(summary: Summary) -> list[str]:
     texts = []
     for result in summary.results:
+        if result.phase == "own_best" and result.setting == summary.shared_setting:
+            continue  # the same networks as at the shared setting
         where = "at the shared setting" if result.phase == "shared" else "at its own best setting"
         if result.replicates < result.planned:
             counted = "; the missing ones count as not converged" if summary.finished else ""
@@ -59,14 +62,13 @@ def _replicates(summary: Summary) -> list[str]:
         if result.diverged:
             texts.append(
                 f"{result.arm}: {count(result.diverged, 'confirmed replicate')} diverged {where} (a loss that is not "
-                "finite) "
-                "and counted as not converged."
+                "finite) and counted as not converged."
             )
     for comparison in summary.comparisons:
         if comparison.ratio and comparison.ratio.pairs > 1 and comparison.ratio.spread < 1e-12:
             texts.append(
                 f"{comparison.arm}: every pair has the same ratio, so its interval has no width; are its networks the "
-                f"reference's own?"
+                "reference's own?"
             )
     return texts
 
@@ -74,11 +76,12 @@ def _replicates(summary: Summary) -> list[str]:
 def _power(summary: Summary) -> list[str]:
     texts = []
     for c in summary.comparisons:
-        if c.ratio is None or c.detectable is None or c.equivalence_power is None:
+        if c.ratio is None or c.detectable is None or c.equivalence_power is None or not comparable(c):
             continue
+        found, missed = wording.ratio(c.detectable), wording.ratio(1 / c.detectable)
         texts.append(
-            f"{c.arm}: {c.ratio.pairs} pairs as varied as these call a true ratio of {number(c.detectable)} (or "
-            f"{number(1 / c.detectable)}) slower (or faster) four times of five, and arms that are equal equivalent "
+            f"{c.arm}: {c.ratio.pairs} pairs as varied as these show a true ratio of {found} as slower, or one of "
+            f"{missed} as faster, four times of five; they show equal arms as equivalent "
             f"{percent(c.equivalence_power)} of the time."
         )
     if any(c.ratio and c.ratio.pairs == 1 for c in summary.comparisons):

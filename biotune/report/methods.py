@@ -6,6 +6,7 @@ from typing import Any
 from biotune.report import wording
 from biotune.report.statistics import EXACT_PAIRS, LEAST_SHARE_CONVERGED, bonferroni
 from biotune.report.wording import count, need, number, percent, several
+from biotune.topology import NULLS
 
 SOFTWARE = (
     "Ray Tune: Liaw et al. 2018, arXiv:1807.05118.",
@@ -15,8 +16,8 @@ SOFTWARE = (
     "lifelines: Davidson-Pilon 2019, J. Open Source Softw. 4:1317, 10.21105/joss.01317.",
 )
 PREDECESSOR = (
-    "Recurrent networks from connectomes on working-memory tasks: Goulas, Damicelli & Hilgetag 2021, "
-    "Neural Networks 142:608, 10.1016/j.neunet.2021.07.011."
+    "Recurrent networks from connectomes on working-memory tasks: Goulas, Damicelli & Hilgetag 2021, Neural Networks "
+    "142:608, 10.1016/j.neunet.2021.07.011."
 )
 
 
@@ -36,26 +37,35 @@ def citations(state: Mapping[str, Any]) -> list[str]:
 
 
 def describe_arm(arm: Mapping[str, Any]) -> str:
-    """What an arm changes, in a few words: its null, then each key it sets."""
+    """What an arm changes, in a few words: its null and what that keeps, then each key it sets."""
     parts = []
     null = arm.get("null")
     if null:
-        fraction = null.get("fraction", 1.0)
-        edges = "all edges" if fraction == 1 else f"{percent(fraction, 1)} of the edges"
-        parts.append(f"null {null['name']} at the level of {null.get('level', 'region')}s, {edges}")
+        name, fraction = null["name"], null.get("fraction", 1.0)
+        share = "" if fraction == 1 else f", {percent(fraction, 1)} of the edges"
+        keeps = f", which keeps {NULLS[name].keeps}" if name in NULLS else ""
+        parts.append(f"{name.replace('_', ' ')} null of the {null.get('level', 'region')}s{share}{keeps}")
     for section in ("connectome", "topology", "network"):
-        parts += [f"{section} {key} {wording.value(value)}" for key, value in (arm.get(section) or {}).items()]
+        parts += [f"{key.replace('_', ' ')} {wording.value(value)}" for key, value in (arm.get(section) or {}).items()]
     return "; ".join(parts) or "as it is"
+
+
+def _connectome(used: Mapping[str, Any]) -> str:
+    return (
+        f"{used['name']} (in place of {used['asked']}, which could not be had)"
+        if used.get("substituted")
+        else used["name"]
+    )
 
 
 def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     task, topology, network = (need(study, section, "study.yaml") for section in ("task", "topology", "network"))
     arms = need(study, "arms", "study.yaml")
-    used = list(dict.fromkeys(entry["name"] for entry in need(state, "connectomes", "state.json").values()))
+    used = list(dict.fromkeys(_connectome(entry) for entry in need(state, "connectomes", "state.json").values()))
     # a tuned key has no one value to state here
     tuned = set(need(study, "tune", "study.yaml"))
     radius = topology.get("spectral_radius")
-    gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)} in every network"
+    gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
     training = {key: value for key, value in network.items() if key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
@@ -65,14 +75,16 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         f"{percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest for "
         "validation.",
         f"Their recurrent connections followed {'the connectome' if len(used) == 1 else 'the connectomes'} "
-        f"{several(used)}, laid out over neurons ({wording.setting(layout)}); "
-        "only connections that are present in the topology were trained.",
+        f"{several(used)}, laid out over neurons ({wording.setting(layout)}); only connections that are present in "
+        "the topology were trained.",
     ]
     if "spectral_radius" not in tuned:
-        sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}.")
+        differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
+        unless = ", unless the arm says otherwise" if differs else ""
+        sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}{unless}.")
     sentences += [
         f"Networks and their training: {wording.setting(training)}.",
-        f"The arms were {'; '.join(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
+        f"The arms were {several(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
         f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
         "replicate r of every arm shares its data, its input weights and the set of its initial recurrent values.",
     ]
@@ -100,13 +112,10 @@ def _search(study: Mapping[str, Any]) -> str:
     return (
         f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
         f"{count(trials, 'trial')} of {count(search['replicates'], 'replicate')} and at most {search['max_epochs']} "
-        "epochs. "
-        f"The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings{rest}. "
-        "Asynchronous "
-        f"successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) stopped trials "
-        "against "
-        "others of the same arm only. A trial's score was the median over its replicates of the best validation loss "
-        "so far."
+        f"epochs. The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings{rest}. "
+        f"Asynchronous successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) "
+        "stopped trials against others of the same arm only. A trial's score was the median over its replicates of "
+        "the best validation loss so far."
     )
 
 
@@ -123,32 +132,25 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     )
     sentences = [
         f"Confirmation: {count(replicates, 'fresh replicate')} an arm, on seeds and data that the search had not "
-        "seen, were "
-        f"trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping, all arms at "
-        "one "
-        "shared setting: the one of best mean rank over the arms among those that every arm had tried. As a "
-        "sensitivity "
-        "analysis each arm was also trained at its own best setting.",
+        f"seen, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
+        f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a last crossing could be seen to hold), "
+        "all arms at one shared setting: the one of best mean rank over the arms among those that every arm had "
+        "tried. As a sensitivity analysis each arm was also trained at its own best setting.",
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
-        "null "
-        f"predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
-        "optimiser "
-        "steps to the first such crossing, interpolated in log loss between evaluations, and censored at the budget.",
+        f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
+        "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "
+        "the budget.",
     ]
     if compared:
         sentences.append(
             f"The effect is the ratio of updates to criterion, arm to {reference}, as geometric mean over pairs of "
-            "replicates, "
-            f"with a paired t interval on the log ratio at {percent(bonferroni(compared), 2)} (95 % over "
-            f"{count(compared, 'comparison')}, Bonferroni). An arm is faster or slower where the interval lies wholly "
-            "beyond "
-            f"a ratio of {number(1 / (1 + margin))} or {number(1 + margin)}, equivalent where it lies wholly between "
-            "them, "
-            f"undecided otherwise, and not comparable where fewer than {percent(LEAST_SHARE_CONVERGED)} of either "
-            "arm's "
-            "replicates met the criterion; the margin was part of the study's file before the run. The p values are "
-            f"two-sided sign-flip tests of the log ratios ({p}), not adjusted; shares have Wilson intervals (95 %), "
-            "and "
-            "Kaplan–Meier curves show the replicates that met the criterion over time."
+            f"replicates, with a paired t interval on the log ratio at {percent(bonferroni(compared), 2)} (95 % over "
+            f"{count(compared, 'comparison')}, Bonferroni). Where the interval lies wholly below "
+            f"{number(1 / (1 + margin))} an arm is faster, wholly above {number(1 + margin)} slower, and wholly "
+            "between them equivalent; it is undecided otherwise, and not comparable where fewer than "
+            f"{percent(LEAST_SHARE_CONVERGED)} of either arm's replicates met the criterion; the margin was part of "
+            f"the study's file before the run. The p values are two-sided sign-flip tests of the log ratios ({p}), "
+            "not adjusted; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the replicates that met "
+            "the criterion over time."
         )
     return " ".join(sentences)

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from biotune.report import wording
-from biotune.report.answer import interval
+from biotune.report.answer import comparable, interval
 from biotune.report.drawing import INK, PAPER, Figure
 from biotune.report.summary import Summary
 
@@ -42,6 +42,7 @@ def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
         "duration": wording.duration,
         "value": wording.value,
         "interval": interval,
+        "comparable": comparable,
         "count": wording.count,
         "linked": _linked,
     }

@@ -126,7 +126,8 @@ def verdict(ratio: Ratio, margin: float, arm: Share, reference: Share) -> Verdic
         whose = "its" if short is arm else "the reference's"
         return Verdict(
             "not comparable",
-            f"{short.count} of {whose} {short.total} replicates met the criterion, {LEAST_SHARE_CONVERGED:.0%} must",
+            f"{short.count} of {whose} {short.total} replicates met the criterion, {100 * LEAST_SHARE_CONVERGED:.0f} "
+            "% must",
         )
     upper = 1 + margin
     lower = 1 / upper

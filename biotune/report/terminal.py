@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from biotune.report import wording
-from biotune.report.answer import interval
+from biotune.report.answer import comparable, interval
 from biotune.report.summary import Summary
 from biotune.report.wording import number, percent
 
@@ -50,6 +50,6 @@ def _verdicts(summary: Summary) -> Table:
             Text(interval(comparison) if comparison else "1" if arm == summary.reference else wording.NOTHING),
             number(result.updates) if result else wording.NOTHING,
             f"{result.converged.count}/{result.converged.total}" if result else wording.NOTHING,
-            wording.probability(comparison.p) if comparison else "",
+            wording.probability(comparison.p) if comparison and comparable(comparison) else "",
         )
     return table

@@ -39,7 +39,8 @@ def probability(value: float | None) -> str:
 def percent(share: float, digits: int = 0) -> str:
     """A share in percent; a confidence such as 0.98333 keeps the digits asked for, less trailing zeros."""
     text = f"{100 * share:.{digits}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + " %"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text}\N{NO-BREAK SPACE}%"
 
 
 def several(names: Iterable[str], last: str = "and") -> str:

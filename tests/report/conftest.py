@@ -106,8 +106,11 @@ class Simulation:
             "equivalence_margin": 0.2,
         }
 
+    def setting(self, arm: str, phase: str) -> dict[str, Any]:
+        rate = 0.001 if phase == "own_best" and arm in self.own_best else 0.003
+        return {"learning_rate": rate, "nonlinearity": "tanh"}
+
     def state(self) -> dict[str, Any]:
-        setting = {"learning_rate": 0.003, "nonlinearity": "tanh"}
         name = "distance_rule_marmoset" if self.substituted else "marmoset"
         connectome = {
             "name": name,
@@ -127,17 +130,26 @@ class Simulation:
             "finished": "2026-01-01T12:05:00Z" if self.phase == "finished" else None,
             "seconds": {"search": 100.0} if self.phase == "search" else {"search": 100.0, "confirm": 80.5},
             "backend": {"name": "dense"},
-            "connectomes": {arm: connectome for arm in self.arms},
+            "connectomes": dict.fromkeys(self.arms, connectome),
             "criterion": {"null_loss": NULL_LOSS, "level": LEVEL},
             "updates_per_epoch": UPDATES_PER_EPOCH,
             "budget": self.budget,
             "selection": None
             if self.phase == "search"
             else {
-                "shared": {"setting": setting, "index": 0, "mean_rank": 1.5, "ranks": {a: 1.5 for a in self.arms}},
+                "shared": {
+                    "setting": self.setting(self.arms[0], "shared"),
+                    "index": 0,
+                    "mean_rank": 1.5,
+                    "ranks": dict.fromkeys(self.arms, 1.5),
+                },
                 "own_best": {
-                    a: {"setting": setting, "trial": f"{a}-0000", "same_as_shared": not self.own_best}
-                    for a in self.arms
+                    arm: {
+                        "setting": self.setting(arm, "own_best"),
+                        "trial": f"{arm}-0000",
+                        "same_as_shared": arm not in self.own_best,
+                    }
+                    for arm in self.arms
                 },
             },
             "notes": list(self.notes),
@@ -215,8 +227,7 @@ class Simulation:
                         "best_loss": np.nanmin(losses[: self.max_epochs + 1]),
                         "final_loss": losses[self.max_epochs],
                         "test_loss": losses[self.max_epochs] * 1.1,
-                        "tune.learning_rate": 0.003,
-                        "tune.nonlinearity": "tanh",
+                        **{f"tune.{key}": value for key, value in self.setting(arm, phase).items()},
                     }
                 )
 
