@@ -71,7 +71,7 @@ def expand(
         return Topology(
             size, connectome.target[by_target], connectome.source[by_target], connectome.weight[by_target], region
         )
-    keys, weights = [], []
+    blocks = []  # all inputs of one region's neurons each
     for j, (edges, n) in enumerate(zip(inputs, counts.tolist(), strict=True)):
         outer, totals = connectome.source[edges], connectome.weight[edges]
         own = outer == j
@@ -83,25 +83,23 @@ def expand(
             inner_reach = _reach(target_sparsity, n) if own.any() else 0
         outer, totals = outer[~own], totals[~own]
 
-        targets = _draw(int(counts[outer].sum()), n, _reach(target_sparsity, n), generator)
+        outer_targets = _draw(int(counts[outer].sum()), n, _reach(target_sparsity, n), generator)
         inner_targets = _draw_within(n, inner_reach, keep_diagonal, generator)
-        sources = np.concatenate(
-            [
-                np.repeat(_ranges(first[outer], counts[outer]), targets.shape[1]),
-                np.repeat(np.arange(first[j], first[j] + n), inner_targets.shape[1]),
-            ]
-        )
-        parts = np.append(counts[outer] * targets.shape[1], inner_targets.size)
-        share = PARTITIONS[partition](parts, generator) * np.repeat(np.append(totals, inner_total), parts)
-
-        block = np.full((n, size), -1.0)  # all inputs of the region's neurons; scattering sorts them
-        block[np.concatenate([targets.ravel(), inner_targets.ravel()]), sources] = share
-        present = np.flatnonzero(block >= 0)
-        keys.append(first[j] * size + present)
-        weights.append(block.ravel()[present])
-    key = np.concatenate(keys)
-    target = key // size
-    return Topology(size, target, key - target * size, np.concatenate(weights), region)
+        place = np.searchsorted(outer, j)  # the region's own among its sources, in order
+        before = counts[outer[:place]].sum()
+        sources = np.insert(outer, place, j)
+        reach = np.insert(np.full(len(outer), outer_targets.shape[1]), place, inner_targets.shape[1])
+        parts = counts[sources] * reach
+        total = np.repeat(np.insert(totals, place, inner_total), parts)
+        weight = PARTITIONS[partition](parts, generator) * total
+        source = np.repeat(_ranges(first[sources], counts[sources]), np.repeat(reach, counts[sources]))
+        target = np.concatenate(
+            [outer_targets[:before].ravel(), inner_targets.ravel(), outer_targets[before:].ravel()]
+        ).astype(np.min_scalar_type(n))
+        order = np.argsort(target, kind="stable")  # sources are in order already; a radix sort, for so few bits
+        blocks.append((first[j] + target[order].astype(np.int64), source[order], weight[order]))
+    target, source, weight = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    return Topology(size, target, source, weight, region)
 
 
 def _reach(sparsity: float, neurons: int) -> int:
@@ -112,7 +110,13 @@ def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator
     """For each row `count` different ones of the candidates, uniformly: int64 `[rows, count]`."""
     if count >= candidates:
         return np.tile(np.arange(candidates), (rows, 1))
-    return np.argpartition(generator.random((rows, candidates), dtype=np.float32), count, axis=1)[:, :count]
+    if 8 * count > candidates:
+        return np.argpartition(generator.random((rows, candidates), dtype=np.float32), count, axis=1)[:, :count]
+    drawn = np.sort(generator.integers(candidates, size=(rows, count)), axis=1)  # few of many: memory for the few
+    while np.any(twice := drawn[:, 1:] == drawn[:, :-1]):
+        drawn[:, 1:][twice] = generator.integers(candidates, size=np.count_nonzero(twice))
+        drawn.sort(axis=1)
+    return drawn
 
 
 def _draw_within(neurons: int, count: int, keep_diagonal: bool, generator: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ implementation serves both levels: rewire the regions and expand afterwards, whi
 the neurons of an expansion, which asks about everything that the expansion keeps too, region blocks above all.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -19,8 +20,11 @@ DRAWS_PER_EDGE = 10
 """How often `degree_preserving` draws a new target for an edge, on average. Measured on the region-level connectomes
 and their expansions, of densities 0.16 to 0.96: the share of edges found where they were comes down no further."""
 
+MIN_TRADES = 100
+"""Fewest trades between two nodes, so that small graphs mix too."""
+
 MAX_ROUNDS = 2000
-"""Rounds after which `degree_preserving` stops anyway: only graphs with next to no freedom get there."""
+"""Most rounds that `degree_preserving` goes through: only graphs with next to no freedom would have more."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,9 @@ def _degree_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
     """
     size, source, moving = edges.size, edges.source, edges.moving
     target = edges.target.copy()
-    loops = np.any(source == target)
-    wanted, drawn = DRAWS_PER_EDGE * np.count_nonzero(moving), 0
-    for _ in range(MAX_ROUNDS):
+    loops = bool(np.any(source == target))
+    traded = 0
+    for _ in range(_rounds(edges, loops)):
         order = generator.permutation(size)
         pair = np.empty(size, np.int64)
         pair[order] = np.arange(size) // 2
@@ -166,16 +170,28 @@ def _degree_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
         given = np.bincount(source[pool], minlength=size + 1)
         pool = pool[given[partner[source[pool]]] > 0]  # who gives alone can only get back what it gave
         target[pool] = _shuffled_within(pair[source[pool]], target[pool], generator)
-        drawn += len(pool)
-        if drawn >= wanted:
-            break
-    if drawn == 0:
+        traded += len(pool)
+    if not traded:
         raise UserError(
             f"null degree_preserving: no two of the {np.count_nonzero(moving)} edges that may move can be swapped "
             f"(of {len(source)} edges between {size} nodes): their degrees fix them; weights_shuffled would do"
         )
     target[moving] = _shuffled_within(source[moving], target[moving], generator)
     return replace(edges, target=target)
+
+
+def _rounds(edges: Edges, loops: bool) -> int:
+    """Rounds of trades after which an edge has drawn a target `DRAWS_PER_EDGE` times, on average.
+
+    A round draws for `a -> b` if a's partner is not b and has no edge to b: with a chance that the number of b's inputs
+    fixes. Counting the draws themselves, and stopping when they are enough, would favour graphs that draw often.
+    """
+    inputs = np.bincount(edges.target, minlength=edges.size)[edges.target[edges.moving]]
+    chances = np.maximum(edges.size - 1 + loops - inputs, 0) / max(edges.size - 1, 1)
+    if not chances.any():
+        return 0
+    rounds = max(DRAWS_PER_EDGE / chances.mean(), MIN_TRADES / (edges.size // 2))
+    return min(MAX_ROUNDS, math.ceil(rounds))
 
 
 def _shuffled_within(group: np.ndarray, value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
