@@ -5,12 +5,13 @@ Where no C++ compiler works, the package installs without the library and says s
 
 import platform
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
-FLAGS = ["-std=c++17", "-O3", "-fvisibility=hidden", "-Wno-psabi"]
+FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wno-psabi"]
 INSTRUCTIONS = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
     "avx2": ["-mavx2", "-mfma"],
@@ -23,30 +24,28 @@ FOLDER = "kernels/cpu"
 class BuildLibrary(build_ext):
     """Compiles each instruction set's file with its own flags, and links them into one library."""
 
-    def build_extension(self, ext: Extension) -> None:
+    def run(self) -> None:
         try:
-            objects = [self._compile("library", [])]
-            objects += [self._compile(name, flags) for name, flags in INSTRUCTIONS.items() if X86 or name == "baseline"]
-            threads = [] if sys.platform == "darwin" else ["-pthread", "-ldl"]
-            self.compiler.link_shared_object(
-                objects, self.get_ext_fullpath(ext.name), extra_postargs=threads, target_lang="c++"
-            )
-        except BaseError as error:
+            super().run()
+        except (CCompilerError, BaseError, OSError) as error:
             print(f"biotune: the C++ kernels were not built ({error}); slower ones are used instead", file=sys.stderr)
 
-    def copy_extensions_to_source(self) -> None:
-        self.extensions = [ext for ext in self.extensions if self._was_built(ext)]
-        super().copy_extensions_to_source()
+    def build_extension(self, ext: Extension) -> None:
+        objects = [self._compile("library", [])]
+        objects += [self._compile(name, flags) for name, flags in INSTRUCTIONS.items() if X86 or name == "baseline"]
+        threads = [] if sys.platform == "darwin" else ["-pthread", "-ldl"]
+        self.compiler.link_shared_object(
+            objects, self.get_ext_fullpath(ext.name), extra_postargs=threads, target_lang="c++"
+        )
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Of what was built, so that an install without a compiler does not look for the library."""
+        return {built: place for built, place in super().get_output_mapping().items() if Path(built).is_file()}
 
     def _compile(self, name: str, flags: list[str]) -> str:
         sources = [f"{FOLDER}/{name}.cpp"]
         depends = [f"{FOLDER}/{header}.h" for header in ("interface", "vector", "passes")]
         return self.compiler.compile(sources, self.build_temp, extra_postargs=FLAGS + flags, depends=depends)[0]
-
-    def _was_built(self, ext: Extension) -> bool:
-        from pathlib import Path
-
-        return Path(self.get_ext_fullpath(ext.name)).is_file()
 
 
 setup(
