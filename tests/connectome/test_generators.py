@@ -50,6 +50,35 @@ def test_axon_lengths_are_exponential_with_the_species_rate():
     assert slope == pytest.approx(-0.19, rel=0.15)
 
 
+def axon_by_axon(positions: np.ndarray, edges: int, decay: float, generator: np.random.Generator) -> np.ndarray:
+    """The rule as its authors run it, one axon at a time; weights `[source, target]`."""
+    size = len(positions)
+    source, target = np.nonzero(~np.eye(size, dtype=bool))
+    distance = np.linalg.norm(positions[source] - positions[target], axis=1)
+    scaled = distance / (26.57 * 35 / 36)
+    chance = np.exp(-decay * distance) / (scaled**2 * (16 - 12 * scaled + scaled**3))
+    axons = generator.choice(len(source), size=200_000, p=chance / chance.sum())
+    first = np.unique(axons, return_index=True)[1]
+    assert len(first) >= edges
+    laid = np.bincount(axons[: np.sort(first)[edges - 1] + 1], minlength=len(source))
+    matrix = np.zeros((size, size))
+    matrix[source, target] = laid
+    return 0.2 * matrix / np.maximum(matrix.sum(axis=0), 1)
+
+
+def test_axons_drawn_at_once_are_as_axons_drawn_one_by_one():
+    """The mean log weight, over 30 pairs of draws on the same positions, is the same but for chance."""
+    difference = []
+    for seed in range(30):
+        made = load_connectome("distance_rule:macaque", seed=seed)
+        assert made.positions is not None
+        slowly = axon_by_axon(made.positions, made.edges, 0.19, np.random.default_rng(seed))
+        assert np.count_nonzero(slowly) == made.edges
+        difference.append(np.log(made.weight).mean() - np.log(slowly[slowly > 0]).mean())
+    assert abs(np.mean(difference)) < 3.5 * np.std(difference) / np.sqrt(30)
+    assert np.std(difference) / np.sqrt(30) < 0.06
+
+
 def test_distances_have_the_macaques_mean():
     means = []
     for seed in range(50):

@@ -142,6 +142,24 @@ def test_each_source_neuron_draws_its_own_targets_uniformly():
     assert len({tuple(topology.target[topology.source == neuron]) for neuron in range(500)}) > 100
 
 
+@pytest.mark.parametrize("neurons", [5, 16], ids=["many of few", "few of many"])
+def test_every_set_of_targets_is_as_likely_as_every_other(neurons):
+    """4,000 source neurons draw 2 targets each: every pair of targets, as often as the others."""
+    topology = expand(
+        of_matrix(np.array([[0, 1.0], [0, 0]])),
+        neurons_per_region=[4000, neurons],
+        target_sparsity=2 / neurons,
+        intrinsic=False,
+        generator=np.random.default_rng(1),
+    )
+    by_source = topology.target[np.argsort(topology.source, kind="stable")].reshape(4000, 2) - 4000
+    counts = np.unique(by_source, axis=0, return_counts=True)[1]
+    pairs = neurons * (neurons - 1) // 2
+    chi_square = np.sum((counts - 4000 / pairs) ** 2 / (4000 / pairs))
+    assert len(counts) == pairs
+    assert chi_square < pairs + 4 * np.sqrt(2 * pairs)
+
+
 def test_within_a_region_the_other_neurons_are_drawn_uniformly():
     connectome = of_matrix(np.array([[0, 1.0], [0, 0]]))
     drawn = np.zeros((6, 6))
