@@ -95,9 +95,8 @@ def _trials(trials: pd.DataFrame) -> list[str]:
         rows = trials[trials["status"] == status]
         if len(rows):
             by_arm = ", ".join(f"{arm} {n}" for arm, n in rows["arm"].value_counts(sort=False).items())
-            first = (
-                f" First error: {rows['error'].iloc[0].splitlines()[-1]}" if rows["error"].astype(bool).any() else ""
-            )
+            errors = [line for text in rows["error"] if text for line in str(text).splitlines()[-1:]]
+            first = f" First error: {errors[0]}" if errors else ""
             texts.append(f"{len(rows)} of {count(len(trials), 'search trial')} {what} ({by_arm}).{first}")
     return texts
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from biotune.report import Summary, make_report
 from biotune.results import Results
 from biotune.training.criterion import updates_to_criterion
 
@@ -289,3 +290,17 @@ def simulate(tmp_path: Path) -> Callable[..., Path]:
         return Simulation(**options).write(tmp_path / "simulated-20260101T120000Z")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    """A study with an arm of every kind, and its report: for the tests that only look."""
+    directory = Simulation(
+        ratios={"marmoset": 1.0, "degrees": 0.5, "lesioned": 2.0, "random": 1.0, "sparse": 1.2, "frozen": 1.0},
+        own_best={"degrees": 1.0},
+        never={"frozen": 6},
+        diverging={"lesioned": 1},
+        substituted=True,
+        notes=("The tide was high.",),
+    ).write(tmp_path_factory.mktemp("reported") / "simulated-20260101T120000Z")
+    return directory, make_report(directory)

@@ -1,0 +1,334 @@
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from biotune.errors import UserError
+from biotune.report import make_report, print_summary
+from biotune.results import Results
+
+
+class Elements(HTMLParser):
+    """A page's tags with their attributes, and its text."""
+
+    def __init__(self, directory):
+        super().__init__()
+        self.tags, self.parts = [], []
+        self.feed((directory / "report" / "index.html").read_text())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.parts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.parts))
+
+    def attributes(self, name):
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+def verdicts(comparisons):
+    return {c.arm: c.verdict and c.verdict.name for c in comparisons}
+
+
+def printed(summary, width=100):
+    console = Console(width=width)
+    with console.capture() as capture:
+        print_summary(summary, console)
+    return capture.get()
+
+
+class TestAnswer:
+    def test_finds_the_ratios_that_were_simulated(self, reported):
+        _, summary = reported
+        found = {c.arm: c.ratio.estimate for c in summary.comparisons}
+        assert found["degrees"] == pytest.approx(0.5, rel=0.1)
+        assert found["random"] == pytest.approx(1.0, rel=0.1)
+        assert verdicts(summary.comparisons) == {
+            "degrees": "faster",
+            "lesioned": "slower",
+            "random": "equivalent",
+            "sparse": "undecided",
+            "frozen": "not comparable",
+        }
+
+    def test_is_two_sentences_that_name_every_arm(self, reported):
+        _, summary = reported
+        for arm in summary.arms:
+            assert arm in summary.answer[0]
+        assert "degrees (0.5" in summary.answer[0]
+        assert "16 pairs" in summary.answer[1]
+        assert "learning_rate 0.003" in summary.answer[1]
+
+    def test_says_where_own_best_settings_disagree(self, reported):
+        _, summary = reported
+        [sentence] = summary.disagreements
+        assert sentence.startswith("degrees is faster at the shared setting")
+        assert "equivalent with each arm at its own best" in sentence
+        assert "1 verdict would differ" in summary.answer[1]
+
+    def test_says_that_a_shared_setting_is_everyones_best(self, simulate):
+        assert "also each arm's own best" in make_report(simulate()).answer[1]
+
+    def test_of_other_criterion_levels(self, simulate):
+        summary = make_report(simulate())
+        assert len(summary.levels) == 5
+        # log loss falls in straight lines here, so the ratio is the same wherever the criterion lies
+        for level in summary.levels:
+            assert [c.ratio.estimate for c in level.comparisons] == pytest.approx(
+                [c.ratio.estimate for c in summary.comparisons], rel=0.02
+            )
+
+    def test_counts_a_diverged_replicate_as_one_that_did_not_converge(self, reported):
+        _, summary = reported
+        lesioned = summary.result("lesioned")
+        assert (lesioned.diverged, lesioned.converged.count, lesioned.converged.total) == (1, 15, 16)
+        assert np.isfinite(lesioned.final_loss[1])
+        assert any("lesioned: 1 confirmed replicate diverged" in limit.text for limit in summary.limits)
+
+    def test_widens_the_intervals_for_the_arms_of_the_study(self, simulate):
+        assert make_report(simulate()).confidence == pytest.approx(0.975)
+
+
+class TestUnfinished:
+    def test_search_alone_has_no_verdict(self, simulate):
+        directory = simulate(phase="search", trials=3)
+        summary = make_report(directory)
+        assert not summary.comparisons
+        assert "no verdict" in summary.answer[0]
+        assert "9 of 9 search trials" in summary.answer[1]
+        elements = Elements(directory)
+        assert "Unfinished: the study had reached the search" in elements.text
+        assert "figure-search" in elements.attributes("id")
+        assert "Unfinished" in printed(summary)
+
+    def test_nothing_at_all_yet(self, simulate):
+        directory = simulate(phase="search", trials=0)
+        summary = make_report(directory)
+        assert "Nothing has been evaluated yet" in Elements(directory).text
+        assert "0 of 0" in summary.answer[1]
+
+    def test_an_arm_gets_its_verdict_when_all_its_pairs_are_there(self, simulate):
+        directory = simulate(phase="confirm", confirmed={"random": 9})
+        summary = make_report(directory)
+        assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
+        assert "random is still to be confirmed" in summary.answer[0]
+        assert "random: 9 of 16 replicates confirmed" in Elements(directory).text
+
+    def test_an_arm_without_a_pair_yet(self, simulate):
+        summary = make_report(simulate(phase="confirm", confirmed={"random": 0}))
+        assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
+        assert "random" in printed(summary)
+
+    def test_missing_replicates_of_a_finished_study_count_against_it(self, simulate):
+        summary = make_report(simulate(confirmed={"random": 9, "degrees": 0}))
+        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "not comparable"}
+        assert any("the missing ones count as not converged" in limit.text for limit in summary.limits)
+
+    def test_remaking_it_removes_figures_that_are_no_longer_its(self, simulate):
+        directory = simulate()
+        make_report(directory)
+        assert (directory / "report/figures/ratios.svg").exists()
+        for table in ("convergence", "curves", "trials", "topologies"):
+            (directory / f"{table}.parquet").unlink()
+        simulate(phase="search")
+        make_report(directory)
+        assert {file.stem for file in (directory / "report/figures").iterdir()} == {"search", "search_best"}
+
+
+class TestDegenerateStudies:
+    def test_one_arm(self, simulate):
+        directory = simulate(ratios={"marmoset": 1.0})
+        summary = make_report(directory)
+        assert "marmoset met the criterion in 16 of 16 replicates" in summary.answer[0]
+        assert "nothing to compare" in summary.answer[1]
+        assert "reference" in printed(summary)
+
+    def test_one_pair(self, simulate):
+        summary = make_report(simulate(pairs=1))
+        assert set(verdicts(summary.comparisons).values()) == {"undecided"}
+        assert any("raise confirm.replicates" in limit.text for limit in summary.limits)
+
+    def test_nothing_converged(self, simulate):
+        directory = simulate(never={"marmoset": 16, "degrees": 16, "random": 16})
+        summary = make_report(directory)
+        assert set(verdicts(summary.comparisons).values()) == {"not comparable"}
+        assert summary.result("random").median_updates == np.inf
+        assert "0 of 16" in Elements(directory).text
+
+    def test_every_loss_is_nan(self, simulate):
+        directory = simulate(diverging={"degrees": 16})
+        summary = make_report(directory)
+        assert summary.result("degrees").converged.count == 0
+        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "equivalent"}
+        assert json.loads((directory / "summary.json").read_text())["results"]
+
+    def test_all_pairs_identical_is_pointed_out(self, simulate):
+        directory = simulate()
+        results = Results(directory)
+        confirmed = results.read_table("convergence")
+        reference = confirmed[confirmed["arm"] == "marmoset"].set_index(["phase", "replicate"])["updates"]
+        same = confirmed["arm"] == "random"
+        confirmed.loc[same, "updates"] = [
+            reference[key] for key in zip(confirmed.loc[same, "phase"], confirmed.loc[same, "replicate"], strict=True)
+        ]
+        results.write_table("convergence", confirmed)
+        summary = make_report(directory)
+        assert verdicts(summary.comparisons)["random"] == "equivalent"
+        assert any("random: every pair has the same ratio" in limit.text for limit in summary.limits)
+
+    def test_more_pairs_than_flips_can_be_listed(self, simulate):
+        directory = simulate(pairs=22)
+        assert not make_report(directory).comparisons[0].p_exact
+        assert "Monte Carlo" in Elements(directory).text
+
+
+class TestFiles:
+    def test_page_has_nothing_from_elsewhere(self, reported):
+        directory, _ = reported
+        elements = Elements(directory)
+        assert not [tag for tag, _ in elements.tags if tag in ("script", "img", "iframe", "object", "base")]
+        # an SVG's namespaces are names, not addresses that anything is fetched from
+        assert all(
+            url.startswith(("#", "data:")) for url in elements.attributes("src") + elements.attributes("xlink:href")
+        )
+        links = elements.attributes("href")
+        assert all(
+            link.startswith(("#", "data:", "figures/", "https://doi.org/", "https://arxiv.org/")) for link in links
+        )
+        assert not re.search(r"@import|url\((?!#)", (directory / "report/index.html").read_text())
+
+    def test_every_figure_is_there_in_both_formats_and_in_words(self, reported):
+        directory, summary = reported
+        names = {file.name for file in (directory / "report/figures").iterdir()}
+        elements = Elements(directory)
+        shown = [i.removeprefix("figure-") for i in elements.attributes("id") if i.startswith("figure-")]
+        shown = [name for name in shown if f"{name}.svg" in names]
+        assert shown[0] == "ratios"
+        assert names == {f"{name}.{kind}" for name in shown for kind in ("svg", "png")}
+        images = [attributes for tag, attributes in elements.tags if tag == "svg"]
+        assert len(images) == len(shown)
+        for attributes in images:
+            assert attributes["role"] == "img"
+            assert any(arm in attributes["aria-label"] for arm in summary.arms)
+
+    def test_ids_are_unique(self, reported):
+        directory, _ = reported
+        ids = Elements(directory).attributes("id")
+        assert len(ids) == len(set(ids))
+
+    def test_tables_and_summary_hold_the_numbers_of_the_page(self, reported):
+        directory, summary = reported
+        table = pd.read_csv(directory / "report/tables/verdicts.csv")
+        content = json.loads((directory / "summary.json").read_text())
+        shared = table[table["phase"] == "shared"].set_index("arm")
+        text = Elements(directory).text
+        for held, c in zip(content["comparisons"], summary.comparisons, strict=True):
+            assert shared.loc[c.arm, "ratio"] == pytest.approx(held["ratio"]["estimate"])
+            assert shared.loc[c.arm, "verdict"] == held["verdict"]["name"] == c.verdict.name
+            assert c.verdict.reason in text
+        assert len(pd.read_csv(directory / "report/tables/criterion_levels.csv")) == 5 * 5
+        assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == 2 * 6 * 16
+
+    def test_limits_methods_and_citations_are_on_the_page(self, reported):
+        directory, summary = reported
+        text = Elements(directory).text
+        for part in [limit.text for limit in summary.limits] + summary.methods:
+            assert re.sub(r"\s+", " ", part) in text
+        assert "The tide was high." in text
+        assert "https://doi.org/10.1002/cne.24023" in Elements(directory).attributes("href")
+
+    def test_a_substituted_connectome_is_said_everywhere(self, reported):
+        directory, summary = reported
+        assert summary.limits[0].kind == "banner"
+        for place in (Elements(directory).text, printed(summary), summary.methods[0], summary.answer[0]):
+            assert "distance_rule_marmoset" in place
+            assert "in place of" in place
+
+    def test_the_same_results_give_the_same_bytes(self, simulate):
+        directory = simulate(trials=3)
+
+        def content():
+            make_report(directory)
+            return {file: file.read_bytes() for file in (directory / "report").rglob("*") if file.is_file()}
+
+        assert content() == content()
+
+    def test_names_from_the_results_are_text_and_nothing_else(self, simulate):
+        nasty = '<script>alert(1)</script>"&$x_1$'
+        directory = simulate(
+            ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?", notes=("<u>no</u>",)
+        )
+        summary = make_report(directory)
+        elements = Elements(directory)
+        assert not {"script", "b", "i", "u"} & {tag for tag, _ in elements.tags}
+        assert nasty in elements.text
+        assert "Is <i>this</i> it?" in elements.text
+        svg = (directory / "report/figures/ratios.svg").read_text()
+        assert "<script" not in svg
+        assert "[/red]" in printed(make_report(simulate(ratios={"[/red]": 1.0, "other": 1.0}, trials=2)))
+        assert nasty in summary.answer[0]
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("width", [100, 80])
+    def test_fits(self, reported, width):
+        _, summary = reported
+        lines = printed(summary, width).splitlines()
+        assert max(map(len, lines)) <= width
+        table = [line.split() for line in lines if line.startswith(tuple(summary.arms)) and "/16" in line]
+        assert [row[0] for row in table] == list(summary.arms)
+        assert table[0][1] == "reference"
+        assert table[1][1] == "faster"
+
+    def test_names_the_limits_first(self, reported):
+        _, summary = reported
+        text = printed(summary, 1000)
+        places = [text.index(part) for part in (summary.limits[0].text, *summary.answer, "verdict ")]
+        assert all(a < b for a, b in pairwise(places))
+
+
+class TestBadInput:
+    def test_not_a_directory(self, tmp_path):
+        with pytest.raises(UserError, match="no such directory"):
+            make_report(tmp_path / "none")
+        with pytest.raises(UserError, match="not a results directory"):
+            make_report(tmp_path)
+
+    def test_another_schema(self, simulate):
+        directory = simulate(trials=2)
+        state = Results(directory).read_json("state")
+        Results(directory).write_json("state", state | {"schema": 99})
+        with pytest.raises(UserError, match="schema 99"):
+            make_report(directory)
+
+    @pytest.mark.parametrize("key", ["confirm", "criterion", "equivalence_margin", "arms", "search", "tune", "task"])
+    def test_a_study_that_lacks_a_key(self, simulate, key):
+        directory = simulate(trials=2)
+        study = Results(directory).read_study()
+        del study[key]
+        Results(directory).write_study(study)
+        with pytest.raises(UserError, match=rf"study.yaml: lacks {key}"):
+            make_report(directory)
+
+    def test_a_state_that_lacks_a_key(self, simulate):
+        directory = simulate(trials=2)
+        state = Results(directory).read_json("state")
+        del state["budget"]
+        Results(directory).write_json("state", state)
+        with pytest.raises(UserError, match=r"state.json: lacks budget"):
+            make_report(directory)
+
+    def test_a_damaged_table(self, simulate):
+        directory = simulate(trials=2)
+        (directory / "curves.parquet").write_bytes(b"PAR1")
+        with pytest.raises(UserError, match=r"curves.parquet"):
+            make_report(directory)

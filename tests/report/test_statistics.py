@@ -1,0 +1,222 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from biotune.report import statistics
+from biotune.report.statistics import Ratio, Share
+from biotune.training.criterion import updates_to_criterion
+
+ALL = Share(16, 16, 0.8, 1.0)
+MARGIN = 0.2
+
+
+def interval(low, high, pairs=16):
+    return Ratio(math.sqrt(low * high), low, high, 0.1, pairs, 0.95)
+
+
+def study_of(true_ratio, generator, pairs=16, spread=0.25):
+    """Updates to criterion of an arm and of the reference, whose log ratios scatter by `spread`."""
+    common = generator.normal(0, 0.3, pairs)
+    arm, reference = generator.normal(0, spread / np.sqrt(2), (2, pairs))
+    return 150 * true_ratio * np.exp(common + arm), 150 * np.exp(common + reference)
+
+
+def verdict_of(arm, reference):
+    ratio = statistics.geometric_ratio(statistics.log_ratios(arm, reference), 0.95)
+    return ratio, statistics.verdict(ratio, MARGIN, ALL, ALL).name
+
+
+class TestRatio:
+    def test_is_scipys_paired_t_interval_on_the_log_ratio(self):
+        arm, reference = study_of(1.4, np.random.default_rng(0))
+        ratio = statistics.geometric_ratio(statistics.log_ratios(arm, reference), 0.98)
+        expected = stats.ttest_rel(np.log(arm), np.log(reference)).confidence_interval(0.98)
+        assert (math.log(ratio.low), math.log(ratio.high)) == pytest.approx((expected.low, expected.high))
+        assert ratio.estimate == pytest.approx(stats.gmean(arm / reference))
+        assert ratio.pairs == 16
+
+    def test_one_pair_leaves_the_interval_open(self):
+        ratio = statistics.geometric_ratio(np.array([math.log(3.0)]), 0.95)
+        assert (ratio.estimate, ratio.low, ratio.high) == (pytest.approx(3), 0.0, math.inf)
+        assert statistics.verdict(ratio, MARGIN, ALL, ALL).name == "undecided"
+
+    def test_identical_pairs_have_an_interval_without_width(self):
+        ratio = statistics.geometric_ratio(statistics.log_ratios([100, 200], [100, 200]), 0.95)
+        assert (ratio.low, ratio.estimate, ratio.high) == (1, 1, 1)
+
+    def test_a_criterion_met_before_the_first_update_counts_as_one_update(self):
+        assert statistics.log_ratios([0.0, 0.2], [1.0, 1.0]).tolist() == [0, 0]
+
+    def test_refuses_arms_that_are_not_pairs(self):
+        with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+            statistics.log_ratios([1, 2], [1, 2, 3])
+
+    @given(st.lists(st.floats(1, 1e6), min_size=2, max_size=20), st.floats(1.01, 100))
+    def test_swapping_the_arms_inverts_it_and_scaling_both_leaves_it(self, updates, factor):
+        generator = np.random.default_rng(1)
+        arm = np.array(updates)
+        reference = arm * np.exp(generator.normal(0, 0.3, len(arm)))
+        arm, reference = arm * 2, reference * 2  # clear of the floor of one update
+        there, back, scaled = (
+            statistics.geometric_ratio(statistics.log_ratios(*pair), 0.95)
+            for pair in ((arm, reference), (reference, arm), (arm * factor, reference * factor))
+        )
+        assert (there.estimate * back.estimate, there.low * back.high) == pytest.approx((1, 1))
+        assert (scaled.low, scaled.high) == pytest.approx((there.low, there.high))
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("low", "high", "name"),
+        [
+            (0.5, 0.8, "faster"),
+            (0.5, 0.84, "undecided"),
+            (0.84, 1.19, "equivalent"),
+            (0.84, 1.21, "undecided"),
+            (1.01, 1.19, "equivalent"),  # surely slower, and surely by less than the margin
+            (1.1, 1.5, "undecided"),
+            (1.21, 1.5, "slower"),
+            (0.5, 1.5, "undecided"),
+        ],
+    )
+    def test_is_where_the_interval_lies(self, low, high, name):
+        found = statistics.verdict(interval(low, high), MARGIN, ALL, ALL)
+        assert found.name == name
+        assert f"{low:.2f} to {high:.2f}" in found.reason
+
+    @pytest.mark.parametrize(("arm", "reference"), [(12, 16), (16, 12), (0, 0)])
+    def test_needs_four_fifths_of_both_arms(self, arm, reference):
+        shares = (Share(arm, 16, 0, 1), Share(reference, 16, 0, 1))
+        found = statistics.verdict(interval(1, 1), MARGIN, *shares)
+        assert found.name == "not comparable"
+        assert f"{min(arm, reference)} of" in found.reason
+
+    def test_four_fifths_are_enough(self):
+        assert statistics.verdict(interval(1, 1), MARGIN, Share(8, 10, 0, 1), ALL).name == "equivalent"
+
+    @given(st.floats(0.01, 100), st.floats(1, 10), st.floats(0.01, 2))
+    def test_mirrors_when_the_arms_are_swapped(self, low, width, margin):
+        mirror = {"faster": "slower", "slower": "faster"}
+        there = statistics.verdict(interval(low, low * width), margin, ALL, ALL).name
+        back = statistics.verdict(interval(1 / (low * width), 1 / low), margin, ALL, ALL).name
+        ends = [low, low * width]
+        if all(abs(math.log(end * edge)) > 1e-9 for end in ends for edge in (1 + margin, 1 / (1 + margin))):
+            assert back == mirror.get(there, there)
+
+    def test_bonferroni_shares_the_error_out(self):
+        assert statistics.bonferroni(1) == pytest.approx(0.95)
+        assert statistics.bonferroni(3) == pytest.approx(1 - 0.05 / 3)
+
+
+class TestCoverage:
+    """Simulated studies with a known ratio: what the intervals and verdicts promise, they hold.
+
+    2,000 studies each, since the Monte Carlo error of 500 is a whole point of coverage.
+    """
+
+    @pytest.mark.parametrize("true_ratio", [1.0, 1.05, 1.2, 2.0])
+    @pytest.mark.parametrize("pairs", [4, 16])
+    def test_intervals_cover_and_verdicts_are_seldom_false(self, true_ratio, pairs):
+        generator = np.random.default_rng([20260101, round(100 * true_ratio), pairs])
+        self._check(true_ratio, [verdict_of(*study_of(true_ratio, generator, pairs)) for _ in range(2000)])
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("true_ratio", [1.0, 1.05, 1.2, 2.0])
+    def test_also_from_noisy_curves_on_an_evaluation_grid(self, true_ratio):
+        generator = np.random.default_rng([20260102, round(100 * true_ratio)])
+
+        def measured(reached):
+            updates = np.arange(0, 400 + 3 * 4, 4)
+            loss = (1 / 12) * 0.1 ** ((updates / reached) ** 1.5) * np.exp(generator.normal(0, 0.05, len(updates)))
+            return updates_to_criterion(updates, loss, 1 / 120, 3, 400)[0]
+
+        studies = []
+        for _ in range(2000):
+            arm, reference = study_of(true_ratio, generator, spread=0.2)
+            arm, reference = arm / 2, reference / 2  # all within the budget: censoring is another question
+            studies.append(verdict_of([measured(t) for t in arm], [measured(t) for t in reference]))
+        self._check(true_ratio, studies)
+
+    @staticmethod
+    def _check(true_ratio, studies):
+        covered = np.mean([ratio.low <= true_ratio <= ratio.high for ratio, _ in studies])
+        assert 0.93 <= covered <= 0.97
+        true = "slower" if true_ratio > 1 + MARGIN else "equivalent" if true_ratio < 1 + MARGIN else "undecided"
+        for wrong in {"faster", "slower", "equivalent"} - {true}:
+            assert np.mean([name == wrong for _, name in studies]) <= 0.05
+
+    @pytest.mark.parametrize("spread", [0.1, 0.25])
+    def test_power_is_what_simulation_gives(self, spread):
+        generator = np.random.default_rng(3)
+        detectable = statistics.detectable_ratio(spread, 16, 0.95, MARGIN)
+        found = [verdict_of(*study_of(detectable, generator, spread=spread))[1] for _ in range(1500)]
+        assert np.mean([name == "slower" for name in found]) == pytest.approx(0.8, abs=0.03)
+        equal = [verdict_of(*study_of(1.0, generator, spread=spread))[1] for _ in range(1500)]
+        expected = statistics.equivalence_power(spread, 16, 0.95, MARGIN)
+        assert np.mean([name == "equivalent" for name in equal]) == pytest.approx(expected, abs=0.04)
+
+    def test_power_of_pairs_that_do_not_vary_is_certain(self):
+        assert statistics.equivalence_power(0.0, 4, 0.95, MARGIN) == 1
+        assert statistics.detectable_ratio(0.0, 4, 0.95, MARGIN) == pytest.approx(1.2)
+
+
+class TestSignFlips:
+    def test_all_of_one_sign_is_the_rarest_outcome(self):
+        assert statistics.sign_flip_p(np.full(10, 0.3), np.random.default_rng(0)) == (2 / 2**10, True)
+
+    @given(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
+    def test_is_the_share_of_sign_flips_as_extreme(self, differences):
+        d = np.array(differences, dtype=float)
+        sums = [abs(np.dot(signs, d)) for signs in itertools.product([1, -1], repeat=len(d))]
+        expected = np.mean([s >= abs(d.sum()) - 1e-9 for s in sums])
+        assert statistics.sign_flip_p(d, np.random.default_rng(0)) == (pytest.approx(expected), True)
+
+    def test_monte_carlo_above_twenty_pairs_agrees_with_scipy(self):
+        d = np.random.default_rng(5).normal(0.2, 0.5, 24)
+        p, exact = statistics.sign_flip_p(d, np.random.default_rng(1))
+        expected = stats.permutation_test(
+            (d,), np.mean, permutation_type="samples", n_resamples=50_000, rng=np.random.default_rng(2)
+        ).pvalue
+        assert not exact
+        assert p == pytest.approx(expected, abs=0.006)
+
+    def test_no_difference_at_all_is_no_evidence(self):
+        assert statistics.sign_flip_p(np.zeros(6), np.random.default_rng(0))[0] == 1
+
+
+class TestOtherStatistics:
+    def test_wilson_interval(self):
+        found = statistics.share(15, 16)
+        z = stats.norm.ppf(0.975)
+        centre = (15 / 16 + z**2 / 32) / (1 + z**2 / 16)
+        half = z / (1 + z**2 / 16) * math.sqrt(15 / 256 / 16 + z**2 / 4 / 256)
+        assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
+
+    def test_interquartile_mean_drops_a_quarter_at_each_end(self):
+        losses = np.array([[1.0, 100], [2, 2], [4, 4], [1000, 0]])
+        assert statistics.interquartile_mean(losses).tolist() == [3, 3]
+
+    def test_diverged_replicates_rank_last(self):
+        assert statistics.interquartile_mean([[1], [2], [4], [np.nan]]).tolist() == [3]
+        assert statistics.interquartile_mean([[1], [2], [np.nan], [np.nan]]).tolist() == [math.inf]
+        assert statistics.quartiles([1, 2, 3, np.nan]) == (1, 2, 3)
+        assert statistics.quartiles([1, np.nan, np.nan, np.nan])[1] == math.inf
+
+    def test_kaplan_meier_steps_where_replicates_converge(self):
+        curve = statistics.kaplan_meier([10, 20, 20, 40], [True, True, True, False])
+        steps = dict(zip(curve["updates"], curve["share"], strict=True))
+        assert steps == pytest.approx({0: 0, 10: 0.25, 20: 0.75, 40: 0.75})
+        assert ((curve["low"] <= curve["share"] + 1e-9) & (curve["share"] <= curve["high"] + 1e-9)).all()
+        assert statistics.median_updates([10, 20, 20, 40], [True, True, True, False]) == 20
+        assert statistics.median_updates([40, 40, 40, 10], [False, False, False, True]) == math.inf
+
+    def test_area_under_the_log_loss(self):
+        updates = np.array([0, 10, 20, 30])
+        assert statistics.log_loss_area(updates, np.array([1, 0.1, 0.01, 9]), 20) == pytest.approx(0.1)
+        assert statistics.log_loss_area(updates, np.array([1, np.nan, 0.01, 1]), 20) == math.inf
+        assert statistics.log_loss_area(updates, np.array([1, 0.5, 0.0, 1]), 20) == 0
