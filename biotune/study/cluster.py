@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ def connected(address: str | None) -> Iterator[str | None]:
         UserError: there is no cluster at the address, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
+    if address is not None and address != "auto":
+        _require_listening(address)
     try:
         context = ray.init(
             address=address,
@@ -70,6 +73,17 @@ def connected(address: str | None) -> Iterator[str | None]:
         yield f"http://{url}" if url else None
     finally:
         ray.shutdown()
+
+
+def _require_listening(address: str) -> None:
+    """Asks the port before Ray does, which would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"--address {address!r}: give it as HOST:PORT, such as 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(f"no Ray cluster at {address} ({error}); `ray status` shows a running one") from None
 
 
 def fit_resources(

@@ -151,9 +151,10 @@ def test_trials_that_fail_or_diverge_never_end_the_study(small_space: Path, tmp_
     # a learning rate that no network survives, for most of the range; the clip must let it through
     changes = ["tune.learning_rate={loguniform: [1.0e-3, 1.0e+30]}", "network.gradient_clip=1e30", "search.grace=9"]
     arguments = [part for change in changes for part in ("--set", change)]
-    done = tune("--space", small_space, "--output", tmp_path, "--set", "tune.nonlinearity={choice: [relu]}", *arguments)
+    arguments += ["--set", "tune.nonlinearity={choice: [relu]}"]
+    done = tune("--space", small_space, "--output", tmp_path / "results", *arguments)
     assert done.returncode == 0, done.stderr
-    trials = only_results(tmp_path).read_table("trials")
+    trials = only_results(tmp_path / "results").read_table("trials")
     assert len(trials) == 10
     assert (trials["status"] == "diverged").any()
     assert (trials["status"] == "completed").any()
