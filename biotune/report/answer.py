@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biotune.report import wording
+from biotune.report.statistics import FAMILY_CONFIDENCE
 from biotune.report.summary import Comparison, Summary
 from biotune.report.wording import count, need, number, percent, several
 
@@ -93,8 +94,8 @@ _CLAUSES = {
         "{arms} learn as fast as {reference}, within a factor of {margin}",
     ),
     "undecided": (
-        "whether {arms} learns faster or slower than {reference} is undecided",
-        "whether {arms} learn faster or slower than {reference} is undecided",
+        "whether {arms} differs from {reference} by more than a factor of {margin} is undecided",
+        "whether {arms} differ from {reference} by more than a factor of {margin} is undecided",
     ),
     "not comparable": (
         "{arms} is not comparable with {reference}, since too few replicates met the criterion",
@@ -115,7 +116,7 @@ def _grounds(summary: Summary) -> str:
     fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
     setting = f" ({wording.setting(summary.shared_setting)})" if summary.shared_setting else ""
-    together = f", 95 % over all {len(summary.comparisons)} comparisons" if len(summary.comparisons) > 1 else ""
+    together = f", {percent(FAMILY_CONFIDENCE)} over all {len(summary.comparisons)} comparisons" if len(summary.comparisons) > 1 else ""
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
         f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
