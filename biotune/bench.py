@@ -1,19 +1,28 @@
-"""How long an epoch takes, against the way it is usually written: `python -m biotune.bench`.
+"""How long an epoch takes, against the way it is usually written, and what a whole study costs.
 
-The peer is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every backward pass
-the gradient of each absent connection is set to zero by index. Both train seq_mem with pattern length 3 on marmoset × 4
-(220 neurons), 400 trials in batches of 128, then validate on 100, on one thread; rounds alternate between them.
+    python -m biotune.bench            an epoch
+    python -m biotune.bench --study    and the whole of search_spaces/seq_mem.yaml
+
+The peer of an epoch is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every
+backward pass the gradient of each absent connection is set to zero by index. Both train seq_mem with pattern length 3 on
+marmoset × 4 (220 neurons), 400 trials in batches of 128, then validate on 100, on one thread; rounds alternate between
+them.
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from biotune.connectome import load_connectome
+from biotune.results import Results
 from biotune.tasks import Trials
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan
@@ -130,21 +140,72 @@ def measure(rounds: int) -> dict[str, float]:
     return {way: statistics.median(taken) for way, taken in times.items()}
 
 
+def measure_study(space: Path) -> dict[str, float]:
+    """Runs a study by its command: seconds of it all, seconds until it searches, Ray's seconds a trial, peak memory.
+
+    Ray's cost is the search's wall time on all places at once, less what the trials spent on setting up and training;
+    places that stay empty while the last trials end count as cost too. Memory is the proportional set size (PSS),
+    summed over the whole tree of processes twice a second.
+    """
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, "tune_main.py", "--space", str(space), "--output", output]
+        start, searching, peak = time.monotonic(), 0.0, 0
+        with subprocess.Popen(command) as process:
+            while process.poll() is None:
+                if not searching and list(Path(output).glob("*/journal.jsonl")):
+                    searching = time.monotonic() - start
+                peak = max(peak, _memory(process.pid))
+                time.sleep(0.5)
+            if process.returncode:
+                raise SystemExit(process.returncode)
+        whole = time.monotonic() - start
+        [directory] = Path(output).iterdir()
+        results = Results.open(directory)
+        trials, state = results.read_table("trials"), results.read_json("state")
+    places = state["concurrency"]
+    return {
+        "the whole command, s": whole,
+        "until the first trial, s": searching,
+        "search, s": state["seconds"]["search"],
+        "confirm, s": state["seconds"]["confirm"],
+        "Ray, s a trial": (state["seconds"]["search"] * places - trials["seconds"].sum()) / len(trials),
+        "peak memory, GiB": peak / 2**30,
+    }
+
+
+def _memory(process: int) -> int:
+    total = 0
+    for one in [psutil.Process(process), *psutil.Process(process).children(recursive=True)]:
+        try:
+            total += one.memory_full_info().pss
+        except psutil.NoSuchProcess:  # it ended between the two calls
+            continue
+    return total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="epochs that are timed, of each way")
+    parser.add_argument("--study", action="store_true", help="run the whole of search_spaces/seq_mem.yaml too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     taken = measure(arguments.rounds)
     peer = taken["masked nn.RNN"]
-    table = Table(title=f"{_cpu()}, 1 thread, torch {torch.__version__}")
+    machine = f"{_cpu()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    table = Table(title=f"{machine}, 1 thread")
     for column in ("an epoch of one replicate", "ms", "of the peer's time"):
         table.add_column(column, justify="left" if column.startswith("an") else "right")
     for way, milliseconds in taken.items():
         table.add_row(way, f"{milliseconds:.1f}", f"{milliseconds / peer:.2f}")
     Console().print(table)
+    study = measure_study(Path("search_spaces/seq_mem.yaml")) if arguments.study else {}
+    if study:
+        costs = Table("python tune_main.py --space search_spaces/seq_mem.yaml", "")
+        for name, value in study.items():
+            costs.add_row(name, f"{value:.2f}")
+        Console().print(costs)
     if arguments.json:
-        content = {"machine": _cpu(), "threads": 1, "torch": torch.__version__, "milliseconds": taken}
+        content = {"machine": machine, "an epoch of one replicate, ms, 1 thread": taken, "study": study}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -118,12 +118,12 @@ class Population(nn.Module):
         self.pattern = self.pattern.to(self.values.device)
         return self
 
-    def forward(self, inputs: Tensor, scored: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, scored: slice | Tensor) -> Tensor:
         """Outputs at the scored steps.
 
         Args:
             inputs: [population, trials, time, input_size].
-            scored: [steps], the scored steps' indices.
+            scored: the scored steps: a slice, or their indices [steps].
 
         Returns:
             [population, trials, steps, output_size].
@@ -137,7 +137,6 @@ class Population(nn.Module):
             nonlinearity=self.nonlinearity,
             backend=self.backend,
         )
-        population, trials = hidden.shape[:2]
-        read = hidden[:, :, scored].flatten(1, 2)
-        outputs = torch.baddbmm(self.bias_out[:, None], read, self.weight_out.transpose(1, 2))
-        return outputs.view(population, trials, len(scored), -1)
+        read = hidden[:, :, scored]
+        outputs = torch.baddbmm(self.bias_out[:, None], read.flatten(1, 2), self.weight_out.transpose(1, 2))
+        return outputs.view(*read.shape[:3], -1)

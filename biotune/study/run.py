@@ -322,6 +322,7 @@ class _Run:
             "seconds": {},
             "backend": self._choose_backends(),
             "device": self.device,
+            "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
             "updates_per_epoch": budget // config.confirm.max_epochs,

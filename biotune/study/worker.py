@@ -19,11 +19,12 @@ REPORT_SECONDS = 1.0
 
 
 def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
-    """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far.
+    """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
     A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one. A trial that is
     finished already is yielded once.
     """
+    started = saved = time.monotonic()
     trial, spent = Trial(plan), 0.0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint)
@@ -31,7 +32,6 @@ def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
         trial.load_state_dict(state)
     if trial.finished:
         yield trial, spent
-    started = saved = time.monotonic()
     while not trial.finished:
         trial.run_epoch()
         now = time.monotonic()

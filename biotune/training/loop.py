@@ -61,7 +61,8 @@ class TrainingLoop:
         self.gradient_clip, self.batch, self.order = gradient_clip, batch, order
         self.device, self.dtype = population.values.device, population.values.dtype
         self.training, self.validation = self._stack(training), self._stack(validation)
-        self.scored = torch.from_numpy(np.arange(task.time)[task.scored]).to(self.device)
+        scored = task.scored
+        self.scored = scored if isinstance(scored, slice) else torch.from_numpy(scored).to(self.device)
         self.optimizer = OPTIMIZERS[optimizer](population.parameters(), learning_rate)
         self.epoch = 0
         self.training_losses: list[Tensor] = []
