@@ -146,6 +146,7 @@ class _Analysis:
             replicates=len(rows),
             converged=self._share(rows),
             diverged=int(rows["diverged"].sum()),
+            at_once=int(np.count_nonzero(updates < 1)),
             updates=float(np.exp(np.mean(np.log(np.maximum(updates, 1))))),
             median_updates=statistics.median_updates(updates, converged),
             final_loss=statistics.quartiles(rows["final_loss"]),

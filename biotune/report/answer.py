@@ -116,7 +116,11 @@ def _grounds(summary: Summary) -> str:
     fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
     setting = f" ({wording.setting(summary.shared_setting)})" if summary.shared_setting else ""
-    together = f", {percent(FAMILY_CONFIDENCE)} over all {len(summary.comparisons)} comparisons" if len(summary.comparisons) > 1 else ""
+    together = (
+        f", {percent(FAMILY_CONFIDENCE)} over all {len(summary.comparisons)} comparisons"
+        if len(summary.comparisons) > 1
+        else ""
+    )
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
         f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
@@ -128,8 +132,7 @@ def _own_best(summary: Summary) -> str:
     """What each arm's own best setting would change."""
     if not any(c.verdict for c in summary.own_best):
         return ""
-    settings = [(summary.result(arm, "own_best"), summary.result(arm)) for arm in summary.arms]
-    if all(own and shared and own.setting == shared.setting for own, shared in settings):
+    if not any(summary.has_own_setting(arm) for arm in summary.arms):
         return ", which is also each arm's own best"
     if summary.disagreements:
         return f"; {count(len(summary.disagreements), 'verdict')} would differ with each arm at its own best setting"

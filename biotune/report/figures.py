@@ -57,7 +57,9 @@ def draw_figures(
 def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     """Each arm's ratio with its interval, every pair, and the margin."""
     shown = [c for c in summary.comparisons if c.ratio]
-    own = {c.arm: c for c in summary.own_best if c.ratio}
+    # where neither the arm nor the reference has a setting of its own, the networks are those of the shared one
+    moved = {a for a in summary.arms if summary.has_own_setting(a) or summary.has_own_setting(summary.reference)}
+    own = {c.arm: c for c in summary.own_best if c.ratio and c.arm in moved}
     canvas, axes = panel(0.62 * len(shown) + 0.95)
     low, high = 1 / (1 + summary.margin), 1 + summary.margin
     axes.axvspan(low, high, color=INK, alpha=0.1, lw=0)
@@ -142,6 +144,7 @@ def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
     """Updates to criterion of every replicate, pairs joined."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(2.8)
+    shared = shared.assign(updates=shared["updates"].clip(lower=1))  # as in the ratios
     wide = shared.pivot_table(index="replicate", columns="arm", values="updates", dropna=False).reindex(columns=arms)
     for _, row in wide.iterrows():
         axes.plot(range(len(arms)), row.to_numpy(), color=INK, lw=0.4, alpha=0.3, zorder=1)
@@ -157,19 +160,24 @@ def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
         assert result is not None
         axes.plot([column - 0.22, column + 0.22], [result.updates] * 2, color=colour, lw=2.2, zorder=3)
     axes.axhline(summary.budget, color=INK, lw=0.6, ls=":")
-    log_axis(axes, "y", shared["updates"].clip(lower=1).min() * 0.9, summary.budget * 1.08)
+    log_axis(axes, "y", shared["updates"].min() * 0.9, _reach(summary, shared) * 1.08)
     axes.set_xticks(range(len(arms)), [f"{a}\nn = {(shared['arm'] == a).sum()}" for a in arms])
     if len(arms) > 5:
         axes.tick_params(axis="x", rotation=40)
     axes.set_xlim(-0.5, len(arms) - 0.5)
     axes.set_ylabel("updates to criterion (log scale)")
+    missed = ""
+    if not shared["converged"].all():
+        missed = (
+            " Open triangles on the dotted line did not meet the criterion within the budget of "
+            f"{number(summary.budget)} updates."
+        )
     return finish(
         canvas,
         "updates_to_criterion",
         "Updates to criterion, pair by pair",
         "Each dot is a network, and thin lines join the replicates of a pair, which share data and initial values: "
-        "the ratios come from their slopes. Bars: geometric means. Open triangles on the dotted line did not meet "
-        f"the criterion within the budget of {number(summary.budget)} updates.",
+        f"the ratios come from their slopes. Bars: geometric means.{missed}",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
@@ -186,7 +194,7 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
         axes.fill_between(
             curve["updates"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.12, lw=0
         )
-    axes.set_xlim(0, summary.budget * 1.01)
+    axes.set_xlim(0, _reach(summary, shared) * 1.02)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
     axes.set_xlabel("updates (optimiser steps)")
@@ -313,6 +321,11 @@ def _pair_log_ratios(convergence: pd.DataFrame, phase: str, arm: str, reference:
     mine, theirs = rows.loc[arm], rows.loc[reference]
     pairs = sorted(set(mine.index) & set(theirs.index))
     return statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs])
+
+
+def _reach(summary: Summary, shared: pd.DataFrame) -> float:
+    """Updates that an axis must reach: the budget where a replicate is censored at it, else the last to converge."""
+    return float(shared["updates"].max() if shared["converged"].all() else summary.budget)
 
 
 def _spoken_result(summary: Summary, arm: str) -> str:

@@ -51,7 +51,7 @@ def _substitutes(summary: Summary) -> list[str]:
 def _replicates(summary: Summary) -> list[str]:
     texts = []
     for result in summary.results:
-        if result.phase == "own_best" and result.setting == summary.shared_setting:
+        if result.phase == "own_best" and not summary.has_own_setting(result.arm):
             continue  # the same networks as at the shared setting
         where = "at the shared setting" if result.phase == "shared" else "at its own best setting"
         if result.replicates < result.planned:
@@ -63,6 +63,11 @@ def _replicates(summary: Summary) -> list[str]:
             texts.append(
                 f"{result.arm}: {count(result.diverged, 'confirmed replicate')} diverged {where} (a loss that is not "
                 "finite) and counted as not converged."
+            )
+        if result.at_once:
+            texts.append(
+                f"{result.arm}: {count(result.at_once, 'replicate')} met the criterion {where} before the first "
+                "update was done and counted as needing one; the criterion may be too easy."
             )
     for comparison in summary.comparisons:
         if comparison.ratio and comparison.ratio.pairs > 1 and comparison.ratio.spread < 1e-12:

@@ -13,7 +13,7 @@ from biotune.report.answer import comparable, interval
 from biotune.report.drawing import INK, PAPER, Figure
 from biotune.report.summary import Summary
 
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.]")
+_DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 
 
@@ -72,7 +72,7 @@ def _inline(figure: Figure) -> Markup:
 def _linked(citation: str) -> Markup:
     """A citation with its DOI or arXiv number as a link."""
     text = str(Markup.escape(citation))
-    text = _DOI.sub(lambda m: f'<a href="https://doi.org/{m[0]}">{m[0]}</a>', text)
+    text = _DOI.sub(lambda m: f'<a href="https://doi.org/{m[1]}">{m[1]}</a>', text)
     text = _ARXIV.sub(lambda m: f'<a href="https://arxiv.org/abs/{m[1]}">{m[0]}</a>', text)
     return Markup(text)
 

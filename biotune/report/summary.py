@@ -24,6 +24,7 @@ class ArmResult:
     Attributes:
         planned: replicates that the study asks for. replicates: those that are there.
         converged: of `planned`: a replicate that is missing from a finished study counts as one that did not converge.
+        at_once: those that met the criterion within their first update, which count as one update.
         updates: geometric mean of updates to criterion, censored at the budget.
         median_updates: Kaplan–Meier median; infinite where fewer than half converge.
         final_loss, test_loss: lower quartile, median, upper quartile at the budget.
@@ -37,6 +38,7 @@ class ArmResult:
     replicates: int
     converged: Share
     diverged: int
+    at_once: int
     updates: float
     median_updates: float
     final_loss: tuple[float, float, float]
@@ -139,6 +141,11 @@ class Summary:
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """How an arm did in a confirm phase; None where it is not there yet."""
         return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
+
+    def has_own_setting(self, arm: str) -> bool:
+        """Whether an arm was confirmed at a best setting of its own that isn't the shared one."""
+        shared, own = self.result(arm), self.result(arm, "own_best")
+        return own is not None and (shared is None or own.setting != shared.setting)
 
 
 def _plain(content: Any) -> Any:

@@ -118,7 +118,7 @@ class Simulation:
             "asked": "marmoset",
             "substituted": self.substituted,
             "reason": "no network" if self.substituted else None,
-            "citation": "Majka et al. 2016, J. Comp. Neurol. 524:2161, 10.1002/cne.24023.",
+            "citation": "Majka et al. 2016, J. Comp. Neurol. 524:2161, https://doi.org/10.1002/cne.24023",
             "kind": "generated" if self.substituted else "download",
             "sha256": None if self.substituted else "ab" * 32,
             "species": "Callithrix jacchus",

@@ -185,6 +185,14 @@ class TestDegenerateStudies:
         assert verdicts(summary.comparisons)["random"] == "equivalent"
         assert any("random: every pair has the same ratio" in limit.text for limit in summary.limits)
 
+    def test_a_criterion_that_is_met_at_once_is_pointed_out(self, simulate):
+        directory = simulate()
+        results = Results(directory)
+        results.write_table("convergence", results.read_table("convergence").assign(updates=0.25))
+        summary = make_report(directory)
+        assert verdicts(summary.comparisons)["degrees"] == "equivalent"
+        assert any("before the first update" in limit.text for limit in summary.limits)
+
     def test_more_pairs_than_flips_can_be_listed(self, simulate):
         directory = simulate(pairs=22)
         assert not make_report(directory).comparisons[0].p_exact
@@ -244,7 +252,9 @@ class TestFiles:
         for part in [limit.text for limit in summary.limits] + summary.methods:
             assert re.sub(r"\s+", " ", part) in text
         assert "The tide was high." in text
-        assert "https://doi.org/10.1002/cne.24023" in Elements(directory).attributes("href")
+        links = Elements(directory).attributes("href")
+        assert "https://doi.org/10.1002/cne.24023" in links
+        assert "https://doi.org/10.1016/j.neunet.2021.07.011" in links
 
     def test_a_substituted_connectome_is_said_everywhere(self, reported):
         directory, summary = reported
