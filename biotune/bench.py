@@ -4,7 +4,7 @@
     python -m biotune.bench --study    and the whole of search_spaces/seq_mem.yaml
 
 The peer of an epoch is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every
-backward pass the gradient of each absent connection is set to zero by index. Both train seq_mem with pattern length 3 on
+backward pass the gradient of each absent connection is set to zero by index. Both train seq_mem, pattern length 3, on
 marmoset × 4 (220 neurons), 400 trials in batches of 128, then validate on 100, on one thread; rounds alternate between
 them.
 """

@@ -1,0 +1,59 @@
+"""Docs are for use: what they show is run."""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import biotune.connectome
+import biotune.tasks
+import biotune.topology
+
+PAGES = sorted(Path("docs").glob("*.md"))
+SCRIPTS = Path(sys.executable).parent
+
+
+def shell_lines(page: Path) -> list[str]:
+    """The lines of a page's ```bash blocks."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+
+
+@pytest.fixture(autouse=True)
+def _no_page_needs_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOTUNE_DOWNLOAD_BASE", "http://127.0.0.1:1")
+
+
+COMMANDS = [(page, line) for page in PAGES for line in shell_lines(page)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_docs_gives_what_it_shows(page: Path) -> None:
+    failed, _ = doctest.testfile(str(page.resolve()), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("package", [biotune.connectome, biotune.tasks, biotune.topology])
+def test_examples_at_the_head_of_a_package_run(package: ModuleType) -> None:
+    failed, attempted = doctest.testmod(package)
+    assert attempted > 0
+    assert failed == 0
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line[:60] for _, line in COMMANDS])
+def test_commands_in_the_docs_run(page: Path, line: str) -> None:
+    program, *arguments = shlex.split(line, comments=True)
+    command = [str(SCRIPTS / program), *arguments] if (SCRIPTS / program).exists() else [program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{page}: {line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, Path("README.md"), Path("CONTRIBUTING.md")], ids=lambda page: page.name)
+def test_links_between_the_docs_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), f"{page}: {link}"
