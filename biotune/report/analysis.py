@@ -112,6 +112,7 @@ def summarise(results: Results, tables: Tables) -> Summary:
         citations=citations(state),
         seconds={phase: float(spent) for phase, spent in need(state, "seconds", "state.json").items()},
         environment=environment,
+        page=results.path / "report" / "index.html",
     )
     partial = dataclasses.replace(partial, limits=find_limits(partial, state, tables.trials))
     return dataclasses.replace(partial, answer=answer(partial))

@@ -117,7 +117,7 @@ def _grounds(summary: Summary) -> str:
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
     setting = f" ({wording.setting(summary.shared_setting)})" if summary.shared_setting else ""
     together = (
-        f", {percent(FAMILY_CONFIDENCE)} over all {len(summary.comparisons)} comparisons"
+        f", {percent(FAMILY_CONFIDENCE)} over the {len(summary.comparisons)} comparisons"
         if len(summary.comparisons) > 1
         else ""
     )

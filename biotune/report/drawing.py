@@ -135,7 +135,7 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> N
         axes.set(yscale="log", ylim=(low, high))
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = math.log10(high / low)
-    steps = (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+    steps = (1.0, 2.0, 5.0) if decades > 1 else (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
     axis.set_major_locator(LogLocator(subs=steps if decades < 2.2 else (1.0,), numticks=12))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda tick, _: number(tick)))

@@ -11,13 +11,11 @@ from biotune.report.drawing import Figure
 from biotune.report.summary import Comparison, Summary
 from biotune.results import Results
 
-PAGE = Path("report") / "index.html"
-
 
 def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
     """Writes all files; figures and tables of an earlier report that this one doesn't have are removed."""
-    report = results.path / PAGE.parent
-    content: dict[Path, bytes] = {results.path / PAGE: page.encode()}
+    report = summary.page.parent
+    content: dict[Path, bytes] = {summary.page: page.encode()}
     for figure in figures:
         content[report / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
         content[report / "figures" / f"{figure.name}.png"] = figure.png

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from biotune.report.statistics import Ratio, Share, Verdict
@@ -102,6 +103,7 @@ class Summary:
         disagreements: a sentence for each arm whose verdict differs between the two.
         levels: the comparisons at other criterion levels.
         limits: what a reader must know before believing the answer.
+        page: where the page is; not in summary.json, which goes where its directory goes.
     """
 
     name: str
@@ -133,10 +135,13 @@ class Summary:
     citations: list[str]
     seconds: dict[str, float]
     environment: dict[str, Any]
+    page: Path
 
     def to_json(self) -> dict[str, Any]:
         """The content of summary.json: numbers that are not finite are null."""
-        return _plain(dataclasses.asdict(self))
+        content = dataclasses.asdict(self)
+        del content["page"]
+        return _plain(content)
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """How an arm did in a confirm phase; None where it is not there yet."""

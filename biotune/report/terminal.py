@@ -25,6 +25,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(_verdicts(summary))
     for sentence in summary.disagreements:
         console.print(Text(sentence), highlight=False)
+    # one line, so that it can be clicked on or copied
+    console.print(Text(f"Report: {summary.page}"), highlight=False, soft_wrap=True)
 
 
 def _verdicts(summary: Summary) -> Table:

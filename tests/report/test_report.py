@@ -291,9 +291,10 @@ class TestFiles:
 class TestTerminal:
     @pytest.mark.parametrize("width", [100, 80])
     def test_fits(self, reported, width):
-        _, summary = reported
+        directory, summary = reported
         lines = printed(summary, width).splitlines()
-        assert max(map(len, lines)) <= width
+        assert max(len(line) for line in lines if not line.startswith("Report: ")) <= width
+        assert lines[-1] == f"Report: {directory / 'report' / 'index.html'}"
         table = [line.split() for line in lines if line.startswith(tuple(summary.arms)) and "/16" in line]
         assert [row[0] for row in table] == list(summary.arms)
         assert table[0][1] == "reference"
