@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from biotune.connectome import load_connectome
+from biotune.network import NetworkOptions
 from biotune.results import Results
 from biotune.tasks import Trials
 from biotune.topology import Topology
@@ -95,15 +96,7 @@ def plan(backend: str, replicates: int) -> TrialPlan:
         connectome=load_connectome("marmoset", otherwise="distance_rule"),
         topology={"neurons_per_region": 4, "target_sparsity": 0.8},
         null=None,
-        network={
-            "initialisation": "default",
-            "remap": True,
-            "radius": 0.9,
-            "optimizer": "Adam",
-            "learning_rate": 1e-3,
-            "nonlinearity": "tanh",
-            "gradient_clip": 1.0,
-        },
+        network=NetworkOptions(),
         seed=1,
         phase="search",
         replicates=tuple(range(replicates)),

@@ -1,12 +1,15 @@
 """The network: a population of Elman networks on given topologies, their initial weights, their checkpoints."""
 
 from biotune.network.checkpoint import load_checkpoint, save_checkpoint
-from biotune.network.initialise import INITIALISATIONS, recurrent_values, remap_by_rank, uniform_bound
+from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_values, remap_by_rank, uniform_bound
+from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
 
 __all__ = [
     "INITIALISATIONS",
+    "REMAPPINGS",
     "Draws",
+    "NetworkOptions",
     "Population",
     "load_checkpoint",
     "recurrent_values",

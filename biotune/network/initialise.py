@@ -5,7 +5,11 @@ from numpy.typing import NDArray
 
 from biotune.topology import Topology, spectral_radius
 
-INITIALISATIONS = ("default", "xavier", "he")
+INITIALISATIONS = ("default", "xavier", "he", "orthogonal")
+
+REMAPPINGS = ("signed", "magnitude")
+
+_MOST_ORTHOGONAL = 20_000  # neurons: an orthogonal matrix is dense while it is drawn
 
 
 def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) -> float:
@@ -14,12 +18,13 @@ def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) ->
     - `default`: b = 1/√neurons, as torch.nn.RNN.
     - `xavier`: b = √(6 / (rows + columns)) (Glorot & Bengio 2010).
     - `he`: b = √(6 / rows), variance 2 / fan_out (He et al. 2015).
+    - `orthogonal`: as `default`; it is the recurrent matrix that is drawn otherwise.
 
     Raises:
         ValueError: an initialisation of another name.
     """
     match initialisation:
-        case "default":
+        case "default" | "orthogonal":
             return neurons**-0.5
         case "xavier":
             return (6 / (rows + columns)) ** 0.5
@@ -29,9 +34,11 @@ def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) ->
 
 
 def remap_by_rank(
-    values: NDArray[np.float64], weight: NDArray[np.float64], ties: np.random.Generator
+    values: NDArray[np.float64], weight: NDArray[np.float64], ties: np.random.Generator, by: str = "signed"
 ) -> NDArray[np.float64]:
     """Reassigns `values` so that their rank order is that of `weight`: the strongest link gets the largest value.
+
+    By "signed" rank the weakest links get the most negative values; by "magnitude" the smallest ones, of either sign.
 
     The multiset of values, and so the Frobenius norm, stays; the spectral radius does not (links of one region pair
     become alike), which is why a study sets it equal, or reports what it was.
@@ -43,15 +50,36 @@ def remap_by_rank(
     """
     order = np.lexsort((ties.random(len(weight)), weight))
     remapped = np.empty_like(values)
-    remapped[order] = np.sort(values)
+    remapped[order] = values[np.argsort(values if by == "signed" else np.abs(values), kind="stable")]
     return remapped
+
+
+def draw_recurrent(topology: Topology, initialisation: str, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Recurrent values [edges] before they are remapped and scaled.
+
+    Drawn from the uniform distribution of `uniform_bound` one by one, so that arms of as many edges get the same ones;
+    or, for `orthogonal`, the entries that a random orthogonal matrix (Saxe et al. 2014) has at the edges, which differ
+    between arms.
+
+    Raises:
+        ValueError: too many neurons for an orthogonal matrix.
+    """
+    size = topology.size
+    if initialisation != "orthogonal":
+        bound = uniform_bound(initialisation, size, size, size)
+        return generator.uniform(-bound, bound, len(topology.target))
+    if size > _MOST_ORTHOGONAL:
+        raise ValueError(f"initialisation orthogonal needs a dense matrix; {size} neurons exceed {_MOST_ORTHOGONAL}")
+    orthogonal, triangular = np.linalg.qr(generator.standard_normal((size, size)))
+    orthogonal *= np.sign(np.diag(triangular))  # uniformly distributed over the orthogonal group (Mezzadri 2007)
+    return orthogonal[topology.target, topology.source]
 
 
 def recurrent_values(
     topology: Topology,
     *,
     initialisation: str,
-    remap: bool,
+    remap: str | None,
     radius: float | None,
     values: np.random.Generator,
     ties: np.random.Generator,
@@ -61,7 +89,7 @@ def recurrent_values(
     Args:
         topology: who connects to whom, and how strongly.
         initialisation: see `uniform_bound`, for a matrix [neurons, neurons].
-        remap: reassign the drawn values by the rank of the topology's weights.
+        remap: reassign the drawn values by the rank of the topology's weights, see `remap_by_rank`; None leaves them.
         radius: scale them to this spectral radius; None leaves it as it comes.
         values: draws the values; arms that share it start from the same multiset (before scaling).
         ties: orders equal weights in remapping.
@@ -69,10 +97,9 @@ def recurrent_values(
     Raises:
         ValueError: a radius is asked for, and the matrix has no cycle (its spectral radius is 0).
     """
-    bound = uniform_bound(initialisation, topology.size, topology.size, topology.size)
-    drawn = values.uniform(-bound, bound, len(topology.target))
-    if remap:
-        drawn = remap_by_rank(drawn, topology.weight, ties)
+    drawn = draw_recurrent(topology, initialisation, values)
+    if remap is not None:
+        drawn = remap_by_rank(drawn, topology.weight, ties, remap)
     if radius is not None:
         found = spectral_radius(topology.size, topology.target, topology.source, drawn)
         if found < 1e-12:

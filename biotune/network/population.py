@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from biotune.errors import UserError
 from biotune.network.initialise import recurrent_values, uniform_bound
+from biotune.network.options import NetworkOptions
 from biotune.topology import Topology
 from kernels import SparsePattern, sparse_rnn
 
@@ -35,10 +36,7 @@ class Population(nn.Module):
         topologies: one a replicate; they share neurons and number of edges.
         input_size: inputs per step.
         output_size: readout units.
-        nonlinearity: "tanh" or "relu".
-        initialisation: see `biotune.network.initialise.uniform_bound`.
-        remap: reassign the recurrent values by the rank of the topology's weights.
-        radius: spectral radius of the initial recurrent matrix, or None for as it comes.
+        options: nonlinearity, initialisation, remapping, spectral radius, whether the recurrent weights are frozen.
         draws: one a replicate.
         backend: of `kernels`, or "auto".
         dtype: of the parameters.
@@ -58,10 +56,7 @@ class Population(nn.Module):
         *,
         input_size: int,
         output_size: int,
-        nonlinearity: str,
-        initialisation: str,
-        remap: bool,
-        radius: float | None,
+        options: NetworkOptions,
         draws: Sequence[Draws],
         backend: str = "auto",
         dtype: torch.dtype = torch.float32,
@@ -75,7 +70,7 @@ class Population(nn.Module):
                 "sizes, rewire at level: neuron, which keeps the number of edges"
             )
         size, _ = shapes[0]
-        self.nonlinearity, self.backend = nonlinearity, backend
+        self.nonlinearity, self.backend = options.nonlinearity, backend
         self.pattern = SparsePattern(
             torch.from_numpy(np.stack([topology.target for topology in topologies])),
             torch.from_numpy(np.stack([topology.source for topology in topologies])),
@@ -85,22 +80,22 @@ class Population(nn.Module):
         values = [
             recurrent_values(
                 topology,
-                initialisation=initialisation,
-                remap=remap,
-                radius=radius,
+                initialisation=options.initialisation,
+                remap=options.remap,
+                radius=options.radius,
                 values=draw.recurrent_weights,
                 ties=draw.ties,
             )
             for topology, draw in zip(topologies, draws, strict=True)
         ]
         bias_bound = uniform_bound("default", size, size, size)
-        input_bound = uniform_bound(initialisation, size, input_size, size)
-        output_bound = uniform_bound(initialisation, output_size, size, size)
+        input_bound = uniform_bound(options.initialisation, size, input_size, size)
+        output_bound = uniform_bound(options.initialisation, output_size, size, size)
 
         def parameter(arrays: Sequence[np.ndarray]) -> nn.Parameter:
             return nn.Parameter(torch.from_numpy(np.stack(arrays)).to(dtype))
 
-        self.values = parameter(values)
+        self.values = parameter(values).requires_grad_(not options.freeze_recurrent)
         self.weight_ih = parameter(
             [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]
         )

@@ -16,10 +16,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from biotune.connectome import GENERATORS
-from biotune.network import INITIALISATIONS
+from biotune.network import INITIALISATIONS, REMAPPINGS
 from biotune.tasks import TASKS
 from biotune.topology import NULLS, PARTITIONS
-from biotune.training import OPTIMIZERS
+from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
 Scalar = bool | int | float | str
 
@@ -125,11 +125,23 @@ class NetworkConfig(Section):
     """The network, and how it is trained."""
 
     initialisation: Annotated[str, one_of(INITIALISATIONS, "initialisation")] = "default"
-    remap: bool = Field(True, description="reassign the initial recurrent values by the rank of the topology's weights")
+    remap: Annotated[
+        Annotated[str, one_of(REMAPPINGS, "remapping")] | None,
+        BeforeValidator(lambda value: {True: "signed", False: None}[value] if isinstance(value, bool) else value),
+    ] = Field("signed", description="how initial recurrent values follow the topology's weights; true is signed")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
+    freeze_recurrent: bool = Field(False, description="leave the recurrent weights as they were drawn")
     optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
     learning_rate: FiniteFloat = Field(1e-3, gt=0)
+    weight_decay: FiniteFloat = Field(0.0, ge=0)
+    momentum: FiniteFloat = Field(0.0, ge=0, lt=1, description="of RMSprop and SGD")
     gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest gradient norm of one replicate")
+
+    @model_validator(mode="after")
+    def _momentum_has_a_place(self) -> Self:
+        if self.momentum and self.optimizer not in WITH_MOMENTUM:
+            raise ValueError(f"momentum is for {' and '.join(WITH_MOMENTUM)}, and the optimizer is {self.optimizer}")
+        return self
 
 
 class NullConfig(Section):

@@ -418,7 +418,7 @@ def _choose(plans: list[TrialPlan], threads: int) -> list[str]:
         pattern = trial.loop.population.pattern
         task = trial.task
         names.append(
-            choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network["nonlinearity"], plan.dtype)
+            choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
         )
     return names
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError
+from biotune.network import NetworkOptions
 from biotune.study.config import (
     ArmConfig,
     ConnectomeConfig,
@@ -101,7 +102,7 @@ class Study:
             connectome=connectome,
             topology=topology.model_dump(exclude={"spectral_radius"}),
             null=None if chosen.null is None else chosen.null.model_dump(),
-            network=network.model_dump() | {"radius": topology.spectral_radius},
+            network=NetworkOptions(**network.model_dump(), radius=topology.spectral_radius),
             seed=config.seed,
             phase=phase,
             replicates=tuple(replicates),

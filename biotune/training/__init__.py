@@ -1,15 +1,18 @@
 """Training: one trial from start to end, its replicates trained together, each scored against the criterion."""
 
 from biotune.training.criterion import updates_to_criterion
-from biotune.training.loop import OPTIMIZERS, TrainingLoop
+from biotune.training.loop import TrainingLoop
+from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
 from biotune.training.trial import Convergence, Trial, TrialPlan, draw_topology
 
 __all__ = [
     "OPTIMIZERS",
+    "WITH_MOMENTUM",
     "Convergence",
     "TrainingLoop",
     "Trial",
     "TrialPlan",
     "draw_topology",
+    "make_optimizer",
     "updates_to_criterion",
 ]

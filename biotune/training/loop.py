@@ -11,13 +11,6 @@ from torch.nn import functional
 from biotune.network import Population
 from biotune.tasks import Task, Trials
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "Adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate, fused=True),
-    "RMSprop": lambda parameters, rate: torch.optim.RMSprop(parameters, lr=rate),
-    "SGD": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, fused=True),
-}
-"""All work element by element, so that one optimiser over the stacked parameters is one optimiser a replicate."""
-
 
 class TrainingLoop:
     """Trains a population, one epoch a call.
@@ -30,8 +23,7 @@ class TrainingLoop:
         population: the networks.
         task: what the outputs are scored by.
         training: trials of each replicate. validation: likewise, never trained on.
-        optimizer: a key of `OPTIMIZERS`.
-        learning_rate: of the optimiser.
+        optimizer: of the population's parameters, see `biotune.training.optimizers`.
         gradient_clip: largest norm of one replicate's gradient over all its parameters.
         batch: trials an update; an epoch's last batch may be smaller.
         order: epoch -> [population, trials], the order of the training trials in that epoch.
@@ -51,8 +43,7 @@ class TrainingLoop:
         training: list[Trials],
         validation: list[Trials],
         *,
-        optimizer: str,
-        learning_rate: float,
+        optimizer: torch.optim.Optimizer,
         gradient_clip: float,
         batch: int,
         order: Callable[[int], np.ndarray],
@@ -63,7 +54,7 @@ class TrainingLoop:
         self.training, self.validation = self._stack(training), self._stack(validation)
         scored = task.scored
         self.scored = scored if isinstance(scored, slice) else torch.from_numpy(scored).to(self.device)
-        self.optimizer = OPTIMIZERS[optimizer](population.parameters(), learning_rate)
+        self.optimizer = optimizer
         self.epoch = 0
         self.training_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []

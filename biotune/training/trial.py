@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from biotune.connectome import Connectome
-from biotune.network import Draws, Population
+from biotune.network import Draws, NetworkOptions, Population
 from biotune.seeds import generator
 from biotune.tasks import Task, Trials, make_task
 from biotune.topology import Topology, expand, rewire_connectome, rewire_topology
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
+from biotune.training.optimizers import make_optimizer
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TrialPlan:
         connectome: who connects to whom.
         topology: the options of `biotune.topology.expand`.
         null: name, level ("region" or "neuron") and fraction, or None for the connectome as it is.
-        network: initialisation, remap, radius, optimizer, learning_rate, nonlinearity, gradient_clip.
+        network: what the networks are, and how they are trained.
         seed, phase, replicates: where the random numbers come from.
         max_epochs: the budget. level, sustain: the criterion.
         backend, device: where the networks run.
@@ -40,7 +41,7 @@ class TrialPlan:
     connectome: Connectome
     topology: Mapping[str, Any]
     null: Mapping[str, Any] | None
-    network: Mapping[str, Any]
+    network: NetworkOptions
     seed: int
     phase: str
     replicates: tuple[int, ...]
@@ -139,10 +140,7 @@ class Trial:
             self.topologies,
             input_size=self.task.input_size,
             output_size=self.task.output_size,
-            nonlinearity=plan.network["nonlinearity"],
-            initialisation=plan.network["initialisation"],
-            remap=plan.network["remap"],
-            radius=plan.network["radius"],
+            options=plan.network,
             draws=[
                 Draws(
                     input_weights=plan.generator(replicate, "input_weights"),
@@ -163,9 +161,14 @@ class Trial:
             self.task,
             training=[Trials(one.inputs[:train], one.targets[:train]) for one in data],
             validation=[Trials(one.inputs[train:], one.targets[train:]) for one in data],
-            optimizer=plan.network["optimizer"],
-            learning_rate=plan.network["learning_rate"],
-            gradient_clip=plan.network["gradient_clip"],
+            optimizer=make_optimizer(
+                plan.network.optimizer,
+                population.parameters(),
+                learning_rate=plan.network.learning_rate,
+                weight_decay=plan.network.weight_decay,
+                momentum=plan.network.momentum,
+            ),
+            gradient_clip=plan.network.gradient_clip,
             batch=plan.batch,
             order=self._order,
         )

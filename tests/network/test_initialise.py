@@ -16,10 +16,12 @@ def ring(size: int, seed: int = 0) -> Topology:
     return Topology(size, target[order], source[order], weight, np.zeros(size, np.int64))
 
 
-def draw(topology: Topology, remap: bool = True, radius: float | None = None) -> np.ndarray:
+def draw(
+    topology: Topology, initialisation: str = "default", remap: str | None = "signed", radius: float | None = None
+) -> np.ndarray:
     return recurrent_values(
         topology,
-        initialisation="default",
+        initialisation=initialisation,
         remap=remap,
         radius=radius,
         values=np.random.default_rng(1),
@@ -70,5 +72,26 @@ def test_the_bounds_are_those_of_their_papers() -> None:
     assert uniform_bound("default", 3, 5, 100) == pytest.approx(0.1)
     assert uniform_bound("xavier", 3, 5, 100) == pytest.approx((6 / 8) ** 0.5)
     assert uniform_bound("he", 3, 5, 100) == pytest.approx(2**0.5)
-    with pytest.raises(ValueError, match="orthogonal"):
-        uniform_bound("orthogonal", 3, 5, 100)
+    with pytest.raises(ValueError, match="lecun"):
+        uniform_bound("lecun", 3, 5, 100)
+
+
+def test_by_magnitude_the_strongest_links_get_the_largest_values_of_either_sign() -> None:
+    values = np.random.default_rng(0).normal(size=100)
+    weight = np.random.default_rng(1).random(100)
+    remapped = remap_by_rank(values, weight, np.random.default_rng(2), by="magnitude")
+    assert (np.diff(np.abs(remapped[np.argsort(weight)])) >= 0).all()
+    np.testing.assert_array_equal(np.sort(remapped), np.sort(values))
+
+
+def test_without_remapping_the_values_do_not_follow_the_weights() -> None:
+    topology = ring(200)
+    assert abs(np.corrcoef(draw(topology, remap=None), topology.weight)[0, 1]) < 0.2
+    assert np.corrcoef(draw(topology), topology.weight)[0, 1] > 0.9
+
+
+def test_on_a_full_pattern_orthogonal_is_orthogonal() -> None:
+    target, source = (index.ravel() for index in np.mgrid[:12, :12])
+    full = Topology(12, target, source, np.ones(144), np.zeros(12, np.int64))
+    matrix = draw(full, initialisation="orthogonal", remap=None).reshape(12, 12)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(12), atol=1e-12)

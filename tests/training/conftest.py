@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from biotune.connectome import Connectome, Provenance
+from biotune.network import NetworkOptions
 from biotune.training import TrialPlan
 
 
@@ -22,15 +23,7 @@ def small_connectome(regions: int = 6, seed: int = 0) -> Connectome:
 @pytest.fixture
 def make_plan() -> Callable[..., TrialPlan]:
     def make(**changes: Any) -> TrialPlan:
-        network = {
-            "initialisation": "default",
-            "remap": True,
-            "radius": 0.9,
-            "optimizer": "Adam",
-            "learning_rate": 1e-2,
-            "nonlinearity": "tanh",
-            "gradient_clip": 1.0,
-        }
+        network = NetworkOptions(**{"learning_rate": 1e-2} | changes.pop("network", {}))
         content: dict[str, Any] = {
             "task": {"name": "seq_mem", "pattern_length": 2},
             "trials": 50,
@@ -47,6 +40,6 @@ def make_plan() -> Callable[..., TrialPlan]:
             "sustain": 2,
             "backend": "reference",
         }
-        return TrialPlan(**content | changes | {"network": network | changes.get("network", {})})
+        return TrialPlan(**content | changes | {"network": network})
 
     return make

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,44 @@ def test_what_the_topology_lacks_is_never_trained(make_plan: MakePlan) -> None:
     assert trial.loop.population.values.shape == (3, len(trial.topologies[0].target))
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "RMSprop", "SGD"])
+def test_frozen_recurrent_weights_do_not_move_and_the_others_do(make_plan: MakePlan) -> None:
+    trial = Trial(make_plan(network={"freeze_recurrent": True}))
+    before = {name: value.clone() for name, value in trial.loop.population.state_dict().items()}
+    while not trial.finished:
+        trial.run_epoch()
+    moved = {name for name, value in trial.loop.population.state_dict().items() if not value.equal(before[name])}
+    assert moved == {"weight_ih", "bias", "weight_out", "bias_out"}
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ({"optimizer": "SGD"}, lambda weights, rate: torch.optim.SGD([weights], rate)),
+        ({"optimizer": "SGD", "momentum": 0.9}, lambda weights, rate: torch.optim.SGD([weights], rate, momentum=0.9)),
+        (
+            {"optimizer": "AdamW", "weight_decay": 0.1},
+            lambda weights, rate: torch.optim.AdamW([weights], rate, weight_decay=0.1),
+        ),
+        ({"optimizer": "RMSprop"}, lambda weights, rate: torch.optim.RMSprop([weights], rate)),
+    ],
+    ids=["SGD", "momentum", "AdamW", "RMSprop"],
+)
+def test_an_optimizer_steps_each_replicate_as_torchs_own_would(
+    make_plan: MakePlan, network: dict[str, Any], expected: Callable[..., torch.optim.Optimizer]
+) -> None:
+    trial = Trial(make_plan(batch=40, network=network))
+    population = trial.loop.population
+    weights = population.weight_out[1].detach().clone().requires_grad_()
+    own = expected(weights, trial.plan.network.learning_rate)
+    for _ in range(3):
+        trial.run_epoch()
+        assert population.weight_out.grad is not None
+        weights.grad = population.weight_out.grad[1].clone()
+        own.step()
+        torch.testing.assert_close(population.weight_out[1].detach(), weights.detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "RMSprop", "SGD"])
 def test_resuming_gives_the_same_numbers(make_plan: MakePlan, tmp_path: Path, optimizer: str) -> None:
     plan = make_plan(network={"optimizer": optimizer})
     whole = run(plan)
