@@ -64,6 +64,12 @@ def _replicates(summary: Summary) -> list[str]:
                 f"{result.arm}: {count(result.diverged, 'confirmed replicate')} diverged {where} (a loss that is not "
                 "finite) and counted as not converged."
             )
+        censored = result.replicates - result.converged.count
+        if 0 < censored < result.replicates:
+            texts.append(
+                f"{result.arm}: {count(censored, 'confirmed replicate')} did not meet the criterion {where} within "
+                "the budget and counted as if just then, so how slow the arm is, is understated."
+            )
         if result.at_once:
             texts.append(
                 f"{result.arm}: {count(result.at_once, 'replicate')} met the criterion {where} before the first "

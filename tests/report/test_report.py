@@ -92,7 +92,10 @@ class TestAnswer:
         lesioned = summary.result("lesioned")
         assert (lesioned.diverged, lesioned.converged.count, lesioned.converged.total) == (1, 15, 16)
         assert np.isfinite(lesioned.final_loss[1])
-        assert any("lesioned: 1 confirmed replicate diverged" in limit.text for limit in summary.limits)
+        texts = " ".join(limit.text for limit in summary.limits)
+        assert "lesioned: 1 confirmed replicate diverged" in texts
+        assert "lesioned: 1 confirmed replicate did not meet the criterion" in texts
+        assert "random: 1" not in texts
 
     def test_widens_the_intervals_for_the_arms_of_the_study(self, simulate):
         assert make_report(simulate()).confidence == pytest.approx(0.975)
@@ -127,6 +130,11 @@ class TestUnfinished:
         summary = make_report(simulate(phase="confirm", confirmed={"random": 0}))
         assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
         assert "random" in printed(summary)
+
+    def test_the_reference_still_to_come(self, simulate):
+        summary = make_report(simulate(phase="confirm", confirmed={"marmoset": 0}))
+        assert verdicts(summary.comparisons) == {"degrees": None, "random": None}
+        assert "still to be confirmed" in summary.answer[0]
 
     def test_missing_replicates_of_a_finished_study_count_against_it(self, simulate):
         summary = make_report(simulate(confirmed={"random": 9, "degrees": 0}))
@@ -170,6 +178,22 @@ class TestDegenerateStudies:
         assert summary.result("degrees").converged.count == 0
         assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "equivalent"}
         assert json.loads((directory / "summary.json").read_text())["results"]
+
+    def test_trials_that_diverged_or_failed_are_counted_and_kept(self, simulate):
+        directory = simulate(phase="search", trials=4)
+        results = Results(directory)
+        trials, curves = results.read_table("trials"), results.read_table("curves")
+        trials.loc[trials["arm"] == "random", ["status", "best_loss"]] = ["diverged", np.nan]
+        trials.loc[0, ["status", "best_loss", "error"]] = ["failed", np.nan, "Traceback\nMemoryError: too large"]
+        curves.loc[curves["arm"] == "random", "validation_loss"] = np.nan
+        results.write_table("trials", trials)
+        results.write_table("curves", curves[curves["trial"] != trials.loc[0, "trial"]])
+        summary = make_report(directory)
+        texts = [limit.text for limit in summary.limits]
+        assert "4 of 12 search trials diverged (random 4)." in texts
+        assert "1 of 12 search trials failed (marmoset 1). First error: MemoryError: too large" in texts
+        [random] = [arm for arm in summary.search if arm.arm == "random"]
+        assert random.best_trial is None
 
     def test_all_pairs_identical_is_pointed_out(self, simulate):
         directory = simulate()
