@@ -95,7 +95,7 @@ class TestAnswer:
         texts = " ".join(limit.text for limit in summary.limits)
         assert "lesioned: 1 confirmed replicate diverged" in texts
         assert "lesioned: 1 confirmed replicate did not meet the criterion" in texts
-        assert "random: 1" not in texts
+        assert "random: 1 confirmed" not in texts
 
     def test_widens_the_intervals_for_the_arms_of_the_study(self, simulate):
         assert make_report(simulate()).confidence == pytest.approx(0.975)

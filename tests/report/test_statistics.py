@@ -1,5 +1,7 @@
 import itertools
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +161,18 @@ class TestCoverage:
         equal = [verdict_of(*study_of(1.0, generator, spread=spread))[1] for _ in range(1500)]
         expected = statistics.equivalence_power(spread, 16, 0.95, MARGIN)
         assert np.mean([name == "equivalent" for name in equal]) == pytest.approx(expected, abs=0.04)
+
+    def test_power_is_as_the_documentation_prints_it(self):
+        page = Path(__file__).parents[2] / "docs" / "reading-the-report.md"
+        rows = re.findall(r"^\| (\d+)[^|]*\|((?: [\d.]+, \d+ % \|)+)$", page.read_text(), re.MULTILINE)
+        assert len(rows) == 3
+        confidence = statistics.bonferroni(3)
+        for pairs, cells in rows:
+            for spread, cell in zip((0.15, 0.25, 0.35), cells.strip(" |").split(" | "), strict=True):
+                ratio, percent = re.findall(r"[\d.]+", cell)
+                arguments = (spread, int(pairs), confidence, MARGIN)
+                assert statistics.detectable_ratio(*arguments) == pytest.approx(float(ratio), abs=0.006)
+                assert 100 * statistics.equivalence_power(*arguments) == pytest.approx(float(percent), abs=0.6)
 
     def test_power_of_pairs_that_do_not_vary_is_certain(self):
         assert statistics.equivalence_power(0.0, 4, 0.95, MARGIN) == 1
