@@ -39,7 +39,7 @@ from torch import Tensor
 
 from kernels.pattern import SparsePattern
 
-NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu")
+NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "triton")
 """Every backend, by the module that holds it."""
 
 GRADIENTS = ("values", "weight_ih", "bias", "inputs", "hidden_0")

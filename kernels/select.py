@@ -47,7 +47,8 @@ def choose_backend(
 ) -> str:
     """The backend that "auto" stands for at this shape, on the pattern's device, with the present number of threads."""
     shape = (pattern.population, pattern.size, pattern.nnz, batch, time, input_size)
-    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads())
+    precision = torch.get_float32_matmul_precision()
+    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision)
     name = _chosen.get(key)
     if name is None:
         name = _chosen[key] = _choose(pattern, batch, time, input_size, nonlinearity, dtype)
@@ -77,6 +78,8 @@ def _choose(
     pattern: SparsePattern, batch: int, time: int, input_size: int, nonlinearity: str, dtype: torch.dtype
 ) -> str:
     usable = [name for name, reason in backends(pattern.device, dtype).items() if reason is None]
+    if pattern.device.type == "cpu" and "triton" in usable:
+        usable.remove("triton")  # its interpreter, which is for tests
     candidates = [name for name in usable if name != "reference" and (name != "dense" or _dense_enough(pattern))]
     if len(candidates) < 2:
         return candidates[0] if candidates else "reference"
@@ -89,6 +92,7 @@ def _choose(
         "shape": [pattern.population, pattern.size, pattern.nnz, batch, time, input_size],
         "nonlinearity": nonlinearity,
         "dtype": str(dtype),
+        "precision": torch.get_float32_matmul_precision(),
     }
     file = cache_folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
     known = _read(file, key)

@@ -1,0 +1,90 @@
+"""Backend `triton`: kernels for NVIDIA GPUs.
+
+Networks of up to 256 neurons run as masked dense tiles, the loop over time inside one launch (`tile.py`); larger ones,
+and float64, as gathered rows, one launch a step (`rows.py`). The gradient of the values is summed once, over all steps,
+each part by one program in a fixed order: there are no atomics, and results repeat bit for bit.
+
+Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks: "highest", PyTorch's default,
+takes three TF32 products for a float32 one (`tf32x3`, about as exact), "high" takes one TF32 product, "medium" one of
+bfloat16. States and sums are float32 always.
+
+With TRITON_INTERPRET=1 set before Python starts, Triton's interpreter runs the kernels on CPU tensors: slowly, for
+tests, and in float32 whatever the precision asked for.
+"""
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from kernels.backend import Gradients
+from kernels.pattern import SparsePattern
+
+_TILE_SIZE = 256
+"""Neurons up to which a network is one tile."""
+
+
+def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return "Triton isn't installed; pip install triton, in the version made for this PyTorch"
+    if interpreted():
+        return None
+    if device.type != "cuda" or torch.version.cuda is None:
+        return "it needs an NVIDIA GPU; use device cuda (or, for tests, set TRITON_INTERPRET=1 before Python starts)"
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return "it needs a GPU of compute capability 8.0 or more (A100 and later); use another backend"
+    return None
+
+
+def interpreted() -> bool:
+    """Whether Triton's interpreter runs the kernels."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
+    with torch.cuda.device_of(inputs):
+        return _kernels(pattern, values).forward(inputs, values, weight_ih, bias, hidden_0, pattern, nonlinearity)
+
+
+def backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    kernels = _kernels(pattern, values)
+    with torch.cuda.device_of(inputs):
+        drive = kernels.drive_gradient(grad, hidden, values, pattern, nonlinearity)
+        before, after = hidden[:-1], drive[1:]
+        if hidden_0 is not None:
+            before, after = torch.cat((hidden_0[None], before)).contiguous(), drive
+        return Gradients(
+            values=kernels.edge_gradient(after, before, pattern) if "values" in wanted else None,
+            weight_ih=kernels.outer(drive, inputs) if "weight_ih" in wanted else None,
+            bias=drive.sum(dim=(0, 3)) if "bias" in wanted else None,
+            inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None,
+            hidden_0=kernels.transposed_times(drive[0], values, pattern) if "hidden_0" in wanted else None,
+        )
+
+
+def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
+    """`tile` or `rows`; imported late, since Triton may not be installed, and loads slowly."""
+    name = "tile" if pattern.size <= _TILE_SIZE and values.dtype == torch.float32 else "rows"
+    return importlib.import_module(f"kernels.triton.{name}")

@@ -1,0 +1,367 @@
+"""Networks small enough to be one dense tile, zero where there is no edge: the loop over time inside one launch.
+
+A program advances one network by a block of its batch, and needs nothing of any other program. The matrix stays in
+shared memory through all steps where it fits there in the precision chosen; else its columns stream from L2 at every
+step, and the previous state, which this program has just written, comes back through L1.
+
+Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them takes no mask.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+# what a kernel is called with is not what its parameters are inside, so types would mislead
+
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.pattern import SparsePattern
+from kernels.triton import interpreted
+from kernels.triton.nonlinearity import activate, through
+
+_BLOCK_I, _BLOCK_K = 16, 32
+
+
+@triton.jit(do_not_specialize=["steps", "size"])
+def _forward(
+    inputs,
+    weight_ih,
+    bias,
+    weights,
+    hidden_0,
+    hidden,
+    steps,
+    size,
+    batch,
+    input_size,
+    STARTED: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    NONLINEARITY: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_I: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """h_t = f(W_ih x_t + b + W h_{t-1}), W_ih padded to [BLOCK_N, a multiple of BLOCK_I]. STARTED: from hidden_0."""
+    network = tl.program_id(0).to(tl.int64)
+    networks = tl.num_programs(0).to(tl.int64)
+    row = tl.arange(0, BLOCK_N)
+    column = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    here = (row < size)[:, None] & (column < batch)[None, :]
+    place = row[:, None] * batch + column[None, :]
+
+    inputs += network * input_size * batch
+    hidden += network * size * batch
+    hidden_0 += network * size * batch
+    weights += network * BLOCK_N * BLOCK_N
+    input_columns = tl.cdiv(input_size, BLOCK_I) * BLOCK_I
+    weight_ih += network * BLOCK_N * input_columns
+    b = tl.load(bias + network * size + row, mask=row < size, other=0.0)
+
+    previous = hidden_0
+    connected = size if STARTED else 0  # columns of W that take part: none in a first step from h_0 = 0
+    if RESIDENT:
+        w = tl.load(weights + row[:, None] * BLOCK_N + row[None, :])
+        state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
+    for _ in range(steps):
+        pre = tl.zeros((BLOCK_N, BLOCK_B), tl.float32) + b[:, None]
+        pre = _times(pre, weight_ih, input_columns, inputs, input_size, column, batch, PRECISION, BLOCK_N, BLOCK_I)
+        if RESIDENT:
+            pre = tl.dot(w, state.to(w.dtype), pre, input_precision=PRECISION)
+        else:
+            pre = _times(pre, weights, BLOCK_N, previous, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
+        state = tl.where(here, activate(pre, NONLINEARITY), 0.0)
+        tl.store(hidden + place, state, mask=here)
+        if not RESIDENT:
+            tl.debug_barrier()  # what this program's threads wrote, its other threads read in the next step
+        previous = hidden
+        connected = size
+        inputs += networks * input_size * batch
+        hidden += networks * size * batch
+
+
+@triton.jit(do_not_specialize=["steps", "size"])
+def _backward(
+    grad,
+    hidden,
+    transposed,
+    drive,
+    grad_time,
+    grad_network,
+    grad_row,
+    grad_column,
+    steps,
+    size,
+    batch,
+    RESIDENT: tl.constexpr,
+    NONLINEARITY: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}), from the last step to the first; grad_*: strides of `grad`."""
+    network = tl.program_id(0).to(tl.int64)
+    networks = tl.num_programs(0).to(tl.int64)
+    row = tl.arange(0, BLOCK_N)
+    column = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    here = (row < size)[:, None] & (column < batch)[None, :]
+    place = row[:, None] * batch + column[None, :]
+
+    last = (steps - 1).to(tl.int64)
+    grad += last * grad_time + network * grad_network
+    grad_place = row.to(tl.int64)[:, None] * grad_row + column.to(tl.int64)[None, :] * grad_column
+    hidden += (last * networks + network) * size * batch
+    drive += (last * networks + network) * size * batch
+    transposed += network * BLOCK_N * BLOCK_N
+
+    following = drive
+    connected = 0
+    if RESIDENT:
+        w = tl.load(transposed + row[:, None] * BLOCK_N + row[None, :])
+        state = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
+    for _ in range(steps):
+        total = tl.load(grad + grad_place, mask=here, other=0.0)
+        if RESIDENT:
+            total = tl.dot(w, state.to(w.dtype), total, input_precision=PRECISION)
+        else:
+            total = _times(total, transposed, BLOCK_N, following, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
+        h = tl.load(hidden + place, mask=here, other=0.0)
+        state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
+        tl.store(drive + place, state, mask=here)
+        if not RESIDENT:
+            tl.debug_barrier()
+        following = drive
+        connected = size
+        grad -= grad_time
+        hidden -= networks * size * batch
+        drive -= networks * size * batch
+
+
+@triton.jit
+def _times(
+    total,
+    matrix,
+    width,
+    states,
+    depth,
+    column,
+    batch,
+    PRECISION: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """total + matrix @ states[:depth, column], for a matrix padded to [BLOCK_N, width], width a multiple of BLOCK_K"""
+    row = tl.arange(0, BLOCK_N)
+    for start in range(0, depth, BLOCK_K):
+        k = start + tl.arange(0, BLOCK_K)
+        m = tl.load(matrix + row[:, None] * width + k[None, :])
+        inside = (k < depth)[:, None] & (column < batch)[None, :]
+        s = tl.load(states + k[:, None] * batch + column[None, :], mask=inside, other=0.0)
+        total = tl.dot(m, s.to(m.dtype), total, input_precision=PRECISION)
+    return total
+
+
+@triton.jit
+def _outer(
+    left,
+    right,
+    product,
+    steps,
+    rows,
+    columns,
+    batch,
+    OPERAND: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK_R: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """Σ_t left_t right_tᵀ, one block of it a program; left [time, population, rows, batch], right [.., columns, ..]"""
+    network = tl.program_id(0).to(tl.int64)
+    networks = tl.num_programs(0).to(tl.int64)
+    row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
+    column = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
+    left += network * rows * batch
+    right += network * columns * batch
+    total = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
+    blocks = tl.cdiv(batch, BLOCK_K)
+    for block in range(steps * blocks):
+        step = (block // blocks) * networks
+        k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
+        left_inside = (row < rows)[:, None] & (k < batch)[None, :]
+        at_left = tl.load(left + step * rows * batch + row[:, None] * batch + k[None, :], mask=left_inside, other=0.0)
+        right_inside = (k < batch)[:, None] & (column < columns)[None, :]
+        at_right = tl.load(
+            right + step * columns * batch + k[:, None] + column[None, :] * batch, mask=right_inside, other=0.0
+        )
+        total = tl.dot(at_left.to(OPERAND), at_right.to(OPERAND), total, input_precision=PRECISION)
+    inside = (row < rows)[:, None] & (column < columns)[None, :]
+    tl.store(product + network * rows * columns + row[:, None] * columns + column[None, :], total, mask=inside)
+
+
+class _Plan(NamedTuple):
+    """How a population is cut into programs, and multiplied."""
+
+    operand: torch.dtype
+    precision: str
+    block_n: int
+    block_b: int
+    resident: bool
+    num_warps: int
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    steps, population, input_size, batch = inputs.shape
+    plan = _plan(inputs.device, population, pattern.size, batch)
+    hidden = inputs.new_empty(steps, population, pattern.size, batch)
+    padding = (0, -input_size % _BLOCK_I, 0, plan.block_n - pattern.size)
+    _forward[population, triton.cdiv(batch, plan.block_b)](
+        inputs.contiguous(),
+        torch.nn.functional.pad(weight_ih.to(plan.operand), padding),
+        bias,
+        _full(values, _place(pattern, plan.block_n), plan.block_n).to(plan.operand),
+        hidden if hidden_0 is None else hidden_0,
+        hidden,
+        steps,
+        pattern.size,
+        batch,
+        input_size,
+        STARTED=hidden_0 is not None,
+        RESIDENT=plan.resident,
+        NONLINEARITY=nonlinearity,
+        PRECISION=plan.precision,
+        BLOCK_N=plan.block_n,
+        BLOCK_B=plan.block_b,
+        BLOCK_I=_BLOCK_I,
+        BLOCK_K=min(_BLOCK_K, plan.block_n),
+        num_warps=plan.num_warps,
+        num_stages=2,
+    )
+    return hidden
+
+
+def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str) -> Tensor:
+    """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
+    steps, population, size, batch = hidden.shape
+    plan = _plan(hidden.device, population, size, batch)
+    drive = torch.empty_like(hidden)
+    _backward[population, triton.cdiv(batch, plan.block_b)](
+        grad,
+        hidden,
+        _full(values, _place(pattern, plan.block_n, transposed=True), plan.block_n).to(plan.operand),
+        drive,
+        *grad.stride(),
+        steps,
+        size,
+        batch,
+        RESIDENT=plan.resident,
+        NONLINEARITY=nonlinearity,
+        PRECISION=plan.precision,
+        BLOCK_N=plan.block_n,
+        BLOCK_B=plan.block_b,
+        BLOCK_K=min(_BLOCK_K, plan.block_n),
+        num_warps=plan.num_warps,
+        num_stages=2,
+    )
+    return drive
+
+
+def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
+    """Σ_t after_t before_tᵀ at every edge, [population, nnz]: of the whole matrix, which is small, and read there."""
+    return outer(after, before).flatten(1).gather(1, _place(pattern, pattern.size))
+
+
+def outer(left: Tensor, right: Tensor) -> Tensor:
+    """Σ_t left_t right_tᵀ, [population, rows, columns]; left, right [time, population, rows or columns, batch]."""
+    (steps, population, rows, batch), columns = left.shape, right.shape[2]
+    product = left.new_empty(population, rows, columns)
+    operand, precision = _precision()
+    block_r, block_c = (min(64, max(16, triton.next_power_of_2(n))) for n in (rows, columns))
+    _outer[population, triton.cdiv(rows, block_r), triton.cdiv(columns, block_c)](
+        left,
+        right.contiguous(),
+        product,
+        steps,
+        rows,
+        columns,
+        batch,
+        OPERAND=tl.bfloat16 if operand == torch.bfloat16 else tl.float32,
+        PRECISION=precision,
+        BLOCK_R=block_r,
+        BLOCK_C=block_c,
+        BLOCK_K=_BLOCK_K,
+    )
+    return product
+
+
+def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:
+    """Wᵀ state, [population, size, batch]."""
+    return torch.bmm(_full(values, _place(pattern, pattern.size, transposed=True), pattern.size), state)
+
+
+def _full(values: Tensor, place: Tensor, width: int) -> Tensor:
+    """Matrices with `values` at their places and zeros elsewhere, [population, width, width]."""
+    return values.new_zeros(len(values), width**2).scatter_(1, place, values).view(-1, width, width)
+
+
+def _place(pattern: SparsePattern, width: int, transposed: bool = False) -> Tensor:
+    """Where in a flattened matrix [width, width] each edge stands; kept with the pattern."""
+    key = f"triton {width} {transposed}"
+    if key not in pattern.memo:
+        row, column = (pattern.source, pattern.target) if transposed else (pattern.target, pattern.source)
+        pattern.memo[key] = row * width + column
+    place: Tensor = pattern.memo[key]
+    return place
+
+
+def _precision() -> tuple[torch.dtype, str]:
+    """The type of a product's operands, and how Triton multiplies float32 ones."""
+    if interpreted():  # which multiplies float32 exactly, and bfloat16 wrongly
+        return torch.float32, "ieee"
+    asked = torch.get_float32_matmul_precision()
+    return torch.bfloat16 if asked == "medium" else torch.float32, "tf32x3" if asked == "highest" else "tf32"
+
+
+def _plan(device: torch.device, population: int, size: int, batch: int) -> _Plan:
+    operand, precision = _precision()
+    machine = _machine(device)
+    block_n = max(16, triton.next_power_of_2(size))
+    passes = 2 if precision == "tf32x3" else 1  # which splits an operand into a high and a low part
+    matrix, state = block_n**2 * operand.itemsize * passes, block_n * 32 * (operand.itemsize * passes + 4)
+    resident = matrix + state + 2 * block_n * _BLOCK_I * 4 <= machine.shared_memory
+    # The widest block of the batch that keeps half the GPU busy: narrower ones load W more often. Where the compiler
+    # finds no registers for 64 columns, 32 are the widest.
+    widths = (32,) if resident or not machine.wide else (64, 32)
+    busy = [width for width in widths if population * triton.cdiv(batch, width) >= machine.multiprocessors / 2]
+    block_b = min(max(busy, default=16), max(16, triton.next_power_of_2(batch)))
+    return _Plan(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
+
+
+class _Machine(NamedTuple):
+    """multiprocessors; shared_memory: bytes that a program may have; wide: products of Hopper and later."""
+
+    multiprocessors: int
+    shared_memory: int
+    wide: bool
+
+
+@cache
+def _machine(device: torch.device) -> _Machine:
+    if device.type != "cuda":
+        return _Machine(1, 1 << 17, True)
+    found = triton.runtime.driver.active.utils.get_device_properties(torch.cuda.current_device())
+    wide = torch.cuda.get_device_capability(device) >= (9, 0)
+    return _Machine(found["multiprocessor_count"], found["max_shared_mem"], wide)
