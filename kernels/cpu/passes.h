@@ -1,8 +1,8 @@
 // The three passes of one instruction set, of which `WIDTH` is the number of bytes in a vector.
 //
 // Forward and backward states: a chunk of up to 4 vectors of batch columns goes through all time steps by itself, its
-// states packed in scratch. A row's accumulators stay in registers while its edges are walked, in four sets, so that
-// a column's sums, and every bit of them, are the same whatever the width of its chunk and the number of threads.
+// states packed in scratch. A row's accumulators stay in registers while its edges are walked, in two sets, so that
+// additions need not wait for each other. A column's sums, and every bit of them, are the same whatever the width of its chunk and the number of threads.
 //
 // Weights: row by row, over all time steps. A row's gradients of one time step stay in registers while its edges are
 // walked; lanes are summed for four edges together. One thread has all of an edge's sum, always in the same order.
@@ -29,34 +29,35 @@ inline const T* at(const Strided& tensor, int64_t time, int64_t replicate, int64
 
 // Rows of a state in scratch: a row of zeros, which edges that only fill point at, follows each block.
 inline int64_t state_rows(const Shape& shape, const Lines& lines) { return shape.size + lines.blocks; }
-inline int64_t state_row(const Lines& lines, int64_t i) { return i + i / lines.block; }
 
 template <typename T, int L, int C>
 struct Sums {
     using X = Vector<T, L>;
     using V = typename X::V;
-    V set[4][C];
+    V even[C], odd[C];
 
     void start(V value) {
-        for (int c = 0; c < C; ++c) set[0][c] = value, set[1][c] = set[2][c] = set[3][c] = V{};
+        for (int c = 0; c < C; ++c) even[c] = value, odd[c] = V{};
     }
     void start(const T* row) {
-        for (int c = 0; c < C; ++c) set[0][c] = X::load(row + c * L), set[1][c] = set[2][c] = set[3][c] = V{};
+        for (int c = 0; c < C; ++c) even[c] = X::load(row + c * L), odd[c] = V{};
     }
-    void add(int k, T value, const T* row) {
-        for (int c = 0; c < C; ++c) set[k][c] += value * X::load(row + c * L);
+    static void add(V* sums, T value, const T* row) {
+        for (int c = 0; c < C; ++c) sums[c] += value * X::load(row + c * L);
     }
     void walk(const T* __restrict values, const uint16_t* __restrict other, int64_t groups, const T* __restrict block) {
         for (int64_t g = 0; g < groups; ++g, values += 4, other += 4) {
             uint64_t four;
             __builtin_memcpy(&four, other, 8);
-            add(0, values[0], block + (four & 0xffff) * (C * L));
-            add(1, values[1], block + (four >> 16 & 0xffff) * (C * L));
-            add(2, values[2], block + (four >> 32 & 0xffff) * (C * L));
-            add(3, values[3], block + (four >> 48) * (C * L));
+            add(even, values[0], block + (four & 0xffff) * (C * L));
+            add(odd, values[1], block + (four >> 16 & 0xffff) * (C * L));
+            add(even, values[2], block + (four >> 32 & 0xffff) * (C * L));
+            add(odd, values[3], block + (four >> 48) * (C * L));
         }
     }
-    V total(int c) const { return (set[0][c] + set[1][c]) + (set[2][c] + set[3][c]); }
+    void total(V* sums) const {
+        for (int c = 0; c < C; ++c) sums[c] = even[c] + odd[c];
+    }
 };
 
 // Copies a packed state, rows without the zeros, to the batch columns of `to`.
@@ -87,9 +88,21 @@ void pack_state(T* state, int64_t width, const Lines& lines, const Strided& tens
     }
 }
 
+// Calls visit(i, place of row i in `state`, groups of row i in `block`, their number) for every row.
+template <typename T, typename Visit>
+inline void each_row(const Shape& s, const Lines& lines, int64_t replicate, int64_t block, T* state, int64_t width, const Visit& visit) {
+    const int64_t* start = lines.start + (replicate * lines.blocks + block) * s.size;
+    for (int64_t i = 0; i < s.size; state += width) {
+        for (int64_t end = s.size - i < lines.block ? s.size : i + lines.block; i < end; ++i, state += width) {
+            visit(i, state, start[i], start[i + 1] - start[i]);
+        }
+    }
+}
+
 template <typename T, int L, int C>
 void forward_chunk(const Forward& job, Chunk chunk, void* scratch) {
-    using V = typename Vector<T, L>::V;
+    using X = Vector<T, L>;
+    using V = typename X::V;
     constexpr int64_t W = C * L;
     const Shape& s = job.shape;
     const Lines& lines = job.lines;
@@ -106,33 +119,28 @@ void forward_chunk(const Forward& job, Chunk chunk, void* scratch) {
         pack(inputs, W, at<T>(job.inputs, t, p, chunk.column), job.inputs.row, job.inputs.batch, s.input_size, chunk.columns);
         T* hidden = static_cast<T*>(job.hidden) + (t * s.population + p) * s.size * s.batch + chunk.column;
         const bool recurrent = t > 0 || job.hidden_0.data;
-        for (int64_t block = recurrent ? 0 : lines.blocks - 1; block < lines.blocks; ++block) {
-            const bool first = !recurrent || block == 0, last = block == lines.blocks - 1;
-            const int64_t* start = lines.start + (p * lines.blocks + block) * s.size;
+        const int64_t first = recurrent ? 0 : lines.blocks - 1, last = lines.blocks - 1;
+        for (int64_t block = first; block <= last; ++block) {
             const T* sources = now + block * (lines.block + 1) * W;
-            for (int64_t i = 0; i < s.size; ++i) {
-                T* place = next + state_row(lines, i) * W;
+            each_row(s, lines, p, block, next, W, [&](int64_t i, T* place, int64_t group, int64_t groups) {
                 Sums<T, L, C> sums;
-                if (first) {
-                    sums.start(Vector<T, L>::all(bias[i]));
+                if (block == first) {
+                    sums.start(X::all(bias[i]));
                     const T* weight = weight_ih + i * s.input_size;
-                    int64_t j = 0;
-                    for (; j + 4 <= s.input_size; j += 4) {
-                        for (int k = 0; k < 4; ++k) sums.add(k, weight[j + k], inputs + (j + k) * W);
-                    }
-                    for (int k = 0; j < s.input_size; ++j, ++k) sums.add(k, weight[j], inputs + j * W);
+                    for (int64_t j = 0; j < s.input_size; ++j) sums.add(j % 2 ? sums.odd : sums.even, weight[j], inputs + j * W);
                 } else {
                     sums.start(place);
                 }
-                if (recurrent) sums.walk(values + 4 * start[i], lines.other + 4 * start[i], start[i + 1] - start[i], sources);
+                if (recurrent) sums.walk(values + 4 * group, lines.other + 4 * group, groups, sources);
                 V state[C];
-                for (int c = 0; c < C; ++c) {
-                    state[c] = sums.total(c);
-                    if (last) state[c] = job.shape.relu ? Vector<T, L>::relu(state[c]) : Vector<T, L>::tanh(state[c]);
-                    Vector<T, L>::store(place + c * L, state[c]);
+                sums.total(state);
+                if (block == last) {
+                    if (s.relu) X::template relu<C>(state);
+                    else X::template tanh<C>(state);
+                    put<T, L, C>(hidden + i * s.batch, state, chunk.columns);
                 }
-                if (last) put<T, L, C>(hidden + i * s.batch, state, chunk.columns);
-            }
+                for (int c = 0; c < C; ++c) X::store(place + c * L, state[c]);
+            });
         }
         T* swap = now;
         now = next;
@@ -152,35 +160,33 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
     T* next = now + rows * W;
     __builtin_memset(scratch, 0, 2 * rows * W * sizeof(T));
     const T* values = static_cast<const T*>(job.values);
-    for (int64_t t = s.time - 1; t >= (job.grad_hidden_0 ? -1 : 0); --t) {
+    T* grad_hidden_0 = static_cast<T*>(job.grad_hidden_0);
+    for (int64_t t = s.time - 1; t >= (grad_hidden_0 ? -1 : 0); --t) {
         const bool recurrent = t < s.time - 1;
-        const int64_t place_in_all = (t * s.population + p) * s.size * s.batch + chunk.column;
+        const int64_t corner = (t * s.population + p) * s.size * s.batch + chunk.column;
+        const T* hidden = static_cast<const T*>(job.hidden) + corner;
+        T* drive = t >= 0 ? static_cast<T*>(job.drive) + corner : grad_hidden_0 + p * s.size * s.batch + chunk.column;
         if (t >= 0) pack_state(next, W, lines, job.grad, at<T>(job.grad, t, p, chunk.column), s.size, chunk.columns);
         else __builtin_memset(next, 0, rows * W * sizeof(T));
-        for (int64_t block = recurrent ? 0 : lines.blocks - 1; block < lines.blocks; ++block) {
-            const bool last = block == lines.blocks - 1;
-            const int64_t* start = lines.start + (p * lines.blocks + block) * s.size;
+        const int64_t last = lines.blocks - 1;
+        for (int64_t block = recurrent ? 0 : last; block <= last; ++block) {
             const T* targets = now + block * (lines.block + 1) * W;
-            for (int64_t i = 0; i < s.size; ++i) {
-                T* place = next + state_row(lines, i) * W;
+            each_row(s, lines, p, block, next, W, [&](int64_t i, T* place, int64_t group, int64_t groups) {
                 Sums<T, L, C> sums;
                 sums.start(place);
-                if (recurrent) sums.walk(values + 4 * start[i], lines.other + 4 * start[i], start[i + 1] - start[i], targets);
+                if (recurrent) sums.walk(values + 4 * group, lines.other + 4 * group, groups, targets);
                 V grad[C], state[C];
-                for (int c = 0; c < C; ++c) grad[c] = sums.total(c);
-                if (last && t >= 0) {
-                    get<T, L, C>(state, static_cast<const T*>(job.hidden) + place_in_all + i * s.batch, chunk.columns);
+                sums.total(grad);
+                if (block == last && t >= 0) {
+                    get<T, L, C>(state, hidden + i * s.batch, chunk.columns);
                     for (int c = 0; c < C; ++c) {
                         if (s.relu) grad[c] = state[c] <= T(0) ? V{} : grad[c];
                         else grad[c] *= T(1) - state[c] * state[c];
                     }
-                    put<T, L, C>(static_cast<T*>(job.drive) + place_in_all + i * s.batch, grad, chunk.columns);
-                } else if (last) {
-                    T* to = static_cast<T*>(job.grad_hidden_0) + p * s.size * s.batch + chunk.column;
-                    put<T, L, C>(to + i * s.batch, grad, chunk.columns);
                 }
+                if (block == last) put<T, L, C>(drive + i * s.batch, grad, chunk.columns);
                 for (int c = 0; c < C; ++c) X::store(place + c * L, grad[c]);
-            }
+            });
         }
         T* swap = now;
         now = next;

@@ -8,7 +8,7 @@ from torch import Tensor
 from kernels.pattern import Compressed
 
 _FEW = 6  # edges of a line in a block, below which starting the line anew costs more than the cache saves
-_FIRST_LEVEL = 32 * 1024  # bytes of states of a block that stay in a first-level cache beside everything else
+_FIRST_LEVEL = 256 * 1024
 _LARGEST = 2**16 - 1  # places in a block are 16-bit, and one more holds zeros
 
 

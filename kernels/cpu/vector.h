@@ -18,7 +18,7 @@ struct BitsOf<float> {
     static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
     static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682030941723212e-6f;
     static constexpr float limit = 9.1f;  // tanh is 1 from here on
-    static constexpr int terms = 8;
+    static constexpr int terms = 7;
 };
 template <>
 struct BitsOf<double> {
@@ -51,26 +51,38 @@ struct Vector {
 
     // tanh x = e / (e + 2), e = exp(2x) - 1 = 2^k (exp(r) - 1) + (2^k - 1), 2x = k ln 2 + r: no cancellation anywhere,
     // and NaN passes every comparison unchanged.
-    static V tanh(V x) {
-        using C = BitsOf<T>;
-        x = x > C::limit ? all(C::limit) : x;
-        x = x < -C::limit ? all(-C::limit) : x;
-        V y = x + x;
-        V rounded = y * T(1.44269504088896340736) + C::magic;
-        V k = rounded - C::magic;
-        V r = (y - k * C::ln2_high) - k * C::ln2_low;
-        V series = all(T(1) / factorial(C::terms));
-        for (int term = C::terms - 1; term >= 2; --term) series = series * r + T(1) / factorial(term);
-        V p = series * r * r + r;
-        B exponent = (reinterpret_cast<B>(rounded) + typename C::type(C::bias)) << C::mantissa;
-        V scale = reinterpret_cast<V>(exponent);
-        V e = scale * p + (scale - T(1));
-        return e / (e + T(2));
+    // `C` vectors side by side, for each alone would wait for its own chain of operations.
+    template <int C>
+    static void tanh(V* x) {
+        using K = BitsOf<T>;
+        V rounded[C], r[C], series[C];
+        for (int c = 0; c < C; ++c) {
+            x[c] = x[c] > K::limit ? all(K::limit) : x[c];
+            x[c] = x[c] < -K::limit ? all(-K::limit) : x[c];
+            V y = x[c] + x[c];
+            rounded[c] = y * T(1.44269504088896340736) + K::magic;
+            V k = rounded[c] - K::magic;
+            r[c] = (y - k * K::ln2_high) - k * K::ln2_low;
+            series[c] = all(T(1) / factorial(K::terms));
+        }
+        for (int term = K::terms - 1; term >= 2; --term) {
+            for (int c = 0; c < C; ++c) series[c] = series[c] * r[c] + T(1) / factorial(term);
+        }
+        for (int c = 0; c < C; ++c) {
+            V p = series[c] * r[c] * r[c] + r[c];
+            B exponent = (reinterpret_cast<B>(rounded[c]) + typename K::type(K::bias)) << K::mantissa;
+            V scale = reinterpret_cast<V>(exponent);
+            V e = scale * p + (scale - T(1));
+            x[c] = e / (e + T(2));
+        }
+    }
+
+    template <int C>
+    static void relu(V* x) {
+        for (int c = 0; c < C; ++c) x[c] = x[c] < T(0) ? V{} : x[c];
     }
 
     static constexpr T factorial(int n) { return n < 2 ? T(1) : T(n) * factorial(n - 1); }
-
-    static V relu(V x) { return x < T(0) ? V{} : x; }
 };
 
 template <typename T>

@@ -1,0 +1,303 @@
+"""python -m kernels.bench: every backend and what a user would pick instead, forward and backward, in one run.
+
+    python -m kernels.bench --device cpu --threads 2 --shapes 1,2,3 --json result.json
+
+Prints the machine and a table: the median milliseconds of a pass (hidden states, then the gradients of values,
+weight_ih and bias), peak memory above what the process held before, and the ratio best peer / auto. Contestants take
+turns, a few passes each, so that all of them see the same machine.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.backend import NAMES, load
+from kernels.layer import sparse_rnn
+from kernels.pattern import SparsePattern
+from kernels.peers import PEERS
+from kernels.select import choose_backend, describe_machine
+
+_SECONDS = 1.0  # of measuring a contestant, once it has run twice
+_MOST_RUNS = 60
+_IN_A_ROW = 5
+_DENSE_GIB = 2.0  # an N x N matrix above this is not tried
+_REFERENCE_PRODUCTS = 4e7  # edges x batch x time above which the reference, which keeps them all, is not tried
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A row of the table; edges are drawn uniformly, `edges` of each network."""
+
+    neurons: int
+    edges: int
+    batch: int
+    steps: int
+    population: int
+    input_size: int = 2
+
+    @property
+    def density(self) -> float:
+        return self.edges / self.neurons**2
+
+    def __str__(self) -> str:
+        population = f", {self.population} networks" if self.population > 1 else ""
+        return (
+            f"{self.neurons:,} neurons, density {self.density:.3g}, batch {self.batch}, {self.steps} steps{population}"
+        )
+
+
+def _of_density(neurons: int, density: float, steps: int, population: int = 1) -> Shape:
+    return Shape(neurons, round(density * neurons**2), 128, steps, population)
+
+
+SHAPES = (
+    _of_density(220, 0.475, 7),  # marmoset, 4 neurons a region
+    _of_density(228, 0.16, 11),  # human, 4 neurons a region
+    _of_density(220, 0.1, 21),
+    _of_density(1100, 0.1, 21),
+    _of_density(1100, 0.5, 7),
+    _of_density(2952, 0.013, 21),  # fruit fly larva
+    _of_density(220, 0.475, 7, population=8),
+    Shape(139_255, 3_732_460, 16, 7, 1),  # fruit fly
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of one contestant: milliseconds a pass, or why there is none."""
+
+    median_ms: float | None = None
+    least_ms: float | None = None
+    runs: int = 0
+    peak_mib: float | None = None
+    note: str = ""
+
+
+class Problem:
+    """One shape's tensors, and its contestants by name."""
+
+    def __init__(self, shape: Shape, device: torch.device, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+
+        def random(*size: int, scale: float = 1.0) -> Tensor:
+            return (torch.randn(*size, generator=generator) * scale).to(device)
+
+        edges = torch.stack([_distinct(shape, generator) for _ in range(shape.population)])
+        self.shape = shape
+        self.pattern = SparsePattern(edges // shape.neurons, edges % shape.neurons, shape.neurons).to(device)
+        self.inputs = random(shape.population, shape.batch, shape.steps, shape.input_size)
+        self.values = random(shape.population, shape.edges, scale=(shape.neurons / shape.edges) ** 0.5)
+        self.weight_ih = random(shape.population, shape.neurons, shape.input_size)
+        self.bias = random(shape.population, shape.neurons)
+        self.grad = random(shape.population, shape.batch, shape.steps, shape.neurons)
+        self.patterns = [
+            SparsePattern(target, source, shape.neurons)
+            for target, source in zip(self.pattern.target, self.pattern.source, strict=True)
+        ]
+
+    def backend(self, name: str) -> Callable[[], object]:
+        parameters = [tensor.clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
+        values, weight_ih, bias = parameters
+
+        def run() -> None:
+            hidden = sparse_rnn(self.inputs, values, self.pattern, weight_ih, bias, backend=name)
+            torch.autograd.grad(hidden, parameters, self.grad)
+
+        return run
+
+    def peer(self, name: str) -> Callable[[], object]:
+        """The peer's run of every network, one after the other."""
+        runs = [
+            PEERS[name](self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p])
+            for p in range(self.shape.population)
+        ]
+        return lambda: [run() for run in runs]
+
+    def unsuitable(self, name: str) -> str:
+        """Why this contestant is not tried at this shape; empty where it is."""
+        shape, device = self.shape, self.inputs.device
+        if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
+            return reason
+        if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
+            return reason
+        dense = 4 * shape.population * shape.neurons**2 / 2**30
+        if (name == "dense" or name.startswith("nn.RNN")) and dense > _DENSE_GIB:
+            return f"its matrix alone would take {dense:.0f} GiB"
+        products = shape.population * shape.edges * shape.batch * shape.steps
+        if name == "reference" and products > _REFERENCE_PRODUCTS:
+            return f"it would keep {4 * products / 2**30:.1f} GiB of products"
+        return ""
+
+
+def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
+    """Every contestant at one shape."""
+    problem = Problem(shape, device)
+    runs: dict[str, Callable[[], object]] = {}
+    results: dict[str, Result] = {}
+    peaks: dict[str, float | None] = {}
+    for name in ("auto", *NAMES, *PEERS):
+        note = problem.unsuitable(name)
+        if note:
+            results[name] = Result(note=note)
+            continue
+        run = problem.peer(name) if name in PEERS else problem.backend(name)
+        try:
+            _wait(run, device)  # what is derived from a pattern once is no part of a pass
+            peaks[name] = _peak_mib(run, device)
+        except RuntimeError as error:
+            results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
+            continue
+        runs[name] = run
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    going = dict(runs)
+    while going:
+        for name, run in list(going.items()):
+            times[name] += _turn(run, device)
+            enough = len(times[name]) >= 3 and sum(times[name]) > _SECONDS
+            if enough or sum(times[name]) > 5 * _SECONDS or len(times[name]) >= _MOST_RUNS:
+                del going[name]
+    for name, took in times.items():
+        note = ""
+        if name == "auto":
+            pattern = problem.pattern
+            note = choose_backend(pattern, shape.batch, shape.steps, shape.input_size)
+        results[name] = Result(1e3 * statistics.median(took), 1e3 * min(took), len(took), peaks[name], note)
+    return {name: results[name] for name in ("auto", *NAMES, *PEERS)}
+
+
+def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
+    """The fastest peer and its time over auto's."""
+    auto = results["auto"].median_ms
+    found = {name: median for name in PEERS if (median := results[name].median_ms) is not None}
+    if auto is None or not found:
+        return None
+    name = min(found, key=lambda peer: found[peer])
+    return name, found[name] / auto
+
+
+def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
+    """The results in Markdown: medians in milliseconds, a star at auto's choice, and notes below."""
+    names = ["auto", *NAMES, *PEERS]
+    lines = [
+        f"| shape | {' | '.join(names)} | auto chose | peak MiB of auto | best peer / auto |",
+        f"|---|{'---:|' * len(names)}---|---:|---|",
+    ]
+    notes = []
+    for shape, results in measured:
+        cells = [f"{m:,.2f}" if (m := results[name].median_ms) is not None else "–" for name in names]
+        peak = results["auto"].peak_mib
+        best = best_peer(results)
+        ratio = f"**{best[1]:.1f}** ({best[0]})" if best else "–"
+        memory = "–" if peak is None else f"{peak:,.0f}"
+        lines.append(f"| {shape} | {' | '.join(cells)} | {results['auto'].note} | {memory} | {ratio} |")
+        notes += [f"- {shape}: {name}: {results[name].note}" for name in names[1:] if results[name].note]
+    return "\n".join(lines + ([""] if notes else []) + sorted(set(notes)))
+
+
+def _distinct(shape: Shape, generator: torch.Generator) -> Tensor:
+    """Sorted places of distinct edges in an N x N matrix, without ever making one."""
+    places = shape.neurons**2
+    if shape.edges > places // 4:
+        return torch.randperm(places, generator=generator)[: shape.edges].sort().values
+    found = torch.empty(0, dtype=torch.int64)
+    while len(found) < shape.edges:
+        found = torch.cat((found, torch.randint(places, (shape.edges,), generator=generator))).unique()
+    return found[torch.randperm(len(found), generator=generator)[: shape.edges]].sort().values
+
+
+def _wait(run: Callable[[], object], device: torch.device) -> float:
+    begin = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begin
+
+
+def _turn(run: Callable[[], object], device: torch.device) -> list[float]:
+    """Seconds of some passes, after one that brings their data into the caches again, unless that takes too long."""
+    first = _wait(run, device)
+    return [first] if first > _SECONDS / 8 else [_wait(run, device) for _ in range(_IN_A_ROW)]
+
+
+def _peak_mib(run: Callable[[], object], device: torch.device) -> float | None:
+    """Most memory during a run above what was held before; None where the platform doesn't tell."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        torch.cuda.synchronize(device)
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    if sys.platform != "linux":
+        return None
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to the present size
+    before = _status("VmRSS")
+    run()
+    return (_status("VmHWM") - before) / 2**10
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's, by default as it says")
+    parser.add_argument("--shapes", help=f"rows of the table to run, as in 1,3; 1 to {len(SHAPES)}, default all")
+    parser.add_argument("--json", type=Path, help="write every figure here too")
+    options = parser.parse_args(arguments)
+    try:
+        rows = [int(row) for row in options.shapes.split(",")] if options.shapes else range(1, len(SHAPES) + 1)
+        shapes = [SHAPES[row - 1] for row in rows if row > 0 or parser.error("--shapes: rows count from 1")]
+    except (ValueError, IndexError):
+        parser.error(f"--shapes: expected rows from 1 to {len(SHAPES)}, as in 1,3; got {options.shapes!r}")
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this PyTorch sees no CUDA device")
+    torch.set_num_threads(options.threads)
+    machine: dict[str, Any] = {
+        "machine": describe_machine(device),
+        "cores": os.cpu_count(),
+        "threads": options.threads,
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    print("; ".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    measured = []
+    begin = time.perf_counter()
+    for shape in shapes:
+        print(f"measuring {shape} ...", file=sys.stderr, flush=True)
+        measured.append((shape, measure(shape, device)))
+    seconds = round(time.perf_counter() - begin, 1)
+    print(f"\nMedian milliseconds of forward and backward; measured in {seconds} s.\n\n{table(measured)}")
+    if options.json:
+        content = {
+            **machine,
+            "seconds": seconds,
+            "rows": [
+                {"shape": asdict(shape), "results": {name: asdict(result) for name, result in results.items()}}
+                for shape, results in measured
+            ],
+        }
+        options.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The benchmark's peers, what a user would pick instead of the sparse core: forward and backward of one network.
+
+A peer takes a pattern and the tensors of one network (no population axis) and returns a function that runs it once.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from kernels.pattern import SparsePattern
+
+Run = Callable[[], object]
+
+
+def dense_indexed(
+    pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
+) -> Run:
+    """`nn.RNN` with the absent edges at zero, their gradient set to zero by index, as the predecessor does."""
+    rnn, absent = _dense(pattern, values, weight_ih, bias)
+    index = absent.nonzero(as_tuple=True)
+
+    def run() -> None:
+        gradients = torch.autograd.grad(rnn(x)[0], list(rnn.parameters()), grad)
+        gradients[1][index] = 0.0
+
+    return run
+
+
+def dense_masked(
+    pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
+) -> Run:
+    """`nn.RNN` with the absent edges at zero, their gradient multiplied by a mask: the dense way at its fairest."""
+    rnn, absent = _dense(pattern, values, weight_ih, bias)
+    mask = (~absent).to(x.dtype)
+
+    def run() -> None:
+        gradients = torch.autograd.grad(rnn(x)[0], list(rnn.parameters()), grad)
+        gradients[1].mul_(mask)
+
+    return run
+
+
+def torch_csr_autograd(
+    pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
+) -> Run:
+    """A `torch.sparse` CSR matrix in a loop over time, differentiated by autograd."""
+    rows = pattern.by_row
+    order = torch.arange(pattern.nnz, device=x.device) if rows.order is None else rows.order[0]
+    matrix = torch.sparse_csr_tensor(
+        rows.start[0], rows.other[0], values[order], size=(pattern.size, pattern.size), check_invariants=False
+    ).requires_grad_()
+    parameters = [matrix, weight_ih.clone().requires_grad_(), bias.clone().requires_grad_()]
+    return _loop(lambda state: matrix @ state, parameters, x, grad)
+
+
+def torch_sparse_autograd(
+    pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
+) -> Run:
+    """`torch_sparse.spmm` in a loop over time, differentiated by autograd."""
+    from torch_sparse import spmm
+
+    edges = torch.stack((pattern.target[0], pattern.source[0]))
+    parameters = [tensor.clone().requires_grad_() for tensor in (values, weight_ih, bias)]
+    return _loop(lambda state: spmm(edges, parameters[0], pattern.size, pattern.size, state), parameters, x, grad)
+
+
+PEERS = {
+    "nn.RNN, index": dense_indexed,
+    "nn.RNN, mask": dense_masked,
+    "CSR, autograd": torch_csr_autograd,
+    "torch_sparse, autograd": torch_sparse_autograd,
+}
+
+
+def _dense(pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor) -> tuple[nn.RNN, Tensor]:
+    size = pattern.size
+    rnn = nn.RNN(weight_ih.shape[1], size, batch_first=True, device=values.device, dtype=values.dtype)
+    absent = torch.ones(size, size, dtype=torch.bool, device=values.device)
+    absent[pattern.target[0], pattern.source[0]] = False
+    with torch.no_grad():
+        weight_hh = values.new_zeros(size, size)
+        weight_hh[pattern.target[0], pattern.source[0]] = values
+        for parameter, value in zip(
+            rnn.parameters(), (weight_ih, weight_hh, bias, torch.zeros_like(bias)), strict=True
+        ):
+            parameter.copy_(value)
+    return rnn, absent
+
+
+def _loop(times: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor, grad: Tensor) -> Run:
+    _, weight_ih, bias = parameters
+
+    def run() -> None:
+        state: Tensor | None = None
+        states: list[Tensor] = []
+        for t in range(x.shape[1]):
+            drive = weight_ih @ x[:, t].mT + bias[:, None]
+            state = torch.tanh(drive if state is None else drive + times(state))
+            states.append(state)
+        torch.autograd.grad(torch.stack(states), parameters, grad.permute(1, 2, 0), allow_unused=True)
+
+    return run

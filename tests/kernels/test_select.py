@@ -1,0 +1,99 @@
+"""auto: what it chooses, and what it remembers."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+import kernels.select
+from kernels import SparsePattern, backends, choose_backend, sparse_rnn
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A process that has chosen nothing yet, with a cache folder of its own."""
+    monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(kernels.select, "_chosen", {})
+    return tmp_path / "cache"
+
+
+def pattern(size: int = 40, edges: int = 300) -> SparsePattern:
+    place = torch.randperm(size**2, generator=torch.Generator().manual_seed(0))[:edges]
+    return SparsePattern(place // size, place % size, size)
+
+
+def choose(edges: int = 300) -> str:
+    return choose_backend(pattern(edges=edges), batch=8, time=3, input_size=2)
+
+
+def test_the_choice_is_usable_and_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="kernels"):
+        name = choose()
+    assert backends()[name] is None
+    assert f"auto: {name} for shape" in caplog.text
+
+
+def test_a_choice_is_remembered_by_shape_across_processes(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = choose()
+    (file,) = (fresh / "kernels").iterdir()
+    assert json.loads(file.read_text())["backend"] == name
+    monkeypatch.setattr(kernels.select, "_chosen", {})
+    monkeypatch.setattr(kernels.select, "_measure", lambda *_: pytest.fail("measured again"))
+    assert choose() == name
+
+
+def test_what_is_remembered_is_what_is_used(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose()
+    (file,) = (fresh / "kernels").iterdir()
+    content = json.loads(file.read_text())
+    for other in content["key"]["candidates"]:
+        file.write_text(json.dumps({**content, "backend": other}))
+        monkeypatch.setattr(kernels.select, "_chosen", {})
+        assert choose() == other
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"backend": "cpu"}', "null"])
+def test_a_damaged_memory_is_measured_anew(damage: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose()
+    (file,) = (fresh / "kernels").iterdir()
+    file.write_text(damage)
+    monkeypatch.setattr(kernels.select, "_chosen", {})
+    choose()
+    assert json.loads(file.read_text())["backend"]
+
+
+def test_a_folder_that_cannot_be_written_does_not_matter(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fresh.write_text("a file where the folder should be")
+    with caplog.at_level(logging.DEBUG, logger="kernels"):
+        assert backends()[choose()] is None
+    assert "can't be written" in caplog.text
+
+
+def test_another_number_of_threads_is_another_choice(fresh: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            choose()
+    finally:
+        torch.set_num_threads(threads)
+    assert len(list((fresh / "kernels").iterdir())) == 2
+
+
+def test_auto_works_where_nothing_but_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = {name: None if name == "reference" else "not here" for name in backends()}
+    monkeypatch.setattr(kernels.select, "backends", lambda *_: reasons)
+    assert choose() == "reference"
+    hidden = sparse_rnn(torch.ones(1, 8, 3, 2), torch.ones(1, 300), pattern(), torch.ones(1, 40, 2), torch.zeros(1, 40))
+    assert hidden.shape == (1, 8, 3, 40)
+
+
+def test_a_large_sparse_matrix_is_never_tried_densely(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernels import dense
+
+    monkeypatch.setattr(dense, "forward", lambda *_: pytest.fail("made an N x N matrix"))
+    size = 30_000
+    line = torch.arange(size)
+    assert choose_backend(SparsePattern(line, line.roll(1), size), 2, 2, 1) != "dense"
