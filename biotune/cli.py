@@ -105,7 +105,8 @@ def _execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.report import make_report, print_summary
     from biotune.study import load_study
-    from biotune.study.run import Interrupted, Options, load_resumed, run_study
+    from biotune.study.directory import load_resumed
+    from biotune.study.run import Interrupted, Options, run_study
 
     if arguments.resume is not None:
         given = [
@@ -144,16 +145,17 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     import yaml
 
     from biotune.study.display import spell
-    from biotune.study.run import estimate, load_connectomes
+    from biotune.study.estimate import estimate
+    from biotune.study.plans import Plans
 
-    connectomes = load_connectomes(study)
+    plans = Plans.load(study)
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), highlight=False, soft_wrap=True)
-    for arm, connectome in connectomes.items():
+    for arm, connectome in plans.connectomes.items():
         if connectome.provenance.substitutes:
             console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     concurrency = arguments.concurrency or max((os.cpu_count() or 1) // (arguments.cpus_per_trial or 1), 1)
-    seconds = estimate(study, connectomes, concurrency)
+    seconds = estimate(plans, concurrency)
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
         f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"

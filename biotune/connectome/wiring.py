@@ -1,6 +1,8 @@
 """What a connectome is: directed, weighted edges between regions or neurons, and where they come from."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -27,6 +29,8 @@ class Provenance:
     """The name asked for, where this is what took its place."""
     reason: str | None = None
     """Why the name asked for couldn't be had."""
+    notes: tuple[str, ...] = ()
+    """What the reader of a file has to know of how it was read, such as rows that are no edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +43,13 @@ class Connectome:
         name: the catalogue's name, or the generator's with its species.
         size: number of regions (or neurons).
         source, target: int64 `[edges]`, each pair once.
-        weight: float64 `[edges]`, greater than 0, in the data's own unit.
+        weight: float64 `[edges]`, not 0, in the data's own unit; negative where the data says that it inhibits.
         provenance: where it comes from.
-        labels: one name a region, where the data has them.
+        labels: one name a region (or neuron), where the data has them.
         positions: float64 `[size, 3]`, region centres in mm, where they are known.
 
     Raises:
-        UserError: there are no edges, a pair occurs twice, an index is out of range, or a weight isn't a positive
-            number.
+        UserError: there are no edges, a pair occurs twice, an index is out of range, or a weight is 0 or not finite.
     """
 
     name: str
@@ -71,11 +74,11 @@ class Connectome:
             raise UserError(f"connectome {self.name}: it has no edges")
         if min(source.min(), target.min()) < 0 or max(source.max(), target.max()) >= self.size:
             raise UserError(f"connectome {self.name}: edges must join regions 0 to {self.size - 1}")
-        bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
+        bad = np.flatnonzero(~(np.isfinite(weight) & (weight != 0)))
         if len(bad):
             edge = bad[0]
             raise UserError(
-                f"connectome {self.name}: weights must be positive numbers; "
+                f"connectome {self.name}: weights must be numbers other than 0; "
                 f"edge {source[edge]} -> {target[edge]} has {weight[edge]}"
             )
         key = source * self.size + target
@@ -95,6 +98,19 @@ class Connectome:
     def edges(self) -> int:
         """Number of edges."""
         return len(self.source)
+
+    @property
+    def signed(self) -> bool:
+        """Whether there are inhibiting edges."""
+        return bool(np.any(self.weight < 0))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of size and edges, the same for two connectomes that any network would see as one."""
+        digest = hashlib.sha256(str(self.size).encode())
+        for array in (self.source, self.target, self.weight):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     @property
     def density(self) -> float:

@@ -119,6 +119,14 @@ class TopologyConfig(Section):
     spectral_radius: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)] = Field(
         0.9, description="of the initial recurrent matrix; as_it_comes leaves it unscaled"
     )
+    draw: int = Field(0, ge=0, description="which draw of expansion and null; another number, other topologies")
+
+
+class StartConfig(Section):
+    """Trained networks of another study, to start from with a new readout."""
+
+    results: str = Field(description="its results directory, finished")
+    arm: str | None = Field(None, description="its arm; default: the one of the same name")
 
 
 class NetworkConfig(Section):
@@ -130,6 +138,7 @@ class NetworkConfig(Section):
         BeforeValidator(lambda value: {True: "signed", False: None}[value] if isinstance(value, bool) else value),
     ] = Field("signed", description="how initial recurrent values follow the topology's weights; true is signed")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
+    start_from: StartConfig | None = Field(None, description="trained networks of another study")
     freeze_recurrent: bool = Field(False, description="leave the recurrent weights as they were drawn")
     optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
     learning_rate: FiniteFloat = Field(1e-3, gt=0)
@@ -149,6 +158,9 @@ class NullConfig(Section):
 
     name: Annotated[str, one_of(NULLS, "null")]
     level: Literal["region", "neuron"] = Field("region", description="rewire the connectome, or its expansion")
+    weights: Literal["carried", "shuffled"] = Field(
+        "carried", description="a rewired edge keeps its weight, or the weights change places among the rewired edges"
+    )
     fraction: FiniteFloat = Field(1.0, ge=0, le=1, description="share of the edges that is rewired")
 
 

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,10 +23,12 @@ from biotune.study.config import (
 )
 from biotune.study.yaml_source import Location, YamlSource, parse_value, read_yaml
 from biotune.tasks import Task, make_task
-from biotune.training import TrialPlan
+from biotune.training import Start, TrialPlan
 
 Setting = Mapping[str, Any]
 """One value for each key of `tune`."""
+
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "connectome": ConnectomeConfig,
@@ -85,24 +87,21 @@ class Study:
         connectome: Connectome,
         backend: str,
         device: str,
+        start: Start | None = None,
     ) -> TrialPlan:
         """The plan of one trial: an arm with one setting, on the given replicates of a phase ("search", "confirm")."""
         config, chosen = self.config, self.arms[arm]
-        network = chosen.network.model_copy(
-            update={k: v for k, v in setting.items() if k in NetworkConfig.model_fields}
-        )
-        topology = chosen.topology.model_copy(
-            update={k: v for k, v in setting.items() if k in TopologyConfig.model_fields}
-        )
+        network, topology = _with(chosen.network, setting), _with(chosen.topology, setting)
         return TrialPlan(
             task=config.task.options,
             trials=config.task.trials,
             train_share=config.task.train_share,
             batch=config.task.batch,
             connectome=connectome,
-            topology=topology.model_dump(exclude={"spectral_radius"}),
+            topology=topology.model_dump(exclude={"spectral_radius", "draw"}),
+            draw=topology.draw,
             null=None if chosen.null is None else chosen.null.model_dump(),
-            network=NetworkOptions(**network.model_dump(), radius=topology.spectral_radius),
+            network=NetworkOptions(**network.model_dump(exclude={"start_from"}), radius=topology.spectral_radius),
             seed=config.seed,
             phase=phase,
             replicates=tuple(replicates),
@@ -111,7 +110,14 @@ class Study:
             sustain=config.criterion.sustain,
             backend=backend,
             device=device,
+            start=start,
         )
+
+
+def _with(section: AnySection, setting: Setting) -> AnySection:
+    """A section with the tuned values that are its own."""
+    own = {key: value for key, value in setting.items() if key in type(section).model_fields}
+    return type(section).model_validate(section.model_dump() | own)
 
 
 def load_study(

@@ -3,12 +3,14 @@
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
+from biotune.training.start import Start
 from biotune.training.trial import Convergence, Trial, TrialPlan, draw_topology
 
 __all__ = [
     "OPTIMIZERS",
     "WITH_MOMENTUM",
     "Convergence",
+    "Start",
     "TrainingLoop",
     "Trial",
     "TrialPlan",

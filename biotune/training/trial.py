@@ -16,6 +16,7 @@ from biotune.topology import Topology, expand, rewire_connectome, rewire_topolog
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
+from biotune.training.start import Start, take_up
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,13 @@ class TrialPlan:
         task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
         batch: trials an update.
         connectome: who connects to whom.
-        topology: the options of `biotune.topology.expand`.
-        null: name, level ("region" or "neuron") and fraction, or None for the connectome as it is.
+        topology: the options of `biotune.topology.expand`. draw: which draw of the topologies; 0 is the first.
+        null: name, level ("region" or "neuron"), weights and fraction, or None for the connectome as it is.
         network: what the networks are, and how they are trained.
         seed, phase, replicates: where the random numbers come from.
         max_epochs: the budget. level, sustain: the criterion.
         backend, device: where the networks run.
+        start: trained networks to start from, instead of drawing topologies and weights.
     """
 
     task: Mapping[str, Any]
@@ -48,9 +50,11 @@ class TrialPlan:
     max_epochs: int
     level: float
     sustain: int
+    draw: int = 0
     backend: str = "auto"
     device: str = "cpu"
     dtype: torch.dtype = field(default=torch.float32)
+    start: Start | None = None
 
     @property
     def epochs(self) -> int:
@@ -69,13 +73,17 @@ class TrialPlan:
 
 def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
     """The topology of one replicate: the connectome, rewired at the level of regions or, expanded, of neurons."""
+
+    def draw(purpose: str) -> np.random.Generator:
+        return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
+
     connectome, null = plan.connectome, plan.null
-    options = {} if null is None else {"null": null["name"], "fraction": null["fraction"]}
+    options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
     if null is not None and null["level"] == "region":
-        connectome = rewire_connectome(connectome, **options, generator=plan.generator(replicate, "connectome"))
-    topology = expand(connectome, **plan.topology, generator=plan.generator(replicate, "expansion"))
+        connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
+    topology = expand(connectome, **plan.topology, generator=draw("expansion"))
     if null is not None and null["level"] == "neuron":
-        topology = rewire_topology(topology, **options, generator=plan.generator(replicate, "topology"))
+        topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
     return topology
 
 
@@ -94,7 +102,7 @@ class Topologies:
         connectome = plan.connectome
         content = [connectome.name, connectome.weight.sum(), len(connectome.weight), connectome.provenance.sha256]
         key = json.dumps(
-            [*content, dict(plan.topology), plan.null and dict(plan.null), plan.seed, plan.phase, replicate]
+            [*content, dict(plan.topology), plan.null and dict(plan.null), plan.draw, plan.seed, plan.phase, replicate]
         )
         if key not in self.drawn:
             topology = draw_topology(plan, replicate)
@@ -135,7 +143,8 @@ class Trial:
     def __init__(self, plan: TrialPlan) -> None:
         self.plan = plan
         self.task: Task = make_task(**plan.task)
-        self.topologies = [_topologies.of(plan, replicate) for replicate in plan.replicates]
+        drawn_by = plan if plan.start is None else plan.start.plan
+        self.topologies = [_topologies.of(drawn_by, replicate) for replicate in drawn_by.replicates]
         population = Population(
             self.topologies,
             input_size=self.task.input_size,
@@ -152,7 +161,10 @@ class Trial:
             ],
             backend=plan.backend,
             dtype=plan.dtype,
-        ).to(plan.device)
+        )
+        if plan.start is not None:
+            take_up(population, plan.start)
+        population.to(plan.device)
         data = [self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates]
         train = plan.training_trials
         self.initial_values = population.values.detach().cpu().double().numpy().copy()

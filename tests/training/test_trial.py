@@ -86,7 +86,7 @@ def test_search_and_confirm_draw_different_networks_and_data(make_plan: MakePlan
 
 def test_arms_share_data_input_weights_and_initial_values(make_plan: MakePlan) -> None:
     connectome = Trial(make_plan(network={"radius": None}))
-    null = {"name": "degree_preserving", "level": "region", "fraction": 1.0}
+    null = {"name": "degree_preserving", "level": "region", "weights": "carried", "fraction": 1.0}
     rewired = Trial(make_plan(null=null, network={"radius": None}))
     torch.testing.assert_close(connectome.loop.training, rewired.loop.training)
     torch.testing.assert_close(connectome.loop.population.weight_ih, rewired.loop.population.weight_ih)

@@ -1,0 +1,88 @@
+"""A study's results directory: made where it can be, kept to one process, and gone on with only by the same study."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from biotune.connectome import Connectome
+from biotune.errors import UserError
+from biotune.results import Results
+from biotune.study.study import Study, load_study
+
+
+def new_directory(study: Study, output: Path) -> Path:
+    """A name in the output folder that nothing has yet; nothing is made.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    output = output.expanduser().resolve()
+    existing = output
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"--output {output}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"--output {output}: {existing} cannot be written to; name another folder")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    directory, number = output / f"{study.config.name}-{stamp}", 1
+    while directory.exists():
+        number += 1
+        directory = output / f"{study.config.name}-{stamp}-{number}"
+    return directory
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keeps a second process from running the same study; the lock ends with the process, however it ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{directory}: another process is running this study; wait for it, or end it") from None
+        yield
+
+
+def load_resumed(directory: Path, space: Path | None) -> Study:
+    """The study of a results directory, to go on with.
+
+    Args:
+        directory: of a study that was killed or interrupted.
+        space: the YAML that it was started from, if the user names it: it must be the same study.
+
+    Raises:
+        UserError: not a results directory, or that of another study.
+    """
+    results = Results.open(directory)
+    study = load_study(results.path / "study.yaml")
+    if space is not None:
+        asked, held = load_study(space).resolved(), study.resolved()
+        for key in held:
+            if key != "description" and asked[key] != held[key]:
+                raise UserError(
+                    f"--resume {directory}: holds another study than {space}: {key} is {held[key]!r} there and "
+                    f"{asked[key]!r} here; leave --space out to go on with the one that is there"
+                )
+    return study
+
+
+def require_same_connectomes(results: Results, connectomes: Mapping[str, Connectome]) -> None:
+    """Makes sure that a resumed study goes on with the connectomes it was started with.
+
+    Raises:
+        UserError: an arm's is another one now.
+    """
+    for arm, before in results.read_json("state")["connectomes"].items():
+        if before["digest"] != connectomes[arm].digest:
+            raise UserError(
+                f"{results.path}: arm {arm} was started with the connectome {before['name']} ({before['kind']}), now "
+                f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
+            )

@@ -1,0 +1,41 @@
+"""How long a study will take, before it is run."""
+
+import time
+
+import torch
+
+from biotune.study.plans import Plans
+from biotune.training import Trial
+
+
+def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
+    """Seconds that a study will take about, by phase, from two epochs of each arm trained here on one thread.
+
+    ASHA lets about `1/reduction` of the trials pass each rung, somewhat more while few have reached it: half the
+    excess is counted.
+
+    Args:
+        plans: of the study.
+        concurrency: trials at once.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    config = plans.study.config
+    search, confirm = config.search, config.confirm
+    setting = {key: domain.ends[0] for key, domain in config.tune.items()}
+    of_all_arms = 0.0  # seconds of an epoch of one replicate of each arm
+    for arm in plans.study.arms:
+        trial = Trial(plans.search(arm, setting))
+        trial.run_epoch()
+        start = time.perf_counter()
+        trial.run_epoch()
+        of_all_arms += (time.perf_counter() - start) / search.replicates
+    torch.set_num_threads(threads)
+    epochs, before, passing = 0.0, 0, 1.0
+    for rung in [*search.rungs, search.max_epochs]:
+        epochs += passing * (rung - before)
+        before, passing = rung, passing * (1 / search.reduction + 1) / 2
+    return {
+        "search": of_all_arms * search.trials_per_arm * search.replicates * epochs / concurrency,
+        "confirm": of_all_arms * 2 * confirm.replicates * confirm.max_epochs / concurrency,
+    }

@@ -1,0 +1,88 @@
+"""Transfer between tasks: an arm whose networks start from those that another study trained, with a new readout."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from biotune.connectome import Connectome
+from biotune.errors import UserError
+from biotune.results import Results
+from biotune.study.study import Setting, Study, load_study
+from biotune.training import Start
+
+
+@dataclass(frozen=True)
+class TrainedNetworks:
+    """The networks that a study confirmed for one of its arms, at the shared setting.
+
+    Attributes:
+        directory: the study's results. study, arm, setting: what was trained.
+        connectome: the arm's.
+        search_replicates: how many of the last networks are for the search of the new study; the confirm phase takes
+            the first ones, so that no network is both searched and confirmed with.
+    """
+
+    directory: Path
+    study: Study
+    arm: str
+    setting: Setting
+    connectome: Connectome
+    search_replicates: int
+
+    def start(self, phase: str, replicates: list[int]) -> Start:
+        """What replicates of a phase start from."""
+        trained = self.study.config.confirm.replicates
+        offset = trained - self.search_replicates if phase == "search" else 0
+        places = [offset + replicate for replicate in replicates]
+        block = self.study.config.confirm.population
+        folder = self.directory / "checkpoints" / "confirm"
+        plan = self.study.plan(
+            self.arm,
+            self.setting,
+            phase="confirm",
+            replicates=places,
+            connectome=self.connectome,
+            backend="reference",
+            device="cpu",
+        )
+        files = [(folder / f"{self.arm}-shared-{place // block * block:04d}.pt", place % block) for place in places]
+        return Start(plan, tuple(files))
+
+
+def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedNetworks | None:
+    """The networks that an arm starts from; None where it draws its own.
+
+    Args:
+        study: the study that takes them up.
+        arm: one of its arms.
+        connectome: the arm's, which must be what they were trained with.
+
+    Raises:
+        UserError: there is no such study, it isn't finished, lacks the arm, has too few networks, or they don't fit.
+    """
+    asked = study.arms[arm].network.start_from
+    if asked is None:
+        return None
+    results = Results.open(asked.results)
+    where = f"arm {arm}: start_from {asked.results}"
+    source, state = load_study(results.path / "study.yaml"), results.read_json("state")
+    name = asked.arm or arm
+    if name not in source.arms:
+        raise UserError(f"{where}: it has no arm {name!r}; name one of {', '.join(source.arms)} as start_from.arm")
+    if state["phase"] != "finished":
+        raise UserError(f"{where}: it is not finished; go on with it first (--resume {asked.results})")
+    needed = study.config.search.replicates + study.config.confirm.replicates
+    if source.config.confirm.replicates < needed:
+        raise UserError(
+            f"{where}: it has {source.config.confirm.replicates} trained networks an arm; "
+            f"this study's search and confirm phases need {needed}"
+        )
+    if source.task.input_size != study.task.input_size:
+        raise UserError(
+            f"{where}: its task {source.task.name} has {source.task.input_size} inputs, {study.task.name} has "
+            f"{study.task.input_size}; the networks can't be taken up"
+        )
+    if state["connectomes"][name]["digest"] != connectome.digest:
+        raise UserError(f"{where}: was trained with {state['connectomes'][name]['name']}, not with {connectome.name}")
+    return TrainedNetworks(
+        results.path, source, name, state["selection"]["shared"]["setting"], connectome, study.config.search.replicates
+    )
