@@ -287,7 +287,3 @@ def _check(
         raise ValueError(
             f"pattern: on {pattern.device}, where inputs is on {inputs.device}; move it with pattern.to(...)"
         )
-    if backend not in ("auto", "reference"):
-        reason = load(backend).unusable(inputs.device, inputs.dtype)
-        if reason is not None:
-            raise ValueError(f"backend: {backend} can't be used here: {reason}")

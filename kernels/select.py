@@ -56,11 +56,22 @@ def choose_backend(
 
 
 def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> str:
-    """`backend`, or what "auto" stands for with `inputs` [population, batch, time, input_size]."""
-    if backend != "auto":
-        return backend
-    _, batch, steps, input_size = inputs.shape
-    return choose_backend(pattern, batch, steps, input_size, nonlinearity, inputs.dtype)
+    """`backend`, or what "auto" stands for with `inputs` [population, batch, time, input_size].
+
+    Raises:
+        ValueError: the backend isn't usable here; why not, and what would make it so.
+    """
+    if backend == "auto":
+        _, batch, steps, input_size = inputs.shape
+        return choose_backend(pattern, batch, steps, input_size, nonlinearity, inputs.dtype)
+    if (reason := _why_not(backend, inputs.device, inputs.dtype)) is not None:
+        raise ValueError(f"backend: {backend} can't be used here: {reason}")
+    return backend
+
+
+@cache
+def _why_not(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    return load(name).unusable(device, dtype)
 
 
 def cache_folder() -> Path:
