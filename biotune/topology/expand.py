@@ -11,6 +11,7 @@ import numpy as np
 from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.suggest import unknown_name
+from biotune.topology.arrays import ranges
 from biotune.topology.wiring import Topology
 
 
@@ -92,7 +93,7 @@ def expand(
         parts = counts[sources] * reach
         total = np.repeat(np.insert(totals, place, inner_total), parts)
         weight = PARTITIONS[partition](parts, generator) * total
-        source = np.repeat(_ranges(first[sources], counts[sources]), np.repeat(reach, counts[sources]))
+        source = np.repeat(ranges(first[sources], counts[sources]), np.repeat(reach, counts[sources]))
         target = np.concatenate(
             [outer_targets[:before].ravel(), inner_targets.ravel(), outer_targets[before:].ravel()]
         ).astype(np.min_scalar_type(n))
@@ -125,11 +126,6 @@ def _draw_within(neurons: int, count: int, keep_diagonal: bool, generator: np.ra
         return _draw(neurons, neurons, count, generator)
     others = _draw(neurons, neurons - 1, count, generator)
     return others + (others >= np.arange(neurons)[:, None])  # numbered without the neuron itself
-
-
-def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The concatenated ranges `start[i], ..., start[i] + length[i] - 1`."""
-    return np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
 
 
 def _equal(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:

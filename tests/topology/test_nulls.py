@@ -1,6 +1,8 @@
 """Each null keeps what it says, changes the rest, and draws evenly from what is left."""
 
+import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from biotune.connectome import Connectome, Provenance, load_connectome
 from biotune.errors import UserError
 from biotune.topology import NULLS, Topology, expand, rewire_connectome, rewire_topology
+from biotune.topology.scatter import distance_bins
 
 PROVENANCE = Provenance(kind="file", species="mouse", citation="", licence="", orientation="")
 
@@ -18,7 +21,8 @@ PROVENANCE = Provenance(kind="file", species="mouse", citation="", licence="", o
 def graph(size: int, edges: list[tuple[int, int]]) -> Connectome:
     """A connectome whose weights are all different: 1, 2, 3, ..."""
     source, target = np.array(sorted(edges)).T
-    return Connectome("test", size, source, target, np.arange(1.0, len(edges) + 1), PROVENANCE)
+    positions = np.random.default_rng(size).uniform(0, 10, (size, 3))
+    return Connectome("test", size, source, target, np.arange(1.0, len(edges) + 1), PROVENANCE, positions=positions)
 
 
 @st.composite
@@ -38,10 +42,12 @@ def rewired(connectome: Connectome, null: str, seed: int, fraction: float = 1.0)
 
 
 every_null = pytest.mark.parametrize("null", NULLS)
+OF_REGIONS = [null for null in NULLS if null != "block_preserving"]
+every_null_of_regions = pytest.mark.parametrize("null", OF_REGIONS)
 seeds = st.integers(0, 2**32)
 
 
-@every_null
+@every_null_of_regions
 @given(connectome=graphs(), seed=seeds, fraction=st.floats(0, 1))
 def test_number_of_edges_and_weights_are_kept_and_no_self_connection_made(null, connectome, seed, fraction):
     made = rewired(connectome, null, seed, fraction)
@@ -52,7 +58,7 @@ def test_number_of_edges_and_weights_are_kept_and_no_self_connection_made(null, 
     assert moved <= round(fraction * connectome.edges)
 
 
-@every_null
+@every_null_of_regions
 @given(connectome=graphs(loops=True), seed=seeds)
 def test_number_of_edges_and_weights_are_kept_among_self_connections_too(null, connectome, seed):
     made = rewired(connectome, null, seed)
@@ -82,13 +88,12 @@ def test_edges_shuffled_leaves_self_connections_where_they_are(connectome, seed)
     assert np.array_equal(np.diag(before), np.diag(after))
 
 
-@every_null
+@every_null_of_regions
 def test_a_null_changes_what_it_should(null):
     cortex = load_connectome("distance_rule:marmoset")
     before, after = cortex.matrix(), rewire_connectome(cortex, null, generator=np.random.default_rng(1)).matrix()
     assert np.mean(before[before > 0] == after[before > 0]) < 0.05
-    if null != "weights_shuffled":
-        assert not np.array_equal(before > 0, after > 0)
+    assert np.array_equal(before > 0, after > 0) == (null == "weights_shuffled")
     if null in ("edges_shuffled", "erdos_renyi"):
         assert (after > 0).sum(axis=0).std() > 0
         assert not np.array_equal((before > 0).sum(axis=0), (after > 0).sum(axis=0))
@@ -98,18 +103,20 @@ def test_a_null_changes_what_it_should(null):
 @every_null
 def test_neurons_are_rewired_within_regions_too(null):
     generator = np.random.default_rng(1)
-    before = expand(load_connectome("distance_rule:macaque"), generator=generator)
-    after = rewire_topology(before, null, generator=generator)
+    cortex = load_connectome("distance_rule:macaque")
+    before = expand(cortex, generator=generator)
+    after = rewire_topology(before, null, positions=cortex.positions, generator=generator)
     assert isinstance(after, Topology)
     assert after.edges == before.edges
     assert np.array_equal(np.sort(after.weight), np.sort(before.weight))
     assert np.all(after.source != after.target)
     assert np.array_equal(after.region, before.region)
     within = [np.count_nonzero(made.region[made.source] == made.region[made.target]) for made in (before, after)]
-    assert (within[0] == within[1]) == (null == "weights_shuffled")
+    keeps_blocks = ("weights_shuffled", "direction_reversed", "block_preserving", "distance_preserving")
+    assert (within[0] == within[1]) == (null in keeps_blocks)
 
 
-@every_null
+@every_null_of_regions
 def test_a_region_that_a_null_leaves_without_inputs_costs_no_edges(null):
     """So that every draw of a null has the same number of neuron-level edges."""
     sparse = graph(6, [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5)])
@@ -122,17 +129,17 @@ def test_a_region_that_a_null_leaves_without_inputs_costs_no_edges(null):
     assert edges == {5 * 12 + 6 * 12}
 
 
-@every_null
+@every_null_of_regions
 def test_the_seed_fixes_the_draw(null):
     cortex = load_connectome("distance_rule:macaque")
     first, again, other = (
         rewire_connectome(cortex, null, generator=np.random.default_rng(seed)).matrix() for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+    assert np.array_equal(first, other) == (null == "direction_reversed")  # the one that draws nothing
 
 
-@every_null
+@every_null_of_regions
 def test_a_fraction_of_the_edges(null):
     """From 0, nothing, the more the fraction the less stays; of a tenth, nearly all the rest stays."""
     cortex = load_connectome("distance_rule:human")
@@ -242,5 +249,149 @@ def test_names_and_fractions_that_will_not_do():
 
 
 @every_null
-def test_every_null_says_what_it_keeps(null):
+def test_every_null_says_what_it_keeps_and_asks(null):
     assert NULLS[null].keeps
+    assert NULLS[null].asks.endswith((")", "?"))
+
+
+@given(connectome=graphs(), seed=seeds, fraction=st.floats(0, 1))
+def test_strength_preserving_keeps_both_degrees(connectome, seed, fraction):
+    before, after = connectome.matrix(), rewired(connectome, "strength_preserving", seed, fraction).matrix()
+    assert np.array_equal((before > 0).sum(axis=0), (after > 0).sum(axis=0))
+    assert np.array_equal((before > 0).sum(axis=1), (after > 0).sum(axis=1))
+
+
+@pytest.mark.parametrize("level", ["region", "neuron"])
+def test_strength_preserving_brings_both_strengths_near_and_degree_preserving_does_not(level):
+    cortex = load_connectome("distance_rule:marmoset", seed=1)
+    # strengths that differ between targets, as a normalised connectome's don't
+    scale = np.random.default_rng(1).lognormal(sigma=0.5, size=cortex.size)
+    cortex = cortex.with_edges(cortex.source, cortex.target, cortex.weight * scale[cortex.target])
+    wiring = cortex if level == "region" else expand(cortex, generator=np.random.default_rng(1))
+    rewire = rewire_connectome if level == "region" else rewire_topology
+    error = {}
+    for null in ("strength_preserving", "degree_preserving"):
+        made = rewire(wiring, null, generator=np.random.default_rng(1)).matrix()
+        error[null] = [
+            np.abs(made.sum(axis) - wiring.matrix().sum(axis)).sum() / wiring.weight.sum() for axis in (0, 1)
+        ]
+    assert max(error["strength_preserving"]) < 0.05
+    assert max(error["degree_preserving"]) > 0.3
+
+
+@given(connectome=graphs(loops=True), seed=seeds, fraction=st.floats(0, 1))
+def test_direction_reversed_turns_edges_round_with_their_weights(connectome, seed, fraction):
+    before, after = connectome.matrix(), rewired(connectome, "direction_reversed", seed, fraction).matrix()
+    assert np.array_equal(before + before.T, after + after.T)
+    whole = rewired(connectome, "direction_reversed", seed).matrix()
+    assert np.array_equal(whole, before.T)
+
+
+def test_direction_reversed_needs_directions():
+    ring = graph(4, [(0, 1), (1, 2), (2, 3), (3, 0)])
+    both = ring.with_edges(np.append(ring.source, ring.target), np.append(ring.target, ring.source), np.ones(8))
+    with pytest.raises(UserError, match="symmetric, so reversed it is the same"):
+        rewire_connectome(both, "direction_reversed", generator=np.random.default_rng(1))
+
+
+def blocks(topology: Topology) -> list[tuple[int, int, float]]:
+    """Source region, target region and weight of every edge, in order."""
+    return sorted(zip(topology.region[topology.source], topology.region[topology.target], topology.weight, strict=True))
+
+
+@given(neurons=st.lists(st.integers(1, 5), min_size=6, max_size=6), loops=st.booleans(), seed=seeds)
+def test_block_preserving_keeps_every_block_and_moves_edges_within(neurons, loops, seed):
+    generator = np.random.default_rng(seed)
+    ring = graph(6, [(i, (i + step) % 6) for i in range(6) for step in (1, 2)])
+    before = expand(ring, neurons_per_region=neurons, target_sparsity=0.5, keep_diagonal=loops, generator=generator)
+    try:
+        after = rewire_topology(before, "block_preserving", generator=generator)
+    except UserError:
+        assume(False)
+        raise
+    assert blocks(after) == blocks(before)
+    assert not np.array_equal(after.source, before.source) or not np.array_equal(after.weight, before.weight)
+    assert loops or np.all(after.source != after.target)
+
+
+def test_block_preserving_draws_evenly_from_the_pairs_of_a_block():
+    """Two edges over the four pairs from a region of two neurons to another, and one that fills a block of one."""
+    two = Topology(5, np.array([2, 3, 4]), np.array([0, 1, 0]), np.arange(1.0, 4.0), np.array([0, 0, 1, 1, 2]))
+    generator = np.random.default_rng(1)
+    counts = Counter(
+        tuple(rewire_topology(two, "block_preserving", generator=generator).matrix()[2:, :2].ravel())
+        for _ in range(2400)
+    )
+    assert evenly(counts, 4 * 3 * 2)
+
+
+@pytest.mark.parametrize("per_region", [1, 3])
+def test_distance_preserving_keeps_the_number_of_edges_at_each_distance(per_region):
+    cortex = load_connectome("distance_rule:marmoset", seed=1)
+    before = expand(cortex, neurons_per_region=per_region, target_sparsity=0.5, generator=np.random.default_rng(1))
+    distance = np.linalg.norm(cortex.positions[:, None] - cortex.positions, axis=2)
+    bins = distance_bins(cortex.positions)
+    for weights in ("carried", "shuffled"):
+        after = rewire_topology(
+            before,
+            "distance_preserving",
+            weights=weights,
+            positions=cortex.positions,
+            generator=np.random.default_rng(2),
+        )
+        of = [(made.region[made.source], made.region[made.target]) for made in (before, after)]
+        binned = [
+            sorted(zip(bins[pair].tolist(), made.weight, strict=True))
+            for pair, made in zip(of, (before, after), strict=True)
+        ]
+        assert [bin for bin, _ in binned[0]] == [bin for bin, _ in binned[1]]
+        assert (binned[0] == binned[1]) == (weights == "carried")
+        assert distance[of[1]].sum() == pytest.approx(distance[of[0]].sum(), rel=0.01)
+    random = rewire_topology(before, "erdos_renyi", generator=np.random.default_rng(2))
+    assert distance[random.region[random.source], random.region[random.target]].sum() > 1.15 * distance[of[0]].sum()
+    assert np.mean(after.matrix()[before.matrix() > 0] > 0) < 0.9
+
+
+@every_null_of_regions
+def test_weights_carried_or_shuffled(null):
+    cortex = load_connectome("distance_rule:macaque", seed=1)
+    if NULLS[null].deals_weights:
+        with pytest.raises(UserError, match="keeps strengths, which shuffled weights would not"):
+            rewire_connectome(cortex, null, weights="shuffled", generator=np.random.default_rng(1))
+        return
+    carried, shuffled = (
+        rewire_connectome(cortex, null, weights=weights, generator=np.random.default_rng(1))
+        for weights in ("carried", "shuffled")
+    )
+    assert np.array_equal(carried.matrix() > 0, shuffled.matrix() > 0)  # the same edges
+    assert np.array_equal(np.sort(carried.weight), np.sort(shuffled.weight))
+    assert np.mean(carried.weight == shuffled.weight) < 0.1
+
+
+def test_what_a_connectome_cannot_have():
+    generator = np.random.default_rng(1)
+    cortex = load_connectome("distance_rule:macaque", seed=1)
+    with pytest.raises(UserError, match="regions have no blocks to keep; give level: neuron"):
+        rewire_connectome(cortex, "block_preserving", generator=generator)
+    with pytest.raises(UserError, match="has no positions of its regions"):
+        rewire_connectome(replace(cortex, positions=None), "distance_preserving", generator=generator)
+    full = expand(cortex, target_sparsity=1.0, generator=generator)
+    with pytest.raises(UserError, match=r"block_preserving: none of the .* has a free place"):
+        rewire_topology(full, "block_preserving", generator=generator)
+    with pytest.raises(UserError, match="unknown weights of a null 'carry'; did you mean 'carried'"):
+        rewire_connectome(cortex, "erdos_renyi", weights="carry", generator=generator)
+
+
+def test_scattering_over_many_neurons_takes_memory_for_the_edges_alone():
+    """20,000 neurons have 4·10^8 pairs: a byte for each would be 400 MB."""
+    generator = np.random.default_rng(1)
+    size, count = 20_000, 100_000
+    pair = np.unique(generator.integers(size**2, size=count))
+    target, source = np.divmod(pair[pair // size != pair % size], size)
+    topology = Topology(size, target, source, np.ones(len(target)), np.arange(size) // 1000)
+    tracemalloc.start()
+    for null in ("erdos_renyi", "block_preserving"):
+        assert rewire_topology(topology, null, generator=generator).edges == topology.edges
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
