@@ -22,7 +22,6 @@ def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame
         *_replicates(summary),
         *_power(summary),
         *_trials(trials),
-        *state.get("notes", []),
         *_working_tree(summary.environment),
     ]
     return banners + [Limit("note", text) for text in notes]

@@ -58,7 +58,7 @@ def connected(address: str | None) -> Iterator[str | None]:
         _require_listening(address)
     try:
         context = ray.init(
-            address=address,
+            address=address or "local",  # not what RAY_ADDRESS may name
             include_dashboard=None if address else True,
             log_to_driver=False,
             logging_level=logging.ERROR,

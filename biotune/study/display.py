@@ -29,7 +29,7 @@ class Display:
         concurrency: trials at once.
         console: where to.
         dashboard: the address of Ray's dashboard, if there is one.
-        notes: what has to stay in sight, such as a substituted connectome.
+        banners: what has to stay in sight, such as a substituted connectome.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Display:
         concurrency: int,
         console: Console,
         dashboard: str | None,
-        notes: list[str],
+        banners: list[str],
     ) -> None:
         self.study, self.record, self.concurrency = study, record, concurrency
-        self.console, self.dashboard, self.notes = console, dashboard, notes
+        self.console, self.dashboard, self.banners = console, dashboard, banners
         self.phase = "search"
         self.started = time.monotonic()
         self.said = self.started
@@ -95,7 +95,7 @@ class Display:
                 self._best(trials),
                 self._confirmed(arm),
             )
-        return Group(head, *(Text(note, style="yellow") for note in self.notes), table)
+        return Group(head, *(Text(banner, style="yellow") for banner in self.banners), table)
 
     def _best(self, trials: list[TrialRecord]) -> str:
         scores = [trial.score for trial in trials if trial.score is not None]

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -105,20 +105,21 @@ class _Run:
         self.plans = replace(plans, backends=self.state["backend"])
         self.record = Record(study.config.search.replicates, self.state["updates_per_epoch"])
         self.progress = SearchProgress(study, self.record, self.journal, past)
+        self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
             study,
             self.record,
             concurrency=resources.concurrency,
             console=console,
             dashboard=resources.dashboard,
-            notes=self.state["notes"],
+            banners=self.banners,
         )
         self.written = time.monotonic()
 
     def search_and_confirm(self) -> None:
         """Runs what is left."""
-        for note in self.state["notes"]:
-            self.console.print(f"NOTE: {note}", style="bold yellow", soft_wrap=True)
+        for banner in self.banners:
+            self.console.print(f"NOTE: {banner}", style="bold yellow", soft_wrap=True)
         self.console.print(f"Results: {self.directory}", highlight=False, soft_wrap=True)
         with self.display:
             if self.record.selection is None:
@@ -193,7 +194,7 @@ class _Run:
     def _begin(self, plans: Plans) -> dict[str, Any]:
         """Writes the files that a directory starts with; returns the state."""
         study = self.study
-        connectomes, notes = {}, []
+        connectomes = {}
         for arm, connectome in plans.connectomes.items():
             provenance = connectome.provenance
             connectomes[arm] = {
@@ -207,11 +208,6 @@ class _Run:
                 "species": provenance.species,
                 "digest": connectome.digest,
             }
-            if provenance.substitutes is not None:
-                notes.append(
-                    f"{provenance.substitutes} could not be had ({provenance.reason}): {connectome.name} takes its "
-                    "place, so this run says nothing about the real connectome"
-                )
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
         state = {
@@ -229,7 +225,6 @@ class _Run:
             "updates_per_epoch": updates_per_epoch,
             "budget": study.config.confirm.max_epochs * updates_per_epoch,
             "selection": None,
-            "notes": list(dict.fromkeys(notes)),
         }
         self.results.write_study(study.resolved())
         self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()})
@@ -256,6 +251,17 @@ class _Run:
         for (phase, arm, _), name in zip(asked, names, strict=True):
             chosen[phase][arm] = name
         return chosen
+
+
+def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader must not miss: which connectomes something else stands in for, and why."""
+    texts = [
+        f"{used['asked']} could not be had, {used['name']} takes its place: this run says nothing about the real "
+        f"connectome. Why: {used['reason']}"
+        for used in connectomes.values()
+        if used["substituted"]
+    ]
+    return list(dict.fromkeys(texts))
 
 
 def _choose(plans: list[TrialPlan], threads: int) -> list[str]:

@@ -44,7 +44,6 @@ class Simulation:
     confirmed: Mapping[str, int] = field(default_factory=dict)
     substituted: bool = False
     description: str = "Does marmoset wiring learn to replay a sequence faster than its rewired versions?"
-    notes: tuple[str, ...] = ()
 
     @property
     def arms(self) -> list[str]:
@@ -153,7 +152,6 @@ class Simulation:
                     for arm in self.arms
                 },
             },
-            "notes": list(self.notes),
         }
 
     def _search(self, random: np.random.Generator) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
@@ -301,6 +299,5 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
         never={"frozen": 6},
         diverging={"lesioned": 1},
         substituted=True,
-        notes=("The tide was high.",),
     ).write(tmp_path_factory.mktemp("reported") / "simulated-20260101T120000Z")
     return directory, make_report(directory)
