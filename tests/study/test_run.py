@@ -158,3 +158,19 @@ def test_trials_that_fail_or_diverge_never_end_the_study(small_space: Path, tmp_
     assert len(trials) == 10
     assert (trials["status"] == "diverged").any()
     assert (trials["status"] == "completed").any()
+
+
+@pytest.mark.slow
+def test_a_study_starts_from_the_networks_that_another_trained(
+    finished: tuple[Path, Results, str], tmp_path: Path
+) -> None:
+    space, source, _ = finished
+    start = f"network.start_from={{results: {source.path}}}"
+    fewer = ["search.replicates=1", "confirm.replicates=2", "task.pattern_length=3"]
+    changes = [part for change in [start, *fewer] for part in ("--set", change)]
+    done = tune("--space", space, "--output", tmp_path / "results", *changes)
+    assert done.returncode == 0, done.stderr
+    complete(only_results(tmp_path / "results"), trials=10, confirmed=8)
+    refused = tune("--space", space, "--output", tmp_path / "refused", "--set", start)
+    assert refused.returncode == 2
+    assert "it has 3 trained networks an arm; this study's search and confirm phases need 5" in refused.stderr
