@@ -27,8 +27,9 @@ inline const T* at(const Strided& tensor, int64_t time, int64_t replicate, int64
 
 // ---- Forward and backward states -----------------------------------------------------------------------------------
 
-// Rows of a state in scratch: a row of zeros, which edges that only fill point at, follows each block.
-inline int64_t state_rows(const Shape& shape, const Lines& lines) { return shape.size + lines.blocks; }
+// Rows of a state in scratch: a row of zeros, which edges that only fill point at, follows each block, and the last
+// block is as long as the others.
+inline int64_t state_rows(const Lines& lines) { return lines.blocks * (lines.block + 1); }
 
 template <typename T, int L, int C>
 struct Sums {
@@ -106,7 +107,7 @@ void forward_chunk(const Forward& job, Chunk chunk, void* scratch) {
     constexpr int64_t W = C * L;
     const Shape& s = job.shape;
     const Lines& lines = job.lines;
-    const int64_t rows = state_rows(s, lines), p = chunk.replicate;
+    const int64_t rows = state_rows(lines), p = chunk.replicate;
     T* now = static_cast<T*>(scratch);
     T* next = now + rows * W;
     T* inputs = next + rows * W;
@@ -155,7 +156,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
     constexpr int64_t W = C * L;
     const Shape& s = job.shape;
     const Lines& lines = job.lines;
-    const int64_t rows = state_rows(s, lines), p = chunk.replicate;
+    const int64_t rows = state_rows(lines), p = chunk.replicate;
     T* now = static_cast<T*>(scratch);
     T* next = now + rows * W;
     __builtin_memset(scratch, 0, 2 * rows * W * sizeof(T));
@@ -324,7 +325,7 @@ int64_t chunk_columns(int64_t columns) {
 
 template <typename T>
 int64_t chunk_scratch(const Shape& shape, const Lines& lines, int64_t columns) {
-    return (2 * state_rows(shape, lines) + shape.input_size) * chunk_columns<T>(columns) * int64_t(sizeof(T));
+    return (2 * state_rows(lines) + shape.input_size) * chunk_columns<T>(columns) * int64_t(sizeof(T));
 }
 
 template <typename T>

@@ -46,7 +46,7 @@ CASES = [
     Case(220, 0.475, 128, 7, 1, 2),
     Case(220, 0.1, 100, 3, 3, 3, initial=True),  # batch columns that do not fill a vector
     Case(257, 0.05, 17, 7, 1, 50),
-    Case(700, 0.2, 40, 3, 1, 2, initial=True),  # states in several blocks
+    Case(3001, 0.01, 40, 3, 1, 2, initial=True),  # states in several blocks, the last one shorter
 ]
 
 
