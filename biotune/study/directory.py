@@ -40,9 +40,12 @@ def locked(directory: Path) -> Iterator[None]:
     """Keeps a second process from running the same study; the lock ends with the process, however it ends.
 
     Raises:
-        UserError: another process holds it.
+        UserError: the directory cannot be made, or another process holds it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be made ({error.strerror}); name another --output folder") from None
     with (directory / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

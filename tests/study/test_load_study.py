@@ -1,13 +1,17 @@
 """A study's YAML: what it means, and that every mistake in it is pointed at."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from biotune.errors import UserError
 from biotune.study import load_study
+from biotune.study.config import StudyConfig
 
 WriteSpace = Callable[..., Path]
 
@@ -124,6 +128,27 @@ def test_unknown_arms_and_files_are_named(small_space: Path, tmp_path: Path) -> 
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(UserError, match="must be a mapping"):
         load_study(tmp_path / "list.yaml")
+
+
+def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """A section and all that lie in it."""
+    found = [model]
+    for field in model.model_fields.values():
+        pending = [field.annotation]
+        while pending:
+            annotation = pending.pop()
+            pending += get_args(annotation)
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                found += sections(annotation)
+    return found
+
+
+@pytest.mark.parametrize("section", sections(StudyConfig), ids=lambda section: section.__name__)
+def test_every_key_is_documented(section: type[BaseModel]) -> None:
+    page = Path("docs/study.md").read_text()
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        assert re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", page), f"docs/study.md lacks the key {key}"
 
 
 @pytest.mark.parametrize("space", sorted(Path("search_spaces").glob("*.yaml")), ids=lambda file: file.name)
