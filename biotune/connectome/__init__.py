@@ -9,11 +9,13 @@
 from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
 from biotune.connectome.generators import GENERATORS, distance_rule
 from biotune.connectome.load import load_connectome
+from biotune.connectome.random_graphs import RANDOM_GRAPHS
 from biotune.connectome.wiring import Connectome, Provenance
 
 __all__ = [
     "CATALOGUE",
     "GENERATORS",
+    "RANDOM_GRAPHS",
     "Connectome",
     "DataFile",
     "Entry",

@@ -4,10 +4,15 @@ Orientation is the part that goes wrong unseen. FLN (fraction of labelled neuron
 target, region: along the axis of the targets it sums to at most 1, and that is the evidence that is given here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from biotune.connectome.readers import Reading
 
 BIO2ART = "AlGoulas/bio2art/e46de2b7cb9b4063cb7b3728ef9d1b709be78c79/bio2art/connectomes"
 """Repository, commit and folder of the bio2art files, as GitHub's raw addresses have them."""
+
+C302 = "openworm/c302/9cccbab97fbaa5e682e128b0e819a5fb6c129618/c302/data"
+GRASPOLOGIC = "graspologic-org/graspologic/0aab4e0dd9a3387b0d761b4a0bb7ffd2a1a5ea25/graspologic/datasets/drosophila"
 
 _PACKAGE = "https://doi.org/10.1016/j.neunet.2021.07.011"
 
@@ -34,29 +39,37 @@ class Entry:
     Args:
         name: what a study calls it.
         species: in English.
-        regions, edges: number of regions, and of directed edges between them.
-        file: the weight matrix, `.npy`, `[regions, regions]`.
-        names: the region names, a pickled list of strings.
-        transposed: whether the file is stored `[target, source]`.
+        size, edges: number of nodes, and of directed edges between them.
+        file: who connects to whom.
+        names: the region names, a pickled list of strings, where they are in a file of their own.
+        transposed: whether the file is a matrix stored `[target, source]`.
         evidence: how we know.
         citation: the paper that published the data, with its DOI.
         licence: as stated where the file is published.
+        nodes: what they are.
+        cell_types: a text with the type of one cell a line, where the cells have no names.
+        reading: how the file is read, its orientation aside.
     """
 
     name: str
     species: str
-    regions: int
+    size: int
     edges: int
     file: DataFile
-    names: DataFile
+    names: DataFile | None
     transposed: bool
     evidence: str
     citation: str
     licence: str = f"MIT, as part of bio2art (Goulas, Damicelli & Hilgetag 2021, {_PACKAGE})"
+    nodes: str = "regions"
+    cell_types: DataFile | None = None
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def orientation(self) -> str:
         """How the file is stored, with the evidence."""
+        if self.reading.rows:
+            return self.evidence
         return f"stored [{'target, source' if self.transposed else 'source, target'}]: {self.evidence}"
 
 
@@ -158,5 +171,83 @@ _ENTRIES = (
     ),
 )
 
-CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+_WORM_SYNAPSES = DataFile(
+    "celegans/herm_full_edgelist.csv",
+    "142693f17556148d7f962835b18ac6dd5af18b7467eef61815ebc1dd5474c0ca",
+    f"{C302}/herm_full_edgelist.csv",
+)
+
+
+def _worm(name: str, cells: int, edges: int, types: list[str], evidence: str) -> Entry:
+    return Entry(
+        name,
+        "nematode (C. elegans, hermaphrodite)",
+        cells,
+        edges,
+        _WORM_SYNAPSES,
+        None,
+        transposed=False,
+        evidence=f"an edge list with the columns Source and Target; {evidence}",
+        citation="Cook et al. 2019, Nature 571:63, https://doi.org/10.1038/s41586-019-1352-7",
+        licence="MIT, as part of c302 (OpenWorm)",
+        nodes="cells",
+        reading=Reading(rows={"Type": types}),
+    )
+
+
+_WORM = (
+    _worm(
+        "celegans",
+        448,
+        6625,
+        ["chemical", "electrical"],
+        "chemical synapses and gap junctions of the same pair are summed",
+    ),
+    _worm(
+        "celegans_chemical",
+        419,
+        4681,
+        ["chemical"],
+        "121 muscles and other end organs have inputs and no outputs, as the targets of neurons would",
+    ),
+    _worm("celegans_electrical", 443, 2698, ["electrical"], "gap junctions: 2652 of 2684 have their equal in reverse"),
+)
+
+
+def _mushroom_body(side: str, cells: int, edges: int, matrix_sha256: str, types_sha256: str) -> Entry:
+    matrix, types = f"{side}_adjacency.csv", f"{side}_cell_labels.csv"
+    return Entry(
+        f"mushroom_body_{side}",
+        "fruit fly larva",
+        cells,
+        edges,
+        DataFile(f"larva_mb/{matrix}", matrix_sha256, f"{GRASPOLOGIC}/{matrix}"),
+        None,
+        transposed=False,
+        evidence="inferred: the projection neurons (P), which bring the input, have empty columns and no empty row",
+        citation="Eichler et al. 2017, Nature 548:175, https://doi.org/10.1038/nature23455",
+        licence="MIT, as part of graspologic",
+        nodes="neurons",
+        cell_types=DataFile(f"larva_mb/{types}", types_sha256, f"{GRASPOLOGIC}/{types}"),
+    )
+
+
+_LARVA = (
+    _mushroom_body(
+        "left",
+        209,
+        7425,
+        "f23ba630f10dff95164ddbbdccf7d4fe1ac01a9a8ed77db26069af4a6248a1cf",
+        "a733652a33d5dde5c7cbdc9d8c0e679680cd000dc11edf3ea762a4da43b764c9",
+    ),
+    _mushroom_body(
+        "right",
+        213,
+        7536,
+        "b9684d323e3f91ac5bf8c3691ff3e0635ef40fa2dee8e048161633760c84791d",
+        "80547ac9df6b3fc5abe5844c04bc5da56b48c7cac5eb13ab3cc2f8695cd6de1d",
+    ),
+)
+
+CATALOGUE = {entry.name: entry for entry in (*_ENTRIES, *_WORM, *_LARVA)}
 """Name -> entry."""

@@ -58,19 +58,19 @@ def distance_rule(entry: Entry, seed: int) -> Connectome:
     decay = DECAY_RATE[entry.species]
     generator = np.random.default_rng([seed, *entry.name.encode()])
     radius = 35 / 36 * MACAQUE_MEAN_DISTANCE * (DECAY_RATE["macaque"] / decay) ** 1.5
-    positions = radius * _uniform_in_ball(entry.regions, generator)
+    positions = radius * _uniform_in_ball(entry.size, generator)
 
-    source, target = np.nonzero(~np.eye(entry.regions, dtype=bool))
+    source, target = np.nonzero(~np.eye(entry.size, dtype=bool))
     distance = np.linalg.norm(positions[source] - positions[target], axis=1)
     rate = decay * np.exp(-decay * distance) / _distance_density(distance, radius)
     first_arrival = generator.standard_exponential(len(rate)) / rate
     joined = np.argsort(first_arrival)[: entry.edges]
     source, target, rate, first_arrival = source[joined], target[joined], rate[joined], first_arrival[joined]
     axons = 1.0 + generator.poisson(rate * (first_arrival[-1] - first_arrival))
-    inputs = np.bincount(target, weights=axons, minlength=entry.regions)
+    inputs = np.bincount(target, weights=axons, minlength=entry.size)
     return Connectome(
         name=f"distance_rule:{entry.name}",
-        size=entry.regions,
+        size=entry.size,
         source=source,
         target=target,
         weight=EXTRINSIC_SHARE * axons / inputs[target],

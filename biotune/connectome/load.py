@@ -1,54 +1,67 @@
 """A connectome by its name: out of the catalogue, out of a file of the user's own, or drawn from a rule."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from biotune.connectome.catalogue import CATALOGUE, Entry
+from biotune.connectome.edges import RawEdges
 from biotune.connectome.generators import GENERATORS
-from biotune.connectome.readers import read_matrix, read_names
+from biotune.connectome.random_graphs import RANDOM_GRAPHS, random_graph
+from biotune.connectome.readers import Reading, read_cell_types, read_edges, read_names
 from biotune.connectome.sources import Unavailable, obtain
 from biotune.connectome.wiring import Connectome, Provenance
 from biotune.errors import UserError
 from biotune.suggest import unknown_name
 
 
-def load_connectome(name: str, *, otherwise: str | None = None, seed: int = 0, path: str | None = None) -> Connectome:
+def load_connectome(
+    name: str, *, otherwise: str | None = None, seed: int = 0, path: str | Path | None = None, **options: Any
+) -> Connectome:
     """A connectome by name.
 
     A catalogue's file is looked for in the folder `BIOTUNE_DATA`, in an installed bio2art, in the cache, and is then
     downloaded; its SHA-256 is checked wherever it was.
 
     Args:
-        name: a name of the catalogue (`marmoset`), or a generator with one (`distance_rule:marmoset`); any with `path`.
+        name: a name of the catalogue (`marmoset`), a generator with one (`distance_rule:marmoset`), or a random graph
+            (`watts_strogatz`); any with `path`.
         otherwise: a generator's name: what takes the connectome's place where it can't be had, with its size and
             number of edges; `provenance.substitutes` and `provenance.reason` then say so.
         seed: of the generator.
-        path: a `.npy` file of one's own, `[source, target]`, to be read instead.
+        path: a file of one's own, to be read instead.
+        options: of the file, those of `biotune.connectome.readers.Reading`; of a random graph, its parameters; of a
+            connectome of the catalogue, `keep`.
 
     Raises:
         UserError: the name isn't known; the file can't be had and nothing was named to take its place; a file was found
-            that isn't the published one, or that can't be read.
+            that isn't the published one, or that can't be read; an option that means nothing there.
     """
     if otherwise is not None and otherwise not in GENERATORS:
         raise unknown_name("generator", otherwise, GENERATORS)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UserError(f"connectome seed: {seed!r} is not a whole number of at least 0")
     if path is not None:
-        return _from_file(name, Path(path).expanduser())
+        return _from_file(name, Path(path).expanduser(), options)
+    if name in RANDOM_GRAPHS:
+        return random_graph(name, int(seed), options)
     generator, _, model = name.rpartition(":")
     if model not in CATALOGUE:
-        known = [*CATALOGUE, *(f"{rule}:{species}" for rule in GENERATORS for species in CATALOGUE)]
+        known = [*CATALOGUE, *RANDOM_GRAPHS, *(f"{rule}:{species}" for rule in GENERATORS for species in CATALOGUE)]
         raise unknown_name("connectome", name, known)
+    for option in options:
+        if generator or option != "keep":
+            raise UserError(f"connectome.{option} means nothing for {name}; leave it out")
     entry = CATALOGUE[model]
     if generator:
         if generator not in GENERATORS:
             raise unknown_name("generator", generator, GENERATORS)
         return GENERATORS[generator](entry, int(seed))
     try:
-        return _from_catalogue(entry)
+        return _from_catalogue(entry, options.get("keep"))
     except Unavailable as error:
         if otherwise is None:
             raise
@@ -57,18 +70,24 @@ def load_connectome(name: str, *, otherwise: str | None = None, seed: int = 0, p
         return replace(stand_in, provenance=replace(stand_in.provenance, substitutes=name, reason=reason))
 
 
-def _from_catalogue(entry: Entry) -> Connectome:
+def _from_catalogue(entry: Entry, keep: str | None) -> Connectome:
     found = obtain(entry.file)
-    matrix = read_matrix(found.content, found.path)
-    try:
-        names_file = obtain(entry.names, download=found.kind in ("cache", "download"))
-        labels = read_names(names_file.content, names_file.path)
-    except Unavailable:
-        labels = None  # names are an ornament: no number depends on them
-    return _of_matrix(
+    reading = replace(entry.reading, transposed=entry.transposed)
+    edges = read_edges(found.content, found.path, reading)
+    labels = edges.labels
+    for file, read in ((entry.names, read_names), (entry.cell_types, read_cell_types)):
+        if file is not None:
+            try:
+                names = obtain(file, download=found.kind in ("cache", "download"))
+                labels = read(names.content, names.path)
+            except Unavailable:
+                labels = None  # names are an ornament: no number depends on them
+    edges = replace(edges, labels=labels)
+    if keep is not None:
+        edges = edges.kept(keep, entry.name)
+    return _connectome(
         entry.name,
-        matrix.T if entry.transposed else matrix,
-        labels,
+        edges,
         Provenance(
             kind=found.kind,
             species=entry.species,
@@ -82,27 +101,38 @@ def _from_catalogue(entry: Entry) -> Connectome:
     )
 
 
-def _from_file(name: str, path: Path) -> Connectome:
+def _from_file(name: str, path: Path, options: dict[str, Any]) -> Connectome:
+    known = [one.name for one in fields(Reading)]
+    for option in options:
+        if option not in known:
+            raise UserError(f"{path}: connectome.{option} means nothing for a file; known: {', '.join(known)}")
+    reading = Reading(**options)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; a .npy file with the weight matrix is needed") from error
-    return _of_matrix(
+        raise UserError(f"{path}: {error.strerror or error}; name the connectome's file") from error
+    return _connectome(
         name,
-        read_matrix(content, str(path)),
-        None,
+        read_edges(content, str(path), reading),
         Provenance(
             kind="file",
             species="not stated",
             citation="not stated",
             licence="not stated",
-            orientation="taken as [source, target]",
+            orientation=f"taken as [{'target, source' if reading.transposed else 'source, target'}]",
             path=str(path),
             sha256=hashlib.sha256(content).hexdigest(),
         ),
     )
 
 
-def _of_matrix(name: str, matrix: np.ndarray, labels: tuple[str, ...] | None, provenance: Provenance) -> Connectome:
-    source, target = np.nonzero(matrix)
-    return Connectome(name, len(matrix), source, target, matrix[source, target], provenance, labels)
+def _connectome(name: str, edges: RawEdges, provenance: Provenance) -> Connectome:
+    return Connectome(
+        name,
+        edges.size,
+        edges.source,
+        edges.target,
+        edges.weight,
+        replace(provenance, notes=edges.notes),
+        edges.labels,
+    )

@@ -109,7 +109,7 @@ class Connectome:
         """SHA-256 of size and edges, the same for two connectomes that any network would see as one."""
         digest = hashlib.sha256(str(self.size).encode())
         for array in (self.source, self.target, self.weight):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     @property

@@ -39,6 +39,10 @@ def expand(
     receives nothing from other regions has its intrinsic connections too, with weight 0. A region of one neuron has
     none, unless self-connections are kept.
 
+    A connectome of neurons is laid out with `neurons_per_region=1`: each edge once, its weight and sign as they are
+    (with `intrinsic=False` and `keep_diagonal=True` where neurons connect to themselves). Everywhere else too the parts
+    of a weight have its sign.
+
     Args:
         connectome: the regions. One with edges from a region to itself says itself what lies within regions, and is
             expanded with `intrinsic=False`.
@@ -183,6 +187,11 @@ def _check_own_edges(connectome: Connectome, counts: np.ndarray, intrinsic: bool
         raise UserError(
             f"connectome {connectome.name} has edges from regions to themselves (region {own[0]}): "
             "set intrinsic to false, so that they are what lies within regions"
+        )
+    if intrinsic and connectome.signed and np.any(counts > 1):
+        raise UserError(
+            f"connectome {connectome.name} has inhibiting edges, and says nothing of the signs within regions: "
+            "set intrinsic to false, or read it without signs"
         )
     lone = own[counts[own] == 1]
     if len(lone) and not keep_diagonal:

@@ -34,7 +34,7 @@ def test_edges_in_any_order_are_sorted_by_source_then_target_and_keep_their_weig
         ([(0, 1, 1.0), (2, 1, float("nan"))], "edge 2 -> 1 has nan"),
         ([(0, 1, float("inf"))], "has inf"),
         ([(0, 1, 0.0)], "has 0.0"),
-        ([(0, 1, -1.0)], "has -1.0"),
+        ([(0, 1, float("-inf"))], "has -inf"),
     ],
 )
 def test_what_is_no_connectome_is_refused(edges, message):
@@ -52,8 +52,22 @@ def test_with_edges_keeps_the_regions_and_checks_the_edges():
     turned = made.with_edges(made.target, made.source, made.weight)
     assert turned.labels == made.labels
     assert np.array_equal(turned.matrix(), made.matrix().T)
-    with pytest.raises(UserError, match="has -1"):
-        made.with_edges(made.target, made.source, -made.weight)
+    with pytest.raises(UserError, match="has 0"):
+        made.with_edges(made.target, made.source, 0 * made.weight)
+
+
+def test_signs_are_the_weights_own():
+    made = connectome(3, [(0, 1, 1.0), (1, 2, -2.0)])
+    assert made.signed
+    assert made.matrix()[1, 2] == -2.0
+    assert not connectome(3, [(0, 1, 1.0), (1, 2, 2.0)]).signed
+
+
+def test_the_digest_is_that_of_size_and_edges():
+    made = connectome(3, [(0, 1, 1.0), (1, 2, 2.0)])
+    assert made.digest == connectome(3, [(1, 2, 2.0), (0, 1, 1.0)]).digest
+    others = [connectome(4, [(0, 1, 1.0), (1, 2, 2.0)]), connectome(3, [(0, 1, 2.0), (1, 2, 1.0)])]
+    assert len({made.digest, *(other.digest for other in others)}) == 3
 
 
 def test_density_leaves_self_connections_out():
