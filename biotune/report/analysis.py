@@ -255,7 +255,7 @@ def _search_result(arm: str, trials: pd.DataFrame, planned: int, selection: Mapp
 
 def _measures(topologies: pd.DataFrame, arms: list[str]) -> dict[str, dict[str, tuple[float, float, float]]]:
     """measure -> arm -> least, mean and greatest over its replicates."""
-    names = [name for name in topologies.columns if name not in ("arm", "replicate")]
+    names = [name for name in topologies.columns if name not in ("arm", "replicate", "left_empty")]
     return {
         name: {
             arm: (float(rows[name].min()), float(rows[name].mean()), float(rows[name].max()))

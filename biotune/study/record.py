@@ -212,7 +212,11 @@ class Record:
     def topologies_table(self) -> pd.DataFrame:
         """`topologies.parquet`: the topologies of the confirmed replicates, as they were before training."""
         rows = {
-            (block.arm, replicate): {"arm": block.arm, "replicate": replicate, **measures}
+            (block.arm, replicate): {
+                "arm": block.arm,
+                "replicate": replicate,
+                **{name: math.nan if value is None else value for name, value in measures.items()},
+            }
             for _, block in reversed(list(self._confirmed()))  # the shared setting's row wins over own_best's
             for replicate, measures in zip(block.replicates, block.measures, strict=True)
         }

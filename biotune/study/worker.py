@@ -11,7 +11,7 @@ import torch
 from ray import tune
 
 from biotune.network import load_checkpoint, save_checkpoint
-from biotune.topology import measures
+from biotune.topology import measure_row
 from biotune.training import Trial, TrialPlan
 
 CHECKPOINT_SECONDS = 10.0
@@ -95,7 +95,7 @@ def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, 
             asdict(outcome) | {"test_loss": test} for outcome, test in zip(trial.convergence(), tests, strict=True)
         ],
         "measures": [
-            {"neurons": topology.size, "edges": len(topology.target), **measures(topology, values)}
+            {"neurons": topology.size, "edges": len(topology.target), **measure_row(topology, values)}
             for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
         ],
         "seconds": seconds,

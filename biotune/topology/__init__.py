@@ -12,7 +12,7 @@
 """
 
 from biotune.topology.expand import PARTITIONS, expand
-from biotune.topology.measures import MEASURES, measures
+from biotune.topology.measures import MEASURES, measure_row, measures
 from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology
 from biotune.topology.spectrum import spectral_radius
 from biotune.topology.wiring import Topology
@@ -24,6 +24,7 @@ __all__ = [
     "Null",
     "Topology",
     "expand",
+    "measure_row",
     "measures",
     "rewire_connectome",
     "rewire_topology",

@@ -20,22 +20,23 @@ def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np
         target, source: int64 `[edges]`, its rows and columns.
         value: `[edges]`, its entries.
     """
+    return float(np.abs(leading_eigenvalues(size, target, source, value)).max(initial=0.0))
+
+
+def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """All eigenvalues up to a size of 1,000, the six of largest modulus above: complex128. Arguments as of
+    `spectral_radius`.
+    """
     matrix = _cyclic_part(size, target, source, value)
     if matrix.nnz == 0:
-        return 0.0
+        return np.zeros(size, np.complex128)
     if size <= DENSE_SIZE:
-        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+        return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
     start = np.random.default_rng(0).standard_normal(size)
     try:  # several, since the largest of a near tie, such as a conjugate pair, can be missed if only one is asked for
-        largest = scipy.sparse.linalg.eigs(matrix, k=6, ncv=60, v0=start, return_eigenvectors=False)
+        return scipy.sparse.linalg.eigs(matrix, k=6, ncv=60, v0=start, return_eigenvectors=False)
     except scipy.sparse.linalg.ArpackError:
-        largest = np.linalg.eigvals(matrix.toarray())
-    return float(np.abs(largest).max())
-
-
-def eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """All eigenvalues, complex128 `[size]`, by way of the dense matrix. Arguments as of `spectral_radius`."""
-    return np.linalg.eigvals(_cyclic_part(size, target, source, value).toarray()).astype(np.complex128)
+        return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
 
 
 def _cyclic_part(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> scipy.sparse.csr_array:

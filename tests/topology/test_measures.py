@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.connectome import load_connectome
-from biotune.topology import MEASURES, Topology, expand, measures, rewire_topology, spectral_radius, spectrum
+from biotune.topology import (
+    MEASURES,
+    Topology,
+    expand,
+    graph,
+    measure_row,
+    measures,
+    rewire_topology,
+    spectral_radius,
+    spectrum,
+)
 
 
 def of_matrix(matrix: np.ndarray, region: np.ndarray | None = None) -> Topology:
@@ -123,23 +133,164 @@ def test_region_blocks_are_seen_and_rewired_away():
     assert measures(blocks)["within_region"] == pytest.approx(29 * 12 / blocks.edges)
 
 
-def test_what_a_topology_does_not_have_is_not_a_number():
-    empty = of_matrix(np.zeros((3, 3)))
-    found = measures(empty)
-    assert {name for name, value in found.items() if np.isnan(value)} == {
-        "reciprocity",
-        "in_strength_cv",
-        "out_strength_cv",
-        "within_region",
-        "region_contrast",
-        "non_normality",
+def test_what_a_topology_does_not_have_is_not_a_number_and_the_row_says_why():
+    row = measure_row(of_matrix(np.zeros((3, 3))))
+    reasons = dict(part.split(": ") for part in row["left_empty"].split("; "))
+    assert {name for name in MEASURES if np.isnan(row[name])} == set(reasons)
+    assert set(MEASURES) - set(reasons) == {
+        "density",
+        "in_degree_sd",
+        "out_degree_sd",
+        "clustering",
+        "reachable",
+        "efficiency",
+        "spectral_radius",
+        "spectral_gap",
     }
-    assert found["spectral_radius"] == 0
+    assert reasons["reciprocity"] == "no edges between different neurons"
+    assert reasons["silhouette"] == "one region, or one neuron a region"
+    assert row["spectral_radius"] == 0
+    assert (
+        measure_row(expand(load_connectome("distance_rule:macaque"), generator=np.random.default_rng(1)))["left_empty"]
+        == ""
+    )
 
 
-def test_non_normality_is_left_empty_where_it_is_too_dear(monkeypatch):
+def test_what_is_too_dear_is_left_empty_and_the_row_says_so(monkeypatch):
     monkeypatch.setattr(spectrum, "DENSE_SIZE", 4)
-    assert np.isnan(MEASURES["non_normality"](RING, RING.weight))
+    monkeypatch.setattr(graph, "PAIRS_SIZE", 4)
+    monkeypatch.setattr(graph, "TWO_PATHS", 4)
+    ring = of_matrix(np.roll(np.eye(80), 1, axis=0))
+    row = measure_row(ring)
+    empty = {name for name in MEASURES if np.isnan(row[name])}
+    assert empty >= {"clustering", "path_length", "modularity", "homophily", "silhouette", "non_normality"}
+    assert "path_length: too dear above 4 neurons" in row["left_empty"]
+    assert "clustering: more than 4 paths over two edges" in row["left_empty"]
+    assert row["spectral_radius"] == pytest.approx(1)
+    assert row["region_modularity"] == pytest.approx(-1 / 80)
+
+
+@pytest.mark.parametrize("dense", [0.0, 1.0], ids=["by products", "by search"])
+@given(topology=topologies())
+def test_paths_are_the_shortest(dense, topology):
+    pattern = (topology.matrix() > 0) & ~np.eye(topology.size, dtype=bool)
+    hops = np.where(pattern, 1.0, np.inf)
+    np.fill_diagonal(hops, 0)
+    for k in range(topology.size):
+        hops = np.minimum(hops, hops[:, [k]] + hops[[k], :])
+    between = hops[~np.eye(topology.size, dtype=bool)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "DENSE_PATTERN", dense)
+        found = measures(topology)
+    assert found["reachable"] == pytest.approx(np.isfinite(between).mean())
+    assert found["efficiency"] == pytest.approx(np.mean(1 / between))
+    joined = between[np.isfinite(between)]
+    assert found["path_length"] == pytest.approx(joined.mean() if len(joined) else np.nan, nan_ok=True)
+
+
+@given(topologies())
+def test_modularity_assortativity_rich_club_and_homophily(topology):
+    found, size = measures(topology), topology.size
+    pattern = ((topology.matrix() > 0) & ~np.eye(size, dtype=bool)).astype(float)
+    inputs, outputs, count = pattern.sum(axis=1), pattern.sum(axis=0), pattern.sum()
+    if not count:
+        return
+    same = topology.region[:, None] == topology.region
+    q = np.sum((pattern - np.outer(inputs, outputs) / count) * same) / count
+    assert found["region_modularity"] == pytest.approx(q)
+    assert found["modularity"] >= -1e-12  # a single community has 0
+    targets, sources = np.nonzero(pattern)
+    if np.ptp(outputs[sources]) and np.ptp(inputs[targets]):
+        expected = np.corrcoef(outputs[sources], inputs[targets])[0, 1]
+        assert found["assortativity"] == pytest.approx(expected)
+    hubs = np.flatnonzero(inputs + outputs >= np.sort(inputs + outputs)[-2])
+    among = pattern[np.ix_(hubs, hubs)].sum() / (len(hubs) * (len(hubs) - 1))
+    assert found["rich_club"] == pytest.approx(among / found["density"])
+    profile = np.concatenate([pattern, pattern.T], axis=1)
+    norm = np.linalg.norm(profile, axis=1)
+    alike: dict[bool, list[float]] = {True: [], False: []}
+    for i, j in permutations(range(size), 2):
+        cosine = profile[i] @ profile[j] / (norm[i] * norm[j]) if norm[i] * norm[j] else 0.0
+        alike[bool(pattern[i, j])].append(cosine)
+    expected = np.mean(alike[True]) - np.mean(alike[False]) if alike[False] else np.nan
+    assert found["homophily"] == pytest.approx(expected, nan_ok=True, abs=1e-6)
+
+
+@given(topologies())
+def test_silhouette_compares_a_neurons_own_region_with_the_nearest_other(topology):
+    size, region = topology.size, topology.region
+    pattern = ((topology.matrix() > 0) & ~np.eye(size, dtype=bool)).astype(float)
+    profile = np.concatenate([pattern, pattern.T], axis=1)
+    norm = np.linalg.norm(profile, axis=1)
+    values = []
+    for i in range(size):
+        mean = {}
+        for r in set(region.tolist()):
+            others = [j for j in range(size) if j != i and region[j] == r]
+            far = [1 - (profile[i] @ profile[j] / (norm[i] * norm[j]) if norm[i] * norm[j] else 0) for j in others]
+            mean[r] = np.mean(far) if far else np.nan
+        a = mean.pop(region[i])
+        b = min(mean.values(), default=np.nan)
+        values.append((b - a) / max(a, b) if np.isfinite(a + b) and max(a, b) > 1e-6 else 0.0)
+    several = len(set(region.tolist())) > 1 and len(set(region.tolist())) < size
+    found = measures(topology)["silhouette"]
+    assert found == pytest.approx(np.mean(values) if several else np.nan, nan_ok=True, abs=1e-4)
+
+
+def test_two_cliques_are_two_communities():
+    cliques = np.kron(np.eye(2), np.ones((6, 6))) - np.eye(12)
+    cliques[0, 6] = 1
+    found = measures(of_matrix(cliques, np.repeat([0, 1], 6)))
+    assert found["modularity"] == found["region_modularity"] == pytest.approx(0.483, abs=1e-3)
+    shuffled = np.random.default_rng(1).permutation(12)
+    assert measures(of_matrix(cliques[np.ix_(shuffled, shuffled)]))["modularity"] == pytest.approx(0.483, abs=1e-3)
+
+
+def test_communities_are_found_by_iteration_as_directly(monkeypatch):
+    topology = expand(load_connectome("distance_rule:marmoset"), generator=np.random.default_rng(1))
+    direct = measures(topology)["modularity"]
+    monkeypatch.setattr(graph, "SMALL_EIGEN", 20)
+    assert measures(topology)["modularity"] == pytest.approx(direct, rel=1e-6)
+
+
+def test_a_rewired_ring_is_a_small_world_and_a_random_graph_is_none():
+    """Watts & Strogatz 1998."""
+    size, generator = 200, np.random.default_rng(1)
+    ring = of_matrix(sum(np.roll(np.eye(size), step, axis=0) for step in (-3, -2, -1, 1, 2, 3)))
+    small_world = rewire_topology(ring, "erdos_renyi", fraction=0.1, generator=generator)
+    random = rewire_topology(ring, "erdos_renyi", generator=generator)
+    assert measures(small_world)["small_worldness"] > 3
+    assert measures(random)["small_worldness"] == pytest.approx(1, abs=0.15)
+    assert measures(COMPLETE)["small_worldness"] == 1
+
+
+def test_hubs_that_meet_are_a_rich_club():
+    matrix = np.random.default_rng(1).random((40, 40)) < 0.1
+    matrix[:4, :] |= np.random.default_rng(2).random((4, 40)) < 0.5
+    matrix[:4, :4] = True
+    np.fill_diagonal(matrix, False)
+    assert measures(of_matrix(matrix))["rich_club"] > 4
+
+
+def test_spectral_gap_counts_a_conjugate_pair_once():
+    rotation = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
+    topology = of_matrix(np.abs(rotation))
+    target, source = topology.target, topology.source
+    assert measures(topology, rotation[target, source])["spectral_gap"] == pytest.approx(1.5)
+
+
+@pytest.mark.slow
+def test_a_large_topology_is_measured_but_for_what_is_too_dear():
+    cortex = load_connectome("distance_rule:macaque")
+    sparse = expand(
+        cortex,
+        neurons_per_region=100,
+        target_sparsity=0.01,
+        intrinsic_sparsity=0.01,
+        generator=np.random.default_rng(1),
+    )
+    row = measure_row(sparse)
+    assert row["left_empty"] == "non_normality: too dear above 1,000 neurons"
 
 
 def test_every_measure_says_what_it_is():
