@@ -32,6 +32,7 @@ A backend whose three products are calls on matrices is written with `stepwise.p
 """
 
 import importlib
+from functools import cache
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -87,6 +88,7 @@ class Backend(Protocol):
     ) -> Gradients: ...
 
 
+@cache
 def load(name: str) -> Backend:
     """The module of a backend; importing it never fails for what the backend itself needs (see `unusable`)."""
     return cast(Backend, importlib.import_module(f"kernels.{name}"))

@@ -38,7 +38,7 @@ def forward(
 ) -> Tensor:
     time, population, _, batch = inputs.shape
     lines = _lines(pattern, "rows", values.element_size())
-    arranged = values.new_empty(lines.groups, 4)
+    arranged = values.new_zeros(lines.groups, 4)
     hidden = values.new_empty(time, population, pattern.size, batch)
     job = CForward(
         _shape(inputs, pattern, nonlinearity),
@@ -67,7 +67,7 @@ def backward(
 ) -> Gradients:
     shape = _shape(inputs, pattern, nonlinearity)
     lines = _lines(pattern, "columns", values.element_size())
-    arranged = values.new_empty(lines.groups, 4)
+    arranged = values.new_zeros(lines.groups, 4)
     drive = torch.empty_like(hidden)
     grad_hidden_0 = torch.empty_like(hidden[0]) if "hidden_0" in wanted else None
     states = CBackward(
@@ -122,8 +122,8 @@ def _lines(pattern: SparsePattern, walk: Literal["rows", "columns", "weights"], 
     """What a pass walks: rows forward, columns backward; the weights' own blocks hold wider rows."""
     plans: dict[tuple[str, int], Lines] = pattern.memo.setdefault("cpu", {})
     if (walk, element) not in plans:
-        if pattern.nnz >= 2**31:
-            raise ValueError(f"pattern: {pattern.nnz} edges a network; backend cpu counts them in 32 bits")
+        if pattern.nnz >= 2**29:  # a group may be filled up with three
+            raise ValueError(f"pattern: {pattern.nnz} edges a network; backend cpu takes fewer than {2**29}")
         block = block_size(pattern.size, pattern.nnz, _COLUMNS[walk] * element)
         by = pattern.by_column if walk == "columns" else pattern.by_row
         # states in scratch have a row of zeros after each block; the weights read tensors, where any place will do

@@ -10,10 +10,11 @@ namespace sparse_rnn {
 
 // A matrix's edges, line by line, cut into blocks of lines' other ends so that a block of states stays in cache:
 // line `i` of block `k` of replicate `p` has the groups start[(p * blocks + k) * size + i] up to the next start. A group
-// is four edges; `other` is the other end's place in its block, `edge` the edge's number, -1 for one that only fills.
+// is four edges, the last of a line filled up; `other` is the other end's place in its block, and slot[p * nnz + e] says
+// where among the replicate's groups the edge given as number `e` is.
 struct Lines {
     const uint16_t* other;
-    const int32_t* edge;
+    const int32_t* slot;
     const int64_t* start;
     int64_t blocks;
     int64_t block;  // other ends in a block; in the state of a pass, a row of zeros follows each block

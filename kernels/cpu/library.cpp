@@ -1,7 +1,6 @@
 // The library's face: plain C functions that take pointers, choose the instruction set and share the work among threads.
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -139,37 +138,34 @@ int over_rows(const Weights& job, int64_t threads) {
     return failed;
 }
 
-// Ranges of one replicate's groups.
+// Calls task(first, last + 1, replicate's first group) for ranges of edges, numbered through all replicates.
 template <typename Task>
-void over_groups(const Shape& s, const Lines& lines, int64_t threads, const Task& task) {
-    constexpr int64_t most = 1 << 14;
-    std::vector<std::array<int64_t, 3>> ranges;
-    for (int64_t p = 0; p < s.population; ++p) {
-        int64_t end = lines.start[(p + 1) * lines.blocks * s.size];
-        for (int64_t g = lines.start[p * lines.blocks * s.size]; g < end; g += most) ranges.push_back({p, g, std::min(end, g + most)});
-    }
-    in_parallel(int64_t(ranges.size()), threads, [&](int64_t i) { task(ranges[i][0], ranges[i][1], ranges[i][2]); });
-}
-
-template <typename T>
-void arrange(const Shape& s, const Lines& lines, const T* values, T* to, int64_t threads) {
-    over_groups(s, lines, threads, [&](int64_t p, int64_t begin, int64_t end) {
-        for (int64_t k = 4 * begin; k < 4 * end; ++k) to[k] = lines.edge[k] < 0 ? T(0) : values[p * s.nnz + lines.edge[k]];
+void over_edges(const Shape& s, const Lines& lines, int64_t threads, const Task& task) {
+    constexpr int64_t most = 1 << 16;
+    const int64_t each = (s.nnz + most - 1) / most;
+    in_parallel(s.population * each, threads, [&](int64_t i) {
+        int64_t p = i / each, begin = i % each * most;
+        task(p * s.nnz + begin, p * s.nnz + std::min(s.nnz, begin + most), lines.start[p * lines.blocks * s.size]);
     });
 }
 
 template <typename T>
-void restore(const Shape& s, const Lines& lines, const T* from, T* values, int64_t threads) {
-    over_groups(s, lines, threads, [&](int64_t p, int64_t begin, int64_t end) {
-        for (int64_t k = 4 * begin; k < 4 * end; ++k) {
-            if (lines.edge[k] >= 0) values[p * s.nnz + lines.edge[k]] = from[k];
-        }
+void arrange(const Shape& s, const Lines& lines, const T* values, T* groups, int64_t threads) {
+    over_edges(s, lines, threads, [&](int64_t begin, int64_t end, int64_t first) {
+        for (int64_t e = begin; e < end; ++e) groups[4 * first + lines.slot[e]] = values[e];
+    });
+}
+
+template <typename T>
+void restore(const Shape& s, const Lines& lines, const T* groups, T* values, int64_t threads) {
+    over_edges(s, lines, threads, [&](int64_t begin, int64_t end, int64_t first) {
+        for (int64_t e = begin; e < end; ++e) values[e] = groups[4 * first + lines.slot[e]];
     });
 }
 
 }  // namespace
 
-// Every function returns 0, or 1 where memory was lacking. `*_arranged` are the caller's scratch, [groups, 4].
+// Every function returns 0, or 1 where memory was lacking. `arranged` is the caller's, [groups, 4], zeros at first.
 #define FACE(T, SUFFIX)                                                                                                    \
     int sparse_rnn_forward_##SUFFIX(const Forward* job, const T* values, T* arranged, int64_t threads) {                   \
         arrange(job->shape, job->lines, values, arranged, threads);                                                        \
@@ -195,6 +191,6 @@ FACE(double, double)
 int sparse_rnn_instructions(int limit) { return instructions = std::min(best_instructions(), limit); }
 
 // So that a library of another version is not mistaken for this one.
-int sparse_rnn_version() { return 1; }
+int sparse_rnn_version() { return 2; }
 }
 #pragma GCC visibility pop

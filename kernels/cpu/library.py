@@ -9,13 +9,13 @@ from torch import Tensor
 
 from kernels.cpu.plan import Lines
 
-_VERSION = 1
+_VERSION = 2
 
 
 class CLines(ctypes.Structure):
     _fields_ = (
         ("other", c_void_p),
-        ("edge", c_void_p),
+        ("slot", c_void_p),
         ("start", c_void_p),
         ("blocks", c_int64),
         ("block", c_int64),
@@ -23,7 +23,7 @@ class CLines(ctypes.Structure):
 
     @classmethod
     def of(cls, lines: Lines) -> "CLines":
-        return cls(lines.other.data_ptr(), lines.edge.data_ptr(), lines.start.data_ptr(), lines.blocks, lines.block)
+        return cls(lines.other.data_ptr(), lines.slot.data_ptr(), lines.start.data_ptr(), lines.blocks, lines.block)
 
 
 class CShape(ctypes.Structure):

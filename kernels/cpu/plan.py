@@ -18,14 +18,14 @@ class Lines:
 
     Args:
         other: uint16 [groups, 4]; each edge's other end, counted from the start of its block.
-        edge: int32 [groups, 4]; the edge's number in the order given, -1 for one that only fills its group.
+        slot: int32 [population, nnz]; where among its replicate's groups each edge is, in the order given.
         start: int64 [population * blocks * size + 1]; each line's first group.
         blocks: number of blocks.
         block: other ends in a block.
     """
 
     other: Tensor
-    edge: Tensor
+    slot: Tensor
     start: Tensor
     blocks: int
     block: int
@@ -60,10 +60,13 @@ def cut(lines: Compressed, size: int, block: int, fill: int) -> Lines:
     first = count.cumsum(0) - count
     slot = 4 * start[key] + torch.arange(population * nnz) - first[key]
     slots = 4 * int(start[-1])
-    edge = lines.order.flatten() if lines.order is not None else torch.arange(nnz).repeat(population)
+    edge = torch.arange(population * nnz)
+    if lines.order is not None:
+        edge = (lines.order + nnz * torch.arange(population)[:, None]).flatten()
+    within = slot - 4 * start[:: blocks * size][replicate[position]]
     return Lines(
         other=torch.full((slots,), fill).scatter_(0, slot, other[position] % block).to(torch.uint16).view(-1, 4),
-        edge=torch.full((slots,), -1).scatter_(0, slot, edge[position]).int().view(-1, 4),
+        slot=torch.empty_like(slot).scatter_(0, edge[position], within).int().view(population, nnz),
         start=start,
         blocks=blocks,
         block=block,

@@ -28,7 +28,7 @@ static int weights(const Weights* j, double* v) { return sparse_rnn_weights_doub
 
 struct Cut {
     std::vector<uint16_t> other;
-    std::vector<int32_t> edge;
+    std::vector<int32_t> slot;
     std::vector<int64_t> start{0};
     Lines lines;
 };
@@ -36,16 +36,17 @@ struct Cut {
 // The edges (line, other end) of one network in blocks and groups, as plan.py cuts them.
 static void cut(Cut& to, const std::vector<int>& line, const std::vector<int>& other, int size, int block, int fill) {
     int blocks = (size + block - 1) / block;
+    to.slot.resize(line.size());
     for (int b = 0; b < blocks; ++b) {
         for (int i = 0; i < size; ++i) {
             for (size_t e = 0; e < line.size(); ++e) {
-                if (line[e] == i && other[e] / block == b) to.other.push_back(other[e] % block), to.edge.push_back(e);
+                if (line[e] == i && other[e] / block == b) to.slot[e] = to.other.size(), to.other.push_back(other[e] % block);
             }
-            while (to.other.size() % 4) to.other.push_back(fill), to.edge.push_back(-1);
+            while (to.other.size() % 4) to.other.push_back(fill);
             to.start.push_back(to.other.size() / 4);
         }
     }
-    to.lines = {to.other.data(), to.edge.data(), to.start.data(), blocks, block};
+    to.lines = {to.other.data(), to.slot.data(), to.start.data(), blocks, block};
 }
 
 template <typename T>
