@@ -101,21 +101,27 @@ def _search(study: Mapping[str, Any]) -> str:
         else:
             domains.append(f"{key} ({kind}, {number(values[0])} to {number(values[1])})")
     shared, trials = search["shared_settings"], search["trials_per_arm"]
-    later = {"tpe": "a tree-structured Parzen estimator", "random": "random draws"}.get(
-        search["sampler"], search["sampler"]
-    )
-    rest = (
-        ""
-        if shared >= trials
-        else f", the other {trials - shared} proposed by {later} (Optuna) that saw the trials of that arm alone"
-    )
+    if search["sampler"] == "grid":
+        proposals = "Every arm tried every combination of these values once"
+    else:
+        later = {"tpe": "a tree-structured Parzen estimator", "random": "random draws"}[search["sampler"]]
+        proposals = f"The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings"
+        if shared < trials:
+            proposals += (
+                f", the other {trials - shared} proposed by {later} (Optuna) that saw the trials of that arm alone"
+            )
+    if search["grace"] >= search["max_epochs"]:
+        stopping = "No trial was stopped early."
+    else:
+        stopping = (
+            f"Asynchronous successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) "
+            "stopped trials against others of the same arm only."
+        )
     return (
         f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
         f"{count(trials, 'trial')} of {count(search['replicates'], 'replicate')} and at most {search['max_epochs']} "
-        f"epochs. The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings{rest}. "
-        f"Asynchronous successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) "
-        "stopped trials against others of the same arm only. A trial's score was the median over its replicates of "
-        "the best validation loss so far."
+        f"epochs. {proposals}. {stopping} A trial's score was the median over its replicates of the best validation "
+        "loss so far."
     )
 
 

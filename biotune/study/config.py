@@ -1,6 +1,8 @@
 """A study as its YAML describes it: every key, its default, its range. `docs/study.md` is made for reading these."""
 
 import difflib
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -10,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -209,21 +212,39 @@ class Domain(Section):
 class SearchConfig(Section):
     """The search of each arm."""
 
-    trials_per_arm: int = Field(16, ge=1)
-    shared_settings: int = Field(8, ge=1, description="the first trials of every arm: the same Sobol settings")
+    trials_per_arm: int = Field(16, ge=1, description="for a grid: as many as it has combinations")
+    shared_settings: int = Field(
+        8, ge=1, description="the first trials of every arm: the same Sobol settings; all of a grid"
+    )
     replicates: int = Field(4, ge=1, description="networks a trial")
     max_epochs: int = Field(81, ge=1)
     grace: int = Field(9, ge=1, description="epochs before ASHA may stop a trial")
     reduction: int = Field(3, ge=2, description="one of so many trials goes on at each rung")
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 
     @model_validator(mode="after")
     def _within(self) -> Self:
-        if self.shared_settings > self.trials_per_arm:
+        if self.sampler != "grid" and self.shared_settings > self.trials_per_arm:
             raise ValueError(f"shared_settings {self.shared_settings} exceeds trials_per_arm {self.trials_per_arm}")
         if self.grace > self.max_epochs:
             raise ValueError(f"grace {self.grace} exceeds max_epochs {self.max_epochs}")
         return self
+
+    def over(self, tune: Mapping[str, Domain]) -> Self:
+        """The search of `tune`: a grid has as many trials as combinations, and all arms share them all."""
+        if self.sampler != "grid":
+            return self
+        for key, domain in tune.items():
+            if domain.choice is None:
+                raise ValueError(f"sampler grid needs a choice for each key of tune; {key} has another range")
+        combinations = math.prod(len(domain.choice or []) for domain in tune.values())
+        for key in ("trials_per_arm", "shared_settings"):
+            if key in self.model_fields_set and getattr(self, key) != combinations:
+                raise ValueError(
+                    f"sampler grid tries each of the {combinations} combinations of tune once, but {key} is "
+                    f"{getattr(self, key)}; leave it out"
+                )
+        return self.model_copy(update={"trials_per_arm": combinations, "shared_settings": combinations})
 
     @property
     def rungs(self) -> list[int]:
@@ -275,6 +296,11 @@ class StudyConfig(Section):
     @classmethod
     def _empty_arms(cls, arms: Any) -> Any:
         return {name: {} if arm is None else arm for name, arm in arms.items()} if isinstance(arms, dict) else arms
+
+    @field_validator("search")
+    @classmethod
+    def _over_what_is_tuned(cls, search: SearchConfig, info: ValidationInfo) -> SearchConfig:
+        return search.over(info.data["tune"]) if "tune" in info.data else search
 
     @model_validator(mode="after")
     def _reference_is_an_arm(self) -> Self:

@@ -1,9 +1,12 @@
-"""What an arm tries next: first the Sobol settings that all arms share, then what TPE proposes.
+"""What an arm tries next: first the settings that all arms share, then what TPE proposes.
+
+The shared settings are a Sobol sequence, or, where the sampler is a grid, every combination, and nothing comes after.
 
 One sampler an arm: arms must not steer each other's search. A proposal depends on the seed, the arm, its own index and
 the trials that the arm has ended so far, and on nothing else, so a resumed study proposes what it would have proposed.
 """
 
+import itertools
 import math
 import zlib
 from collections.abc import Mapping
@@ -54,6 +57,17 @@ def sobol_settings(tune: Mapping[str, Domain], count: int, seed: int) -> list[di
     return [{key: at(tune[key], float(share)) for key, share in zip(tune, point, strict=True)} for point in points]
 
 
+def grid_settings(tune: Mapping[str, Domain]) -> list[dict[str, Any]]:
+    """Every combination of the choices, the last key's changing fastest."""
+    combinations = itertools.product(*(domain.choice or [] for domain in tune.values()))
+    return [dict(zip(tune, values, strict=True)) for values in combinations]
+
+
+def shared_settings(tune: Mapping[str, Domain], search: SearchConfig, seed: int) -> list[dict[str, Any]]:
+    """The first settings of every arm."""
+    return grid_settings(tune) if search.sampler == "grid" else sobol_settings(tune, search.shared_settings, seed)
+
+
 class ArmSampler:
     """Proposes the settings of one arm, and learns how they did.
 
@@ -69,7 +83,7 @@ class ArmSampler:
         self.seed = [seed, zlib.crc32(arm.encode())]
         self.distributions = {key: distribution(domain) for key, domain in tune.items()}
         self.study = optuna.create_study(direction="minimize")
-        for setting in sobol_settings(tune, search.shared_settings, seed):
+        for setting in shared_settings(tune, search, seed):
             self.study.enqueue_trial(setting)
 
     def propose(self, index: int) -> tuple[dict[str, Any], str]:
@@ -97,7 +111,7 @@ class ArmSampler:
 
     def _sampler(self, index: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([*self.seed, index]).generate_state(1)[0])
-        if self.search.sampler == "random":
+        if self.search.sampler != "tpe":  # of a grid every setting is shared, and nothing is left to be drawn
             return RandomSampler(seed=seed)
         return TPESampler(
             seed=seed, n_startup_trials=self.search.shared_settings, multivariate=True, constant_liar=True

@@ -57,6 +57,27 @@ def test_overrides_seed_and_arms(small_space: Path) -> None:
     assert list(study.arms) == ["real", "third"]
 
 
+GRID = (
+    ("loguniform: [1.0e-3, 1.0e-1]", "choice: [1.0e-3, 1.0e-2, 1.0e-1]"),
+    ("trials_per_arm: 5, shared_settings: 2,", "sampler: grid,"),
+)
+
+
+def test_a_grid_has_as_many_trials_as_combinations(write_space: WriteSpace, tmp_path: Path) -> None:
+    study = load_study(write_space(*GRID))
+    assert (study.config.search.trials_per_arm, study.config.search.shared_settings) == (6, 6)
+    again = tmp_path / "study.yaml"
+    again.write_text(yaml.safe_dump(study.resolved()))
+    assert load_study(again).resolved() == study.resolved()
+
+
+@pytest.mark.parametrize("key", ["trials_per_arm", "shared_settings"])
+def test_a_grid_of_another_size_than_its_combinations_is_refused(write_space: WriteSpace, key: str) -> None:
+    expected = rf"space\.yaml:14: search: sampler grid tries each of the 6 combinations .* {key} is 5; leave it out"
+    with pytest.raises(UserError, match=expected):
+        load_study(write_space(*GRID, ("sampler: grid", f"sampler: grid, {key}: 5")))
+
+
 MISTAKES = [
     ("reference_arm: real", "reference_arm: reel", r"space\.yaml:10: reference_arm: .*did you mean 'real'"),
     ("seed: 3", "sede: 3", r"space\.yaml:3: sede: unknown key 'sede'; did you mean 'seed'"),
@@ -81,6 +102,11 @@ MISTAKES = [
     ("real: {}", "real: {network: {remap: size}}", r"space\.yaml:8: .*unknown remapping 'size'; .*signed, magnitude"),
     ("trials_per_arm: 5", "trials_per_arm: 0", r"space\.yaml:14: search\.trials_per_arm: .*found 0"),
     ("shared_settings: 2", "shared_settings: 6", r"shared_settings 6 exceeds trials_per_arm 5"),
+    (
+        "reduction: 3",
+        "reduction: 3, sampler: grid",
+        r"space\.yaml:14: search: .*grid needs a choice .*learning_rate has",
+    ),
     ("grace: 1", "grace: 10", r"grace 10 exceeds max_epochs 9"),
     ("trials: 60", "trials: many", r"space\.yaml:4: task\.trials: .*found 'many'"),
     ("pattern_length: 2", "pattern_length: 0", r"space\.yaml:4: .*pattern_length"),

@@ -94,6 +94,25 @@ def test_settings_spread_over_their_domains_and_stay_inside(small_space: Path) -
     assert settings != sobol_settings(tune, 16, seed=6)
 
 
+def test_a_grid_tries_every_combination_in_every_arm_and_nothing_else(write_space: WriteSpace, tmp_path: Path) -> None:
+    grid = [
+        ("loguniform: [1.0e-3, 1.0e-1]", "choice: [0.001, 0.01, 0.1]"),
+        ("trials_per_arm: 5, shared_settings: 2,", "sampler: grid,"),
+        ("grace: 1", "grace: 9"),
+    ]
+    study = load_study(write_space(*grid))
+    progress = start(study, tmp_path / "journal.jsonl")
+    run_all(progress, by_rate, until=5)
+    progress = start(study, tmp_path / "journal.jsonl")  # resumed
+    run_all(progress, by_rate)
+    every = {(rate, f) for rate in (0.001, 0.01, 0.1) for f in ("tanh", "relu")}
+    for arm in ("real", "rewired"):
+        trials = progress.record.of_arm(arm)
+        assert len(trials) == 6
+        assert {(t.setting["learning_rate"], t.setting["nonlinearity"]) for t in trials} == every
+        assert {(t.status, t.origin) for t in trials} == {("completed", "shared")}  # grace = max_epochs: none stopped
+
+
 def test_a_trial_goes_on_only_among_the_best_of_its_rung(write_space: WriteSpace, tmp_path: Path) -> None:
     space = write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 9, shared_settings: 9"))
     progress = start(load_study(space, arms=["real"]), tmp_path / "journal.jsonl")
