@@ -3,7 +3,7 @@
 Environment:
     BIOTUNE_DATA           a folder in the cache's layout (`bio2art/C_Marmoset_Normalized.npy`, ...), looked at first
     BIOTUNE_CACHE          the cache; by default the system's cache folder for `biotune`
-    BIOTUNE_DOWNLOAD_BASE  a mirror, in place of https://raw.githubusercontent.com
+    BIOTUNE_DOWNLOAD_BASE  a mirror, in place of https://raw.githubusercontent.com, or of any other host
 """
 
 import hashlib
@@ -97,8 +97,10 @@ def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
 
 
 def _download(file: DataFile, tried: list[str]) -> Found:
-    base = (os.environ.get("BIOTUNE_DOWNLOAD_BASE") or GITHUB).rstrip("/")
-    url = f"{base}/{file.address}"
+    url = file.address if "://" in file.address else f"{GITHUB}/{file.address}"
+    mirror = os.environ.get("BIOTUNE_DOWNLOAD_BASE")
+    if mirror:
+        url = mirror.rstrip("/") + urlsplit(url).path
     destination = cache_folder() / file.path
     try:
         _resolve(url)

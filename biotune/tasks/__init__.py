@@ -12,30 +12,61 @@ from dataclasses import fields
 from typing import Any
 
 from biotune.suggest import unknown_name
+from biotune.tasks.nback_mem import NBackMem
+from biotune.tasks.own import absolute, check, is_own, load_own
+from biotune.tasks.pic_latent_mem import PicLatentMem
+from biotune.tasks.pic_mem import PicMem
 from biotune.tasks.seq_mem import SeqMem
 from biotune.tasks.task import Task, Trials
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (SeqMem,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (SeqMem, NBackMem, PicMem, PicLatentMem)}
 """Name -> class."""
+
+
+def full_name(name: str) -> str:
+    """The name of a task as any process understands it: of a user's own task with the absolute path of its file.
+
+    Raises:
+        UserError: the task isn't known, or there is no such file.
+    """
+    if is_own(name):
+        return absolute(name)
+    if name not in TASKS:
+        raise unknown_name("task", name, [*TASKS, "file.py:Class"])
+    return name
 
 
 def make_task(name: str, **options: Any) -> Task:
     """A task by its name.
 
     Args:
-        name: one of `TASKS`.
+        name: one of `TASKS`, or a user's own: `file.py:Class` or `module:Class`.
         options: the task's own, e.g. `pattern_length`.
 
     Raises:
-        UserError: the name or an option isn't known, or an option's value won't do.
+        UserError: the name or an option isn't known, an option's value won't do, or a user's own task doesn't draw the
+            trials that it says it does.
     """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    known = [field.name for field in fields(TASKS[name])]  # type: ignore[arg-type]  # every task is a dataclass
+    name = full_name(name)
+    kind = load_own(name) if is_own(name) else TASKS[name]
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every task is a dataclass
     for option in options:
         if option not in known:
-            raise unknown_name(f"option of task {name}", option, known)
-    return TASKS[name](**options)
+            raise unknown_name(f"option of task {kind.name}", option, known)
+    task = kind(**options)
+    if is_own(name):
+        check(task)
+    return task
 
 
-__all__ = ["TASKS", "SeqMem", "Task", "Trials", "make_task"]
+__all__ = [
+    "TASKS",
+    "NBackMem",
+    "PicLatentMem",
+    "PicMem",
+    "SeqMem",
+    "Task",
+    "Trials",
+    "full_name",
+    "make_task",
+]

@@ -62,3 +62,11 @@ class Task(ABC):
     @abstractmethod
     def trials(self, count: int, generator: np.random.Generator) -> Trials:
         """Draws `count` trials."""
+
+    def prepare(self) -> str | None:
+        """Gets ready what takes time or a network, such as pictures to download, before many processes ask for it.
+
+        Returns:
+            a line for the user on what that was, where there was anything.
+        """
+        return None
