@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+import biotune.tasks.command
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = commands.add_parser("report", help="make the report of a results directory again")
     report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
     report.set_defaults(command=_report)
+    biotune.tasks.command.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 
 
@@ -149,10 +151,13 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     from biotune.study.plans import Plans
 
     plans = Plans.load(study)
+    note = study.task.prepare()
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), highlight=False, soft_wrap=True)
     for arm, connectome in plans.connectomes.items():
         if connectome.provenance.substitutes:
             console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
+    if note:
+        console.print(note, highlight=False, soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     concurrency = arguments.concurrency or max((os.cpu_count() or 1) // (arguments.cpus_per_trial or 1), 1)
     seconds = estimate(plans, concurrency)
