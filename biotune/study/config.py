@@ -19,8 +19,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from biotune.connectome import GENERATORS
+from biotune.errors import UserError
 from biotune.network import INITIALISATIONS, REMAPPINGS
-from biotune.tasks import TASKS
+from biotune.tasks import full_name
 from biotune.topology import NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
@@ -36,6 +37,14 @@ def one_of(known: Any, what: str) -> Any:
         return name
 
     return AfterValidator(check)
+
+
+def _task_name(name: str) -> str:
+    """A built-in task's name, or that of a user's own task with the absolute path of its file."""
+    try:
+        return full_name(name)
+    except UserError as error:
+        raise ValueError(error) from None
 
 
 def _suggest(name: str, known: Any, what: str) -> dict[str, Any]:
@@ -72,7 +81,7 @@ class TaskConfig(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Annotated[str, one_of(TASKS, "task")] = "seq_mem"
+    name: Annotated[str, AfterValidator(_task_name)] = Field("seq_mem", description="built-in, or file.py:Class")
     trials: int = Field(500, ge=2, description="trials of each replicate, training and validation together")
     train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials that is trained on")
     batch: int = Field(128, ge=1, description="trials an update")

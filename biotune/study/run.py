@@ -75,6 +75,8 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
         require_same_connectomes(Results.open(directory), plans.connectomes)
+    if note := study.task.prepare():
+        console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with _interruptible(console) as interrupted, connected(options.address) as dashboard:
         resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard)

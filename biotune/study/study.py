@@ -3,7 +3,7 @@
 import copy
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,14 +55,23 @@ class Study:
         config: as written, with defaults.
         arms: name -> arm.
         task: the task, made from its options.
+
+    Raises:
+        UserError: an option of the task isn't known, or its value won't do.
     """
 
-    def __init__(self, config: StudyConfig, arms: Mapping[str, Arm], task: Task) -> None:
-        self.config, self.arms, self.task = config, arms, task
+    def __init__(self, config: StudyConfig, arms: Mapping[str, Arm]) -> None:
+        self.config, self.arms = config, arms
+        self.task: Task = make_task(**config.task.options)
+
+    def __reduce__(self) -> tuple[type["Study"], tuple[StudyConfig, Mapping[str, Arm]]]:
+        # a worker makes the task itself: it may not know the class of a user's own
+        return Study, (self.config, self.arms)
 
     def resolved(self) -> dict[str, Any]:
         """The study as `study.yaml` holds it: every default written out; reading it gives the same study."""
         content = self.config.model_dump(mode="json", by_alias=True)
+        content["task"] |= {field.name: getattr(self.task, field.name) for field in fields(self.task)}  # type: ignore[arg-type]
         content["arms"] = {
             name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True)
             for name, arm in self.config.arms.items()
@@ -169,10 +178,9 @@ def load_study(
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     try:
-        task = make_task(**config.task.options)
+        return Study(config, merged)
     except UserError as error:
         raise UserError(f"{where(('task',))}: {error}") from None
-    return Study(config, merged, task)
 
 
 def _override(content: dict[str, Any], override: str) -> Location:
