@@ -188,22 +188,25 @@ def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
 
 
 def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
-    """The results in Markdown: medians in milliseconds, a star at auto's choice, and notes below."""
+    """The results in Markdown: medians in milliseconds, and below why a figure is missing."""
     names = ["auto", *NAMES, *PEERS]
     lines = [
         f"| shape | {' | '.join(names)} | auto chose | peak MiB of auto | best peer / auto |",
         f"|---|{'---:|' * len(names)}---|---:|---|",
     ]
-    notes = []
-    for shape, results in measured:
+    notes: dict[str, list[str]] = {}
+    for row, (shape, results) in enumerate(measured, start=1):
         cells = [f"{m:,.2f}" if (m := results[name].median_ms) is not None else "–" for name in names]
         peak = results["auto"].peak_mib
         best = best_peer(results)
         ratio = f"**{best[1]:.1f}** ({best[0]})" if best else "–"
         memory = "–" if peak is None else f"{peak:,.0f}"
         lines.append(f"| {shape} | {' | '.join(cells)} | {results['auto'].note} | {memory} | {ratio} |")
-        notes += [f"- {shape}: {name}: {results[name].note}" for name in names[1:] if results[name].note]
-    return "\n".join(lines + ([""] if notes else []) + sorted(set(notes)))
+        for name in names[1:]:
+            if results[name].note:
+                notes.setdefault(f"{name}: {results[name].note}", []).append(str(row))
+    remarks = [f"- row{'s' * (len(rows) > 1)} {', '.join(rows)}: {note}" for note, rows in notes.items()]
+    return "\n".join(lines + ([""] if remarks else []) + remarks)
 
 
 def _distinct(shape: Shape, generator: torch.Generator) -> Tensor:
