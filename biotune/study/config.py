@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from biotune.connectome import GENERATORS
+from biotune.connectome import CATALOGUE, GENERATORS, RANDOM_GRAPHS
 from biotune.errors import UserError
 from biotune.network import INITIALISATIONS, REMAPPINGS
 from biotune.tasks import full_name
@@ -75,6 +76,10 @@ class Section(BaseModel):
                 )
         return content
 
+    def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of this section in an arm that sets some of its keys."""
+        return self.model_dump() | dict(changes)
+
 
 class TaskConfig(Section):
     """The task, and its data. Further keys are options of the task itself, such as `pattern_length`."""
@@ -102,12 +107,58 @@ class TaskConfig(Section):
 
 
 class ConnectomeConfig(Section):
-    """Which connectome, and what stands in where it can't be had."""
+    """Which connectome: of the catalogue, from a file, or drawn; and what stands in where it can't be had."""
 
-    name: str = Field("marmoset", description="a name of the catalogue")
+    name: str = Field("marmoset", description="a name of the catalogue, of a generator, or one's own with `path`")
     otherwise: Annotated[str, one_of(GENERATORS, "generator")] | None = Field(
         None, description="generator that takes its place, said loudly; null: that is an error"
     )
+    path: str | None = Field(None, description="a file of one's own")
+    # how the file is read: biotune.connectome.readers.Reading
+    columns: dict[Literal["source", "target", "weight", "transmitter"], str | int | None] = {}
+    rows: dict[str, str | int | list[str | int]] = {}
+    transmitters: dict[str, Literal[1, -1]] = {}
+    signed: bool = False
+    transposed: bool = False
+    variable: str | None = None
+    keep: str | None = None
+    # parameters of a random graph: biotune.connectome.random_graphs
+    size: int | None = None
+    edges: int | None = None
+    neighbours: int | None = None
+    rewiring: FiniteFloat | None = None
+    blocks: list[int] | None = None
+    densities: list[list[FiniteFloat]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_file_is_named_after_its_path(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("path"), str):
+            return content
+        path = Path(content["path"]).expanduser().absolute()
+        return {"name": path.stem} | content | {"path": str(path)}
+
+    @model_validator(mode="after")
+    def _name_is_known(self) -> Self:
+        rules = [f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE]
+        known = [*CATALOGUE, *RANDOM_GRAPHS, *rules]
+        if self.path is None and self.name not in known:
+            raise PydanticCustomError(
+                "unknown_name",
+                "unknown {what} {name}; {known}",
+                _suggest(self.name, known, "connectome") | {"key": "name"},
+            )
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is set, beside the keys that every connectome has, for `biotune.connectome.load_connectome`."""
+        return self.model_dump(exclude={"name", "otherwise", "path"}, exclude_defaults=True)
+
+    def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """An arm with a connectome of its own doesn't take over the study's file, nor how to read or draw it."""
+        another = "name" in changes or "path" in changes
+        return ({"otherwise": self.otherwise} if another else self.model_dump()) | dict(changes)
 
 
 def _as_it_comes(value: Any) -> Any:

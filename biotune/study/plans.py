@@ -70,11 +70,14 @@ def load_connectomes(study: Study) -> dict[str, Connectome]:
     Raises:
         UserError: one can't be had.
     """
-    loaded: dict[tuple[str, str | None], Connectome] = {}
+    loaded: dict[str, Connectome] = {}
     connectomes = {}
     for name, arm in study.arms.items():
-        key = (arm.connectome.name, arm.connectome.otherwise)
+        key = arm.connectome.model_dump_json()
         if key not in loaded:
-            loaded[key] = load_connectome(key[0], otherwise=key[1], seed=study.config.seed)
+            wanted = arm.connectome
+            loaded[key] = load_connectome(
+                wanted.name, otherwise=wanted.otherwise, seed=study.config.seed, path=wanted.path, **wanted.options
+            )
         connectomes[name] = loaded[key]
     return connectomes

@@ -209,6 +209,7 @@ class _Run:
                 "sha256": provenance.sha256,
                 "species": provenance.species,
                 "digest": connectome.digest,
+                "notes": list(provenance.notes),
             }
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)

@@ -221,7 +221,7 @@ def _merge(
     for section, model in _SECTIONS.items():
         overrides = getattr(arm, section)
         try:
-            sections[section] = model.model_validate(getattr(config, section).model_dump() | overrides)
+            sections[section] = model.model_validate(getattr(config, section).overridden(overrides))
         except ValidationError as error:
             problems += _explain(error, ("arms", name, section), content, where)
     return sections if len(sections) == len(_SECTIONS) else None

@@ -100,7 +100,7 @@ class Topologies:
     def of(self, plan: TrialPlan, replicate: int) -> Topology:
         """The topology of one replicate of a plan, drawn if it was not met before."""
         connectome = plan.connectome
-        content = [connectome.name, connectome.weight.sum(), len(connectome.weight), connectome.provenance.sha256]
+        content = [connectome.name, connectome.digest]
         key = json.dumps(
             [*content, dict(plan.topology), plan.null and dict(plan.null), plan.draw, plan.seed, plan.phase, replicate]
         )

@@ -27,6 +27,21 @@ def test_every_default_is_written_out_and_reads_back_as_the_same_study(small_spa
     assert load_study(again).resolved() == resolved
 
 
+def test_an_arm_with_a_connectome_of_its_own_leaves_the_studys_file(write_space: WriteSpace) -> None:
+    file = "{path: mine.csv, columns: {weight: n}, otherwise: distance_rule}"
+    study = load_study(
+        write_space(
+            ('{name: "distance_rule:mouse_gamanut"}', file),
+            ("  real: {}", "  real: {connectome: {name: macaque}}\n  signed: {connectome: {signed: true}}"),
+        )
+    )
+    real, signed, rewired = (study.arms[name].connectome for name in ("real", "signed", "rewired"))
+    assert (real.name, real.path, real.options, real.otherwise) == ("macaque", None, {}, "distance_rule")
+    assert (rewired.name, rewired.path) == ("mine", str(Path("mine.csv").absolute()))
+    assert rewired.options == {"columns": {"weight": "n"}}
+    assert signed.options == {"columns": {"weight": "n"}, "signed": True}
+
+
 def test_an_arm_overrides_what_it_names_and_keeps_the_rest(write_space: WriteSpace) -> None:
     study = load_study(write_space(("  real: {}", "  real: {topology: {spectral_radius: as_it_comes}}")))
     assert study.arms["real"].topology.spectral_radius is None
@@ -100,6 +115,8 @@ MISTAKES = [
     ("  nonlinearity:", "  nonlinear:", r"cannot tune 'nonlinear'; did you mean 'nonlinearity'"),
     ("real: {}", "real: {network: {momentum: 0.9}}", r"space\.yaml:8: .*momentum is for RMSprop and SGD"),
     ("real: {}", "real: {network: {remap: size}}", r"space\.yaml:8: .*unknown remapping 'size'; .*signed, magnitude"),
+    ('"distance_rule:mouse_gamanut"', "marmozet", r"space\.yaml:5: connectome\.name: .*did you mean 'marmoset'"),
+    ('name: "distance_rule:mouse_gamanut"', "path: a.csv, colums: {}", r"space\.yaml:5: .*did you mean 'columns'"),
     ("trials_per_arm: 5", "trials_per_arm: 0", r"space\.yaml:14: search\.trials_per_arm: .*found 0"),
     ("shared_settings: 2", "shared_settings: 6", r"shared_settings 6 exceeds trials_per_arm 5"),
     (
