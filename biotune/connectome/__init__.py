@@ -7,6 +7,7 @@
 """
 
 from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
+from biotune.connectome.densities import with_neuron_density
 from biotune.connectome.generators import GENERATORS, distance_rule
 from biotune.connectome.load import load_connectome
 from biotune.connectome.random_graphs import RANDOM_GRAPHS
@@ -22,4 +23,5 @@ __all__ = [
     "Provenance",
     "distance_rule",
     "load_connectome",
+    "with_neuron_density",
 ]

@@ -47,6 +47,8 @@ class Connectome:
         provenance: where it comes from.
         labels: one name a region (or neuron), where the data has them.
         positions: float64 `[size, 3]`, region centres in mm, where they are known.
+        neuron_density: float64 `[size]`, neurons per mm³ in each region, NaN where that was not measured; see
+            `biotune.connectome.with_neuron_density`.
 
     Raises:
         UserError: there are no edges, a pair occurs twice, an index is out of range, or a weight is 0 or not finite.
@@ -60,6 +62,7 @@ class Connectome:
     provenance: Provenance = field(repr=False)
     labels: tuple[str, ...] | None = field(default=None, repr=False)
     positions: np.ndarray | None = field(default=None, repr=False)
+    neuron_density: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         source = np.asarray(self.source, np.int64)

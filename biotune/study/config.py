@@ -23,7 +23,7 @@ from biotune.connectome import CATALOGUE, GENERATORS, RANDOM_GRAPHS
 from biotune.errors import UserError
 from biotune.network import INITIALISATIONS, REMAPPINGS
 from biotune.tasks import full_name
-from biotune.topology import NULLS, PARTITIONS
+from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
 Scalar = bool | int | float | str
@@ -165,10 +165,18 @@ def _as_it_comes(value: Any) -> Any:
     return None if value == "as_it_comes" else value
 
 
+class NeuronDensityConfig(Section):
+    """Neurons per region by how densely they lie there."""
+
+    density: Annotated[str, one_of(DENSITY_SCALES, "density")] = Field(description="rank of the density, or its ratio")
+    mean: FiniteFloat = Field(4, gt=0, description="neurons of a region, on average")
+    unmeasured: int | None = Field(None, ge=1, description="neurons of a region whose density is not known")
+
+
 class TopologyConfig(Section):
     """From regions to neurons."""
 
-    neurons_per_region: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 4
+    neurons_per_region: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] | NeuronDensityConfig = 4
     target_sparsity: FiniteFloat = Field(
         0.8, gt=0, le=1, description="share of a target region that a neuron connects to"
     )

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from biotune.connectome import Connectome, load_connectome
+import numpy as np
+
+from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.errors import UserError
+from biotune.study.config import NeuronDensityConfig
 from biotune.study.study import Setting, Study
 from biotune.study.transfer import TrainedNetworks, trained_networks
+from biotune.topology import Topology
 from biotune.training import TrialPlan, draw_topology
 
 
@@ -40,7 +44,8 @@ class Plans:
         plans = cls(study, connectomes, trained)
         for arm in study.arms:
             try:
-                draw_topology(plans.plan(arm, {}, "confirm", [0]), 0)
+                first = draw_topology(plans.plan(arm, {}, "confirm", [0]), 0)
+                _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
         return plans
@@ -64,6 +69,19 @@ class Plans:
         return self.plan(arm, setting, "search", range(self.study.config.search.replicates))
 
 
+def _require_equal_edges(first: Topology, another: TrialPlan) -> None:
+    """Refuses a null of regions whose sizes differ, where its draws differ in their number of edges."""
+    sizes = np.bincount(first.region)
+    if another.null is None or another.null["level"] == "neuron" or sizes.min() == sizes.max():
+        return
+    edges = draw_topology(another, another.replicates[0]).edges
+    if edges != first.edges:
+        raise UserError(
+            f"null {another.null['name']}: rewired, regions of {sizes.min()} to {sizes.max()} neurons have "
+            f"other numbers of edges in every draw ({first.edges}, {edges}); give level: neuron, or regions of one size"
+        )
+
+
 def load_connectomes(study: Study) -> dict[str, Connectome]:
     """The connectome of each arm, read once where arms share it.
 
@@ -80,4 +98,6 @@ def load_connectomes(study: Study) -> dict[str, Connectome]:
                 wanted.name, otherwise=wanted.otherwise, seed=study.config.seed, path=wanted.path, **wanted.options
             )
         connectomes[name] = loaded[key]
+        if isinstance(arm.topology.neurons_per_region, NeuronDensityConfig):
+            connectomes[name] = with_neuron_density(loaded[key])
     return connectomes

@@ -13,11 +13,13 @@
 
 from biotune.topology.expand import PARTITIONS, expand
 from biotune.topology.measures import MEASURES, measure_row, measures
+from biotune.topology.neurons import DENSITY_SCALES, neuron_counts
 from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology
 from biotune.topology.spectrum import spectral_radius
 from biotune.topology.wiring import Topology
 
 __all__ = [
+    "DENSITY_SCALES",
     "MEASURES",
     "NULLS",
     "PARTITIONS",
@@ -26,6 +28,7 @@ __all__ = [
     "expand",
     "measure_row",
     "measures",
+    "neuron_counts",
     "rewire_connectome",
     "rewire_topology",
     "spectral_radius",

@@ -4,7 +4,8 @@ The construction is bio2art's (Goulas, Damicelli & Hilgetag 2021, https://doi.or
 weights shared out by a partition that leaves no part at zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,14 @@ from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.suggest import unknown_name
 from biotune.topology.arrays import ranges
+from biotune.topology.neurons import neuron_counts
 from biotune.topology.wiring import Topology
 
 
 def expand(
     connectome: Connectome,
     *,
-    neurons_per_region: int | Sequence[int] = 4,
+    neurons_per_region: int | Sequence[int] | Mapping[str, Any] = 4,
     target_sparsity: float = 0.8,
     partition: str = "dirichlet",
     intrinsic: bool = True,
@@ -46,7 +48,8 @@ def expand(
     Args:
         connectome: the regions. One with edges from a region to itself says itself what lies within regions, and is
             expanded with `intrinsic=False`.
-        neurons_per_region: n, one number for all or one a region.
+        neurons_per_region: n, one number for all, one a region, or `{density: rank, mean: 4}`: see
+            `biotune.topology.neurons.neurons_by_density`.
         target_sparsity: share of the target region's neurons that each source neuron reaches, in (0, 1].
         partition: how a weight is shared out: `dirichlet` (uniform over all ways to do it), `equal`, or
             `stick_breaking` (sequential, then shuffled, as bio2art; most of many parts are nearly 0).
@@ -59,7 +62,7 @@ def expand(
     Raises:
         UserError: an option is out of range, or the connectome and the options contradict each other.
     """
-    counts = _neuron_counts(connectome, neurons_per_region)
+    counts = neuron_counts(connectome, neurons_per_region)
     _check_range("target_sparsity", target_sparsity, 0 < target_sparsity <= 1, "(0, 1]")
     _check_range("intrinsic_sparsity", intrinsic_sparsity, 0 < intrinsic_sparsity <= 1, "(0, 1]")
     _check_range("intrinsic_weight", intrinsic_weight, 0 <= intrinsic_weight < 1, "[0, 1)")
@@ -159,20 +162,6 @@ PARTITIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] =
     "stick_breaking": _stick_breaking,
 }
 """Name -> function of (number of parts of each weight, generator), giving all parts; each weight's sum to 1."""
-
-
-def _neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int]) -> np.ndarray:
-    counts = np.asarray(neurons_per_region)
-    if counts.dtype.kind not in "iu" or counts.ndim > 1:
-        raise UserError(f"neurons_per_region: {neurons_per_region!r} is neither a whole number nor a list of them")
-    if counts.ndim == 1 and len(counts) != connectome.size:
-        raise UserError(
-            f"neurons_per_region: {len(counts)} numbers for the {connectome.size} regions of {connectome.name}"
-        )
-    if counts.size and counts.min() < 1:
-        which = f"region {int(np.argmin(counts))}" if counts.ndim else "every region"
-        raise UserError(f"neurons_per_region: {which} would have {counts.min()}; at least 1 is needed")
-    return np.broadcast_to(counts.astype(np.int64), (connectome.size,))
 
 
 def _check_range(name: str, value: float, fits: bool, interval: str) -> None:
