@@ -1,4 +1,4 @@
-"""The command line: `biotune run`, which is also `python tune_main.py`, and `biotune report`."""
+"""The command line: `biotune run`, which is also `python tune_main.py`, `biotune report`, and what the packages add."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+import biotune.study.command
 import biotune.tasks.command
 from biotune.errors import UserError
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = commands.add_parser("report", help="make the report of a results directory again")
     report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
     report.set_defaults(command=_report)
+    biotune.study.command.add_commands(commands)
     biotune.tasks.command.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 

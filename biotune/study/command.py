@@ -1,0 +1,91 @@
+"""`biotune import`: a study from the predecessor's configuration."""
+
+import argparse
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from biotune.errors import UserError
+from biotune.study.predecessor import Imported, import_config
+from biotune.study.study import load_study
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `import`.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    command = commands.add_parser("import", help="make a study of a config.ini of bio_rnn_mem, with the same full grid")
+    command.add_argument("config", type=Path, metavar="CONFIG", help="the config.ini")
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the study's YAML; default: its name, here. Where there are several, each one's condition is added",
+    )
+    command.set_defaults(command=_import)
+
+
+def _import(arguments: argparse.Namespace, console: Console) -> int:
+    imported = import_config(arguments.config)
+    files, texts = [], []
+    for suffix, study in imported.studies.items():
+        output = arguments.output
+        files.append(Path(f"{study['name']}.yaml") if output is None else output.with_stem(output.stem + suffix))
+        texts.append(_text(study, imported, arguments.config))
+    for text, file in zip(texts, files, strict=True):
+        _check(text, arguments.config)
+        if file.exists():
+            raise UserError(f"{file}: is there already; name another with -o")
+    for text, file in zip(texts, files, strict=True):
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{file}: cannot be written ({error.strerror}); name another with -o") from None
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    for title, lines in (("What to know", imported.notes), ("No meaning here", imported.ignored)):
+        if lines:
+            say(f"{title}:")
+            for line in lines:
+                say(f"  {line}")
+    say("Written; to run:")
+    for file in files:
+        say(f"  python tune_main.py --space {file}")
+    return 0
+
+
+def _text(study: dict[str, Any], imported: Imported, config: Path) -> str:
+    """The YAML: the question, the notes, the keys."""
+    question = (
+        f"Does {study['connectome']['name']} wiring learn {study['task']['name']} faster than its edges shuffled?"
+    )
+    notes = [f"The full grid of {config.name}, a configuration of bio_rnn_mem:", *(f"- {n}" for n in imported.notes)]
+    keys = yaml.safe_dump(study, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    return "\n".join([f"# {question}", "", *(f"# {note}" for note in notes), "", keys])
+
+
+def _check(text: str, config: Path) -> None:
+    """Makes sure that what is written is a study.
+
+    Raises:
+        UserError: a value of the configuration has no place in one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "study.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            load_study(file)
+        except UserError as error:
+            lines = re.sub(
+                rf"{re.escape(str(file))}(:\d+)*", f"{config}, as a study", str(error)
+            )  # a line that none sees
+            raise UserError(lines) from None
