@@ -84,8 +84,9 @@ def latents(name: str) -> np.ndarray:
     Raises:
         UserError: see `trained_encoder`.
     """
+    encoder = trained_encoder(name).encoder
     with torch.no_grad():
-        found, _ = trained_encoder(name).encoder(torch.from_numpy(trial_pictures(name).pixels))
+        found, _ = encoder(torch.from_numpy(trial_pictures(name).pixels))
     low, high = found.amin(1, keepdim=True), found.amax(1, keepdim=True)
     return ((found - low) / (high - low)).numpy()
 
@@ -120,6 +121,7 @@ def _digest(pictures: Pictures) -> str:
     return hashlib.sha256(recipe.encode() + pictures.pixels.tobytes() + pictures.classes.tobytes()).hexdigest()
 
 
+@torch.enable_grad()  # whoever asks first may be evaluating
 def _train(encoder: Encoder, pictures: Pictures) -> None:
     """Adam on the classes, on one thread, since the order of a sum depends on how many share it."""
     threads = torch.get_num_threads()
