@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+import biotune.connectome.command
 import biotune.study.command
 import biotune.tasks.command
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
+    from biotune.connectome import Connectome
     from biotune.study import Study
 
 _RUN_EXAMPLES = """examples:
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
     report.set_defaults(command=_report)
     biotune.study.command.add_commands(commands)
+    biotune.connectome.command.add_commands(commands, _measure)
     biotune.tasks.command.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 
@@ -173,6 +176,17 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         soft_wrap=True,
     )
     return 0
+
+
+def _measure(connectome: "Connectome") -> dict[str, float | str]:
+    """The measures of a connectome, each of its nodes a neuron."""
+    import numpy as np
+
+    from biotune.topology import expand, measure_row
+
+    generator = np.random.default_rng(0)  # nothing is drawn
+    one_each = expand(connectome, neurons_per_region=1, intrinsic=False, keep_diagonal=True, generator=generator)
+    return measure_row(one_each)
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:

@@ -131,7 +131,7 @@ RANDOM_GRAPHS: dict[str, tuple[Callable[..., tuple[int, np.ndarray, np.ndarray]]
         ("size", "neighbours", "rewiring"),
         "Watts & Strogatz 1998, Nature 393:440, https://doi.org/10.1038/30918",
     ),
-    "ring_lattice": (ring_lattice, ("size", "neighbours"), "none needed"),
+    "ring_lattice": (ring_lattice, ("size", "neighbours"), "the lattice of Watts & Strogatz 1998"),
     "stochastic_block": (
         stochastic_block,
         ("blocks", "densities"),

@@ -22,6 +22,7 @@ def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame
         *_replicates(summary),
         *_power(summary),
         *_trials(trials),
+        *_reading(summary),
         *_working_tree(summary.environment),
     ]
     return banners + [Limit("note", text) for text in notes]
@@ -45,6 +46,12 @@ def _substitutes(summary: Summary) -> list[str]:
         f"had ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
         for (asked, used, reason), arms in replaced.items()
     ]
+
+
+def _reading(summary: Summary) -> list[str]:
+    """What was left out, or added, in reading a connectome."""
+    texts = [f"{used['name']}: {note}." for used in summary.connectomes.values() for note in used.get("notes", ())]
+    return list(dict.fromkeys(texts))
 
 
 def _replicates(summary: Summary) -> list[str]:

@@ -1,0 +1,127 @@
+"""`biotune connectome`: which connectomes there are, what one looks like, and fetching it ahead of a study."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
+from biotune.connectome.generators import DECAY_RATE, GENERATORS
+from biotune.connectome.load import load_connectome
+from biotune.connectome.picture import save_picture, text_picture
+from biotune.connectome.random_graphs import RANDOM_GRAPHS
+from biotune.connectome.sources import obtain
+from biotune.connectome.wiring import Connectome
+from biotune.errors import UserError
+from biotune.suggest import unknown_name
+
+Measure = Callable[[Connectome], Mapping[str, float | str]]
+
+
+def add_commands(commands: Any, measure: Measure) -> None:
+    """Adds `connectome` and its subcommands.
+
+    Args:
+        commands: what `add_subparsers` returned.
+        measure: the measures of a connectome, by name; they are made further to the right.
+    """
+    connectome = commands.add_parser("connectome", help="which connectomes there are, and what they look like")
+    verbs = connectome.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("list", help="every connectome that is known by name").set_defaults(command=_list)
+    show = verbs.add_parser("show", help="size, density, measures and a picture of the matrix of one")
+    show.add_argument("name", metavar="NAME", help="as in a study; of a file, with --path")
+    show.add_argument("--path", type=Path, metavar="FILE", help="a file of your own")
+    show.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="KEY=VALUE",
+        help="a key of connectome, as in a study's YAML, such as size=100 or rows={Type: chemical}; may be given again",
+    )
+    show.add_argument("--seed", type=int, default=1, metavar="N", help="of a generator; default 1")
+    show.add_argument("--png", type=Path, metavar="FILE", help="write the picture as an image too")
+    show.set_defaults(command=lambda arguments, console: _show(arguments, console, measure))
+    fetch = verbs.add_parser("fetch", help="get a connectome's files into the cache, and check their digests")
+    fetch.add_argument("name", metavar="NAME", help="of the catalogue, or all")
+    fetch.set_defaults(command=_fetch)
+
+
+def _list(_: argparse.Namespace, console: Console) -> int:
+    for entry in CATALOGUE.values():
+        _say(console, entry.name, style="bold")
+        _say(console, f"  {entry.species}: {entry.size} {entry.nodes}, {entry.edges} edges")
+        _say(console, f"  {entry.citation}")
+    for rule in GENERATORS:
+        species = [name for name, entry in CATALOGUE.items() if entry.species in DECAY_RATE]
+        _say(console, f"{rule}:NAME", style="bold")
+        _say(console, f"  drawn with the size and number of edges of NAME: {', '.join(species)}")
+    for name, (_draw, options, citation) in RANDOM_GRAPHS.items():
+        _say(console, name, style="bold")
+        _say(console, f"  a random graph; options: {', '.join(options)}; {citation}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace, console: Console, measure: Measure) -> int:
+    options = dict(map(_option, arguments.options))
+    connectome = load_connectome(arguments.name, seed=arguments.seed, path=arguments.path, **options)
+    provenance = connectome.provenance
+    _say(console, connectome.name, style="bold")
+    entry = CATALOGUE.get(connectome.name) if arguments.path is None else None
+    nodes = entry.nodes if entry else "nodes"
+    weight = abs(connectome.weight)
+    rows: dict[str, object] = {
+        "species": provenance.species,
+        nodes: connectome.size,
+        "edges": connectome.edges,
+        "weights": f"{weight.min():.3g} to {weight.max():.3g}{', with signs' if connectome.signed else ''}",
+        "orientation": provenance.orientation,
+        "from": provenance.path or provenance.kind,
+        "sha256": provenance.sha256 or "none",
+        "citation": provenance.citation,
+        "licence": provenance.licence,
+    }
+    rows |= {"note": "; ".join(provenance.notes)} if provenance.notes else {}
+    for name, value in (rows | dict(measure(connectome))).items():
+        _say(console, f"  {name.replace('_', ' '):<20} {f'{value:.4g}' if isinstance(value, float) else value}")
+    _say(console, "rows are sources, columns targets:")
+    _say(console, text_picture(connectome, min(connectome.size, 96)))
+    if arguments.png is not None:
+        save_picture(connectome, arguments.png)
+        _say(console, f"picture: {arguments.png}")
+    return 0
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or key in ("name", "path", "seed"):
+        raise UserError(
+            f"--set {text}: give it as KEY=VALUE, such as size=100; name, path and seed have their own place"
+        )
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
+
+
+def _fetch(arguments: argparse.Namespace, console: Console) -> int:
+    if arguments.name != "all" and arguments.name not in CATALOGUE:
+        raise unknown_name("connectome", arguments.name, [*CATALOGUE, "all"])
+    for entry in CATALOGUE.values() if arguments.name == "all" else [CATALOGUE[arguments.name]]:
+        for file in _files(entry):
+            found = obtain(file)
+            _say(
+                console, f"{entry.name}: {found.path} ({found.kind}), {len(found.content)} bytes, SHA-256 as published"
+            )
+    return 0
+
+
+def _files(entry: Entry) -> list[DataFile]:
+    return [file for file in (entry.file, entry.names, entry.cell_types) if file is not None]
+
+
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,75 @@
+"""Pictures of a connectome's matrix: where its edges are, in a terminal; how strong they are, in an image."""
+
+from pathlib import Path
+
+import numpy as np
+
+from biotune.connectome.wiring import Connectome
+from biotune.errors import UserError
+
+BLOCKS = " ▄▀█"
+"""What two pixels, one above the other, look like: none, the lower, the upper, both."""
+
+IMAGE_PIXELS = 1000
+"""Most rows of an image: larger matrices are shown in bins."""
+
+
+def binned(connectome: Connectome, pixels: int) -> np.ndarray:
+    """The mean weight of each bin of the matrix `[source, target]`, magnitudes alone: `[pixels, pixels]` or less.
+
+    Args:
+        connectome: of any size; nothing of the size of its matrix is made.
+        pixels: most bins along each side; a smaller matrix is shown as it is.
+    """
+    bins = min(connectome.size, pixels)
+    bin_of = np.arange(connectome.size) * bins // connectome.size
+    total = np.zeros((bins, bins))
+    np.add.at(total, (bin_of[connectome.source], bin_of[connectome.target]), np.abs(connectome.weight))
+    nodes = np.bincount(bin_of)
+    return total / np.outer(nodes, nodes)
+
+
+def text_picture(connectome: Connectome, columns: int = 64) -> str:
+    """Rows are sources and columns targets; a pixel is on where there is an edge.
+
+    Where a pixel stands for several pairs, it is on where more of them are edges than in the whole matrix.
+
+    Args:
+        connectome: what is shown.
+        columns: most characters a line.
+    """
+    pattern = connectome.with_edges(connectome.source, connectome.target, np.ones(connectome.edges))
+    share = binned(pattern, columns)
+    one_each = len(share) == connectome.size
+    on = share > (0 if one_each else connectome.edges / connectome.size**2)
+    if len(on) % 2:
+        on = np.vstack([on, np.zeros((1, on.shape[1]), bool)])
+    return "\n".join(
+        "".join(BLOCKS[2 * up + down] for up, down in zip(*pair, strict=True))
+        for pair in zip(on[::2], on[1::2], strict=True)
+    )
+
+
+def save_picture(connectome: Connectome, file: Path) -> None:
+    """Writes the matrix as an image, of a kind that matplotlib tells by the file's suffix; colours are log10 |weight|.
+
+    Raises:
+        UserError: the file can't be written, or its suffix is of no image.
+    """
+    import matplotlib  # takes a while, and only this needs it
+    from matplotlib.figure import Figure
+
+    mean = binned(connectome, IMAGE_PIXELS)
+    shown = np.log10(mean, out=np.full(mean.shape, np.nan), where=mean > 0)
+    with matplotlib.rc_context({"svg.hashsalt": "biotune"}):
+        figure = Figure(figsize=(7, 6), layout="constrained")
+        axes = figure.add_subplot()
+        extent = (-0.5, connectome.size - 0.5, connectome.size - 0.5, -0.5)
+        image = axes.imshow(shown, cmap="viridis", interpolation="none", extent=extent)
+        what = "|weight|" if len(mean) == connectome.size else "mean |weight| of a bin"
+        figure.colorbar(image, label=f"log10 {what}; blank: no edge")
+        axes.set(title=connectome.name, xlabel="target", ylabel="source")
+        try:
+            figure.savefig(file, dpi=150)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--png {file}: {error}") from None
