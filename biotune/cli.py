@@ -12,6 +12,7 @@ from rich.console import Console
 import biotune.connectome.command
 import biotune.study.command
 import biotune.tasks.command
+import biotune.topology.command
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     biotune.study.command.add_commands(commands)
     biotune.connectome.command.add_commands(commands, _measure)
     biotune.tasks.command.add_commands(commands)
+    biotune.topology.command.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 
 

@@ -1,7 +1,7 @@
 """What each arm's trials are made from, loaded once, and the plans of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Plans:
             try:
                 first = draw_topology(plans.plan(arm, {}, "confirm", [0]), 0)
                 _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
+                _require_another_draw(first, plans.plan(arm, {}, "confirm", [0]))
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
         return plans
@@ -79,6 +80,18 @@ def _require_equal_edges(first: Topology, another: TrialPlan) -> None:
         raise UserError(
             f"null {another.null['name']}: rewired, regions of {sizes.min()} to {sizes.max()} neurons have "
             f"other numbers of edges in every draw ({first.edges}, {edges}); give level: neuron, or regions of one size"
+        )
+
+
+def _require_another_draw(first: Topology, plan: TrialPlan) -> None:
+    """Refuses to draw anew what isn't drawn: the arm would be the same as the one it is compared with."""
+    if not plan.draw:
+        return
+    other = draw_topology(replace(plan, draw=0), 0)
+    if all(np.array_equal(getattr(first, name), getattr(other, name)) for name in ("target", "source", "weight")):
+        raise UserError(
+            f"topology.draw: {plan.draw} gives the same topology as 0: nothing is drawn in this arm, which has one "
+            "neuron a region and no null"
         )
 
 
