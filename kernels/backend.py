@@ -43,7 +43,6 @@ from kernels.pattern import SparsePattern
 NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "triton")
 """Every backend, by the module that holds it."""
 
-GRADIENTS = ("values", "weight_ih", "bias", "inputs", "hidden_0")
 NONLINEARITIES = ("tanh", "relu")
 
 

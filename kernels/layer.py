@@ -4,15 +4,16 @@ The public layout is [population, batch, time, ...], a backend's is [time, popul
 The hidden states are returned as a view of the backend's layout, so that nothing is copied on the way out.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
-from kernels.backend import GRADIENTS, NAMES, NONLINEARITIES, load
+from kernels.backend import NAMES, NONLINEARITIES, Backend, Gradients, load
 from kernels.pattern import SparsePattern, pattern_of
 from kernels.select import resolve
 
@@ -55,39 +56,42 @@ def sparse_rnn(
     if backend == "reference":
         inner = _inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
         return _outward(load("reference").forward(*inner, pattern, nonlinearity))
-    arguments = (
-        inputs,
-        values,
-        weight_ih,
-        bias,
-        hidden_0,
-        pattern.target,
-        pattern.source,
-        pattern.size,
-        nonlinearity,
-        backend,
-    )
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
-        return _sparse_rnn(*arguments)
-    return cast(Tensor, _Eager.apply(*arguments))
+        edges = pattern.target, pattern.source, pattern.size
+        return _sparse_rnn(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)
+    how = _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
+    return cast(Tensor, _Eager.apply(inputs, values, weight_ih, bias, hidden_0, how))
+
+
+class _How(NamedTuple):
+    """Everything about a pass that is no tensor of it."""
+
+    backend: Backend
+    pattern: SparsePattern
+    nonlinearity: str
 
 
 class _Eager(torch.autograd.Function):
-    """The operator below without its dispatcher, which takes longer than a small network's step (70 against 210 µs)."""
+    """The operator below without PyTorch's dispatcher in Python, which takes longer than a small network's step."""
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> Tensor:
-        hidden = _forward(*arguments)
-        _remember(ctx, arguments, hidden)
+    def forward(
+        ctx: Any, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None, how: _How
+    ) -> Tensor:
+        hidden = _forward(how, inputs, values, weight_ih, bias, hidden_0)
+        ctx.how = how
+        ctx.save_for_backward(hidden, inputs, values, weight_ih, hidden_0)
         return hidden
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _differentiate(ctx, grad, _backward)
+        found = _backward(ctx.how, _wanted(ctx.needs_input_grad[:5]), grad, *ctx.saved_tensors)
+        return found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0, None
 
 
-def _forward(
+@torch.library.custom_op("kernels::sparse_rnn", mutates_args=())
+def _sparse_rnn(
     inputs: Tensor,
     values: Tensor,
     weight_ih: Tensor,
@@ -99,21 +103,8 @@ def _forward(
     nonlinearity: str,
     backend: str,
 ) -> Tensor:
-    pattern = pattern_of(target, source, size)
-    name = resolve(backend, inputs, pattern, nonlinearity)
-    hidden = load(name).forward(
-        _inward(inputs),
-        values.contiguous(),
-        weight_ih.contiguous(),
-        bias.contiguous(),
-        None if hidden_0 is None else hidden_0.mT,
-        pattern,
-        nonlinearity,
-    )
-    return _outward(hidden)
-
-
-_sparse_rnn = torch.library.custom_op("kernels::sparse_rnn", _forward, mutates_args=())
+    how = _how(inputs, target, source, size, nonlinearity, backend)
+    return _forward(how, inputs, values, weight_ih, bias, hidden_0)
 
 
 @_sparse_rnn.register_fake
@@ -133,7 +124,8 @@ def _(
     return _outward(inputs.new_empty(time, population, size, batch))
 
 
-def _backward(
+@torch.library.custom_op("kernels::sparse_rnn_backward", mutates_args=())
+def _sparse_rnn_backward(
     grad: Tensor,
     hidden: Tensor,
     inputs: Tensor,
@@ -145,31 +137,16 @@ def _backward(
     size: int,
     nonlinearity: str,
     backend: str,
-    wanted: Sequence[bool],
+    asked: Sequence[bool],
 ) -> list[Tensor]:
-    """The gradients named in `GRADIENTS`, in that order; an empty tensor for each that is not wanted."""
-    pattern = pattern_of(target, source, size)
-    name = resolve(backend, inputs, pattern, nonlinearity)
-    gradients = load(name).backward(
-        _inward(grad),
-        _inward(hidden),
-        _inward(inputs),
-        values.contiguous(),
-        weight_ih.contiguous(),
-        None if hidden_0 is None else hidden_0.mT,
-        pattern,
-        nonlinearity,
-        frozenset(name for name, asked in zip(GRADIENTS, wanted, strict=True) if asked),
-    )
-    like = (values, weight_ih, weight_ih, inputs, inputs)
-    outer = (_same, _same, _same, _outward, _transposed)
+    """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each that isn't asked for."""
+    how = _how(inputs, target, source, size, nonlinearity, backend)
+    found = _backward(how, _wanted(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
+    gradients = (found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0)
     return [
-        turn(gradient).contiguous() if asked and gradient is not None else tensor.new_empty(0)
-        for gradient, turn, tensor, asked in zip(gradients, outer, like, wanted, strict=True)
+        gradient.contiguous() if wanted and gradient is not None else inputs.new_empty(0)
+        for gradient, wanted in zip(gradients, asked, strict=True)
     ]
-
-
-_sparse_rnn_backward = torch.library.custom_op("kernels::sparse_rnn_backward", _backward, mutates_args=())
 
 
 @_sparse_rnn_backward.register_fake
@@ -185,35 +162,82 @@ def _(
     size: int,
     nonlinearity: str,
     backend: str,
-    wanted: Sequence[bool],
+    asked: Sequence[bool],
 ) -> list[Tensor]:
     population, batch = inputs.shape[:2]
-    shapes = (values.shape, weight_ih.shape, (population, size), inputs.shape, (population, batch, size))
-    return [inputs.new_empty(shape if asked else (0,)) for shape, asked in zip(shapes, wanted, strict=True)]
+    shapes = (inputs.shape, values.shape, weight_ih.shape, (population, size), (population, batch, size))
+    return [inputs.new_empty(shape if wanted else (0,)) for shape, wanted in zip(shapes, asked, strict=True)]
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    sequence, values, weight_ih, _, hidden_0, target, source, ctx.size, ctx.nonlinearity, ctx.backend = inputs
+    sequence, values, weight_ih, _, hidden_0, target, source, *ctx.rest = inputs
     ctx.save_for_backward(output, sequence, values, weight_ih, hidden_0, target, source)
 
 
-def _differentiate(ctx: Any, grad: Tensor, backward: Callable[..., list[Tensor]]) -> tuple[Tensor | None, ...]:
-    inputs_wanted, values_wanted, weight_wanted, bias_wanted, hidden_0_wanted = ctx.needs_input_grad[:5]
-    values, weight_ih, bias, inputs, hidden_0 = backward(
-        grad,
-        *ctx.saved_tensors,
-        ctx.size,
-        ctx.nonlinearity,
-        ctx.backend,
-        [values_wanted, weight_wanted, bias_wanted, inputs_wanted, hidden_0_wanted],
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    asked = list(ctx.needs_input_grad[:5])
+    found = _sparse_rnn_backward(grad, *ctx.saved_tensors, *ctx.rest, asked)
+    return *(gradient if wanted else None for gradient, wanted in zip(found, asked, strict=True)), *(None,) * 5
+
+
+_sparse_rnn.register_autograd(_differentiate, setup_context=_remember)
+
+
+def _how(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> _How:
+    pattern = pattern_of(target, source, size)
+    return _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
+
+
+@cache
+def _wanted(asked: tuple[bool, ...]) -> frozenset[str]:
+    names = ("inputs", "values", "weight_ih", "bias", "hidden_0")
+    return frozenset(name for name, wanted in zip(names, asked, strict=True) if wanted)
+
+
+def _forward(
+    how: _How, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None
+) -> Tensor:
+    return _outward(
+        how.backend.forward(
+            _inward(inputs),
+            values.contiguous(),
+            weight_ih.contiguous(),
+            bias.contiguous(),
+            None if hidden_0 is None else hidden_0.mT,
+            how.pattern,
+            how.nonlinearity,
+        )
     )
-    found = (inputs, values, weight_ih, bias, hidden_0)
-    return *(g if asked else None for g, asked in zip(found, ctx.needs_input_grad, strict=False)), *(None,) * 5
 
 
-_sparse_rnn.register_autograd(
-    lambda ctx, grad: _differentiate(ctx, grad, _sparse_rnn_backward), setup_context=_remember
-)
+def _backward(
+    how: _How,
+    wanted: frozenset[str],
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+) -> Gradients:
+    """The wanted gradients in the public layout."""
+    found = how.backend.backward(
+        _inward(grad),
+        _inward(hidden),
+        _inward(inputs),
+        values.contiguous(),
+        weight_ih.contiguous(),
+        None if hidden_0 is None else hidden_0.mT,
+        how.pattern,
+        how.nonlinearity,
+        wanted,
+    )
+    if found.inputs is None and found.hidden_0 is None:
+        return found
+    return found._replace(
+        inputs=None if found.inputs is None else _outward(found.inputs),
+        hidden_0=None if found.hidden_0 is None else found.hidden_0.mT,
+    )
 
 
 def _inward(tensor: Tensor) -> Tensor:
@@ -224,14 +248,6 @@ def _inward(tensor: Tensor) -> Tensor:
 def _outward(tensor: Tensor) -> Tensor:
     """[time, population, n, batch] as a view [population, batch, time, n]."""
     return tensor.permute(1, 3, 0, 2)
-
-
-def _transposed(tensor: Tensor) -> Tensor:
-    return tensor.mT
-
-
-def _same(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _check(
