@@ -15,7 +15,7 @@ def question(study: Mapping[str, Any]) -> str:
         return str(study["description"])
     reference = need(study, "reference_arm", "study.yaml")
     others = [name for name in need(study, "arms", "study.yaml") if name != reference]
-    task = need(study, "task.name", "study.yaml")
+    task = wording.task(need(study, "task.name", "study.yaml"))
     if not others:
         return f"How fast does {reference} learn {task}?"
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"

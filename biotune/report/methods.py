@@ -71,8 +71,8 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
     shown = f" ({wording.setting(options)})" if options else ""
     sentences = [
-        f"Elman networks were trained on {task['name']}{shown}, each on {task['trials']} trials of its own, "
-        f"{percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest for "
+        f"Elman networks were trained on {wording.task(task['name'])}{shown}, each on {task['trials']} trials of its "
+        f"own, {percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest for "
         "validation.",
         f"Their recurrent connections followed {'the connectome' if len(used) == 1 else 'the connectomes'} "
         f"{several(used)}, laid out over neurons ({wording.setting(layout)}); only connections that are present in "

@@ -94,3 +94,8 @@ def need(content: Mapping[str, Any], path: str, file: str) -> Any:
             )
         place = place[key]
     return place
+
+
+def task(name: str) -> str:
+    """A task's name on the page: of a user's own, `file.py:Class`, without the folders that the file lies in."""
+    return name.rpartition("/")[2]

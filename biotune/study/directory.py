@@ -11,6 +11,7 @@ from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.results import Results
 from biotune.study.study import Study, load_study
+from biotune.tasks import source_digest
 
 
 def new_directory(study: Study, output: Path) -> Path:
@@ -89,3 +90,17 @@ def require_same_connectomes(results: Results, connectomes: Mapping[str, Connect
                 f"{results.path}: arm {arm} was started with the connectome {before['name']} ({before['kind']}), now "
                 f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
             )
+
+
+def require_same_task(results: Results, study: Study) -> None:
+    """Makes sure that a resumed study goes on with the task it was started with.
+
+    Raises:
+        UserError: the file of a user's own task holds something else now.
+    """
+    name = study.config.task.name
+    if results.read_json("state").get("task_sha256") != source_digest(name):
+        raise UserError(
+            f"{results.path}: the file of task {name} has changed since the study was started; "
+            "put the file back as it was, or start the study anew"
+        )

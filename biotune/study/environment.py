@@ -14,7 +14,19 @@ import torch
 
 from biotune.connectome import Connectome
 
-PACKAGES = ("biotune", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "lifelines")
+PACKAGES = (
+    "biotune",
+    "torch",
+    "ray",
+    "optuna",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "lifelines",
+    "scikit-learn",
+)
 
 
 def environment(connectomes: Mapping[str, Connectome]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from biotune.results import SCHEMA, Results
 from biotune.study.cluster import Resources, connected, describe, fit_resources, require_shared
 from biotune.study.confirm import Job, run_confirm
-from biotune.study.directory import locked, new_directory, require_same_connectomes
+from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
 from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
@@ -26,6 +26,7 @@ from biotune.study.record import Record
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
+from biotune.tasks import source_digest
 from biotune.training import Trial, TrialPlan
 from kernels import choose_backend
 
@@ -75,6 +76,7 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
         require_same_connectomes(Results.open(directory), plans.connectomes)
+        require_same_task(Results.open(directory), study)
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
@@ -225,6 +227,7 @@ class _Run:
             "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
+            "task_sha256": source_digest(task.name),
             "updates_per_epoch": updates_per_epoch,
             "budget": study.config.confirm.max_epochs * updates_per_epoch,
             "selection": None,

@@ -13,7 +13,7 @@ from typing import Any
 
 from biotune.suggest import unknown_name
 from biotune.tasks.nback_mem import NBackMem
-from biotune.tasks.own import absolute, check, is_own, load_own
+from biotune.tasks.own import absolute, check, is_own, load_own, source_digest
 from biotune.tasks.pic_latent_mem import PicLatentMem
 from biotune.tasks.pic_mem import PicMem
 from biotune.tasks.seq_mem import SeqMem
@@ -69,4 +69,5 @@ __all__ = [
     "Trials",
     "full_name",
     "make_task",
+    "source_digest",
 ]

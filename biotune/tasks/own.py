@@ -67,6 +67,14 @@ def load_own(name: str) -> type[Task]:
     return found
 
 
+def source_digest(name: str) -> str | None:
+    """SHA-256 of the file that a user's own task is in; None of a built-in task."""
+    if not is_own(name):
+        return None
+    file = inspect.getsourcefile(load_own(name))
+    return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def check(task: Task) -> None:
     """Draws a few trials and makes sure that they are what the task says they are.
 

@@ -71,9 +71,16 @@ def test_the_how_to_runs_on_workers(project: Path) -> None:
     results = Results.open(directory)
     assert results.read_table("trials")["status"].tolist() == ["completed"]
     assert len(results.read_table("convergence")) == 4
+    methods = " ".join((directory / "report" / "index.html").read_text().split())
+    assert "trained on add.py:Add" in methods
     again = [sys.executable, TUNE_MAIN, "--resume", directory]
     done = subprocess.run(again, capture_output=True, text=True, timeout=300, cwd="/")
     assert done.returncode == 0, done.stderr
+    with (project / "tasks" / "add.py").open("a") as file:
+        file.write("# changed\n")
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300, cwd="/")
+    assert done.returncode == 2
+    assert "add.py:Add has changed since the study was started" in done.stderr
 
 
 @pytest.fixture
