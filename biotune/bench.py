@@ -34,7 +34,7 @@ from biotune.network import NetworkOptions
 from biotune.results import Results
 from biotune.tasks import Trials
 from biotune.topology import Topology
-from biotune.training import Trial, TrialPlan
+from biotune.training import Trial, TrialPlan, keep_freed_memory
 from kernels import backends
 
 POPULATION = 4
@@ -110,6 +110,7 @@ def plan(backend: str, replicates: int) -> TrialPlan:
 def measure(rounds: int) -> dict[str, float]:
     """Median milliseconds of an epoch of one replicate, by way."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # for the peer as well
     names = [name for name, reason in backends().items() if reason is None and name != "reference"]
     one = Trial(plan("reference", 1))
     data = one.task.trials(500, np.random.default_rng(1))

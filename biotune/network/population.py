@@ -132,6 +132,7 @@ class Population(nn.Module):
             nonlinearity=self.nonlinearity,
             backend=self.backend,
         )
-        read = hidden[:, :, scored]
-        outputs = torch.baddbmm(self.bias_out[:, None], read.flatten(1, 2), self.weight_out.transpose(1, 2))
-        return outputs.view(*read.shape[:3], -1)
+        # [steps, population, neurons, trials], the order that the kernels keep in memory: nothing is copied
+        read = hidden.permute(2, 0, 3, 1)[scored]
+        outputs = torch.matmul(self.weight_out, read) + self.bias_out[:, :, None]
+        return outputs.permute(1, 3, 0, 2)

@@ -5,7 +5,7 @@ import time
 import torch
 
 from biotune.study.plans import Plans
-from biotune.training import Trial
+from biotune.training import Trial, keep_freed_memory
 
 
 def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
@@ -18,6 +18,7 @@ def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
         plans: of the study.
         concurrency: trials at once.
     """
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     config = plans.study.config

@@ -12,7 +12,7 @@ from ray import tune
 
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.topology import measure_row
-from biotune.training import Trial, TrialPlan
+from biotune.training import Trial, TrialPlan, keep_freed_memory
 
 CHECKPOINT_SECONDS = 10.0
 REPORT_SECONDS = 1.0
@@ -25,6 +25,7 @@ def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
     finished already is yielded once.
     """
     started = saved = time.monotonic()
+    keep_freed_memory()
     trial, spent = Trial(plan), 0.0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint)
