@@ -43,8 +43,9 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
     if null:
         name, fraction = null["name"], null.get("fraction", 1.0)
         share = "" if fraction == 1 else f", {percent(fraction, 1)} of the edges"
+        dealt = ", its weights then shuffled" if null.get("weights") == "shuffled" else ""
         keeps = f", which keeps {NULLS[name].keeps}" if name in NULLS else ""
-        parts.append(f"{name.replace('_', ' ')} null of the {null.get('level', 'region')}s{share}{keeps}")
+        parts.append(f"{name.replace('_', ' ')} null of the {null.get('level', 'region')}s{share}{keeps}{dealt}")
     for section in ("connectome", "topology", "network"):
         parts += [f"{key.replace('_', ' ')} {wording.value(value)}" for key, value in (arm.get(section) or {}).items()]
     return "; ".join(parts) or "as it is"

@@ -62,6 +62,8 @@ def value(content: Any) -> str:
         return number(content)
     if isinstance(content, list):
         return ", ".join(value(item) for item in content)
+    if isinstance(content, Mapping):
+        return f"({setting(content)})"
     return "none" if content is None else str(content)
 
 
