@@ -4,9 +4,9 @@ from biotune.report.methods import describe_arm
 
 
 def test_an_arm_is_its_null_and_what_it_sets() -> None:
-    null = {"name": "degree_preserving", "level": "region", "weights": "shuffled", "fraction": 0.5}
+    null = {"name": "degree_preserving", "level": "region", "weights": "shuffled", "fraction": 1.0}
     assert describe_arm({"null": null}) == (
-        "degree preserving null of the regions, 50 % of the edges, which keeps each node's number of inputs, number of "
+        "degree preserving null of the regions, which keeps each node's number of inputs, number of "
         "outputs and output weights, its weights then shuffled"
     )
     carried = describe_arm({"null": {**null, "weights": "carried"}})
