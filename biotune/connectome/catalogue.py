@@ -24,7 +24,7 @@ class DataFile:
     Args:
         path: where it lies in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
         sha256: digest of its content.
-        address: its address below the raw GitHub prefix: repository, commit, path.
+        address: its address below the raw GitHub prefix: repository, commit, path; a whole URL if it lies elsewhere.
     """
 
     path: str
