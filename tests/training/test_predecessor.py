@@ -8,6 +8,7 @@ in running in single precision.
 """
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -36,6 +37,15 @@ def marmoset() -> Connectome:
     if not os.environ.get("BIOTUNE_DATA"):
         pytest.skip("the marmoset's connectome is needed: set BIOTUNE_DATA to a folder that has it")
     return load_connectome("marmoset")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices this small gain nothing from a second thread, and wait for it long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def train(marmoset: Connectome, nonlinearity: str, arm: str, *, replicates: int, epochs: int) -> np.ndarray:
