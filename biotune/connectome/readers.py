@@ -216,7 +216,7 @@ def _fields(line: str, separator: str | None) -> list[str]:
 
 def _read_graphml(content: bytes, where: str, reading: Reading) -> RawEdges:
     """GraphML; an edge without direction goes both ways."""
-    import networkx as nx  # type: ignore[import-untyped]  # takes a while, and nothing else here needs it
+    import networkx as nx  # takes a while, and nothing else here needs it
 
     reading.fits("GraphML", ("columns", "signed"), where)
     try:

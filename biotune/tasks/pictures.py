@@ -44,7 +44,7 @@ class PictureSet:
 
 
 def _read_digits(part: Part) -> Pictures:
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
     for_encoder = np.arange(len(digits.target)) % 3 == 0  # the file goes writer by writer: both parts have them all
