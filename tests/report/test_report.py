@@ -297,9 +297,7 @@ class TestFiles:
 
     def test_names_from_the_results_are_text_and_nothing_else(self, simulate):
         nasty = '<script>alert(1)</script>"&$x_1$'
-        directory = simulate(
-            ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?"
-        )
+        directory = simulate(ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?")
         summary = make_report(directory)
         elements = Elements(directory)
         assert not {"script", "b", "i", "u"} & {tag for tag, _ in elements.tags}
