@@ -221,3 +221,5 @@ def test_an_imported_study_runs_its_grid(write_config: Write, tmp_path: Path) ->
     assert len(trials) == 2 * len(every)
     assert set(trials["epochs"]) == {6}
     assert set(trials["status"]) == {"completed"}
+    page = (directory / "report" / "index.html").read_text()
+    assert "Every arm tried every combination of these values once. No trial was stopped early." in page
