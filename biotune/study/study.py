@@ -253,9 +253,13 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
 
 
 def _explain(error: ValidationError, prefix: Location, content: Any, where: Any) -> list[str]:
-    """A line for each mistake: where, which key, what is wrong, what was found."""
-    lines = []
-    for mistake in error.errors():
+    """A line for each key that is mistaken: where, which key, what is wrong, what was found.
+
+    A key that may be of several types has a mistake for each: said is what is wrong with the type that was found.
+    """
+    lines: dict[Location, str] = {}
+    mistakes = sorted(error.errors(), key=lambda mistake: _about_the_type(mistake["type"]))
+    for mistake in mistakes:
         context = mistake.get("ctx", {})
         location = (*prefix, *mistake["loc"], *([context["key"]] if "key" in context else []))
         # pydantic adds the branches of a union to the path: keep what the content really has, and a missing key's name
@@ -277,5 +281,11 @@ def _explain(error: ValidationError, prefix: Location, content: Any, where: Any)
             message = "this key is missing"
         elif not own_words and isinstance(found, bool | int | float | str | None):
             message += f", found {found!r}"
-        lines.append(f"{where(tuple(path))}: {key}: {message}" if key else f"{where(())}: {message}")
-    return lines
+        line = f"{where(tuple(path))}: {key}: {message}" if key else f"{where(())}: {message}"
+        if not any(other[: len(path)] == tuple(path) for other in lines):
+            lines[tuple(path)] = line
+    return list(lines.values())
+
+
+def _about_the_type(kind: str) -> bool:
+    return kind.endswith(("_type", "_parsing")) or kind == "not_a_mapping"

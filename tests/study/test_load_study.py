@@ -142,6 +142,13 @@ def test_a_mistake_is_pointed_at(write_space: WriteSpace, old: str, new: str, me
         load_study(write_space((old, new)))
 
 
+def test_a_key_that_may_be_of_several_types_is_named_once(write_space: WriteSpace) -> None:
+    for wrong in ("0", "few", "[2, 0]", "{density: rank, mean: 0}"):
+        with pytest.raises(UserError) as caught:
+            load_study(write_space(("neurons_per_region: 2", f"neurons_per_region: {wrong}")))
+        assert len(str(caught.value).splitlines()) == 1, caught.value
+
+
 def test_every_mistake_is_named_at_once(write_space: WriteSpace) -> None:
     with pytest.raises(UserError) as caught:
         load_study(write_space(("seed: 3", "seed: -3"), ("trials: 60", "trials: 1")))
