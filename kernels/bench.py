@@ -29,7 +29,7 @@ from kernels.pattern import SparsePattern
 from kernels.peers import PEERS
 from kernels.select import choose_backend, describe_machine
 
-_SECONDS = 1.0  # of measuring a contestant, once it has run twice
+_SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
 _MOST_RUNS = 60
 _IN_A_ROW = 5
 _DENSE_GIB = 2.0  # an N x N matrix above this is not tried
@@ -144,7 +144,8 @@ class Problem:
 def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
     """Every contestant at one shape."""
     problem = Problem(shape, device)
-    runs: dict[str, Callable[[], object]] = {}
+    going: dict[str, Callable[[], object]] = {}
+    times: dict[str, list[float]] = {}
     results: dict[str, Result] = {}
     peaks: dict[str, float | None] = {}
     for name in ("auto", *NAMES, *PEERS):
@@ -155,13 +156,13 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
         run = problem.peer(name) if name in PEERS else problem.backend(name)
         try:
             _wait(run, device)  # what is derived from a pattern once is no part of a pass
-            peaks[name] = _peak_mib(run, device)
+            peaks[name], first = _peak_mib(run, device)
         except RuntimeError as error:
             results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
             continue
-        runs[name] = run
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    going = dict(runs)
+        times[name] = [first] if first > _SECONDS else []
+        if not times[name]:
+            going[name] = run
     while going:
         for name, run in list(going.items()):
             times[name] += _turn(run, device)
@@ -234,22 +235,21 @@ def _turn(run: Callable[[], object], device: torch.device) -> list[float]:
     return [first] if first > _SECONDS / 8 else [_wait(run, device) for _ in range(_IN_A_ROW)]
 
 
-def _peak_mib(run: Callable[[], object], device: torch.device) -> float | None:
-    """Most memory during a run above what was held before; None where the platform doesn't tell."""
+def _peak_mib(run: Callable[[], object], device: torch.device) -> tuple[float | None, float]:
+    """Most memory during a run above what was held before (None where the platform doesn't tell), and its seconds."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        run()
-        torch.cuda.synchronize(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        seconds = _wait(run, device)
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20, seconds
     if sys.platform != "linux":
-        return None
+        return None, _wait(run, device)
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to the present size
     before = _status("VmRSS")
-    run()
-    return (_status("VmHWM") - before) / 2**10
+    seconds = _wait(run, device)
+    return (_status("VmHWM") - before) / 2**10, seconds
 
 
 def _status(field: str) -> int:

@@ -25,6 +25,7 @@ from kernels.pattern import SparsePattern
 logger = logging.getLogger("kernels")
 
 _ROUNDS = 12
+_OPEN_ROUNDS = 4
 _SECONDS = 0.3  # after the first round, measuring stops here
 _OPERATIONS = 4e9  # a measurement takes fewer time steps where a whole run would be more than this
 _DENSE_FROM = 1 / 32  # density under which the N² memory of dense products isn't worth a try
@@ -162,8 +163,10 @@ def _measure(
         except RuntimeError as error:  # memory, or a library that lacks this dtype: not a candidate then
             logger.warning("auto: backend %s failed at this shape and is left out: %s", name, error)
     end = time.perf_counter() + _SECONDS
-    for _ in range(_ROUNDS):
-        close = [name for name in seconds if seconds[name] < 1.5 * min(seconds.values())]
+    for i in range(_ROUNDS):
+        # a busy machine may have slowed any one run, so that few are ruled out at first
+        near = 1.5 if i >= _OPEN_ROUNDS else 10
+        close = [name for name in seconds if seconds[name] < near * min(seconds.values())]
         if len(close) < 2 or time.perf_counter() > end:
             break
         for name in close:
