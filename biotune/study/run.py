@@ -251,7 +251,8 @@ class _Run:
             for arm in self.study.arms
         ]
         # in one task, one after another: measurements must not disturb each other
-        task = ray.remote(_choose).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
+        # the worker ends with it, and gives its memory back
+        task = ray.remote(max_calls=1)(_choose).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
         names = ray.get(task.remote([plan for _, _, plan in asked], self.resources.cpus))
         chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
         for (phase, arm, _), name in zip(asked, names, strict=True):
