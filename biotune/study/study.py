@@ -261,7 +261,7 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
 def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[str]:
     """A line for each rule that a setting at the ends of its ranges breaks, though each of its values is allowed."""
     settings = itertools.product(*([(key, value) for value in domain.ends] for key, domain in tune.items()))
-    problems = {}
+    problems: dict[str, str] = {}
     for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
         for section in (arm.network, arm.topology):
             try:
