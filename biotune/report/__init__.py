@@ -29,7 +29,7 @@ def make_report(directory: Path | str) -> Summary:
     results = Results.open(directory)
     tables = Tables.read(results)
     summary = summarise(results, tables)
-    figures = draw_figures(summary, tables.trials, tables.curves, tables.convergence)
+    figures = draw_figures(summary, tables)
     page = render_page(summary, figures, (results.path / "study.yaml").read_text())
-    write_report(results, summary, tables, figures, page)
+    write_report(results, summary, tables, figures.all, page)
     return summary

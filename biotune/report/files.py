@@ -8,7 +8,7 @@ import pandas as pd
 
 from biotune.report.analysis import Tables
 from biotune.report.drawing import Figure
-from biotune.report.summary import Comparison, Summary
+from biotune.report.summary import Association, Comparison, SearchResult, Summary, Trend
 from biotune.results import Results
 
 
@@ -61,6 +61,28 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
                 for r in summary.results
             ]
         ),
+        "trends": pd.DataFrame([_trend(trend) for trend in summary.trends]),
+        "associations": pd.DataFrame([_association(found) for found in summary.associations]),
+        "measures": pd.DataFrame(
+            [
+                {"measure": measure, "arm": arm, "least": least, "mean": mean, "greatest": greatest}
+                for measure, by_arm in summary.measures.items()
+                for arm, (least, mean, greatest) in by_arm.items()
+            ]
+        ),
+        "search": pd.DataFrame([_search(found) for found in summary.search]),
+        "expected_best": pd.DataFrame(
+            [
+                {"arm": found.arm, "trials": n, "expected_best_loss": best}
+                for found in summary.search
+                for n, best in enumerate(found.expected_best, start=1)
+            ]
+        ),
+        "importances": pd.DataFrame(
+            [{"hyperparameter": key, "share": lost} for key, lost in summary.importances.shares.items()]
+            if summary.importances
+            else []
+        ),
         "replicates": tables.convergence,
         "trials": tables.trials,
         "topologies": tables.topologies,
@@ -83,6 +105,49 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "reason": c.verdict.reason if c.verdict else None,
         "p": c.p,
         "p_exact": c.p_exact,
+        "bootstrap_low": c.bootstrap.low if c.bootstrap else None,
+        "bootstrap_high": c.bootstrap.high if c.bootstrap else None,
+        "bootstrap_verdict": c.bootstrap_verdict.name if c.bootstrap_verdict else None,
+        "null_draws": c.rank.draws if c.rank else None,
+        "percentile_among_draws": c.rank.percentile if c.rank else None,
+        "p_among_draws": c.rank.p if c.rank else None,
         "detectable_ratio": c.detectable,
         "equivalence_power": c.equivalence_power,
+    }
+
+
+def _trend(trend: Trend) -> dict[str, Any]:
+    slope = trend.slope
+    return {
+        "null": trend.null,
+        "arms": ", ".join(trend.doses),
+        "doses": ", ".join(f"{dose:g}" for dose in trend.doses.values()),
+        "factor": slope.factor if slope else None,
+        "low": slope.low if slope else None,
+        "high": slope.high if slope else None,
+        "confidence": slope.confidence if slope else None,
+        "replicates": slope.replicates if slope else None,
+        "reason": trend.reason,
+    }
+
+
+def _association(found: Association) -> dict[str, Any]:
+    row: dict[str, Any] = {"measure": found.measure, "networks": found.networks, "arms": found.arms}
+    for name, part in (("across", found.across), ("within", found.within)):
+        row |= {
+            f"rho_{name}": part.value if part else None,
+            f"rho_{name}_low": part.low if part else None,
+            f"rho_{name}_high": part.high if part else None,
+        }
+    return row
+
+
+def _search(found: SearchResult) -> dict[str, Any]:
+    return {
+        "arm": found.arm,
+        "planned": found.planned,
+        **found.statuses,
+        "best_trial": found.best_trial,
+        "best_loss": found.best_loss,
+        **{f"tune.{key}": value for key, value in found.best_setting.items()},
     }

@@ -1,7 +1,7 @@
 """The page: one self-contained file, from a summary and its figures; it computes nothing."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from biotune.report import wording
-from biotune.report.answer import comparable, interval
+from biotune.report.answer import bootstrap_interval, comparable, interval, rank_sentence, trend_sentence
 from biotune.report.drawing import INK, PAPER, Figure
+from biotune.report.figures import Figures
 from biotune.report.summary import Summary
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 
 
-def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
+def render_page(summary: Summary, figures: Figures, study: str) -> str:
     """The page as HTML.
 
     Args:
         summary: every number.
-        figures: in the order in which they are shown.
+        figures: of its sections.
         study: text of study.yaml.
     """
     environment = Environment(
@@ -42,6 +43,9 @@ def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
         "duration": wording.duration,
         "value": wording.value,
         "interval": interval,
+        "bootstrap": bootstrap_interval,
+        "rank": rank_sentence,
+        "trend": trend_sentence,
         "comparable": comparable,
         "count": wording.count,
         "linked": _linked,

@@ -14,7 +14,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian: apt-get install chromium")
 
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-MEASURE = """<script>addEventListener("load", () => parent.postMessage({
+MEASURE = """<script>document.querySelectorAll("details").forEach(d => d.open = true);
+addEventListener("load", () => parent.postMessage({
   wider: document.documentElement.scrollWidth - innerWidth,
   figures: [...document.querySelectorAll("figure svg")].map(f => f.getBoundingClientRect().width),
   paper: getComputedStyle(document.documentElement).backgroundColor,
