@@ -22,6 +22,12 @@ def question(study: Mapping[str, Any]) -> str:
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"
 
 
+def in_short(question: str) -> str:
+    """Up to its first question mark: a study's opening comment may go on to explain."""
+    asked, mark, _ = question.partition("?")
+    return asked + mark
+
+
 def comparable(comparison: Comparison) -> bool:
     """Whether the ratio says anything; where it doesn't, it is kept from the page, and stays in the tables."""
     return comparison.verdict is None or comparison.verdict.name != "not comparable"
@@ -79,15 +85,15 @@ def trend_sentence(trend: Trend) -> str:
     if trend.slope is None:
         return f"No trend is given over {doses} of the edges rewired ({trend.null}): {trend.reason}."
     slope = trend.slope
-    way = "no trend can be told"
+    way = "does not tell whether learning gets faster or slower with it"
     if slope.high < 1:
-        way = "the more of the edges are rewired, the faster it learns"
+        way = "makes learning faster"
     elif slope.low > 1:
-        way = "the more of the edges are rewired, the slower it learns"
+        way = "makes learning slower"
     return (
-        f"Dose-response ({trend.null}, {doses} of the edges): {way}. On a log-linear trend, rewiring all edges "
-        f"multiplies the updates to criterion by {wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, "
-        f"{wording.ratio(slope.high)}] ({percent(slope.confidence, 1)} interval, within {slope.replicates} replicates)."
+        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: all of them multiply the updates to criterion by "
+        f"{wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, {wording.ratio(slope.high)}], on a log-linear "
+        f"trend within {slope.replicates} replicates, with its {percent(slope.confidence, 1)} interval."
     )
 
 
@@ -142,7 +148,9 @@ def _found(summary: Summary) -> str:
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c.get("substituted")})
     opening = f"With {several(stand_ins)} in place of the connectome asked for, " if stand_ins else ""
-    return f"{opening}{'; '.join(clauses)}."
+    sentence = f"{opening}{'; '.join(clauses)}."
+    # an arm's name keeps its own case
+    return sentence[0].upper() + sentence[1:] if sentence.startswith("whether ") else sentence
 
 
 _CLAUSES = {

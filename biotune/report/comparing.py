@@ -110,6 +110,14 @@ def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataF
     return [(arm, table[table["arm"] == arm]) for arm in arms if (table["arm"] == arm).any()]
 
 
+def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> pd.Series:
+    """The log ratios of an arm to the reference in a confirm phase; index: the replicates that both have."""
+    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
+    mine, theirs = rows.loc[arm], rows.loc[reference]
+    pairs = sorted(set(mine.index) & set(theirs.index))
+    return pd.Series(statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs]), index=pairs)
+
+
 def loss_areas(curves: pd.DataFrame, budget: int) -> pd.Series:
     """Each replicate's loss over training; index (phase, arm, replicate)."""
     if curves.empty:

@@ -121,6 +121,11 @@ def grid(names: Sequence[str], height: float, *, share_x: bool = True) -> tuple[
     return canvas, panels[: len(names)]
 
 
+def legend(canvas: Canvas, entries: int) -> None:
+    """The legend, above the panels, in rows of two or three."""
+    canvas.legend(loc="outside upper left", ncols=2 if entries in (2, 4) else 3)
+
+
 def label_grid(canvas: Canvas, panels: Sequence[Axes], x: str, y: str) -> None:
     """Names the common axes once, and ticks the last panel of each column."""
     canvas.supxlabel(x, fontsize="medium")

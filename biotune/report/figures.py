@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from biotune.report import statistics
 from biotune.report.analysis import Tables
+from biotune.report.comparing import log_ratios_of
 from biotune.report.drawing import (
     INK,
     MOST_POINTS_AS_VECTORS,
@@ -21,6 +22,7 @@ from biotune.report.drawing import (
     finish,
     grid,
     label_grid,
+    legend,
     lines,
     log_axis,
     loss_axis,
@@ -93,7 +95,7 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     ends = [low, high]
     for row, comparison in enumerate(reversed(shown)):
         colour = arm_colour(summary, comparison.arm)
-        pairs = np.exp(_pair_log_ratios(convergence, "shared", comparison.arm, summary.reference))
+        pairs = np.exp(log_ratios_of(convergence, "shared", comparison.arm, summary.reference))
         ends += [pairs.min(), pairs.max()]
         axes.plot(pairs, np.full(len(pairs), row + 0.24), "|", color=colour, ms=6, mew=0.8, alpha=0.7)
         drawn: list[tuple[Comparison, float, str, str, float]] = [(comparison, row, "o", colour, 2.4)]
@@ -225,7 +227,7 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
     axes.set_xlabel("updates (optimiser steps)")
     axes.set_ylabel("replicates that met the criterion")
-    canvas.legend(loc="outside upper left", ncols=3)
+    legend(canvas, len(arms))
     return finish(
         canvas,
         "kaplan_meier",
@@ -270,13 +272,6 @@ def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
         + "; ".join(f"{a} {number(r.test_loss[1])}" for a in arms if (r := summary.result(a)) is not None)
         + ".",
     )
-
-
-def _pair_log_ratios(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> np.ndarray:
-    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
-    mine, theirs = rows.loc[arm], rows.loc[reference]
-    pairs = sorted(set(mine.index) & set(theirs.index))
-    return statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs])
 
 
 def _reach(summary: Summary, shared: pd.DataFrame) -> float:

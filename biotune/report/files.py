@@ -1,35 +1,89 @@
 """The report's files: the page, the figures, the tables as CSV, summary.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from biotune.errors import UserError
 from biotune.report.analysis import Tables
 from biotune.report.drawing import Figure
+from biotune.report.several import TUNED, Several
 from biotune.report.summary import Association, Comparison, SearchResult, Summary, Trend
 from biotune.results import Results
 
 
 def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
-    """Writes all files; figures and tables of an earlier report that this one doesn't have are removed."""
-    report = summary.page.parent
-    content: dict[Path, bytes] = {summary.page: page.encode()}
+    """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have."""
+    _write(summary.page, page, figures, _tables(summary, tables))
+    results.write_json("summary", summary.to_json())
+
+
+def write_several(studies: Several, figures: Sequence[Figure], page: str) -> None:
+    """Writes all files of a report of several studies, and removes those of an earlier one that it doesn't have.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    folder = studies.page.parent
+    if (folder / "state.json").exists():
+        raise UserError(f"--output {folder}: is a results directory; give the report of several a folder of its own")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").is_file():
+        raise UserError(f"--output {folder}: holds files that are no report; name an empty folder, or a new one")
+    _write(studies.page, page, figures, _tables_of_several(studies))
+    Results(folder).write_json("summary", studies.to_json())
+
+
+def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str, pd.DataFrame]) -> None:
+    folder = page.parent
+    content: dict[Path, bytes] = {page: text.encode()}
     for figure in figures:
-        content[report / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
-        content[report / "figures" / f"{figure.name}.png"] = figure.png
-    for name, table in _tables(summary, tables).items():
-        content[report / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
+        content[folder / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
+        content[folder / "figures" / f"{figure.name}.png"] = figure.png
+    for name, table in tables.items():
+        content[folder / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
     for file, data in content.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.tmp")
         temporary.write_bytes(data)
         temporary.replace(file)
     for pattern in ("figures/*.svg", "figures/*.png", "tables/*.csv"):
-        for stale in set(report.glob(pattern)) - set(content):
+        for stale in set(folder.glob(pattern)) - set(content):
             stale.unlink()
-    results.write_json("summary", summary.to_json())
+
+
+def _tables_of_several(studies: Several) -> dict[str, pd.DataFrame]:
+    """The page's tables; those that are empty are left out."""
+    made = {
+        "verdicts": [
+            {"study": label, **_comparison(phase, summary.criterion["level"], c)}
+            for label, summary in studies.studies.items()
+            for phase, found in (("shared", summary.comparisons), ("own_best", summary.own_best))
+            for c in found
+        ],
+        "gain": [
+            {"way": way, "survives": found.survives, **_comparison("own_best" if way == TUNED else "shared", None, c)}
+            for found in studies.gain
+            for way, c in found.ways.items()
+        ],
+        "over_tasks": [
+            {
+                "arm": found.arm,
+                "reference": found.reference,
+                "studies": ", ".join(found.studies),
+                **{
+                    name: getattr(found.ratio, attribute) if found.ratio else None
+                    for name, attribute in {"ratio": "estimate", "low": "low", "high": "high"}.items()
+                },
+                "confidence": found.ratio.confidence if found.ratio else None,
+                "replicates": found.ratio.pairs if found.ratio else None,
+                "reason": found.reason,
+            }
+            for found in studies.over_tasks
+        ],
+    }
+    return {name: pd.DataFrame(rows) for name, rows in made.items() if rows}
 
 
 def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from biotune.report.drawing import (
     INK,
@@ -14,6 +14,7 @@ from biotune.report.drawing import (
     arm_colour,
     finish,
     grid,
+    legend,
     log_axis,
     panel,
 )
@@ -71,7 +72,7 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
 def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
     """Each arm's matrix, ordered by region."""
     arms = [arm for arm in summary.arms if (matrices["arm"] == arm).any()]
-    canvas, panels = grid(arms, 2.3)
+    canvas, panels = grid(arms, 2.25)
     weights = (matrices["weight"] / matrices["pairs"]).to_numpy()
     drawn = weights[weights > 0]
     norm = LogNorm(drawn.min(), drawn.max()) if len(drawn) and drawn.min() < drawn.max() else None
@@ -88,9 +89,13 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     assert image is not None
-    canvas.colorbar(image, ax=panels, label="mean weight of a pair of neurons (log scale)", shrink=0.7)
-    canvas.supxlabel("source region", fontsize="medium")
-    canvas.supylabel("target region", fontsize="medium")
+    for axes in panels:
+        axes.set_xlabel("source region")
+        axes.set_ylabel("target region")
+    bar = canvas.colorbar(image, ax=panels, location="bottom", shrink=0.8, aspect=40)
+    bar.set_label(f"mean weight of a pair of neurons{' (log scale)' if norm else ''}")
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
     binned = (matrices["bins"] < matrices["regions"]).any()
     in_bins = " Consecutive regions share a pixel where there are more than can be shown." if binned else ""
     return finish(
@@ -165,12 +170,12 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
                 ms=3, mew=0, alpha=0.75, label=label,
             )  # fmt: skip
         log_axis(axes, "y", both["updates"].min() / 1.1, both["updates"].max() * 1.1)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: number(tick)))
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
         axes.set_xlabel(_spelt(found.measure))
         axes.set_title(f"ρ = {_correlation(found)}", fontsize=7.5, loc="left")
     canvas.supylabel("updates to criterion (log scale)", fontsize="medium")
-    canvas.legend(loc="outside upper left", ncols=3)
+    legend(canvas, len(summary.arms))
     return finish(
         canvas,
         "measures",

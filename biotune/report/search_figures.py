@@ -19,6 +19,7 @@ from biotune.report.drawing import (
     finish,
     grid,
     label_grid,
+    legend,
     lines,
     loss_axis,
     wide,
@@ -101,7 +102,7 @@ def draw_best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
             "mean; one that diverged or failed counts with the null predictor's loss, one that was stopped with what "
             "it had reached): what a random search of that size finds, the same settings in every arm."
         )
-    canvas.legend(loc="outside upper left", ncols=3)
+    legend(canvas, len(arms))
     ends = {a: trials.loc[trials["arm"] == a, "best_loss"].min() for a in arms}
     return finish(
         canvas,

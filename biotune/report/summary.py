@@ -190,9 +190,9 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """The content of summary.json: numbers that are not finite are null."""
-        content = dataclasses.asdict(self)
+        content = plain(self)
         del content["page"]
-        return _plain(content)
+        return content
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """How an arm did in a confirm phase; None where it is not there yet."""
@@ -204,11 +204,14 @@ class Summary:
         return own is not None and (shared is None or own.setting != shared.setting)
 
 
-def _plain(content: Any) -> Any:
+def plain(content: Any) -> Any:
+    """As JSON holds it: dataclasses and mappings as objects, numbers that are not finite as null."""
+    if dataclasses.is_dataclass(content):
+        return {field.name: plain(getattr(content, field.name)) for field in dataclasses.fields(content)}
     if isinstance(content, Mapping):
-        return {str(key): _plain(item) for key, item in content.items()}
+        return {str(key): plain(item) for key, item in content.items()}
     if isinstance(content, list | tuple):
-        return [_plain(item) for item in content]
+        return [plain(item) for item in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content
