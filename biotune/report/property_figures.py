@@ -26,6 +26,9 @@ from biotune.report.wording import ratio as as_ratio
 SCATTERS = 6
 """Measures that are drawn network by network."""
 
+MOST_DOTS_AS_VECTORS = 1000
+"""Of a panel; more are drawn as pixels, or the page would weigh megabytes."""
+
 COLOURS_OF_WEIGHTS = "cividis"  # told apart by the colour-blind, and in grey
 
 
@@ -167,7 +170,7 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
             label = f"{arm}, n = {len(rows)}" if found is chosen[0] and len(rows) else None
             axes.plot(
                 rows[found.measure], rows["updates"], MARKERS[place % len(MARKERS)], color=arm_colour(summary, arm),
-                ms=3, mew=0, alpha=0.75, label=label,
+                ms=3, mew=0, alpha=0.75, label=label, rasterized=len(both) > MOST_DOTS_AS_VECTORS,
             )  # fmt: skip
         log_axis(axes, "y", both["updates"].min() / 1.1, both["updates"].max() * 1.1)
         axes.xaxis.set_major_locator(MaxNLocator(3))

@@ -148,7 +148,8 @@ def combine(directories: Sequence[Path | str], output: Path) -> Several:
     arms = list(dict.fromkeys(c.arm for study in studies for c in study.summary.comparisons))
     return Several(
         question=asked[0] if len(asked) == 1 else f"{len(studies)} studies side by side",
-        answer=[found.sentence for found in gain] or [_found(studies, arm) for arm in arms],
+        answer=[found.sentence for found in gain]
+        or [" ".join(_found(studies, arm) for arm in arms) or "There is no verdict yet in any of these studies."],
         studies={study.label: study.summary for study in studies},
         arms=arms,
         gain=gain,
@@ -215,7 +216,7 @@ def _gain_of(group: Sequence[_Study], arm: str) -> Gain:
             ways[name] = comparison
     signs = {name: _sign(c) for name, c in ways.items()}
     missing = [way for way in WAYS if not any(name.startswith(way) for name in ways)]
-    numbers = ", ".join(f"{name} {interval(c)}" for name, c in ways.items())
+    numbers = ", ".join(f"{interval(c)} {name}" for name, c in ways.items())
     open_in = [name for name, sign in signs.items() if sign is None]
     told = f"{arm}'s difference from {reference}"
     if "faster" in signs.values() and "slower" in signs.values():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biotune.report import Summary, make_report
+from biotune.report import Several, Summary, make_report, make_report_of_several
 from biotune.results import Results
 from biotune.training.criterion import updates_to_criterion
 
@@ -322,3 +322,24 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
         substituted=True,
     ).write(tmp_path_factory.mktemp("reported") / "simulated-20260101T120000Z")
     return directory, make_report(directory)
+
+
+@pytest.fixture(scope="session")
+def of_several(tmp_path_factory: pytest.TempPathFactory) -> Several:
+    """The three ways of treating gain, two tasks and an unfinished study with a substitute, side by side."""
+    folder = tmp_path_factory.mktemp("several")
+    studies = [
+        Simulation(name="gain", radius=None, ratios={"marmoset": 1.0, "degrees": 0.5, "random": 0.6}),
+        Simulation(name="gain_equal", seed=2, ratios={"marmoset": 1.0, "degrees": 0.6, "random": 1.0}),
+        Simulation(
+            name="gain_tuned",
+            tuned_radius=True,
+            ratios={"marmoset": 1.0, "degrees": 1.0, "random": 0.6},
+            own_best={"degrees": 0.7},
+        ),
+        Simulation(name="nback", task="nback_mem", ratios={"marmoset": 1.0, "degrees": 0.8, "random": 0.6}),
+        Simulation(name="other", ratios={"mouse": 1.0, "lesioned": 2.0}, phase="search", substituted=True),
+    ]
+    directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
+    make_report(directories[0])
+    return make_report_of_several(directories, folder / "combined-report")

@@ -37,10 +37,9 @@ def scheme(name):
     return f"--blink-settings=preferredColorScheme={['dark', 'light'].index(name)}"
 
 
-def measured(directory, tmp_path, width, colours="light"):
+def measured(page, tmp_path, width, colours="light"):
     """What a script finds in the page at this width."""
-    page = (directory / "report" / "index.html").read_text()
-    (tmp_path / "page.html").write_text(POLICY.sub("", page).replace("</body>", f"{MEASURE}</body>"))
+    (tmp_path / "page.html").write_text(POLICY.sub("", page.read_text()).replace("</body>", f"{MEASURE}</body>"))
     (tmp_path / "frame.html").write_text(FRAME.format(width=width))
     seen = browse(
         tmp_path / "frame.html", tmp_path / "profile", scheme(colours), "--virtual-time-budget=5000", "--dump-dom"
@@ -70,15 +69,25 @@ def test_an_intruding_request_would_be_seen(reported, tmp_path):
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_fits_the_screen_with_every_figure_in_it(reported, tmp_path, width):
     directory, _ = reported
-    found = measured(directory, tmp_path, width)
+    found = measured(directory / "report" / "index.html", tmp_path, width)
     assert found["wider"] <= 0
     assert len(found["figures"]) == len(list((directory / "report" / "figures").glob("*.svg")))
     assert all(300 <= figure <= 640 for figure in found["figures"])
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_several_studies_fit_the_screen_too(of_several, tmp_path, width):
+    found = measured(of_several.page, tmp_path, width)
+    assert found["wider"] <= 0
+    assert len(found["figures"]) == 1
+    assert "CONSOLE" not in browse(of_several.page, tmp_path / "other", "--dump-dom").stderr
+
+
 def test_follows_dark_and_light(reported, tmp_path):
     directory, _ = reported
-    light, dark = (measured(directory, tmp_path, 800, colours) for colours in ("light", "dark"))
+    light, dark = (
+        measured(directory / "report" / "index.html", tmp_path, 800, colours) for colours in ("light", "dark")
+    )
     assert light["paper"] == "rgb(253, 253, 254)"
     assert dark["paper"] == "rgb(22, 23, 26)"
     assert light["ink"] != dark["ink"]
