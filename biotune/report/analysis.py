@@ -67,6 +67,8 @@ def summarise(results: Results, tables: Tables) -> Summary:
     null_loss, level = need(state, "criterion.null_loss", "state.json"), need(state, "criterion.level", "state.json")
     sustain = need(study, "criterion.sustain", "study.yaml")
     selection = state.get("selection")
+    trends = find_trends(analysis, shared)
+    associations = find_associations(arms, shared, tables.topologies)
     partial = Summary(
         name=need(study, "name", "study.yaml"),
         question=question(study),
@@ -95,8 +97,8 @@ def summarise(results: Results, tables: Tables) -> Summary:
         disagreements=disagreements(comparisons, own_best),
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
         ranks_note=ranks_note(arms, comparisons),
-        trends=find_trends(analysis, shared),
-        associations=find_associations(arms, shared, tables.topologies),
+        trends=trends,
+        associations=associations,
         search=[
             search_result(name, tables.trials, need(study, "search", "study.yaml"), selection, null_loss)
             for name in arms
@@ -105,7 +107,7 @@ def summarise(results: Results, tables: Tables) -> Summary:
         measures=measure_ranges(tables.topologies, arms),
         connectomes=need(state, "connectomes", "state.json"),
         limits=[],
-        methods=methods(study, state),
+        methods=methods(study, state, dosed=any(t.slope for t in trends), measured=bool(associations)),
         citations=citations(state),
         seconds={phase: float(spent) for phase, spent in need(state, "seconds", "state.json").items()},
         environment=environment,

@@ -74,8 +74,8 @@ def rank_sentence(comparison: Comparison) -> str:
     rank = comparison.rank
     assert rank is not None
     return (
-        f"{comparison.reference} is at percentile {rank.percentile:.0f} of {rank.draws} draws of {comparison.arm} "
-        f"(0 is faster than all of them), permutation p = {wording.probability(rank.p)}."
+        f"{comparison.reference} is at percentile {rank.percentile:.0f} of {rank.draws} draws of {comparison.arm}, "
+        f"permutation p = {wording.probability(rank.p)}"
     )
 
 
@@ -91,9 +91,9 @@ def trend_sentence(trend: Trend) -> str:
     elif slope.low > 1:
         way = "makes learning slower"
     return (
-        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: all of them multiply the updates to criterion by "
-        f"{wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, {wording.ratio(slope.high)}], on a log-linear "
-        f"trend within {slope.replicates} replicates, with its {percent(slope.confidence, 1)} interval."
+        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: rewiring all of them multiplies the updates to "
+        f"criterion by {wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, {wording.ratio(slope.high)}], on a "
+        f"log-linear trend within {slope.replicates} replicates, with its {percent(slope.confidence, 1)} interval."
     )
 
 

@@ -54,14 +54,14 @@ class Analysis:
             loss_area=statistics.quartiles(own_areas)[1],
         )
 
-    def compare_all(self, confirmed: pd.DataFrame) -> list[Comparison]:
+    def compare_all(self, confirmed: pd.DataFrame, *, bootstrap: bool = True) -> list[Comparison]:
         """Every arm but the reference against it; none before anything is confirmed."""
         if confirmed.empty:
             return []
-        return [self.compare(confirmed, arm) for arm in self.arms if arm != self.reference]
+        return [self.compare(confirmed, arm, bootstrap=bootstrap) for arm in self.arms if arm != self.reference]
 
-    def compare(self, confirmed: pd.DataFrame, arm: str) -> Comparison:
-        """One arm against the reference, over the replicates that both have."""
+    def compare(self, confirmed: pd.DataFrame, arm: str, *, bootstrap: bool = True) -> Comparison:
+        """One arm against the reference, over the replicates that both have; with a bootstrap-t interval beside it."""
         mine = confirmed[confirmed["arm"] == arm].set_index("replicate")
         theirs = confirmed[confirmed["arm"] == self.reference].set_index("replicate")
         pairs = sorted(set(mine.index) & set(theirs.index))
@@ -76,7 +76,10 @@ class Analysis:
         ratio = statistics.geometric_ratio(differences, self.confidence)
         number = list(self.arms).index(arm)
         p, exact = statistics.sign_flip_p(differences, np.random.default_rng([self.seed, number]))
-        bootstrap = statistics.bootstrap_t(differences, self.confidence, np.random.default_rng([self.seed, number, 1]))
+        resampled = None
+        if bootstrap:
+            generator = np.random.default_rng([self.seed, number, 1])
+            resampled = statistics.bootstrap_t(differences, self.confidence, generator)
         decided = complete or self.finished
         sensitivity = (ratio.spread, ratio.pairs, self.confidence, self.margin)
         return Comparison(
@@ -86,8 +89,8 @@ class Analysis:
             verdict=statistics.verdict(ratio, self.margin, *shares) if decided else None,
             p=p,
             p_exact=exact,
-            bootstrap=bootstrap,
-            bootstrap_verdict=statistics.verdict(bootstrap, self.margin, *shares) if decided else None,
+            bootstrap=resampled,
+            bootstrap_verdict=statistics.verdict(resampled, self.margin, *shares) if resampled and decided else None,
             rank=statistics.null_rank(differences)
             if len(pairs) >= statistics.LEAST_DRAWS and is_null(self.arms[arm])
             else None,
@@ -153,7 +156,7 @@ def other_levels(
         for arm, replicate, updates, losses in replicates:
             reached, converged = updates_to_criterion(updates, losses, other, sustain, budget)
             rows.append({"arm": arm, "replicate": replicate, "updates": reached, "converged": converged})
-        found.append(Level(other, other / null_loss, analysis.compare_all(pd.DataFrame(rows))))
+        found.append(Level(other, other / null_loss, analysis.compare_all(pd.DataFrame(rows), bootstrap=False)))
     return found
 
 

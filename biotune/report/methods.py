@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biotune.report import wording
-from biotune.report.statistics import EXACT_PAIRS, LEAST_SHARE_CONVERGED, bonferroni
+from biotune.report.statistics import EXACT_PAIRS, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
 from biotune.report.wording import count, need, number, percent, several
 from biotune.topology import NULLS
 
@@ -21,13 +21,14 @@ PREDECESSOR = (
 )
 
 
-def methods(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+def methods(study: Mapping[str, Any], state: Mapping[str, Any], *, dosed: bool, measured: bool) -> list[str]:
     """The paragraphs of the methods.
 
     Args:
         study: content of study.yaml. state: content of state.json.
+        dosed: whether there is a trend over doses. measured: whether measures were correlated with speed.
     """
-    return [_networks(study, state), _search(study), _analysis(study, state)]
+    return [_networks(study, state), _search(study), " ".join([*_analysis(study, state), *_property(dosed, measured)])]
 
 
 def citations(state: Mapping[str, Any]) -> list[str]:
@@ -126,7 +127,7 @@ def _search(study: Mapping[str, Any]) -> str:
     )
 
 
-def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
     confirm, criterion = need(study, "confirm", "study.yaml"), need(study, "criterion", "study.yaml")
     reference, margin = need(study, "reference_arm", "study.yaml"), need(study, "equivalence_margin", "study.yaml")
     level, budget = need(state, "criterion.level", "state.json"), need(state, "budget", "state.json")
@@ -158,6 +159,29 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
             f"{percent(LEAST_SHARE_CONVERGED)} of either arm's replicates met the criterion; the margin was part of "
             f"the study's file before the run. The p values are two-sided sign-flip tests of the log ratios ({p}), "
             "not adjusted; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the replicates that met "
-            "the criterion over time."
+            "the criterion over time. Beside the paired t intervals stand bootstrap-t intervals "
+            f"({RESAMPLES:,} resamples of the pairs)."
         )
-    return " ".join(sentences)
+        nulls = any((arm or {}).get("null") for arm in need(study, "arms", "study.yaml").values())
+        if nulls and replicates >= LEAST_DRAWS:
+            sentences.append(
+                f"The place of {reference} among the {replicates} draws of each null comes with a two-sided "
+                "permutation p, (1 + draws as far from the mean of all) / (draws + 1), every draw beside the network "
+                "of its pair."
+            )
+    return sentences
+
+
+def _property(dosed: bool, measured: bool) -> list[str]:
+    sentences = []
+    if dosed:
+        sentences.append(
+            "The trend over doses is the slope of log updates on the share of edges rewired within each replicate, "
+            "with a t interval over replicates."
+        )
+    if measured:
+        sentences.append(
+            "Measures of the topologies were correlated with updates to criterion (Spearman), over all networks and "
+            "within arms, with jackknife intervals over replicates of Fisher's z; these are associations."
+        )
+    return sentences

@@ -256,10 +256,12 @@ def sign_flip_p(differences: NDArray[np.float64], generator: np.random.Generator
         for d in size:
             sums = np.concatenate([sums + d, sums - d])
         return float(np.mean(np.abs(sums) >= least)), True
-    hits = 0
+    hits, width = 0, -(-len(size) // 8)
     for start in range(0, MONTE_CARLO_FLIPS, 10_000):
-        flips = generator.choice([-1.0, 1.0], size=(min(10_000, MONTE_CARLO_FLIPS - start), len(size)))
-        hits += int(np.count_nonzero(np.abs(flips @ size) >= least))
+        rows = min(10_000, MONTE_CARLO_FLIPS - start)
+        bits = np.unpackbits(np.frombuffer(generator.bytes(rows * width), np.uint8).reshape(rows, width), axis=1)
+        flipped = 2 * (bits[:, : len(size)] @ size) - np.sum(size)  # Σ ± d_r, the sign of d_r by its bit
+        hits += int(np.count_nonzero(np.abs(flipped) >= least))
     return (1 + hits) / (1 + MONTE_CARLO_FLIPS), False
 
 
