@@ -122,13 +122,16 @@ def _execute(arguments: argparse.Namespace) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.report import make_report, print_summary
     from biotune.study import load_study
     from biotune.study.directory import load_resumed
-    from biotune.study.run import Interrupted, Options, run_study
+    from biotune.study.run import Incomplete, Interrupted, Options, run_study
 
     if arguments.resume is not None:
         given = [
@@ -157,7 +160,14 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     except Interrupted as interrupted:
         console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
         return 130
-    print_summary(make_report(directory), console)
+    except Incomplete as incomplete:
+        print_summary(make_report(incomplete.directory), console)
+        raise
+    try:
+        print_summary(make_report(directory), console)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
+        return 130
     return 0
 
 

@@ -55,7 +55,7 @@ _TRIALS = pa.schema(
         ("seconds", pa.float64()),
         ("error", pa.string()),  # empty unless failed
     ]
-)  # and one column "tune.<key>" a tuned hyperparameter
+)  # and one column "tune.<key>" a tuned hyperparameter, text where its choices are of several types
 
 _CURVES = pa.schema(
     [

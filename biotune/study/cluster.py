@@ -20,6 +20,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import UserError
 
@@ -142,6 +143,13 @@ def require_shared(directory: Path) -> None:
 @ray.remote(num_cpus=0)
 def _sees(file: str) -> bool:
     return Path(file).exists()
+
+
+def reason_of(error: Exception) -> str:
+    """Why something that ran on a worker failed, in a line."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    return lines[-1] if isinstance(cause, RayError) else f"{type(cause).__name__}: {lines[0]}"
 
 
 def describe() -> dict[str, Any]:

@@ -27,6 +27,8 @@ from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
 Scalar = bool | int | float | str
+Whole = int
+"""`int`, where a field of that name hides it."""
 
 
 def one_of(known: Any, what: str) -> Any:
@@ -251,7 +253,7 @@ class Domain(Section):
 
     loguniform: list[FiniteFloat] | None = None
     uniform: list[FiniteFloat] | None = None
-    int: list[int] | None = None
+    int: list[Whole] | None = None
     choice: list[Scalar] | None = None
 
     @model_validator(mode="after")
@@ -270,6 +272,12 @@ class Domain(Section):
         elif kind == "loguniform" and values[0] <= 0:
             raise ValueError(f"loguniform must start above 0, found {values}")
         return self
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it is a choice between values of several types, numbers being one."""
+        types = {type(value) if isinstance(value, bool | str) else float for value in self.choice or []}
+        return len(types) > 1
 
     @property
     def ends(self) -> list[Any]:

@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import RayError
 
 from biotune.errors import UserError
-from biotune.study.cluster import Resources
+from biotune.study.cluster import Resources, reason_of
 from biotune.study.journal import Journal
 from biotune.study.record import Record
 from biotune.study.study import Study
@@ -80,14 +80,17 @@ def run_confirm(
         interrupted: whether the user asked to stop.
 
     Raises:
-        UserError: a job failed again and again.
+        UserError: jobs failed again and again; the others were done.
     """
     if record.selection is None:
         raise ValueError("nothing was selected to be confirmed")
     done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
     left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
     left.reverse()
-    task = ray.remote(confirm_block).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES)
+    task = ray.remote(confirm_block).options(
+        num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True
+    )
+    failed: dict[str, str] = {}
     running: dict[Any, Job] = {}
     while (left or running) and not interrupted():
         while left and len(running) < resources.concurrency:
@@ -100,8 +103,8 @@ def run_confirm(
             try:
                 result = ray.get(reference)
             except RayError as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise UserError(f"confirming {job.name} failed: {reason}; resume the study to try again") from error
+                failed[job.name] = reason_of(error)
+                continue
             event = {
                 "event": "confirmed",
                 "phases": list(job.phases),
@@ -113,3 +116,6 @@ def run_confirm(
         changed()
     for reference in running:
         ray.cancel(reference, force=True)
+    if failed:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise UserError(f"confirming failed, {MAX_RETRIES + 1} times each ({reasons}); resume the study to try again")

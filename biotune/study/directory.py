@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -52,7 +53,16 @@ def locked(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{directory}: another process is running this study; wait for it, or end it") from None
-        yield
+        except OSError as error:
+            raise UserError(
+                f"{directory}: its file system does not lock files ({error.strerror}), so two processes could run the "
+                "same study; mount it with locks, or name another --output folder"
+            ) from None
+        try:
+            yield
+        finally:
+            if [file.name for file in directory.iterdir()] == [".lock"]:  # the study never began
+                shutil.rmtree(directory)
 
 
 def load_resumed(directory: Path, space: Path | None) -> Study:

@@ -133,5 +133,4 @@ class SearchProgress:
                 elif not trial.finished:
                     trial.verdict = self.rungs[trial.arm].verdict(trial.trial, trial.epochs, score)
             case "ended":
-                well = trial.status in ("completed", "stopped")
-                self.samplers[trial.arm].learn(trial.index, trial.score if well else None)
+                self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)

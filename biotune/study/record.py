@@ -1,5 +1,6 @@
 """What is known of a study so far: its trials and confirmed replicates, as objects and as the contract's tables."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -121,10 +122,12 @@ class Record:
     Args:
         search_replicates: networks a search trial.
         updates_per_epoch: optimiser steps in an epoch.
+        mixed: tuned keys that are a choice between values of several types: a table holds them as text.
     """
 
     search_replicates: int
     updates_per_epoch: int
+    mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     selection: dict[str, Any] | None = None
     blocks: list[Block] = field(default_factory=list)
@@ -183,7 +186,7 @@ class Record:
                 "replicates": self.search_replicates,
                 "seconds": t.seconds,
                 "error": t.error,
-                **{f"tune.{key}": value for key, value in t.setting.items()},
+                **self._tuned(t.setting),
             }
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
         ]
@@ -210,7 +213,7 @@ class Record:
                 "trial": f"{block.arm}-{phase}",
                 "replicate": replicate,
                 **{key: math.nan if value is None else value for key, value in outcome.items()},
-                **{f"tune.{key}": value for key, value in block.setting.items()},
+                **self._tuned(block.setting),
             }
             for phase, block in self._confirmed()
             for replicate, outcome in zip(block.replicates, block.convergence, strict=True)
@@ -235,6 +238,12 @@ class Record:
         found = {block.arm: block.matrix for _, block in reversed(list(self._confirmed())) if block.matrix}
         parts = [pd.DataFrame({"arm": arm, "replicate": 0, **found[arm]}) for arm in sorted(found)]
         return pd.concat(parts, ignore_index=True) if parts else _frame("matrices", [])
+
+    def _tuned(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            f"tune.{key}": json.dumps(value) if key in self.mixed and not isinstance(value, str) else value
+            for key, value in setting.items()
+        }
 
     def _confirmed(self) -> list[tuple[str, Block]]:
         found = [(phase, block) for block in self.blocks for phase in block.phases]

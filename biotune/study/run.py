@@ -11,10 +11,12 @@ from typing import Any
 
 import ray
 import torch
+from ray.exceptions import RayError
 from rich.console import Console
 
+from biotune.errors import UserError
 from biotune.results import SCHEMA, Results
-from biotune.study.cluster import Resources, connected, describe, fit_resources, require_shared
+from biotune.study.cluster import Resources, connected, describe, fit_resources, reason_of, require_shared
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
 from biotune.study.display import Display
@@ -28,7 +30,7 @@ from biotune.study.selection import select
 from biotune.study.study import Study
 from biotune.tasks import source_digest
 from biotune.training import Trial, TrialPlan
-from kernels import choose_backend
+from kernels import backends, choose_backend
 
 TABLE_SECONDS = 5.0
 """Between two writings of the tables; the journal is written at every event."""
@@ -59,6 +61,14 @@ class Interrupted(Exception):
         self.directory = directory
 
 
+class Incomplete(UserError):
+    """The study could not be brought to its end; its directory can be reported on, and resumed."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.directory = directory
+
+
 def run_study(study: Study, options: Options, console: Console, resume: Path | None = None) -> Path:
     """Runs a study, or what is left of one, and returns its results directory.
 
@@ -70,6 +80,7 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
 
     Raises:
         UserError: something that the user can mend, before anything is written.
+        Incomplete: nothing trained, or some replicates could not be confirmed; everything else is there.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
     plans = Plans.load(study)
@@ -83,7 +94,13 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     with _interruptible(console) as interrupted, connected(options.address) as dashboard:
         resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard)
         with locked(directory):
-            _Run(plans, directory, resources, console, interrupted).search_and_confirm()
+            run = _Run(plans, directory, resources, console, interrupted)
+            try:
+                run.search_and_confirm()
+            except UserError as error:
+                raise Incomplete(directory, str(error)) from error
+            except KeyboardInterrupt:
+                raise Interrupted(directory) from None
     return directory
 
 
@@ -105,9 +122,13 @@ class _Run:
         require_shared(directory)
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
-        self.state = self.results.read_json("state") if past else self._begin(plans)
+        self.state = self._go_on() if past else self._begin(plans)
         self.plans = replace(plans, backends=self.state["backend"])
-        self.record = Record(study.config.search.replicates, self.state["updates_per_epoch"])
+        self.record = Record(
+            study.config.search.replicates,
+            self.state["updates_per_epoch"],
+            frozenset(key for key, domain in study.config.tune.items() if domain.mixed),
+        )
         self.progress = SearchProgress(study, self.record, self.journal, past)
         self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
@@ -238,6 +259,33 @@ class _Run:
         self.results.write_json("state", state)
         return state
 
+    def _go_on(self) -> dict[str, Any]:
+        """The state of a study that is resumed.
+
+        Raises:
+            UserError: what it was started on isn't there: its numbers would not be those of one study.
+        """
+        state = self.results.read_json("state")
+        if state["device"] != self.resources.device:
+            raise UserError(
+                f"{self.directory}: was started on {state['device']}, and its trials would now run on "
+                f"{self.resources.device}; resume it where there is the same, or say so by --gpus-per-trial"
+            )
+        needed = {name for arms in state["backend"].values() for name in arms.values()}
+        unusable = self._on_a_worker(_unusable, needed)
+        if unusable:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in unusable.items())
+            raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({reasons})")
+        return state
+
+    def _on_a_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function where a trial would run; the worker ends with it, and gives its memory back."""
+        task = ray.remote(max_calls=1)(function).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
+        try:
+            return ray.get(task.remote(*arguments))
+        except RayError as error:
+            raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+
     def _choose_backends(self, plans: Plans) -> dict[str, dict[str, str]]:
         """The kernel backend of each phase and arm, measured where a trial would run, once for a shape."""
         config = self.study.config
@@ -252,9 +300,7 @@ class _Run:
             for arm in self.study.arms
         ]
         # in one task, one after another: measurements must not disturb each other
-        # the worker ends with it, and gives its memory back
-        task = ray.remote(max_calls=1)(_choose).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
-        names = ray.get(task.remote([plan for _, _, plan in asked], self.resources.cpus))
+        names = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
         chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
         for (phase, arm, _), name in zip(asked, names, strict=True):
             chosen[phase][arm] = name
@@ -272,16 +318,24 @@ def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _choose(plans: list[TrialPlan], threads: int) -> list[str]:
+def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> list[str]:
     torch.set_num_threads(threads)
     names = []
-    for plan in plans:
-        trial = Trial(plan)
+    for arm, plan in plans:
+        try:
+            trial = Trial(plan)
+        except (UserError, ValueError) as error:
+            raise UserError(f"arm {arm}: {error}") from error
         pattern, task = trial.loop.population.pattern, trial.task
         names.append(
             choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
         )
     return names
+
+
+def _unusable(names: set[str]) -> dict[str, str]:
+    usable = backends()
+    return {name: usable[name] or "" for name in sorted(names) if usable.get(name, "unknown") is not None}
 
 
 class _interruptible:

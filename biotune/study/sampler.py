@@ -102,10 +102,15 @@ class ArmSampler:
         if proposed != dict(setting):
             raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
 
-    def learn(self, index: int, score: float | None) -> None:
-        """Tells how a trial ended: with its best loss, or None where it diverged or failed."""
-        if score is None or not math.isfinite(score):
+    def learn(self, index: int, status: str, score: float | None) -> None:
+        """Tells how a trial ended, and its best loss.
+
+        A diverged one counts as worse than all that have a loss; a failed one says nothing about its setting.
+        """
+        if status == "failed":
             self.study.tell(index, state=TrialState.FAIL)
+        elif score is None or not math.isfinite(score):
+            self.study.tell(index, state=TrialState.PRUNED)  # TPE ranks it last, and would leave out a failed one
         else:
             self.study.tell(index, score)
 

@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from biotune.study.cluster import Resources
+from biotune.study.cluster import Resources, reason_of
 from biotune.study.progress import SearchProgress
 from biotune.study.worker import search_trial
 from biotune.training import TrialPlan
@@ -87,7 +87,10 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self._end(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self._end(trial, error=str(trial.get_error() or "the worker died").strip().splitlines()[-1])
+        if trial.status == TuneTrial.ERROR:
+            return  # Tune says so of a trial that it takes up again, too; one that it gives up is still running
+        error = trial.get_error()
+        self._end(trial, error=reason_of(error) if error else "the worker died")
 
     def _end(self, trial: TuneTrial, error: str = "") -> None:
         # stopped because the user asked to: the trial stays unfinished, to go on when the study is resumed

@@ -23,26 +23,28 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
 def select(study: Study, record: Record) -> dict[str, Any]:
     """The event "selected": the shared setting of best mean rank over the arms, and each arm's own best.
 
-    Within an arm the shared settings are ranked by `order`; equals share their mean rank. Of settings with the same
-    mean rank the one proposed first is taken.
+    Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
+    trained goes before one at which fewer did, whatever their ranks; of settings with the same mean rank the one
+    proposed first is taken. An arm in which nothing trained has no best of its own: the shared setting stands for it.
 
     Raises:
-        UserError: an arm has no trial that trained, so there is nothing to confirm.
+        UserError: no trial of any arm trained, so there is nothing to confirm.
     """
     arms = list(study.arms)
-    for arm in arms:
-        if not any(order(trial)[0] < 2 for trial in record.of_arm(arm)):
-            found = sorted({trial.status for trial in record.of_arm(arm)})
-            raise UserError(
-                f"arm {arm}: every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the "
-                "learning rates under tune, or see trials.parquet for the errors"
-            )
-    count = study.config.search.shared_settings
-    ranks = {arm: _mean_ranks([order(trial) for trial in record.of_arm(arm)[:count]]) for arm in arms}
+    if not any(_trained(trial) for trial in record.trials.values()):
+        found = sorted({trial.status for trial in record.trials.values()})
+        raise UserError(
+            f"every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the learning rates "
+            "under tune, or see trials.parquet for the errors"
+        )
+    shared = {arm: record.of_arm(arm)[: study.config.search.shared_settings] for arm in arms}
+    ranks = {arm: _mean_ranks([order(trial) for trial in shared[arm]]) for arm in arms}
+    count = len(shared[arms[0]])
+    untrained = [sum(not _trained(shared[arm][index]) for arm in arms) for index in range(count)]
     mean = [sum(ranks[arm][index] for arm in arms) / len(arms) for index in range(count)]
-    chosen = min(range(count), key=lambda index: (mean[index], index))
-    setting = record.of_arm(arms[0])[chosen].setting
-    best = {arm: min(record.of_arm(arm), key=order) for arm in arms}
+    chosen = min(range(count), key=lambda index: (untrained[index], mean[index], index))
+    setting = shared[arms[0]][chosen].setting
+    best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in arms}
     return {
         "event": "selected",
         "shared": {
@@ -56,6 +58,10 @@ def select(study: Study, record: Record) -> dict[str, Any]:
             for arm, trial in best.items()
         },
     }
+
+
+def _trained(trial: TrialRecord) -> bool:
+    return order(trial)[0] < 2
 
 
 def _mean_ranks(keys: list[tuple[int, float, float]]) -> list[float]:

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -35,6 +36,10 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "topology": TopologyConfig,
     "network": NetworkConfig,
 }
+
+
+_MOST_CHECKED = 4096
+"""Settings that are checked before a study starts; a worker refuses the others when it meets them."""
 
 
 @dataclass(frozen=True)
@@ -245,11 +250,27 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
             )
         for value in domain.ends:
             try:
-                _SECTIONS[section].model_validate(getattr(arm, section).model_dump() | {key: value})
+                _with(getattr(arm, section), {key: value})
             except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                problems.append(f"{where(('tune', key))}: tune.{key}: {value!r} is not allowed ({reason})")
-    return problems
+                if error.errors()[0]["loc"]:  # else it is about several keys, see below
+                    reason = error.errors()[0]["msg"]
+                    problems.append(f"{where(('tune', key))}: tune.{key}: {value!r} is not allowed ({reason})")
+    return problems or _check_settings(tune, arm, where)
+
+
+def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[str]:
+    """A line for each rule that a setting at the ends of its ranges breaks, though each of its values is allowed."""
+    settings = itertools.product(*([(key, value) for value in domain.ends] for key, domain in tune.items()))
+    problems: dict[str, str] = {}
+    for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
+        for section in (arm.network, arm.topology):
+            try:
+                _with(section, setting)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+                values = ", ".join(f"{key} {value!r}" for key, value in setting.items())
+                problems.setdefault(reason, f"{where(('tune',))}: tune: {values} cannot be had together ({reason})")
+    return list(problems.values())
 
 
 def _explain(error: ValidationError, prefix: Location, content: Any, where: Any) -> list[str]:

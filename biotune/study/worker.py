@@ -21,8 +21,8 @@ REPORT_SECONDS = 1.0
 def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
-    A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one. A trial that is
-    finished already is yielded once.
+    A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one: its epoch is
+    yielded first, since a kill may have come before that was reported.
     """
     started = saved = time.monotonic()
     keep_freed_memory()
@@ -31,7 +31,6 @@ def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
         state = load_checkpoint(checkpoint)
         spent = state.pop("seconds")
         trial.load_state_dict(state)
-    if trial.finished:
         yield trial, spent
     while not trial.finished:
         trial.run_epoch()

@@ -4,11 +4,12 @@ import ctypes
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
-_LARGEST = 2**30  # bytes
+_LARGEST_BLOCK = 2**25  # bytes; glibc takes no more
+_KEPT = 2**27
 
 
 def keep_freed_memory() -> None:
-    """Has the C library serve blocks of up to 1 GiB from memory that it keeps.
+    """Has the C library keep up to 128 MiB of freed memory, and serve blocks of up to 32 MiB from it.
 
     A step allocates and frees the same few large tensors; glibc would map and unmap each, and every page of them would
     be faulted in anew. Does nothing where the C library is another.
@@ -16,5 +17,5 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         if hasattr(library, "mallopt"):
-            library.mallopt(_M_MMAP_THRESHOLD, _LARGEST)
-            library.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+            library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
+            library.mallopt(_M_TRIM_THRESHOLD, _KEPT)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ class Trial:
             ),
             gradient_clip=plan.network.gradient_clip,
             batch=plan.batch,
-            order=self._order,
+            order=partial(_order, plan),  # not a method: a cycle would keep the tensors until Python looks for cycles
         )
         self.test_losses: torch.Tensor | None = None
 
@@ -248,6 +249,6 @@ class Trial:
         self.loop.load_state_dict(state["loop"])
         self.test_losses = state["test_losses"]
 
-    def _order(self, epoch: int) -> np.ndarray:
-        plan = self.plan
-        return np.stack([plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates])
+
+def _order(plan: TrialPlan, epoch: int) -> np.ndarray:
+    return np.stack([plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates])

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from biotune.errors import UserError
 from biotune.study import load_study
 from biotune.study.config import StudyConfig
+from biotune.study.sampler import sobol_settings
 
 WriteSpace = Callable[..., Path]
 
@@ -76,6 +77,21 @@ GRID = (
     ("loguniform: [1.0e-3, 1.0e-1]", "choice: [1.0e-3, 1.0e-2, 1.0e-1]"),
     ("trials_per_arm: 5, shared_settings: 2,", "sampler: grid,"),
 )
+
+
+def test_a_whole_number_is_drawn_from_its_range(write_space: WriteSpace) -> None:
+    domain = "nonlinearity: {choice: [tanh, relu]}"
+    study = load_study(write_space((domain, "neurons_per_region: {int: [1, 3]}")))
+    drawn = [setting["neurons_per_region"] for setting in sobol_settings(study.config.tune, 32, seed=1)]
+    assert set(drawn) == {1, 2, 3}
+    assert all(type(value) is int for value in drawn)
+
+
+def test_values_that_are_allowed_alone_but_not_together_are_refused(write_space: WriteSpace) -> None:
+    together = "optimizer: {choice: [Adam, SGD]}\n  momentum: {choice: [0.0, 0.9]}"
+    with pytest.raises(UserError, match=r"space.yaml:\d+: tune: .*momentum 0.9.* together .momentum is for RMSprop"):
+        load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together)))
+    load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together.replace("Adam", "RMSprop"))))
 
 
 def test_a_grid_has_as_many_trials_as_combinations(write_space: WriteSpace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,107 @@ def test_trials_that_fail_or_diverge_never_end_the_study(small_space: Path, tmp_
     assert len(trials) == 10
     assert (trials["status"] == "diverged").any()
     assert (trials["status"] == "completed").any()
+
+
+DYING = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from biotune.tasks.seq_mem import SeqMem
+
+@dataclass(frozen=True)
+class Dying(SeqMem):
+    \"\"\"seq_mem; the process in which trials are drawn for the nth time is killed.\"\"\"
+
+    def trials(self, count, generator):
+        left = Path(__file__).with_name("left")
+        number = int(left.read_text())
+        left.write_text(str(number - 1))
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().trials(count, generator)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [13, 45], ids=["in search", "in confirm"])
+def test_a_trial_whose_worker_is_killed_is_taken_up_again(
+    finished: tuple[Path, Results, str], tmp_path: Path, after: int
+) -> None:
+    space, undisturbed, _ = finished
+    task, left = tmp_path / "dying.py", tmp_path / "left"
+    task.write_text(DYING)
+    left.write_text(str(after))
+    name = f"task.name={task}:Dying"
+    done = tune("--space", space, "--output", tmp_path / "results", "--concurrency", "1", "--set", name)
+    assert done.returncode == 0, done.stderr
+    assert int(left.read_text()) < 0
+    complete(only_results(tmp_path / "results"), trials=10, confirmed=12)
+    same_numbers(undisturbed, only_results(tmp_path / "results"))
+
+
+FAILING = """
+from dataclasses import dataclass
+from pathlib import Path
+from biotune.errors import UserError
+from biotune.tasks.seq_mem import SeqMem
+
+@dataclass(frozen=True)
+class Failing(SeqMem):
+    \"\"\"seq_mem; once there is a confirmed block, drawing trials fails as long as the file `broken` is there.\"\"\"
+
+    def trials(self, count, generator):
+        folder = Path(__file__).parent
+        confirmed = any('"confirmed"' in file.read_text() for file in folder.glob("results/*/journal.jsonl"))
+        if confirmed and (folder / "broken").exists():
+            raise UserError("the trials cannot be drawn")
+        return super().trials(count, generator)
+"""
+
+
+@pytest.mark.slow
+def test_what_cannot_be_confirmed_is_reported_on_and_tried_again_on_resume(
+    finished: tuple[Path, Results, str], tmp_path: Path
+) -> None:
+    space, undisturbed, _ = finished
+    task, broken = tmp_path / "failing.py", tmp_path / "broken"
+    task.write_text(FAILING)
+    broken.touch()
+    name = f"task.name={task}:Failing"
+    failed = tune("--space", space, "--output", tmp_path / "results", "--concurrency", "1", "--set", name)
+    assert failed.returncode == 2
+    assert "the trials cannot be drawn); resume the study to try again" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    results = only_results(tmp_path / "results")
+    assert (results.path / "report" / "index.html").is_file()
+    assert len(results.read_table("convergence")) == 2
+    broken.unlink()
+    resumed = tune("--resume", results.path, "--concurrency", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    same_numbers(undisturbed, results)
+
+
+@pytest.mark.slow
+def test_a_study_in_which_nothing_trains_is_reported_on(small_space: Path, tmp_path: Path) -> None:
+    changes = ["tune={learning_rate: {choice: [1.0e+30]}}", "network.gradient_clip=1e30", "network.nonlinearity=relu"]
+    arguments = [part for change in changes for part in ("--set", change)]
+    done = tune("--space", small_space, "--output", tmp_path / "results", *arguments)
+    assert done.returncode == 2
+    assert "every trial ended as diverged, so no setting can be confirmed" in done.stderr
+    assert "Report: " in done.stdout
+
+
+@pytest.mark.slow
+def test_a_study_is_resumed_only_on_the_device_it_was_started_on(
+    finished: tuple[Path, Results, str], tmp_path: Path
+) -> None:
+    _, undisturbed, _ = finished
+    copy = Path(shutil.copytree(undisturbed.path, tmp_path / "copy"))
+    results = Results.open(copy)
+    results.write_json("state", results.read_json("state") | {"device": "cuda"})
+    refused = tune("--resume", copy)
+    assert refused.returncode == 2
+    assert "was started on cuda, and its trials would now run on cpu" in refused.stderr
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from biotune.errors import UserError
+from biotune.results import Results
 from biotune.study import Study, load_study
+from biotune.study.confirm import jobs
 from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record, TrialRecord
@@ -215,9 +217,63 @@ def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an
     assert select(study, progress.record)["shared"]["index"] == 2
 
 
-def test_nothing_is_selected_where_no_trial_of_an_arm_trained(small_space: Path, tmp_path: Path) -> None:
+def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(small_space: Path, tmp_path: Path) -> None:
     study = load_study(small_space)
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
-    with pytest.raises(UserError, match="arm real: every trial ended as diverged"):
+    selection = select(study, progress.record)
+    assert selection["own_best"]["real"]["setting"] == selection["shared"]["setting"]
+    assert selection["own_best"]["real"]["same_as_shared"]
+    assert {job.arm for job in jobs(study, selection)} == {"real", "rewired"}
+
+
+def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
+    write_space: WriteSpace, tmp_path: Path
+) -> None:
+    sizes = ("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3")
+    study = load_study(write_space(sizes, ("grace: 1", "grace: 9")))
+    progress = start(study, tmp_path / "journal.jsonl")
+    # in `real` setting 0 diverges; in `rewired` it is the fastest, so that its mean rank is that of the others
+    updates = {"real": [3.0, 1.0, 2.0], "rewired": [1.0, 3.0, 2.0]}
+    while (trial := progress.propose()) is not None:
+        loss = float("inf") if trial.trial == "real-0000" else 0.001
+        progress.report(trial.trial, report(9, loss, finished=True, updates=updates[trial.arm][trial.index]))
+        progress.end(trial.trial)
+    chosen = select(study, progress.record)["shared"]
+    assert chosen["index"] == 1
+    assert chosen["mean_rank"] == 2.0
+
+
+def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path: Path) -> None:
+    study = load_study(small_space)
+    progress = start(study, tmp_path / "journal.jsonl")
+    run_all(progress, lambda trial: float("inf"))
+    with pytest.raises(UserError, match="every trial ended as diverged"):
         select(study, progress.record)
+
+
+def test_the_sampler_keeps_away_from_settings_that_diverged(write_space: WriteSpace, tmp_path: Path) -> None:
+    sizes = ("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 40, shared_settings: 8")
+    study = load_study(write_space(sizes), arms=["real"])
+    progress = start(study, tmp_path / "journal.jsonl")
+
+    def loss(trial: TrialRecord) -> float:  # the best rate is the last before all diverge
+        rate = trial.setting["learning_rate"]
+        return float("inf") if rate > 0.02 else float(np.log(0.02 / rate))
+
+    run_all(progress, loss)
+    late = [trial.status for trial in progress.record.of_arm("real")[10:]]
+    assert late.count("diverged") < 0.6 * len(late)  # were they passed over in silence, nearly all would be
+
+
+def test_a_choice_of_several_types_is_held_as_text(write_space: WriteSpace, tmp_path: Path) -> None:
+    changes = [("{choice: [tanh, relu]}", "{choice: [tanh, relu]}\n  spectral_radius: {choice: [as_it_comes, 0.9, 1]}")]
+    study = load_study(write_space(*changes))
+    domain = study.config.tune["spectral_radius"]
+    assert domain.mixed
+    record = Record(study.config.search.replicates, 3, frozenset(["spectral_radius"]))
+    progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [])
+    run_all(progress, by_rate)
+    results = Results(tmp_path)
+    results.write_table("trials", record.trials_table())
+    assert set(results.read_table("trials")["tune.spectral_radius"]) <= {"as_it_comes", "0.9", "1"}
