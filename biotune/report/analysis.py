@@ -8,12 +8,12 @@ import pandas as pd
 
 from biotune.report.answer import answer, disagreements, question, ranks_note
 from biotune.report.comparing import Analysis, by_arm, loss_areas, other_levels
+from biotune.report.contract import EnvironmentFile, StateFile, StudyFile, require
 from biotune.report.limits import find_limits
 from biotune.report.methods import citations, describe_arm, methods
 from biotune.report.properties import find_associations, find_trends, measure_ranges
 from biotune.report.searching import find_importances, search_result
 from biotune.report.summary import Summary
-from biotune.report.wording import need
 from biotune.results import Results
 
 CONFIRMED = ("shared", "own_best")
@@ -39,20 +39,23 @@ def summarise(results: Results, tables: Tables) -> Summary:
     """Computes every number of the report.
 
     Raises:
-        UserError: study.yaml or state.json lacks a key.
+        UserError: study.yaml or state.json lacks a key, or holds what this version doesn't write.
     """
     study, state, environment = results.read_study(), results.read_json("state"), results.read_json("environment")
-    arms: dict[str, Any] = need(study, "arms", "study.yaml")
-    reference: str = need(study, "reference_arm", "study.yaml")
+    require(study, StudyFile, "study.yaml")
+    require(state, StateFile, "state.json")
+    require(environment, EnvironmentFile, "environment.json")
+    arms: dict[str, Any] = study["arms"]
+    reference: str = study["reference_arm"]
     analysis = Analysis(
         arms=arms,
         reference=reference,
-        margin=need(study, "equivalence_margin", "study.yaml"),
-        planned=need(study, "confirm.replicates", "study.yaml"),
-        finished=need(state, "phase", "state.json") == "finished",
-        seed=need(study, "seed", "study.yaml"),
+        margin=study["equivalence_margin"],
+        planned=study["confirm"]["replicates"],
+        finished=state["phase"] == "finished",
+        seed=study["seed"],
     )
-    budget = int(need(state, "budget", "state.json"))
+    budget = int(state["budget"])
     confirmed = tables.convergence
     shared = confirmed[confirmed["phase"] == "shared"]
     own = confirmed[confirmed["phase"] == "own_best"]
@@ -64,18 +67,18 @@ def summarise(results: Results, tables: Tables) -> Summary:
         for arm, rows in by_arm(table, arms)
     ]
     comparisons, own_best = analysis.compare_all(shared), analysis.compare_all(own)
-    null_loss, level = need(state, "criterion.null_loss", "state.json"), need(state, "criterion.level", "state.json")
-    sustain = need(study, "criterion.sustain", "study.yaml")
+    null_loss, level = state["criterion"]["null_loss"], state["criterion"]["level"]
+    sustain = study["criterion"]["sustain"]
     selection = state.get("selection")
     trends = find_trends(analysis, shared)
     associations = find_associations(arms, shared, tables.topologies)
     partial = Summary(
-        name=need(study, "name", "study.yaml"),
+        name=study["name"],
         question=question(study),
         answer=("", ""),
         finished=analysis.finished,
         phase=state["phase"],
-        task=need(study, "task", "study.yaml"),
+        task=study["task"],
         reference=reference,
         arms={name: describe_arm(arm or {}) for name, arm in arms.items()},
         margin=analysis.margin,
@@ -84,11 +87,11 @@ def summarise(results: Results, tables: Tables) -> Summary:
         criterion={
             "level": level,
             "null_loss": null_loss,
-            "fraction_of_null": need(study, "criterion.fraction_of_null", "study.yaml"),
+            "fraction_of_null": study["criterion"]["fraction_of_null"],
             "sustain": sustain,
         },
         budget=budget,
-        updates_per_epoch=int(need(state, "updates_per_epoch", "state.json")),
+        updates_per_epoch=int(state["updates_per_epoch"]),
         shared_setting=selection["shared"]["setting"] if selection else None,
         shared_index=selection["shared"]["index"] if selection else None,
         results=arm_results,
@@ -99,17 +102,14 @@ def summarise(results: Results, tables: Tables) -> Summary:
         ranks_note=ranks_note(arms, comparisons),
         trends=trends,
         associations=associations,
-        search=[
-            search_result(name, tables.trials, need(study, "search", "study.yaml"), selection, null_loss)
-            for name in arms
-        ],
+        search=[search_result(name, tables.trials, study["search"], selection, null_loss) for name in arms],
         importances=find_importances(tables.trials, analysis.seed),
         measures=measure_ranges(tables.topologies, arms),
-        connectomes=need(state, "connectomes", "state.json"),
+        connectomes=state["connectomes"],
         limits=[],
         methods=methods(study, state, dosed=any(t.slope for t in trends), measured=bool(associations)),
         citations=citations(state),
-        seconds={phase: float(spent) for phase, spent in need(state, "seconds", "state.json").items()},
+        seconds={phase: float(spent) for phase, spent in state["seconds"].items()},
         environment=environment,
         page=results.path / "report" / "index.html",
     )

@@ -7,16 +7,16 @@ from biotune.report import wording
 from biotune.report.comparing import is_null
 from biotune.report.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
 from biotune.report.summary import Comparison, Summary, Trend
-from biotune.report.wording import count, need, number, percent, several
+from biotune.report.wording import count, number, percent, several
 
 
 def question(study: Mapping[str, Any]) -> str:
     """The study's description, or, where it has none, what its arms ask."""
     if study.get("description"):
         return str(study["description"])
-    reference = need(study, "reference_arm", "study.yaml")
-    others = [name for name in need(study, "arms", "study.yaml") if name != reference]
-    task = wording.task(need(study, "task.name", "study.yaml"))
+    reference = study["reference_arm"]
+    others = [name for name in study["arms"] if name != reference]
+    task = wording.task(study["task"]["name"])
     if not others:
         return f"How fast does {reference} learn {task}?"
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"

@@ -5,7 +5,7 @@ from typing import Any
 
 from biotune.report import wording
 from biotune.report.statistics import EXACT_PAIRS, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
-from biotune.report.wording import count, need, number, percent, several
+from biotune.report.wording import count, number, percent, several
 from biotune.topology import NULLS
 
 SOFTWARE = (
@@ -33,7 +33,7 @@ def methods(study: Mapping[str, Any], state: Mapping[str, Any], *, dosed: bool, 
 
 def citations(state: Mapping[str, Any]) -> list[str]:
     """What to cite: each connectome that was used once, then the method and the software."""
-    used = [entry["citation"] for entry in need(state, "connectomes", "state.json").values() if entry.get("citation")]
+    used = [entry["citation"] for entry in state["connectomes"].values() if entry.get("citation")]
     return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
 
 
@@ -61,11 +61,11 @@ def _connectome(used: Mapping[str, Any]) -> str:
 
 
 def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    task, topology, network = (need(study, section, "study.yaml") for section in ("task", "topology", "network"))
-    arms = need(study, "arms", "study.yaml")
-    used = list(dict.fromkeys(_connectome(entry) for entry in need(state, "connectomes", "state.json").values()))
+    task, topology, network = (study[section] for section in ("task", "topology", "network"))
+    arms = study["arms"]
+    used = list(dict.fromkeys(_connectome(entry) for entry in state["connectomes"].values()))
     # a tuned key has no one value to state here
-    tuned = set(need(study, "tune", "study.yaml"))
+    tuned = set(study["tune"])
     radius = topology.get("spectral_radius")
     gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
@@ -94,7 +94,7 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _search(study: Mapping[str, Any]) -> str:
-    search, tune = need(study, "search", "study.yaml"), need(study, "tune", "study.yaml")
+    search, tune = study["search"], study["tune"]
     domains = []
     for key, domain in tune.items():
         [(kind, values)] = domain.items()
@@ -128,10 +128,10 @@ def _search(study: Mapping[str, Any]) -> str:
 
 
 def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
-    confirm, criterion = need(study, "confirm", "study.yaml"), need(study, "criterion", "study.yaml")
-    reference, margin = need(study, "reference_arm", "study.yaml"), need(study, "equivalence_margin", "study.yaml")
-    level, budget = need(state, "criterion.level", "state.json"), need(state, "budget", "state.json")
-    compared = len(need(study, "arms", "study.yaml")) - 1
+    confirm, criterion = study["confirm"], study["criterion"]
+    reference, margin = study["reference_arm"], study["equivalence_margin"]
+    level, budget = state["criterion"]["level"], state["budget"]
+    compared = len(study["arms"]) - 1
     replicates = confirm["replicates"]
     p = (
         f"exact, over all 2^{replicates} sign flips"
@@ -162,7 +162,7 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
             "the criterion over time. Beside the paired t intervals stand bootstrap-t intervals "
             f"({RESAMPLES:,} resamples of the pairs)."
         )
-        nulls = any((arm or {}).get("null") for arm in need(study, "arms", "study.yaml").values())
+        nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:
             sentences.append(
                 f"The place of {reference} among the {replicates} draws of each null comes with a two-sided "

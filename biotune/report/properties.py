@@ -74,8 +74,9 @@ def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: 
     """
     if confirmed.empty or topologies.empty:
         return []
-    both = confirmed[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
     numbers = {arm: number for number, arm in enumerate(arms)}
+    known = confirmed[confirmed["arm"].isin(list(numbers))]
+    both = known[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
     found = []
     for measure in measure_names(topologies):
         rows = both[both[measure].notna()]

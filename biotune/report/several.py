@@ -132,13 +132,20 @@ def combine(directories: Sequence[Path | str], output: Path) -> Several:
     for place, results in enumerate(opened):
         if any(results.path == other.path for other in opened[:place]):
             raise UserError(f"{directories[place]}: given twice; name each results directory once")
-    contents = [results.read_study() for results in opened]
-    names = [content.get("name") for content in contents]
-    studies = []
-    for results, content in zip(opened, contents, strict=True):
+    read = []
+    for results in opened:
         tables = Tables.read(results)
-        label = str(content.get("name")) if names.count(content.get("name")) == 1 else results.path.name
-        studies.append(_Study(label, content, summarise(results, tables), tables.convergence))
+        read.append((results, summarise(results, tables), tables.convergence))
+    names = [summary.name for _, summary, _ in read]
+    studies = [
+        _Study(
+            summary.name if names.count(summary.name) == 1 else results.path.name,
+            results.read_study(),
+            summary,
+            convergence,
+        )
+        for results, summary, convergence in read
+    ]
     labels = [study.label for study in studies]
     for study in studies:
         if labels.count(study.label) > 1:

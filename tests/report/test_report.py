@@ -1,7 +1,10 @@
+import copy
 import json
 import re
+from functools import partial, reduce
 from html.parser import HTMLParser
 from itertools import pairwise
+from operator import getitem
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ from rich.console import Console
 
 from biotune.errors import UserError
 from biotune.report import make_report, print_summary
+from biotune.report.analysis import Tables, summarise
 from biotune.results import Results
 
 
@@ -517,6 +521,40 @@ class TestBadInput:
         Results(directory).write_json("state", state)
         with pytest.raises(UserError, match=r"state.json: lacks budget"):
             make_report(directory)
+
+    @pytest.mark.parametrize("file", ["study.yaml", "state.json", "environment.json"])
+    def test_every_key_of_the_files_may_be_wrong(self, simulate, file):
+        results = Results(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, trials=1, pairs=2))
+        read, write = results.read_study, results.write_study
+        if file != "study.yaml":
+            name = file.removesuffix(".json")
+            read, write = partial(results.read_json, name), partial(results.write_json, name)
+        content, tables = read(), Tables.read(results)
+
+        def keys(part, above=()):
+            for key, value in part.items():
+                yield *above, key
+                if isinstance(value, dict):
+                    yield from keys(value, (*above, key))
+
+        refusals = []
+        for *above, key in keys(content):
+            for wrong in ("nothing", ["a list"]):
+                changed = copy.deepcopy(content)
+                place = reduce(getitem, above, changed)
+                del place[key]
+                if wrong != "nothing":
+                    place[key] = wrong
+                write(changed)
+                try:  # with or without the key, there is a summary or one sentence
+                    summarise(results, tables)
+                except UserError as error:
+                    refusals.append(str(error))
+        assert refusals
+        assert all(file in refusal and "\n" not in refusal for refusal in refusals)
+        (results.path / file).write_text("[]")
+        with pytest.raises(UserError, match=rf"{file}: its content"):
+            summarise(results, tables)
 
     def test_a_damaged_table(self, simulate):
         directory = simulate(trials=2)
