@@ -143,7 +143,8 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
         f"seen, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
         f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a last crossing could be seen to hold), "
         "all arms at one shared setting: the one of best mean rank over the arms among those that every arm had "
-        "tried and, where there was any, trained at. As a sensitivity analysis each arm was also trained at its own best setting.",
+        "tried and, where there was any, trained at. As a sensitivity analysis each arm was also trained at its own "
+        "best setting.",
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
         f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
         "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "

@@ -98,7 +98,8 @@ def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: 
 
 def measure_names(topologies: pd.DataFrame) -> list[str]:
     """The columns of `topologies.parquet` that are measures."""
-    return [name for name in topologies.columns if name not in ("arm", "replicate", "left_empty")]
+    numbers = topologies.select_dtypes("number").columns
+    return [name for name in numbers if name != "replicate"]
 
 
 def measure_ranges(topologies: pd.DataFrame, arms: Iterable[str]) -> dict[str, dict[str, tuple[float, float, float]]]:

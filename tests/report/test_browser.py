@@ -93,9 +93,21 @@ def test_follows_dark_and_light(reported, tmp_path):
     assert light["ink"] != dark["ink"]
 
 
+def test_print_unfolds_what_is_folded_on_the_screen(reported, tmp_path):
+    page = (reported[0] / "report" / "index.html").read_text()
+    (tmp_path / "folded.html").write_text(re.sub(r"details::details-content {[^}]*}", "", page))
+
+    def pages(file, name):
+        browse(file, tmp_path / "profile", "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / name}")
+        return len(re.findall(rb"/Type /Page\b", (tmp_path / name).read_bytes()))
+
+    unfolded = pages(reported[0] / "report" / "index.html", "unfolded.pdf")
+    assert unfolded > pages(tmp_path / "folded.html", "folded.pdf") + 2
+
+
 @pytest.mark.skipif("BIOTUNE_SCREENSHOTS" not in os.environ, reason="BIOTUNE_SCREENSHOTS names no folder")
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_screenshots_are_kept(reported, tmp_path, colours):
+def test_screenshots_are_kept(reported, of_several, tmp_path, colours):
     directory, _ = reported
     folder = Path(os.environ["BIOTUNE_SCREENSHOTS"]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +118,7 @@ def test_screenshots_are_kept(reported, tmp_path, colours):
     for name, page, size in (
         ("wide", directory / "report" / "index.html", "1100,3000"),
         ("phone", tmp_path / "phone.html", "500,3000"),
+        ("several", of_several.page, "1100,2000"),
     ):
         file = folder / f"report-{name}-{colours}.png"
         browse(page, tmp_path / "profile", scheme(colours), f"--screenshot={file}", f"--window-size={size}")
