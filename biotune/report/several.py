@@ -31,7 +31,8 @@ class Gain:
 
     Attributes:
         ways: way -> the comparison it is read from: at the shared setting, or, tuned per arm, at own best settings.
-        survives: whether the sign is the same in all three ways; None where that can't be told.
+        survives: whether the sign is the same in all three ways; None where that can't be told, or there is no
+            difference in any.
         sentence: the same in words.
     """
 
@@ -222,27 +223,37 @@ def _gain_of(group: Sequence[_Study], arm: str) -> Gain:
         if (comparison := next((c for c in read if c.arm == arm), None)) is not None:
             ways[name] = comparison
     signs = {name: _sign(c) for name, c in ways.items()}
-    missing = [way for way in WAYS if not any(name.startswith(way) for name in ways)]
     numbers = ", ".join(f"{interval(c)} {name}" for name, c in ways.items())
-    open_in = [name for name, sign in signs.items() if sign is None]
-    told = f"{arm}'s difference from {reference}"
-    if "faster" in signs.values() and "slower" in signs.values():
-        return Gain(arm, reference, ways, False, f"The sign of {told} does not survive, it depends on gain: {numbers}.")
-    if missing or open_in:
-        reasons = [f"no study has the radius {way}" for way in missing]
-        reasons += [f"{name} its interval includes 1, or there is none to trust" for name in open_in]
-        text = f"Whether the sign of {told} survives cannot be told, since {several(reasons)}: {numbers}."
-        return Gain(arm, reference, ways, None, text)
-    [sign] = set(signs.values())
-    text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated: {numbers}."
-    return Gain(arm, reference, ways, True, text)
+    unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
+    reasons = [f"{name} its {unclear[sign]}" for name, sign in signs.items() if sign in unclear]
+    reasons += [f"no study has the radius {way}" for way in WAYS if not any(name.startswith(way) for name in ways)]
+    equal = [name for name, sign in signs.items() if sign == "equivalent"]
+    found, survives = set(signs.values()), None
+    if {"faster", "slower"} <= found:
+        text = f"The sign of {arm}'s difference from {reference} does not survive, it depends on gain"
+        survives = False
+    elif equal and found & {"faster", "slower"}:
+        text = f"{arm}'s difference from {reference} does not survive: it is within the margin {several(equal)}"
+        survives = False
+    elif reasons:
+        text = f"Whether the sign of {arm}'s difference from {reference} survives can't be told: {several(reasons)}"
+    elif equal:
+        text = f"{arm} learns as fast as {reference} whichever way the spectral radius is treated"
+    else:
+        [sign] = found
+        text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated"
+        survives = True
+    return Gain(arm, reference, ways, survives, f"{text} ({numbers}).")
 
 
-def _sign(comparison: Comparison) -> str | None:
-    ratio = comparison.ratio
-    if ratio is None or not comparable(comparison) or comparison.verdict is None:
-        return None
-    return "faster" if ratio.high < 1 else "slower" if ratio.low > 1 else None
+def _sign(comparison: Comparison) -> str:
+    """Where an interval lies to 1; equivalent where no difference beyond the margin is left."""
+    ratio, verdict = comparison.ratio, comparison.verdict
+    if ratio is None or verdict is None or not comparable(comparison):
+        return "none"
+    if verdict.name == "equivalent":
+        return "equivalent"
+    return "faster" if ratio.high < 1 else "slower" if ratio.low > 1 else "open"
 
 
 def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:

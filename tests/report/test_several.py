@@ -21,10 +21,10 @@ def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", page.read_text(), flags=re.S)))
 
 
-def gain_of(simulate, tmp_path, *ratios):
+def gain_of(simulate, tmp_path, *ratios, **options):
     """What is said of the arm `degrees` with these true ratios, in so many of the three ways."""
     directories = [
-        simulate(**way, trials=2, ratios={"marmoset": 1.0, "degrees": ratio})
+        simulate(**way, **options, trials=2, ratios={"marmoset": 1.0, "degrees": ratio})
         for way, ratio in zip(THREE_WAYS, ratios, strict=False)
     ]
     [found] = make_report_of_several(directories, tmp_path / "out").gain
@@ -44,10 +44,20 @@ class TestGain:
         assert found.survives is False
         assert "does not survive" in found.sentence
 
-    def test_one_that_cannot_be_told(self, simulate, tmp_path):
+    def test_one_that_is_gone_in_one_way(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 1.0, 0.7)
+        assert found.survives is False
+        assert "does not survive: it is within the margin set equal to 0.9" in found.sentence
+
+    def test_one_that_cannot_be_told(self, simulate, tmp_path):
+        found = gain_of(simulate, tmp_path, 0.5, 1.0, 0.7, spread=0.6)
         assert found.survives is None
-        assert "set equal to 0.9 its interval includes 1" in found.sentence
+        assert "can't be told: set equal to 0.9 its interval includes 1" in found.sentence
+
+    def test_no_difference_at_all(self, simulate, tmp_path):
+        found = gain_of(simulate, tmp_path, 1.0, 1.0, 1.0)
+        assert found.survives is None
+        assert "learns as fast as marmoset whichever way" in found.sentence
 
     def test_a_way_that_is_missing(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 0.6)
@@ -58,7 +68,7 @@ class TestGain:
         degrees, random = of_several.gain
         assert degrees.ways["tuned per arm"].ratio.estimate == pytest.approx(0.7, rel=0.15)
         assert degrees.survives is True
-        assert random.survives is None
+        assert random.survives is False
 
     def test_studies_that_differ_in_more_are_no_such_set(self, simulate, tmp_path):
         directories = [simulate(**THREE_WAYS[0], trials=2), simulate(**THREE_WAYS[1], trials=2)]
