@@ -133,7 +133,7 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
             ]
         ),
         "importances": pd.DataFrame(
-            [{"hyperparameter": key, "share": lost} for key, lost in summary.importances.shares.items()]
+            [{"hyperparameter": key, "r2_lost": lost} for key, lost in summary.importances.lost.items()]
             if summary.importances
             else []
         ),

@@ -52,12 +52,13 @@ class Importances:
     Attributes:
         trials: completed trials that it comes from.
         explained: R² of the forest on trials that it was not fitted to; near 0 or below, it knows nothing.
-        shares: hyperparameter -> R² lost when its values are shuffled: its mean over the folds.
+        lost: hyperparameter -> what R² falls by when its values are shuffled; above 1 where the forest, misled, does worse
+            than the mean.
     """
 
     trials: int
     explained: float
-    shares: dict[str, float]
+    lost: dict[str, float]
 
 
 def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed: int) -> Importances | None:
@@ -86,7 +87,7 @@ def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed:
     from sklearn.model_selection import KFold
 
     features = np.column_stack([_numbers(settings[key]) for key in settings.columns])
-    residual, lost = 0.0, []
+    residual, worse = 0.0, []
     for fitted, held in KFold(FOLDS, shuffle=True, random_state=seed).split(features):
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed).fit(
             features[fitted], centred[fitted]
@@ -100,13 +101,13 @@ def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed:
             random_state=seed,
             scoring="neg_mean_squared_error",
         )
-        lost.append(shuffled.importances_mean * len(held))
+        worse.append(shuffled.importances_mean * len(held))
     total = float(np.sum((centred - centred.mean()) ** 2))
-    shares = np.sum(lost, axis=0) / total
+    lost = np.sum(worse, axis=0) / total
     return Importances(
         trials=len(log_loss),
         explained=1 - residual / total,
-        shares=dict(zip(settings.columns, shares.tolist(), strict=True)),
+        lost=dict(zip(settings.columns, lost.tolist(), strict=True)),
     )
 
 

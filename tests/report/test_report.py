@@ -236,7 +236,7 @@ class TestSearch:
         directory = simulate(trials=16)
         summary = make_report(directory)
         assert summary.importances.trials == 33
-        assert set(summary.importances.shares) == {"learning_rate", "nonlinearity"}
+        assert set(summary.importances.lost) == {"learning_rate", "nonlinearity"}
         assert "Exploratory: a random forest" in Elements(directory).text
 
 

@@ -47,8 +47,8 @@ class TestImportances:
         loss = np.exp(5 * settings["rate"] + (settings["kind"] == "a") + 3 * arm + noise)
         found = importances(settings, arm, loss, seed=1)
         assert found.explained > 0.8
-        assert found.shares["rate"] > found.shares["kind"] > 0.05
-        assert abs(found.shares["idle"]) < 0.03
+        assert found.lost["rate"] > found.lost["kind"] > 0.05
+        assert abs(found.lost["idle"]) < 0.03
 
     def test_say_that_they_know_nothing_of_noise(self):
         settings = self.settings(60)
