@@ -133,7 +133,15 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
             ]
         ),
         "importances": pd.DataFrame(
-            [{"hyperparameter": key, "r2_lost": lost} for key, lost in summary.importances.lost.items()]
+            [
+                {
+                    "hyperparameter": key,
+                    "r2_lost": lost,
+                    "r2": summary.importances.explained,
+                    "trials": summary.importances.trials,
+                }
+                for key, lost in summary.importances.lost.items()
+            ]
             if summary.importances
             else []
         ),

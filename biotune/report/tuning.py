@@ -52,8 +52,8 @@ class Importances:
     Attributes:
         trials: completed trials that it comes from.
         explained: R² of the forest on trials that it was not fitted to; near 0 or below, it knows nothing.
-        lost: hyperparameter -> what R² falls by when its values are shuffled; above 1 where the forest, misled, does worse
-            than the mean.
+        lost: hyperparameter -> what R² falls by when its values are shuffled; above 1 where the forest, misled, does
+            worse than the mean.
     """
 
     trials: int

@@ -117,6 +117,15 @@ class TestPage:
         assert "other: Unfinished" in text
         assert "other: Not the connectome asked for" in text
 
+    def test_text_from_the_studies_is_text_and_nothing_else(self, simulate, tmp_path):
+        nasty = '<script>alert(1)</script>"&$x_1$'
+        arms = {"marmoset": 1.0, "<b>bold</b>": 0.5}
+        directories = [simulate(name=name, description=nasty, ratios=arms, trials=2) for name in ("one", "two")]
+        page = make_report_of_several(directories, tmp_path / "out").page.read_text()
+        assert "<script" not in page
+        assert "<b>" not in page
+        assert "&lt;script&gt;alert(1)" in page
+
     def test_links_the_pages_that_there_are(self, of_several):
         assert (of_several.page.parent / of_several.link("gain")).resolve() == of_several.studies["gain"].page
         assert of_several.link("other") is None
