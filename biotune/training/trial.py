@@ -157,8 +157,9 @@ class Trial:
                     recurrent_weights=plan.generator(replicate, "recurrent_weights"),
                     readout_weights=plan.generator(replicate, "readout_weights"),
                     ties=plan.generator(replicate, "ties"),
+                    signs=drawn_by.generator(origin, "signs"),  # trained networks keep their neurons
                 )
-                for replicate in plan.replicates
+                for replicate, origin in zip(plan.replicates, drawn_by.replicates, strict=True)
             ],
             backend=plan.backend,
             dtype=plan.dtype,
