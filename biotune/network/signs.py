@@ -22,7 +22,8 @@ def edge_signs(
         generator: draws the inhibitory neurons, from their number alone: arms of one size that share it have the same.
 
     Raises:
-        UserError: signs are to come from data that has none, a share comes to no neuron or to all, or Dale's law from data in which neurons have both.
+        UserError: signs are to come from data that has none, or a share comes to no neuron or to all;
+            or Dale's law is to hold in data in which neurons have both.
     """
     if signs == "none":
         return None
@@ -56,7 +57,8 @@ def keep_signs(values: Tensor, sign: Tensor) -> None:
     """Sets weights that have crossed zero to zero, in place: `w <- s max(s w, 0)`.
 
     A projection after the optimiser's step, where Song, Yang & Wang (2016, PLoS Comput Biol 12:e1004792) rectify the
-    weights in the forward pass: a rectified weight below zero has no gradient and never comes back, a projected one does.
+    weights in the forward pass: a rectified weight below zero has no gradient and never comes back, a
+    projected one does.
     A weight that isn't finite stays, so that a diverged replicate is seen.
 
     Args:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biotune.errors import UserError
 from biotune.connectome import load_connectome
+from biotune.errors import UserError
 from biotune.topology import (
     MEASURES,
     Topology,
