@@ -78,7 +78,8 @@ _TOPOLOGIES = pa.schema(
         ("neurons", pa.int64()),
         ("edges", pa.int64()),
     ]
-)  # one float column a measure, empty where it has no value, and `left_empty`, the reasons: "name: reason; ..."
+)  # `rewired`, see `Topology`; one float column a measure, empty where it has no value, and `left_empty`, the reasons:
+# "name: reason; ..."
 
 _CONVERGENCE = pa.schema(
     [

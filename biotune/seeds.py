@@ -18,6 +18,7 @@ PURPOSES = {
     "recurrent_weights": 7,
     "readout_weights": 8,
     "ties": 9,  # the rank order of equal weights
+    "signs": 10,  # which neurons are inhibitory
 }
 
 

@@ -4,6 +4,7 @@ from biotune.network.checkpoint import load_checkpoint, save_checkpoint
 from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_values, remap_by_rank, uniform_bound
 from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
+from biotune.network.signs import edge_signs
 
 __all__ = [
     "INITIALISATIONS",
@@ -11,6 +12,7 @@ __all__ = [
     "Draws",
     "NetworkOptions",
     "Population",
+    "edge_signs",
     "load_checkpoint",
     "recurrent_values",
     "remap_by_rank",

@@ -81,6 +81,7 @@ def recurrent_values(
     initialisation: str,
     remap: str | None,
     radius: float | None,
+    signs: NDArray[np.float64] | None = None,
     values: np.random.Generator,
     ties: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -91,6 +92,8 @@ def recurrent_values(
         initialisation: see `uniform_bound`, for a matrix [neurons, neurons].
         remap: reassign the drawn values by the rank of the topology's weights, see `remap_by_rank`; None leaves them.
         radius: scale them to this spectral radius; None leaves it as it comes.
+        signs: of each edge [edges]: the drawn values keep their magnitudes and take these; None leaves them. Magnitudes
+            are then remapped by the rank of the weights' magnitudes.
         values: draws the values; arms that share it start from the same multiset (before scaling).
         ties: orders equal weights in remapping.
 
@@ -99,7 +102,9 @@ def recurrent_values(
     """
     drawn = draw_recurrent(topology, initialisation, values)
     if remap is not None:
-        drawn = remap_by_rank(drawn, topology.weight, ties, remap)
+        drawn = remap_by_rank(drawn, topology.weight if signs is None else np.abs(topology.weight), ties, remap)
+    if signs is not None:
+        drawn = np.abs(drawn) * signs
     if radius is not None:
         found = spectral_radius(topology.size, topology.target, topology.source, drawn)
         if found < 1e-12:

@@ -11,6 +11,8 @@ class NetworkOptions:
         initialisation: see `biotune.network.initialise`.
         remap: None, or how drawn recurrent values follow the connectome's weights: "signed" or "magnitude".
         radius: spectral radius of the initial recurrent matrix; None leaves it as it comes.
+        signs: "none", "data", or the share of inhibitory neurons; see `biotune.network.signs`.
+        dale: keep every neuron's outgoing weights at its sign while they are trained.
         nonlinearity: "tanh" or "relu".
         freeze_recurrent: leave the recurrent weights as they were drawn.
         optimizer, learning_rate, weight_decay, momentum: see `biotune.training.optimizers`.
@@ -20,6 +22,8 @@ class NetworkOptions:
     initialisation: str = "default"
     remap: str | None = "signed"
     radius: float | None = 0.9
+    signs: str | float = "none"
+    dale: bool = False
     nonlinearity: str = "tanh"
     freeze_recurrent: bool = False
     optimizer: str = "Adam"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from biotune.errors import UserError
 from biotune.network.initialise import recurrent_values, uniform_bound
 from biotune.network.options import NetworkOptions
+from biotune.network.signs import edge_signs, keep_signs
 from biotune.topology import Topology
 from kernels import SparsePattern, sparse_rnn
 
@@ -27,6 +28,7 @@ class Draws:
     recurrent_weights: np.random.Generator
     readout_weights: np.random.Generator
     ties: np.random.Generator
+    signs: np.random.Generator
 
 
 class Population(nn.Module):
@@ -49,6 +51,8 @@ class Population(nn.Module):
     Raises:
         UserError: the topologies differ in neurons or number of edges.
     """
+
+    sign: Tensor | None
 
     def __init__(
         self,
@@ -77,16 +81,21 @@ class Population(nn.Module):
             size,
         )
 
+        signs = [
+            edge_signs(topology, options.signs, options.dale, draw.signs)
+            for topology, draw in zip(topologies, draws, strict=True)
+        ]
         values = [
             recurrent_values(
                 topology,
                 initialisation=options.initialisation,
                 remap=options.remap,
                 radius=options.radius,
+                signs=sign,
                 values=draw.recurrent_weights,
                 ties=draw.ties,
             )
-            for topology, draw in zip(topologies, draws, strict=True)
+            for topology, draw, sign in zip(topologies, draws, signs, strict=True)
         ]
         bias_bound = uniform_bound("default", size, size, size)
         input_bound = uniform_bound(options.initialisation, size, input_size, size)
@@ -96,6 +105,9 @@ class Population(nn.Module):
             return nn.Parameter(torch.from_numpy(np.stack(arrays)).to(dtype))
 
         self.values = parameter(values).requires_grad_(not options.freeze_recurrent)
+        kept = [sign for sign in signs if sign is not None] if options.dale else []
+        # not in checkpoints: the signs are drawn again from the seeds
+        self.register_buffer("sign", torch.from_numpy(np.stack(kept)).to(dtype) if kept else None, persistent=False)
         self.weight_ih = parameter(
             [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]
         )
@@ -112,6 +124,11 @@ class Population(nn.Module):
         super()._apply(function, recurse)
         self.pattern = self.pattern.to(self.values.device)
         return self
+
+    def constrain(self) -> None:
+        """Brings the recurrent weights back to their neurons' signs after an update, where Dale's law is asked for."""
+        if self.sign is not None:
+            keep_signs(self.values, self.sign)
 
     def forward(self, inputs: Tensor, scored: slice | Tensor) -> Tensor:
         """Outputs at the scored steps.

@@ -84,11 +84,16 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
         unless = ", unless the arm says otherwise" if differs else ""
         sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}{unless}.")
+    changes = [(arm or {}).get("network") or {} for arm in arms.values()]
+    signed = "signs" in tuned or any(part.get("signs", "none") != "none" for part in (network, *changes))
+    shared_values = (
+        "the magnitudes of its initial recurrent values" if signed else "the set of its initial recurrent values"
+    )
     sentences += [
         f"Networks and their training: {wording.setting(training)}.",
         f"The arms were {several(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
         f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
-        "replicate r of every arm shares its data, its input weights and the set of its initial recurrent values.",
+        f"replicate r of every arm shares its data, its input weights and {shared_values}.",
     ]
     return " ".join(sentences)
 

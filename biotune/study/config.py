@@ -210,6 +210,10 @@ class NetworkConfig(Section):
         Annotated[str, one_of(REMAPPINGS, "remapping")] | None,
         BeforeValidator(lambda value: {True: "signed", False: None}[value] if isinstance(value, bool) else value),
     ] = Field("signed", description="how initial recurrent values follow the topology's weights; true is signed")
+    signs: Literal["none", "data"] | Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        "none", description="none, data, or the share of neurons that inhibit"
+    )
+    dale: bool = Field(False, description="outgoing weights keep their neuron's sign while they are trained")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     start_from: StartConfig | None = Field(None, description="trained networks of another study")
     freeze_recurrent: bool = Field(False, description="leave the recurrent weights as they were drawn")
@@ -218,6 +222,16 @@ class NetworkConfig(Section):
     weight_decay: FiniteFloat = Field(0.0, ge=0)
     momentum: FiniteFloat = Field(0.0, ge=0, lt=1, description="of RMSprop and SGD")
     gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest gradient norm of one replicate")
+
+    @model_validator(mode="after")
+    def _signs_fit(self) -> Self:
+        if self.signs == "none" and self.dale:
+            raise ValueError("dale: true needs signs: data, or the share of neurons that inhibit, such as 0.2")
+        if self.signs != "none" and self.remap == "signed":
+            raise ValueError(
+                f"signs: {self.signs} needs remap: magnitude or false; signed ranks would set signs itself"
+            )
+        return self
 
     @model_validator(mode="after")
     def _momentum_has_a_place(self) -> Self:

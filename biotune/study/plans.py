@@ -7,6 +7,7 @@ import numpy as np
 
 from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.errors import UserError
+from biotune.network import edge_signs
 from biotune.study.config import NeuronDensityConfig
 from biotune.study.study import Setting, Study
 from biotune.study.transfer import TrainedNetworks, trained_networks
@@ -44,7 +45,9 @@ class Plans:
         plans = cls(study, connectomes, trained)
         for arm in study.arms:
             try:
-                first = draw_topology(plans.plan(arm, {}, "confirm", [0]), 0)
+                plan = plans.plan(arm, {}, "confirm", [0])
+                first = draw_topology(plan, 0)
+                edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
                 _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
                 _require_another_draw(first, plans.plan(arm, {}, "confirm", [0]))
             except (UserError, ValueError) as error:

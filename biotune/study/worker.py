@@ -95,7 +95,8 @@ def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, 
             asdict(outcome) | {"test_loss": test} for outcome, test in zip(trial.convergence(), tests, strict=True)
         ],
         "measures": [
-            {"neurons": topology.size, "edges": len(topology.target), **measure_row(topology, values)}
+            {"neurons": topology.size, "edges": topology.edges, "rewired": topology.rewired}
+            | measure_row(topology, values)
             for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
         ],
         "matrix": {name: column.tolist() for name, column in region_blocks(trial.topologies[0]).items()}

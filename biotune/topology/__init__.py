@@ -15,7 +15,7 @@ from biotune.topology.blocks import region_blocks
 from biotune.topology.expand import PARTITIONS, expand
 from biotune.topology.measures import MEASURES, measure_row, measures
 from biotune.topology.neurons import DENSITY_SCALES, neuron_counts
-from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology
+from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology, rewired_share
 from biotune.topology.spectrum import spectral_radius
 from biotune.topology.wiring import Topology
 
@@ -33,5 +33,6 @@ __all__ = [
     "region_blocks",
     "rewire_connectome",
     "rewire_topology",
+    "rewired_share",
     "spectral_radius",
 ]

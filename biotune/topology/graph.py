@@ -8,6 +8,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
+from biotune.errors import UserError
 from biotune.topology import spectrum
 from biotune.topology.wiring import Topology
 
@@ -121,7 +122,10 @@ class Graph:
     @cached_property
     def eigenvalues(self) -> np.ndarray:
         """Eigenvalues of the weight matrix, all of them or the six largest; see `spectrum.leading_eigenvalues`."""
-        return spectrum.leading_eigenvalues(self.size, self.topology.target, self.topology.source, self.weight)
+        try:
+            return spectrum.leading_eigenvalues(self.size, self.topology.target, self.topology.source, self.weight)
+        except UserError as error:
+            raise NotMeasured("the eigenvalue iteration did not converge") from error
 
     def modularity(self, community: np.ndarray) -> float:
         """`Q = sum_c (m_c / m - in_c out_c / m^2)`, m_c edges within c, in_c and out_c its inputs and outputs.

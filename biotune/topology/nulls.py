@@ -97,6 +97,16 @@ def rewire_topology(
     )
 
 
+def rewired_share(before: Connectome | Topology, after: Connectome | Topology) -> float:
+    """Share of the edges that a null put where none was: `|E' \\ E| / |E'|`; 0 where there are no edges.
+
+    Args:
+        before, after: of one size, the wiring and its null.
+    """
+    was, now = (wiring.source * wiring.size + wiring.target for wiring in (before, after))
+    return float(np.mean(~np.isin(now, was))) if len(now) else 0.0
+
+
 def _rewire(edges: Edges, null: str, weights: str, fraction: float, generator: np.random.Generator) -> Edges:
     if null not in NULLS:
         raise unknown_name("null", null, NULLS)

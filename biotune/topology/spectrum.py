@@ -5,6 +5,13 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
+from biotune.errors import UserError
+
+KRYLOV_VECTORS = (60, 120, 240)
+"""Arnoldi vectors of the first attempt, and of those after it."""
+
+MAX_RESTARTS = 1000
+
 DENSE_SIZE = 1000
 """Largest size at which all eigenvalues are computed: about half a second there, and growing with the cube."""
 
@@ -12,13 +19,16 @@ DENSE_SIZE = 1000
 def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> float:
     """Largest modulus of an eigenvalue, `rho(W) = max_i |lambda_i|`, in float64.
 
-    All eigenvalues up to a size of 1,000, Arnoldi iteration (ARPACK, a fixed start vector) above; where that doesn't
-    converge, all of them there too.
+    All eigenvalues up to a size of 1,000, Arnoldi iteration (ARPACK, a fixed start vector) above, with more vectors
+    where it doesn't converge: memory of 240 vectors at most.
 
     Args:
         size: n, of the matrix `[n, n]`.
         target, source: int64 `[edges]`, its rows and columns.
         value: `[edges]`, its entries.
+
+    Raises:
+        UserError: the iteration doesn't converge.
     """
     return float(np.abs(leading_eigenvalues(size, target, source, value)).max(initial=0.0))
 
@@ -33,10 +43,17 @@ def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value
     if size <= DENSE_SIZE:
         return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
     start = np.random.default_rng(0).standard_normal(size)
-    try:  # several, since the largest of a near tie, such as a conjugate pair, can be missed if only one is asked for
-        return scipy.sparse.linalg.eigs(matrix, k=6, ncv=60, v0=start, return_eigenvectors=False)
-    except scipy.sparse.linalg.ArpackError:
-        return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
+    for vectors in KRYLOV_VECTORS:
+        try:  # several, since the largest of a near tie, as a conjugate pair, can be missed if only one is asked for
+            return scipy.sparse.linalg.eigs(
+                matrix, k=6, ncv=min(vectors, size), v0=start, maxiter=MAX_RESTARTS, return_eigenvectors=False
+            )
+        except scipy.sparse.linalg.ArpackError:
+            continue
+    raise UserError(
+        f"the eigenvalues of a matrix of {size:,} neurons were not found with {KRYLOV_VECTORS[-1]} Arnoldi vectors and "
+        f"{MAX_RESTARTS} restarts; topology.spectral_radius: as_it_comes does without them"
+    )
 
 
 def _cyclic_part(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> scipy.sparse.csr_array:

@@ -14,6 +14,7 @@ class Topology:
         target, source: int64 `[edges]`, sorted by (target, source), each pair once.
         weight: float64 `[edges]`, at least 0.
         region: int64 `[size]`, each neuron's region.
+        rewired: share of the edges, at the level where a null rewired them, that were not there before.
 
     Raises:
         ValueError: the edges are not sorted and unique, or out of range.
@@ -24,6 +25,7 @@ class Topology:
     source: np.ndarray = field(repr=False)
     weight: np.ndarray = field(repr=False)
     region: np.ndarray = field(repr=False)
+    rewired: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.target.shape == self.source.shape == self.weight.shape or self.region.shape != (self.size,):

@@ -80,6 +80,7 @@ class TrainingLoop:
             losses.sum().backward()
             self._clip_gradients()
             self.optimizer.step()
+            self.population.constrain()
             total += losses.detach() * inputs[:, batch].shape[1]
         self.epoch += 1
         self.training_losses.append((total / inputs.shape[1]).cpu())

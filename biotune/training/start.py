@@ -43,3 +43,5 @@ def take_up(population: Population, start: Start) -> None:
                 found, expected = tuple(trained[name].shape[1:]), tuple(own.shape[1:])
                 raise UserError(f"{file}: {name} of a network has the shape {found}, here {expected} is needed")
             own[replicate] = trained[name][place]
+        if population.sign is not None and (population.values[replicate] * population.sign[replicate] < 0).any():
+            raise UserError(f"{file}: its networks break Dale's law; give network.dale: false, or ones trained with it")

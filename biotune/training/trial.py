@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from biotune.connectome import Connectome
 from biotune.network import Draws, NetworkOptions, Population
 from biotune.seeds import generator
 from biotune.tasks import Task, Trials, make_task
-from biotune.topology import Topology, expand, rewire_connectome, rewire_topology
+from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
@@ -78,14 +78,17 @@ def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
     def draw(purpose: str) -> np.random.Generator:
         return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
 
-    connectome, null = plan.connectome, plan.null
+    connectome, null, rewired = plan.connectome, plan.null, 0.0
     options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
     if null is not None and null["level"] == "region":
         connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
+        rewired = rewired_share(plan.connectome, connectome)
     topology = expand(connectome, **plan.topology, generator=draw("expansion"))
     if null is not None and null["level"] == "neuron":
+        expansion = topology
         topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
-    return topology
+        rewired = rewired_share(expansion, topology)
+    return replace(topology, rewired=rewired)
 
 
 class Topologies:
@@ -157,8 +160,9 @@ class Trial:
                     recurrent_weights=plan.generator(replicate, "recurrent_weights"),
                     readout_weights=plan.generator(replicate, "readout_weights"),
                     ties=plan.generator(replicate, "ties"),
+                    signs=drawn_by.generator(origin, "signs"),  # trained networks keep their neurons
                 )
-                for replicate in plan.replicates
+                for replicate, origin in zip(plan.replicates, drawn_by.replicates, strict=True)
             ],
             backend=plan.backend,
             dtype=plan.dtype,

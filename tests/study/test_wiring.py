@@ -54,6 +54,25 @@ def test_a_distance_null_of_neurons_knows_where_their_regions_are(small_space: P
     assert [one.edges for one in real] == [one.edges for one in rewired]
 
 
+@pytest.mark.parametrize("level", ["region", "neuron"])
+def test_a_topology_says_what_share_of_the_edges_its_null_moved(small_space: Path, level: str) -> None:
+    sparser = "connectome.name=distance_rule:marmoset"  # there is room to move to
+    assert [one.rewired for one in topologies(small_space, "real", sparser)] == [0, 0, 0]
+    null = "arms.rewired.null={{name: {}, level: {}, fraction: {}}}"
+    moved = {
+        (name, fraction): topologies(small_space, "rewired", sparser, null.format(name, level, fraction))
+        for name, fraction in [("weights_shuffled", 1), ("edges_shuffled", 0.25), ("edges_shuffled", 1)]
+    }
+    assert [one.rewired for one in moved["weights_shuffled", 1]] == [0, 0, 0]
+    for few, every in zip(moved["edges_shuffled", 0.25], moved["edges_shuffled", 1], strict=True):
+        assert 0 < few.rewired <= 0.25
+        assert few.rewired < every.rewired < 1
+    if level == "neuron":  # replicate r of the null rewires replicate r's own expansion
+        for real, every in zip(topologies(small_space, "real", sparser), moved["edges_shuffled", 1], strict=True):
+            before, after = real.matrix() != 0, every.matrix() != 0
+            assert every.rewired == pytest.approx((after & ~before).sum() / after.sum())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

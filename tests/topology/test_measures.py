@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.connectome import load_connectome
+from biotune.errors import UserError
 from biotune.topology import (
     MEASURES,
     Topology,
@@ -345,3 +346,13 @@ def test_spectral_radius_of_a_network_without_cycles_is_zero(dense_size, monkeyp
 def test_a_topology_is_sorted_unique_and_in_range(target, source, message):
     with pytest.raises(ValueError, match=message):
         Topology(3, np.array(target), np.array(source), np.ones(2), np.zeros(3, np.int64))
+
+
+def test_eigenvalues_that_are_not_found_are_an_error_not_a_dense_matrix(monkeypatch):
+    monkeypatch.setattr(spectrum, "DENSE_SIZE", 10)
+    monkeypatch.setattr(spectrum, "KRYLOV_VECTORS", (8,))
+    monkeypatch.setattr(spectrum, "MAX_RESTARTS", 1)
+    matrix = sparse_matrix(300, signed=True)
+    target, source = np.nonzero(matrix)
+    with pytest.raises(UserError, match="were not found with 8 Arnoldi vectors"):
+        spectral_radius(300, target, source, matrix[target, source])

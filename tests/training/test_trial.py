@@ -201,3 +201,48 @@ def test_the_test_trials_are_fresh_and_scored_at_the_budget(make_plan: MakePlan)
     trial = run(make_plan())
     assert trial.test_losses is not None
     assert not np.isclose(trial.test_losses.numpy(), validation(trial)).any()
+
+
+DALE = {"signs": 0.25, "dale": True, "remap": "magnitude", "learning_rate": 0.05}
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_outgoing_weights_keep_their_neurons_sign_through_training(make_plan: MakePlan, optimizer: str) -> None:
+    free = {**DALE, "dale": False, "optimizer": optimizer, "learning_rate": 0.05 if optimizer == "Adam" else 3.0}
+    crossed = {}
+    for dale in (False, True):
+        trial = run(make_plan(max_epochs=40, network=free | {"dale": dale}))  # over 100 updates
+        assert trial.loop.epoch * trial.loop.updates_per_epoch >= 100
+        initial = np.sign(trial.initial_values)
+        for topology, sign in zip(trial.topologies, initial, strict=True):
+            of_neuron = [set(sign[topology.source == neuron]) for neuron in range(topology.size)]
+            assert all(len(one) <= 1 for one in of_neuron)
+            assert {-1.0, 1.0} <= set().union(*of_neuron)
+        values = trial.loop.population.values.detach().numpy()
+        assert not np.array_equal(values, trial.initial_values)
+        crossed[dale] = int((values * initial < 0).sum())
+    assert crossed[False] > 0
+    assert crossed[True] == 0
+
+
+def test_a_population_under_dales_law_trains_as_its_replicates_do_alone(make_plan: MakePlan) -> None:
+    options = {"dtype": torch.float64, "max_epochs": 10}
+    together = run(make_plan(**options, network=DALE))
+    for replicate in range(3):
+        alone = run(make_plan(**options, network=DALE, replicates=(replicate,)))
+        np.testing.assert_allclose(validation(together)[:, replicate], validation(alone)[:, 0], rtol=1e-9)
+
+
+def test_dales_law_holds_where_weights_are_frozen_and_a_resumed_trial_goes_on_alike(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    frozen = run(make_plan(network=DALE | {"freeze_recurrent": True}))
+    np.testing.assert_array_equal(frozen.loop.population.values.detach().numpy(), frozen.initial_values)
+    whole, half = run(make_plan(network=DALE)), Trial(make_plan(network=DALE))
+    half.run_epoch()
+    save_checkpoint(tmp_path / "half", half.state_dict())
+    resumed = Trial(make_plan(network=DALE))
+    resumed.load_state_dict(load_checkpoint(tmp_path / "half"))
+    while not resumed.finished:
+        resumed.run_epoch()
+    np.testing.assert_array_equal(validation(resumed), validation(whole))
