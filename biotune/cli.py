@@ -73,6 +73,9 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a study that was killed or interrupted")
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
     parser.add_argument(
+        "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
+    )
+    parser.add_argument(
         "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
     )
     parser.add_argument(
@@ -138,6 +141,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     options = Options(
         output=arguments.output,
         address=arguments.address,
+        allow_open=arguments.allow_open_cluster,
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,

@@ -23,6 +23,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import UserError
+from biotune.study.access import keep_token_private, require_guarded
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,20 @@ class Resources:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[str | None]:
+def connected(address: str | None, allow_open: bool = False) -> Iterator[str | None]:
     """Starts Ray here, or joins the cluster at `address`; gives the dashboard's address, and leaves it at the end.
 
+    Args:
+        address: HOST:PORT, auto, or None.
+        allow_open: join a cluster elsewhere that asks for no token, too.
+
     Raises:
-        UserError: there is no cluster at the address, or Ray cannot start here.
+        UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address is not None and address != "auto":
         _require_listening(address)
+    keep_token_private(make=address is None)
     try:
         context = ray.init(
             address=address or "local",  # not what RAY_ADDRESS may name
@@ -71,6 +77,8 @@ def connected(address: str | None) -> Iterator[str | None]:
         raise UserError(f"{what} ({reason}); `ray status` shows a running one") from None
     try:
         url = context.dashboard_url
+        if address is not None and not allow_open:
+            require_guarded(url)
         yield f"http://{url}" if url else None
     finally:
         ray.shutdown()

@@ -96,7 +96,8 @@ def run_confirm(
         while left and len(running) < resources.concurrency:
             job = left.pop()
             checkpoint = directory / "checkpoints" / "confirm" / f"{job.name}.pt"
-            running[task.remote(plan(job), checkpoint, resources.cpus)] = job
+            named = task.options(name=f"{study.config.name}/{job.arm}/{job.name}")  # on the dashboard
+            running[named.remote(plan(job), checkpoint, resources.cpus)] = job
         ready, _ = ray.wait(list(running), timeout=0.5)
         for reference in ready:
             job = running.pop(reference)

@@ -43,11 +43,13 @@ class Options:
     Attributes:
         output: folder that results directories are made in.
         address: of a Ray cluster; None starts Ray here.
+        allow_open: join a cluster that asks for no token, too.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
     """
 
     output: Path = Path("results")
     address: str | None = None
+    allow_open: bool = False
     cpus: int | None = None
     gpus: float | None = None
     concurrency: int | None = None
@@ -91,7 +93,7 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
-    with _interruptible(console) as interrupted, connected(options.address) as dashboard:
+    with _interruptible(console) as interrupted, connected(options.address, options.allow_open) as dashboard:
         resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard)
         with locked(directory):
             run = _Run(plans, directory, resources, console, interrupted)
