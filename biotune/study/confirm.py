@@ -87,8 +87,8 @@ def run_confirm(
     done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
     left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
     left.reverse()
-    task = ray.remote(confirm_block).options(
-        num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True)(
+        confirm_block
     )
     failed: dict[str, str] = {}
     running: dict[Any, Job] = {}
