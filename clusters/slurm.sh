@@ -4,7 +4,7 @@
 # Fill in: the #SBATCH lines, and below the environment, the study and a folder that all nodes see.
 #   start:  sbatch clusters/slurm.sh
 #   watch:  tail -f biotune-JOBID.log        (the display, and the dashboard's address)
-#   stop:   scancel JOBID                    (to go on: put --resume DIR in place of --space)
+#   stop:   scancel JOBID                    (to go on: --resume DIR in place of --space)
 #SBATCH --job-name=biotune
 #SBATCH --output=biotune-%j.log
 #SBATCH --nodes=2
@@ -18,6 +18,7 @@ environment=${ENVIRONMENT:-$PWD/.venv}
 study=${STUDY:-search_spaces/seq_mem.yaml}
 results=${RESULTS:-$PWD/results}
 port=${PORT:-6379}
+concurrency=${CONCURRENCY:-$((SLURM_NNODES * SLURM_CPUS_PER_TASK))}  # trials at once, over all nodes; 4 a GPU
 
 # shellcheck disable=SC1091
 source "$environment/bin/activate"
@@ -44,4 +45,4 @@ for node in "${nodes[@]:1}"; do
     ray start --address="$head:$port" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
 done
 
-python tune_main.py --space "$study" --address "$head:$port" --output "$results"
+python tune_main.py --space "$study" --address "$head:$port" --output "$results" --concurrency "$concurrency"

@@ -96,11 +96,12 @@ def _require_listening(address: str) -> None:
 
 
 def fit_resources(
-    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None
+    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None, grows: bool = False
 ) -> Resources:
     """Resources that the cluster has.
 
-    By default a trial gets one core and, where there are GPUs, a quarter of one.
+    By default a trial gets one core and, where there are GPUs, a quarter of one. Where `grows`, nodes may be added when
+    there is more to do than fits: as many trials as `concurrency` says then wait or run.
 
     Raises:
         UserError: no node has as many cores or GPUs as one trial asks for; Ray would wait for ever.
@@ -120,7 +121,7 @@ def fit_resources(
         int(min(node.get("CPU", 0.0) // cpus, node.get("GPU", 0.0) / gpus if gpus else float("inf"))) for node in nodes
     )
     if concurrency is not None:
-        fitting = min(fitting, concurrency)
+        fitting = concurrency if grows else min(fitting, concurrency)
     return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
 
 

@@ -22,6 +22,7 @@ from biotune.study.directory import locked, new_directory, require_same_connecto
 from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
+from biotune.study.metrics import Metrics
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -94,7 +95,8 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with _interruptible(console) as interrupted, connected(options.address, options.allow_open) as dashboard:
-        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard)
+        joined = options.address is not None
+        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
         with locked(directory):
             run = _Run(plans, directory, resources, console, interrupted)
             try:
@@ -141,6 +143,7 @@ class _Run:
             dashboard=resources.dashboard,
             banners=self.banners,
         )
+        self.metrics = Metrics(study, self.record, gpus=resources.gpus > 0)
         self.written = time.monotonic()
 
     def search_and_confirm(self) -> None:
@@ -183,12 +186,14 @@ class _Run:
         """A phase: timed, its tables written at its end, and left in order when the user interrupts."""
         self._write_state(name)
         self.display.enter(name)
+        self.metrics.publish(name)
         start = time.monotonic()
         try:
             yield
         finally:
             event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
             self.record.apply(self.journal.append(event))
+            self.metrics.publish(name, ended=True)
             self._write_tables()
         if self.interrupted():
             self._write_state(name)
@@ -197,6 +202,7 @@ class _Run:
 
     def _changed(self) -> None:
         self.display.changed()
+        self.metrics.publish(self.display.phase)
         if time.monotonic() - self.written >= TABLE_SECONDS:
             self._write_tables()
 
