@@ -11,6 +11,7 @@ from rich.console import Console
 
 import biotune.connectome.command
 import biotune.study.command
+import biotune.study.monitor
 import biotune.tasks.command
 import biotune.topology.command
 from biotune.errors import UserError
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
     report.set_defaults(command=_report)
     biotune.study.command.add_commands(commands)
+    biotune.study.monitor.add_commands(commands)
     biotune.connectome.command.add_commands(commands, _measure)
     biotune.tasks.command.add_commands(commands)
     biotune.topology.command.add_commands(commands)
