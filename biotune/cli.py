@@ -78,6 +78,11 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
     )
     parser.add_argument(
+        "--listen",
+        metavar="HOST",
+        help="address that the dashboard listens on, 0.0.0.0 for all; default: 127.0.0.1, this machine alone",
+    )
+    parser.add_argument(
         "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
     )
     parser.add_argument(
@@ -140,10 +145,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         study = load_study(arguments.space, overrides=arguments.overrides, seed=arguments.seed, arms=arguments.arms)
     if arguments.dry_run:
         return _dry_run(study, arguments, console)
+    if arguments.listen and arguments.address:
+        raise UserError("--listen: the dashboard of a cluster listens where `ray start --dashboard-host` said")
     options = Options(
         output=arguments.output,
         address=arguments.address,
         allow_open=arguments.allow_open_cluster,
+        listen=arguments.listen or "127.0.0.1",
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,

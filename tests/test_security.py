@@ -113,6 +113,19 @@ def test_no_trial_of_a_crafted_journal_climbs_out_of_the_results(tmp_path: Path)
         SearchProgress(study, record, Journal(tmp_path / "j"), [event | {"trial": "../../../outside"}])
 
 
+def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Results(tmp_path / "results")
+    results.write_study(load_study(SPACE).resolved())
+    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
+    Journal(results.path / "journal.jsonl").append(event | {"trial": "../../outside"})
+    assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
+    assert "no trial of this study: '../../outside'" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
 def test_no_name_of_an_arm_holds_markup(capsys: pytest.CaptureFixture[str]) -> None:
     change = "arms={'<script>alert(1)</script>': {}}"
     assert tune_main(["--space", SPACE, "--set", change, "--dry-run"]) == 2
@@ -170,3 +183,8 @@ def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
     logs = [file for file in short.rglob("*") if file.is_file() and not file.is_symlink()]
     assert logs
     assert not [file for file in logs if token_file.read_bytes() in file.read_bytes()]
+
+
+def test_a_cluster_that_is_joined_is_not_told_where_to_listen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main(["--space", SPACE, "--listen", "0.0.0.0", "--address", "auto"]) == 2
+    assert "--dashboard-host" in capsys.readouterr().err

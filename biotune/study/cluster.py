@@ -49,12 +49,13 @@ class Resources:
 
 
 @contextmanager
-def connected(address: str | None, allow_open: bool = False) -> Iterator[str | None]:
+def connected(address: str | None, allow_open: bool = False, listen: str = "127.0.0.1") -> Iterator[str | None]:
     """Starts Ray here, or joins the cluster at `address`; gives the dashboard's address, and leaves it at the end.
 
     Args:
         address: HOST:PORT, auto, or None.
         allow_open: join a cluster elsewhere that asks for no token, too.
+        listen: the address that the dashboard of a Ray started here listens on.
 
     Raises:
         UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
@@ -67,6 +68,7 @@ def connected(address: str | None, allow_open: bool = False) -> Iterator[str | N
         context = ray.init(
             address=address or "local",  # not what RAY_ADDRESS may name
             include_dashboard=None if address else True,
+            dashboard_host=listen,
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,

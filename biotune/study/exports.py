@@ -15,8 +15,10 @@ from optuna.trial import TrialState, create_trial
 from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
+from biotune.errors import UserError
 from biotune.results import Results
 from biotune.study.journal import Journal
+from biotune.study.progress import trial_name
 from biotune.study.record import Record, TrialRecord
 from biotune.study.sampler import distribution
 from biotune.study.study import Study, load_study
@@ -31,8 +33,12 @@ def load_record(results: Results) -> tuple[Study, Record]:
     study = load_study(results.path / "study.yaml")
     mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
     record = Record(study.config.search.replicates, results.read_json("state")["updates_per_epoch"], mixed)
-    for event in Journal(results.path / "journal.jsonl").read(mend=False):
+    journal = Journal(results.path / "journal.jsonl")
+    for event in journal.read(mend=False):
         record.apply(event)
+    for trial in record.trials.values():
+        if trial.arm not in study.arms or trial.trial != trial_name(trial.arm, trial.index):  # it names a folder
+            raise UserError(f"{journal.file}: no trial of this study: {trial.trial!r}")
     return study, record
 
 

@@ -87,7 +87,7 @@ class SearchProgress:
             return None
         index, arm = self.waiting[-1]
         setting, origin = self.samplers[arm].propose(index)
-        name = _name(arm, index)
+        name = trial_name(arm, index)
         event = {"event": "proposed", "trial": name, "arm": arm, "index": index, "origin": origin, "setting": setting}
         self._apply(self.journal.append(event))
         return self.record.trials[name]
@@ -125,7 +125,7 @@ class SearchProgress:
         match event["event"]:
             case "proposed":
                 known = (trial.index, trial.arm) in self.waiting
-                if not known or trial.trial != _name(trial.arm, trial.index):  # it names a checkpoint's file
+                if not known or trial.trial != trial_name(trial.arm, trial.index):  # it names a checkpoint's file
                     raise UserError(f"{self.journal.file}: no trial of this study: {trial.trial!r}; start a new run")
                 self.waiting.remove((trial.index, trial.arm))
                 if again:
@@ -140,5 +140,6 @@ class SearchProgress:
                 self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)
 
 
-def _name(arm: str, index: int) -> str:
+def trial_name(arm: str, index: int) -> str:
+    """The name of an arm's trial `index`, and of its files."""
     return f"{arm}-{index:04d}"

@@ -45,12 +45,14 @@ class Options:
         output: folder that results directories are made in.
         address: of a Ray cluster; None starts Ray here.
         allow_open: join a cluster that asks for no token, too.
+        listen: address that the dashboard of a Ray started here listens on.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
     """
 
     output: Path = Path("results")
     address: str | None = None
     allow_open: bool = False
+    listen: str = "127.0.0.1"
     cpus: int | None = None
     gpus: float | None = None
     concurrency: int | None = None
@@ -94,7 +96,10 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
-    with _interruptible(console) as interrupted, connected(options.address, options.allow_open) as dashboard:
+    with (
+        _interruptible(console) as interrupted,
+        connected(options.address, options.allow_open, options.listen) as dashboard,
+    ):
         joined = options.address is not None
         resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
         with locked(directory):
