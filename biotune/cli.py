@@ -13,6 +13,7 @@ from rich.console import Console
 
 import biotune.connectome.command
 import biotune.study.command
+import biotune.study.monitor
 import biotune.tasks.command
 import biotune.topology.command
 from biotune.errors import UserError
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     report.set_defaults(command=_report)
     biotune.study.command.add_commands(commands)
+    biotune.study.monitor.add_commands(commands)
     biotune.connectome.command.add_commands(commands, _measure)
     biotune.tasks.command.add_commands(commands)
     biotune.topology.command.add_commands(commands)
@@ -86,6 +88,14 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a study that was killed or interrupted")
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
+    parser.add_argument(
+        "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="HOST",
+        help="address that the dashboard listens on, 0.0.0.0 for all; default: 127.0.0.1, this machine alone",
+    )
     parser.add_argument(
         "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
     )
@@ -149,9 +159,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         study = load_study(arguments.space, overrides=arguments.overrides, seed=arguments.seed, arms=arguments.arms)
     if arguments.dry_run:
         return _dry_run(study, arguments, console)
+    if arguments.listen and arguments.address:
+        raise UserError("--listen: the dashboard of a cluster listens where `ray start --dashboard-host` said")
     options = Options(
         output=arguments.output,
         address=arguments.address,
+        allow_open=arguments.allow_open_cluster,
+        listen=arguments.listen or "127.0.0.1",
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,

@@ -209,7 +209,7 @@ class Results:
         file = self.path / "study.yaml"
         try:
             return yaml.safe_load(file.read_text())
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"{file}: not readable as YAML ({error})") from None
 
 

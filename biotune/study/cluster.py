@@ -26,6 +26,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import UserError
+from biotune.study.access import keep_token_private, require_guarded
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,26 @@ class Resources:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[str | None]:
+def connected(address: str | None, allow_open: bool = False, listen: str = "127.0.0.1") -> Iterator[str | None]:
     """Starts Ray here, or joins the cluster at `address`; gives the dashboard's address, and leaves it at the end.
 
+    Args:
+        address: HOST:PORT, auto, or None.
+        allow_open: join a cluster elsewhere that asks for no token, too.
+        listen: the address that the dashboard of a Ray started here listens on.
+
     Raises:
-        UserError: there is no cluster at the address, or Ray cannot start here.
+        UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address is not None and address != "auto":
         _require_listening(address)
+    keep_token_private(make=address is None)
     try:
         context = ray.init(
             address=address or "local",  # not what RAY_ADDRESS may name
             include_dashboard=None if address else True,
+            dashboard_host=listen,
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
@@ -74,6 +82,8 @@ def connected(address: str | None) -> Iterator[str | None]:
         raise UserError(f"{what} ({reason}); `ray status` shows a running one") from None
     try:
         url = context.dashboard_url
+        if address is not None and not allow_open:
+            require_guarded(url)
         yield f"http://{url}" if url else None
     finally:
         ray.shutdown()
@@ -91,11 +101,12 @@ def _require_listening(address: str) -> None:
 
 
 def fit_resources(
-    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None
+    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None, grows: bool = False
 ) -> Resources:
     """Resources that the cluster has.
 
-    By default a trial gets one core and, where there are GPUs, a quarter of one.
+    By default a trial gets one core and, where there are GPUs, a quarter of one. Where `grows`, nodes may be added when
+    there is more to do than fits: as many trials as `concurrency` says then wait or run.
 
     Raises:
         UserError: no node has as many cores or GPUs as one trial asks for; Ray would wait for ever.
@@ -115,7 +126,7 @@ def fit_resources(
         int(min(node.get("CPU", 0.0) // cpus, node.get("GPU", 0.0) / gpus if gpus else float("inf"))) for node in nodes
     )
     if concurrency is not None:
-        fitting = min(fitting, concurrency)
+        fitting = concurrency if grows else min(fitting, concurrency)
     return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
 
 

@@ -87,8 +87,8 @@ def run_confirm(
     done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
     left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
     left.reverse()
-    task = ray.remote(confirm_block).options(
-        num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True)(
+        confirm_block
     )
     failed: dict[str, str] = {}
     running: dict[Any, Job] = {}
@@ -96,7 +96,8 @@ def run_confirm(
         while left and len(running) < resources.concurrency:
             job = left.pop()
             checkpoint = directory / "checkpoints" / "confirm" / f"{job.name}.pt"
-            running[task.remote(plan(job), checkpoint, resources.cpus)] = job
+            named = task.options(name=f"{study.config.name}/{job.arm}/{job.name}")  # on the dashboard
+            running[named.remote(plan(job), checkpoint, resources.cpus)] = job
         ready, _ = ray.wait(list(running), timeout=0.5)
         for reference in ready:
             job = running.pop(reference)

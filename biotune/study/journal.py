@@ -25,8 +25,11 @@ class Journal:
     def __init__(self, file: Path) -> None:
         self.file = file
 
-    def read(self) -> list[Event]:
-        """All events, oldest first; a last line that was cut short is removed from the file.
+    def read(self, mend: bool = True) -> list[Event]:
+        """All events, oldest first; a last line that was cut short is left out.
+
+        Args:
+            mend: remove that line from the file, to go on with it; not where another process may be writing it.
 
         Raises:
             UserError: a line before the last is not an event.
@@ -35,7 +38,7 @@ class Journal:
             return []
         content = self.file.read_bytes()
         whole, _, cut = content.rpartition(b"\n")
-        if cut:
+        if cut and mend:
             with self.file.open("r+b") as stream:
                 stream.truncate(len(content) - len(cut))
         events = []

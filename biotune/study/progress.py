@@ -11,6 +11,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
+from biotune.errors import UserError
 from biotune.study.journal import Event, Journal
 from biotune.study.record import Record, TrialRecord
 from biotune.study.sampler import ArmSampler
@@ -86,7 +87,7 @@ class SearchProgress:
             return None
         index, arm = self.waiting[-1]
         setting, origin = self.samplers[arm].propose(index)
-        name = f"{arm}-{index:04d}"
+        name = trial_name(arm, index)
         event = {"event": "proposed", "trial": name, "arm": arm, "index": index, "origin": origin, "setting": setting}
         self._apply(self.journal.append(event))
         return self.record.trials[name]
@@ -123,6 +124,9 @@ class SearchProgress:
             return
         match event["event"]:
             case "proposed":
+                known = (trial.index, trial.arm) in self.waiting
+                if not known or trial.trial != trial_name(trial.arm, trial.index):  # it names a checkpoint's file
+                    raise UserError(f"{self.journal.file}: no trial of this study: {trial.trial!r}; start a new run")
                 self.waiting.remove((trial.index, trial.arm))
                 if again:
                     self.samplers[trial.arm].repeat(trial.index, trial.setting)
@@ -134,3 +138,8 @@ class SearchProgress:
                     trial.verdict = self.rungs[trial.arm].verdict(trial.trial, trial.epochs, score)
             case "ended":
                 self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)
+
+
+def trial_name(arm: str, index: int) -> str:
+    """The name of an arm's trial `index`, and of its files."""
+    return f"{arm}-{index:04d}"

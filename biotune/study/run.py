@@ -22,6 +22,7 @@ from biotune.study.directory import locked, new_directory, require_same_connecto
 from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
+from biotune.study.metrics import Metrics
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -43,11 +44,15 @@ class Options:
     Attributes:
         output: folder that results directories are made in.
         address: of a Ray cluster; None starts Ray here.
+        allow_open: join a cluster that asks for no token, too.
+        listen: address that the dashboard of a Ray started here listens on.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
     """
 
     output: Path = Path("results")
     address: str | None = None
+    allow_open: bool = False
+    listen: str = "127.0.0.1"
     cpus: int | None = None
     gpus: float | None = None
     concurrency: int | None = None
@@ -91,8 +96,12 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
-    with _interruptible(console) as interrupted, connected(options.address) as dashboard:
-        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard)
+    with (
+        _interruptible(console) as interrupted,
+        connected(options.address, options.allow_open, options.listen) as dashboard,
+    ):
+        joined = options.address is not None
+        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
         with locked(directory):
             run = _Run(plans, directory, resources, console, interrupted)
             try:
@@ -139,6 +148,7 @@ class _Run:
             dashboard=resources.dashboard,
             banners=self.banners,
         )
+        self.metrics = Metrics(study, self.record, gpus=resources.gpus > 0)
         self.written = time.monotonic()
 
     def search_and_confirm(self) -> None:
@@ -181,12 +191,14 @@ class _Run:
         """A phase: timed, its tables written at its end, and left in order when the user interrupts."""
         self._write_state(name)
         self.display.enter(name)
+        self.metrics.publish(name)
         start = time.monotonic()
         try:
             yield
         finally:
             event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
             self.record.apply(self.journal.append(event))
+            self.metrics.publish(name, ended=True)
             self._write_tables()
         if self.interrupted():
             self._write_state(name)
@@ -195,6 +207,7 @@ class _Run:
 
     def _changed(self) -> None:
         self.display.changed()
+        self.metrics.publish(self.display.phase)
         if time.monotonic() - self.written >= TABLE_SECONDS:
             self._write_tables()
 

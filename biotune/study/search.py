@@ -134,6 +134,7 @@ def run_search(
         plan=plan,
         checkpoints=directory / "checkpoints" / "search",
         rungs=progress.study.config.search.rungs,
+        study=progress.study.config.name,
     )
     Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from ray import tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
 
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.topology import measure_row, region_blocks
@@ -54,13 +55,20 @@ def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
 
 
 def search_trial(
-    config: Mapping[str, Any], plan: Callable[[str, Mapping[str, Any]], TrialPlan], checkpoints: Path, rungs: list[int]
+    config: Mapping[str, Any],
+    plan: Callable[[str, Mapping[str, Any]], TrialPlan],
+    checkpoints: Path,
+    rungs: list[int],
+    study: str,
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
     torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
     max_epochs = 0
     reported, last = 0, time.monotonic()
     for trial, seconds in train(plan(config["arm"], config["setting"]), checkpoints / f"{config['trial']}.pt"):
+        # an actor keeps the name that it was made with, but trains one trial after another; its process can be told
+        # apart, and Ray sets the title anew at every report
+        setproctitle(f"ray::{study}/{config['arm']}/{config['trial']}")
         max_epochs = trial.plan.max_epochs
         epoch, now = trial.loop.epoch, time.monotonic()
         finished = trial.finished

@@ -1,0 +1,101 @@
+"""Who may come in: Ray's token is kept from other users, and a cluster that asks for none is not joined unasked.
+
+Whoever reaches the ports of a Ray cluster without a token can run any code on it.
+"""
+
+import os
+import secrets
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import ray
+
+from biotune.errors import UserError
+
+
+def token_file() -> Path:
+    """Where Ray looks for its token, unless `RAY_AUTH_TOKEN` holds it."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
+
+
+def keep_token_private(make: bool) -> None:
+    """Makes Ray's token file readable by its owner alone; Ray itself would make it readable by everybody.
+
+    Args:
+        make: make a token where there is none, for a cluster that is started here.
+
+    Raises:
+        UserError: the file cannot be made or kept to its owner.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    file = token_file()
+    try:
+        if file.exists():
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+        elif make:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # under a name of its own first: another process must not read half a token
+            temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(secrets.token_hex(32))
+            try:
+                os.link(temporary, file)
+            except FileExistsError:
+                file.chmod(0o600)  # another process was first: its token counts
+            finally:
+                temporary.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{file}: Ray's token cannot be kept there ({error.strerror}); name another file in RAY_AUTH_TOKEN_PATH"
+        ) from None
+
+
+def require_guarded(dashboard: str | None) -> None:
+    """Makes sure that the cluster that was joined asks for a token, unless all of it is this machine.
+
+    Args:
+        dashboard: HOST:PORT of the cluster's dashboard, which answers 401 to a request without a token.
+
+    Raises:
+        UserError: the cluster is open, or whether it is cannot be found out.
+    """
+    addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    elsewhere = sorted(address for address in addresses if not _is_here(address))
+    if not elsewhere:
+        return
+    allow = "start it with a token (docs/clusters.md), or say --allow-open-cluster"
+    if not dashboard:
+        raise UserError(f"--address: the cluster has no dashboard to tell whether it asks for a token; {allow}")
+    try:
+        # through no proxy: what a proxy answers says nothing about the cluster
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(f"http://{dashboard}/api/cluster_status", timeout=10).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            return
+        raise UserError(
+            f"--address: http://{dashboard} answered {error.code}, not whether it is open; {allow}"
+        ) from None
+    except OSError as error:
+        raise UserError(f"--address: http://{dashboard} does not answer ({error}); {allow}") from None
+    raise UserError(
+        f"--address: the cluster ({', '.join(elsewhere)}) asks for no token, so that whoever reaches it can run code "
+        f"on it; {allow}"
+    )
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is this machine's: only then can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

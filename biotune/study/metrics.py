@@ -1,0 +1,134 @@
+"""What Prometheus is told of a running study: by arm and phase, never by trial, so that no ended trial lives on in it.
+
+The driver alone publishes, from its record. Ray puts `ray_` before the names, and serves them where it serves its own.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import ray
+from ray.util.metrics import Gauge
+
+from biotune.study.record import Record
+from biotune.study.study import Study
+
+PUBLISH_SECONDS = 2.0
+WINDOW_SECONDS = 60.0
+"""Over which epochs and updates per second are taken; a confirmed block counts when it ends."""
+
+STATES = ("running", "completed", "stopped", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an arm has come in a phase.
+
+    Attributes:
+        trials: by state; of the search alone.
+        replicates: how many have been trained, or are being. converged, diverged: how many of them.
+        best: least score of a trial (search), least validation loss of a replicate (confirm), or None.
+        epochs: of a replicate, summed over replicates.
+    """
+
+    trials: dict[str, int]
+    replicates: int
+    converged: int
+    diverged: int
+    best: float | None
+    epochs: int
+
+
+def standing(record: Record, arm: str, phase: str) -> Standing:
+    """The standing of an arm in `search` or `confirm`."""
+    if phase == "search":
+        trials = record.of_arm(arm)
+        return Standing(
+            trials={state: sum(trial.status == state for trial in trials) for state in STATES},
+            replicates=len(trials) * record.search_replicates,
+            converged=sum(trial.converged for trial in trials),
+            diverged=sum(trial.diverged for trial in trials),
+            best=min((trial.score for trial in trials if trial.score is not None), default=None),
+            epochs=sum(trial.epochs for trial in trials) * record.search_replicates,
+        )
+    blocks = [block for block in record.blocks if block.arm == arm]
+    outcomes = [outcome for block in blocks for outcome in block.convergence]
+    return Standing(
+        trials={},
+        replicates=len(outcomes),
+        converged=sum(outcome["converged"] for outcome in outcomes),
+        diverged=sum(outcome["diverged"] for outcome in outcomes),
+        best=min((one["best_loss"] for one in outcomes if one["best_loss"] is not None), default=None),
+        epochs=sum((len(block.curves.validation) - 1) * len(block.replicates) for block in blocks),
+    )
+
+
+class Metrics:
+    """Publishes the standing of every arm through `ray.util.metrics`, labelled study, arm and phase.
+
+    Args:
+        study: what runs. record: how far it has come.
+        gpus: whether trials use GPUs.
+    """
+
+    def __init__(self, study: Study, record: Record, gpus: bool) -> None:
+        self.study, self.record, self.gpus = study, record, gpus
+        labels = ("study", "arm", "phase")
+        self.trials = Gauge("biotune_trials", "Search trials by state.", (*labels, "state"))
+        self.gauges = {
+            name: Gauge(f"biotune_{name}", description, labels)
+            for name, description in (
+                ("best_validation_loss", "Least validation loss so far; of a search trial, its replicates' median."),
+                ("replicates", "Replicates trained, or being trained."),
+                ("replicates_converged", "Replicates that met the criterion."),
+                ("replicates_diverged", "Replicates whose loss was not a finite number."),
+                ("epochs_per_second", "Epochs of one replicate a second, over all replicates, in the last minute."),
+                ("updates_per_second", "Updates of one replicate a second, over all replicates, in the last minute."),
+            )
+        }
+        self.gpu_share = Gauge("biotune_gpu_share", "Share of the cluster's GPUs that is taken.", ("study",))
+        self.past: dict[tuple[str, str], deque[tuple[float, int]]] = {}
+        self.published = -PUBLISH_SECONDS
+
+    def publish(self, phase: str, ended: bool = False) -> None:
+        """Publishes the standing in a phase, every `PUBLISH_SECONDS` at most.
+
+        Args:
+            phase: search or confirm.
+            ended: the phase is over: its rates are zero, and it is published at once.
+        """
+        now = time.monotonic()
+        if not ended and now - self.published < PUBLISH_SECONDS:
+            return
+        self.published = now
+        for arm in self.study.arms:
+            now_at = standing(self.record, arm, phase)
+            labels = {"study": self.study.config.name, "arm": arm, "phase": phase}
+            for state, count in now_at.trials.items():
+                self.trials.set(count, {**labels, "state": state})
+            rate = 0.0 if ended else self._epochs_per_second(arm, phase, now, now_at.epochs)
+            values = {
+                "best_validation_loss": now_at.best,
+                "replicates": now_at.replicates,
+                "replicates_converged": now_at.converged,
+                "replicates_diverged": now_at.diverged,
+                "epochs_per_second": rate,
+                "updates_per_second": rate * self.record.updates_per_epoch,
+            }
+            for name, value in values.items():
+                if value is not None:
+                    self.gauges[name].set(value, labels)
+        if self.gpus:
+            there, free = (
+                resources().get("GPU", 0.0) for resources in (ray.cluster_resources, ray.available_resources)
+            )
+            self.gpu_share.set(0.0 if not there else 1 - free / there, {"study": self.study.config.name})
+
+    def _epochs_per_second(self, arm: str, phase: str, now: float, epochs: int) -> float:
+        # the first point is what there was before: a resumed study must not count it as just done
+        points = self.past.setdefault((arm, phase), deque())
+        points.append((now, epochs))
+        while len(points) > 2 and points[1][0] <= now - WINDOW_SECONDS:
+            points.popleft()
+        (start, before), (end, after) = points[0], points[-1]
+        return (after - before) / (end - start) if end > start else 0.0

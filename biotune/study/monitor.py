@@ -1,0 +1,139 @@
+"""`biotune monitor`: what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study."""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from biotune.errors import UserError
+
+_PANELS = (
+    ("Learning by arm", "ray_biotune_best_validation_loss", "{{study}} {{arm}} {{phase}}", True),
+    ("Replicates that met the criterion", "ray_biotune_replicates_converged", "{{study}} {{arm}} {{phase}}", False),
+    ("Epochs a second", "ray_biotune_epochs_per_second", "{{study}} {{arm}} {{phase}}", False),
+    ("Updates a second", "ray_biotune_updates_per_second", "{{study}} {{arm}} {{phase}}", False),
+    ("Trials", "sum by (study, state) (ray_biotune_trials)", "{{study}} {{state}}", False),
+    (
+        "Failures",
+        'sum by (study, arm, state) (ray_biotune_trials{state=~"failed|diverged"})',
+        "{{study}} {{arm}} {{state}}",
+        False,
+    ),
+    ("Replicates that diverged", "ray_biotune_replicates_diverged", "{{study}} {{arm}} {{phase}}", False),
+    ("Share of the GPUs taken", "ray_biotune_gpu_share", "{{study}}", False),
+)
+"""Title, query, legend, and whether the axis is logarithmic."""
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `monitor`.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    command = commands.add_parser(
+        "monitor", help="write what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study"
+    )
+    command.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="a results directory, for TensorBoard and optuna-dashboard",
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="default: monitor/"
+    )
+    command.add_argument(
+        "--ray-temp", type=Path, default=Path("/tmp/ray"), metavar="FOLDER", help="--temp-dir of Ray; default: /tmp/ray"
+    )
+    command.set_defaults(command=_monitor)
+
+
+def _monitor(arguments: argparse.Namespace, console: Console) -> int:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if arguments.directory is not None:
+        from biotune.results import Results
+        from biotune.study.exports import write_optuna, write_tensorboard
+
+        results = Results.open(arguments.directory)
+        say(f"TensorBoard:      tensorboard --logdir {shlex.quote(str(write_tensorboard(results)))}")
+        say(f"optuna-dashboard: optuna-dashboard {shlex.quote(str(write_optuna(results)))}")
+    folder = arguments.output.expanduser().resolve()
+    try:
+        write_configuration(folder, arguments.ray_temp)
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
+    quoted = shlex.quote(str(folder))
+    say(
+        f"Prometheus:       prometheus --config.file={quoted}/prometheus.yml --storage.tsdb.path={quoted}/data "
+        "--web.listen-address=127.0.0.1:9090"
+    )
+    say(
+        f"Grafana:          GF_SERVER_HTTP_ADDR=127.0.0.1 GF_PATHS_PROVISIONING={quoted}/provisioning "
+        f"GF_PATHS_DATA={quoted}/data/grafana grafana server --homepath /usr/share/grafana"
+    )
+    return 0
+
+
+def write_configuration(folder: Path, ray_temp: Path) -> None:
+    """Writes Prometheus's and Grafana's configuration: Ray's own dashboard, and one of studies.
+
+    Args:
+        folder: where to.
+        ray_temp: Ray's temporary folder; Ray keeps there a list of what is to be scraped.
+    """
+    from ray.dashboard.modules.metrics.grafana_dashboard_factory import generate_default_grafana_dashboard
+
+    dashboards = folder / "dashboards"
+    sources, providers = folder / "provisioning" / "datasources", folder / "provisioning" / "dashboards"
+    for made in (dashboards, sources, providers):
+        made.mkdir(parents=True, exist_ok=True)
+    discovery = str(ray_temp / "prom_metrics_service_discovery.json")
+    scrape = {"job_name": "ray", "file_sd_configs": [{"files": [discovery]}]}
+    _write(folder / "prometheus.yml", {"global": {"scrape_interval": "10s"}, "scrape_configs": [scrape]})
+    source = {"name": "Prometheus", "type": "prometheus", "url": "http://127.0.0.1:9090", "isDefault": True}
+    _write(sources / "prometheus.yml", {"apiVersion": 1, "datasources": [source | {"access": "proxy"}]})
+    provider = {"name": "biotune", "type": "file", "options": {"path": str(dashboards)}}
+    _write(providers / "biotune.yml", {"apiVersion": 1, "providers": [provider]})
+    (dashboards / "ray.json").write_text(generate_default_grafana_dashboard()[0])
+    (dashboards / "biotune.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
+
+
+def dashboard() -> dict[str, Any]:
+    """The Grafana dashboard of studies: learning by arm, throughput, failures."""
+    panels = [
+        {
+            "id": number + 1,
+            "title": title,
+            "type": "timeseries",
+            "datasource": {"type": "prometheus"},
+            "gridPos": {"x": 12 * (number % 2), "y": 8 * (number // 2), "w": 12, "h": 8},
+            "targets": [{"refId": "A", "expr": query, "legendFormat": legend}],
+            "fieldConfig": {
+                "defaults": {
+                    "custom": {"scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"}}
+                },
+                "overrides": [],
+            },
+        }
+        for number, (title, query, legend, log) in enumerate(_PANELS)
+    ]
+    return {
+        "uid": "biotune",
+        "title": "biotune",
+        "schemaVersion": 39,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "panels": panels,
+    }
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(yaml.safe_dump(content, sort_keys=False))

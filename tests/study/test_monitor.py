@@ -1,0 +1,132 @@
+"""`biotune monitor`, on a study whose search is driven without Ray's workers."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from tensorboardX.proto.event_pb2 import Event
+
+from biotune.cli import main
+from biotune.results import SCHEMA, Results
+from biotune.study import load_study
+from biotune.study.journal import Journal
+from biotune.study.metrics import standing
+from biotune.study.monitor import dashboard
+from biotune.study.progress import SearchProgress
+from biotune.study.record import Record
+
+RUNNING = "real-0004"
+
+
+@pytest.fixture
+def results(small_space: Path, tmp_path: Path) -> Results:
+    """A search of two arms, five trials each: one diverged, one failed, one is still running."""
+    study = load_study(small_space)
+    results = Results(tmp_path / "results" / "small")
+    results.write_study(study.resolved())
+    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 3})
+    journal = Journal(results.path / "journal.jsonl")
+    progress = SearchProgress(study, Record(2, 3), journal, [])
+    while (trial := progress.propose()) is not None:
+        losses = [[1.0 / (trial.index + 1), None if trial.index == 1 else 0.5]] * 4
+        report = {"first": 0, "training": [[None, None], *losses[1:]], "validation": losses, "accuracy": []}
+        report |= {"score": None if trial.index == 1 else 0.25, "finished": True, "seconds": 1.0, "mean_updates": 9.0}
+        progress.report(trial.trial, report | {"converged": 1, "diverged": int(trial.index == 1)})
+        if trial.trial != RUNNING:
+            progress.end(trial.trial, "no memory" if trial.index == 2 else "")
+    return results
+
+
+def events(folder: Path) -> Iterator[Event]:
+    """The events of TensorBoard's files: length, its checksum, the event, its checksum."""
+    for file in sorted(folder.glob("events.*")):
+        content = file.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            yield Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+
+
+def test_optuna_opens_each_arms_trials(results: Results, tmp_path: Path) -> None:
+    for _ in range(2):  # the second time, in place of the first
+        assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 0
+    storage = JournalStorage(JournalFileBackend(str(results.path / "optuna.journal")))
+    assert set(optuna.get_all_study_names(storage)) == {"small/real", "small/rewired"}
+    study = optuna.load_study(study_name="small/real", storage=storage)
+    states = [trial.state for trial in study.trials]
+    complete = TrialState.COMPLETE
+    assert states == [complete, TrialState.PRUNED, TrialState.FAIL, complete, TrialState.RUNNING]
+    assert study.best_value == 0.25
+    assert study.trials[0].intermediate_values == dict.fromkeys(range(4), 0.75)
+    assert set(study.trials[0].params) == {"learning_rate", "nonlinearity"}
+    assert study.trials[4].user_attrs["trial"] == RUNNING
+
+
+def test_tensorboard_files_hold_losses_and_the_hparams(results: Results, tmp_path: Path) -> None:
+    assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 0
+    assert len(list((results.path / "tensorboard").iterdir())) == 10
+    values = [value for event in events(results.path / "tensorboard" / "real-0000") for value in event.summary.value]
+    losses = [value.simple_value for value in values if value.tag == "validation_loss"]
+    assert losses == [0.75] * 4
+    assert {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info", "best_loss"} <= {
+        value.tag for value in values
+    }
+    [start] = [value for value in values if value.tag == "_hparams_/session_start_info"]
+    assert b"learning_rate" in start.metadata.plugin_data.content
+    assert b"real" in start.metadata.plugin_data.content
+
+
+def test_the_journal_of_a_running_study_is_left_as_it_is(results: Results, tmp_path: Path) -> None:
+    journal = results.path / "journal.jsonl"
+    with journal.open("ab") as stream:
+        stream.write(b'{"event": "prog')  # just being written
+    before = journal.read_bytes()
+    assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 0
+    assert journal.read_bytes() == before
+
+
+def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "monitor"
+    assert main(["monitor", "-o", str(folder), "--ray-temp", "/tmp/elsewhere"]) == 0
+    printed = capsys.readouterr().out
+    assert f"prometheus --config.file={folder}/prometheus.yml" in printed
+    assert f"GF_PATHS_PROVISIONING={folder}/provisioning" in printed
+    assert printed.count("127.0.0.1") == 2  # nothing listens on other interfaces
+    [job] = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
+    assert job["file_sd_configs"] == [{"files": ["/tmp/elsewhere/prom_metrics_service_discovery.json"]}]
+    [provider] = yaml.safe_load((folder / "provisioning/dashboards/biotune.yml").read_text())["providers"]
+    files = sorted(Path(provider["options"]["path"]).glob("*.json"))
+    assert [file.name for file in files] == ["biotune.json", "ray.json"]
+    assert all(json.loads(file.read_text())["panels"] for file in files)
+
+
+def test_the_dashboard_asks_for_metrics_that_are_published() -> None:
+    published = Path("biotune/study/metrics.py").read_text()
+    queries = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    assert len(queries) == 8
+    for query in queries:
+        name = query[query.index("ray_biotune_") + len("ray_biotune_") :].split("{")[0].rstrip(")")
+        assert f'"{name}"' in published or f'"biotune_{name}"' in published
+
+
+def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["monitor", "-o", str(tmp_path / "file" / "monitor")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_standing_counts_trials_and_replicates(results: Results) -> None:
+    record = Record(2, 3)
+    for event in Journal(results.path / "journal.jsonl").read():
+        record.apply(event)
+    now = standing(record, "real", "search")
+    assert now.trials == {"running": 1, "completed": 2, "stopped": 0, "diverged": 1, "failed": 1}
+    assert (now.replicates, now.converged, now.diverged, now.best, now.epochs) == (10, 5, 1, 0.25, 5 * 3 * 2)
+    assert standing(record, "real", "confirm").replicates == 0

@@ -1,0 +1,190 @@
+"""Who may come in, and that no file which is loaded can run code."""
+
+import os
+import pickle
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import biotune.study.access as access
+from biotune.cli import main, tune_main
+from biotune.errors import UserError
+from biotune.network import load_checkpoint
+from biotune.results import SCHEMA, Results
+from biotune.study import load_study
+from biotune.study.journal import Journal
+from biotune.study.progress import SearchProgress
+from biotune.study.record import Record
+
+SPACE = "search_spaces/seq_mem.yaml"
+
+
+class Malicious:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.made),)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """What the code in a malicious file would make."""
+    return tmp_path / "code-ran"
+
+
+def test_the_malicious_pickle_of_these_tests_does_run_code_where_pickles_are_loaded(made: Path) -> None:
+    pickle.loads(pickle.dumps(Malicious(made)))
+    assert made.exists()
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "state.json", "trials.parquet", "curves.parquet", "journal.jsonl"])
+def test_a_pickle_in_place_of_a_result_is_refused(
+    name: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Results(tmp_path / "results")
+    results.write_study(load_study(SPACE).resolved())
+    results.write_json("state", {"schema": SCHEMA})
+    (results.path / name).write_bytes(pickle.dumps(Malicious(made)) + b"\n")
+    if name == "journal.jsonl":
+        with pytest.raises(UserError, match="not an event"):
+            Journal(results.path / name).read()
+    elif name.endswith(".parquet"):
+        with pytest.raises(UserError, match="not readable as Parquet"):
+            results.read_table(name.removesuffix(".parquet"))
+    else:
+        assert main(["report", str(results.path)]) == 2
+        assert name in capsys.readouterr().err
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".lst", ".csv", ".mat", ".graphml", ".parquet", ".pkl"])
+def test_a_pickle_in_place_of_a_connectome_is_refused(
+    suffix: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"wiring{suffix}"
+    file.write_bytes(pickle.dumps(Malicious(made)))
+    connectome = f"connectome={{name: mine, path: {file}}}"
+    assert tune_main(["--space", SPACE, "--set", connectome, "--output", str(tmp_path / "out"), "--dry-run"]) == 2
+    assert str(file) in capsys.readouterr().err
+    assert not made.exists()
+
+
+def test_a_python_tag_in_a_study_is_refused(tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(f"name: !!python/object/apply:os.mkdir ['{made}']\n")
+    assert tune_main(["--space", str(space), "--dry-run"]) == 2
+    assert str(space) in capsys.readouterr().err
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_checkpoint_with_a_malicious_reduce_is_refused(wrapped: bool, tmp_path: Path, made: Path) -> None:
+    file = tmp_path / "trial.pt"
+    if wrapped:
+        torch.save({"seconds": 1.0, "weights": Malicious(made)}, file)
+    else:
+        file.write_bytes(pickle.dumps(Malicious(made)))
+    with pytest.raises(UserError, match="not a checkpoint"):
+        load_checkpoint(file)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("key", ["name", "arms"])
+@pytest.mark.parametrize("name", ["../outside", "/outside", "..", "a/../../b"])
+def test_no_name_of_a_study_or_an_arm_climbs_out_of_the_results(
+    key: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = f"name={name}" if key == "name" else f"arms={{'{name}': {{}}}}"
+    assert tune_main(["--space", SPACE, "--set", change, "--set", f"reference_arm={name}", "--dry-run"]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_no_trial_of_a_crafted_journal_climbs_out_of_the_results(tmp_path: Path) -> None:
+    study, record = load_study(SPACE), Record(search_replicates=4, updates_per_epoch=4)
+    event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
+    with pytest.raises(UserError, match=r"no trial of this study: '../../../outside'"):
+        SearchProgress(study, record, Journal(tmp_path / "j"), [event | {"trial": "../../../outside"}])
+
+
+def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Results(tmp_path / "results")
+    results.write_study(load_study(SPACE).resolved())
+    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
+    Journal(results.path / "journal.jsonl").append(event | {"trial": "../../outside"})
+    assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
+    assert "no trial of this study: '../../outside'" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+def test_no_name_of_an_arm_holds_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    change = "arms={'<script>alert(1)</script>': {}}"
+    assert tune_main(["--space", SPACE, "--set", change, "--dry-run"]) == 2
+    assert "string should match pattern" in capsys.readouterr().err
+
+
+@pytest.fixture
+def token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "ray" / "auth_token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    return file
+
+
+def test_the_token_is_its_owners_alone(token_file: Path) -> None:
+    access.keep_token_private(make=False)
+    assert not token_file.exists()
+    access.keep_token_private(make=True)
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    token = token_file.read_text()
+    assert len(token) == 64
+    token_file.chmod(0o644)  # as Ray makes it
+    access.keep_token_private(make=True)
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    assert token_file.read_text() == token
+    assert [file.name for file in token_file.parent.iterdir()] == ["auth_token"]
+
+
+ASK = """
+import sys
+import biotune.study.cluster
+import biotune.study.access as access
+import ray
+context = ray.init("local", include_dashboard=True, num_cpus=1, log_to_driver=False, _temp_dir=sys.argv[1])
+access.require_guarded(context.dashboard_url)  # this machine's own cluster may be open
+access._is_here = lambda address: False  # as if it were elsewhere
+access.require_guarded(context.dashboard_url)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
+    mode: str, token_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    access.keep_token_private(make=True)
+    short = tmp_path_factory.mktemp("r")  # Ray's sockets lie in it, and their paths must be short
+    environment = os.environ | {"RAY_AUTH_MODE": mode, "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, short], env=environment, capture_output=True, text=True, timeout=120
+    )
+    refused = "asks for no token" in done.stderr and "--allow-open-cluster" in done.stderr
+    assert (done.returncode == 0, refused) == ((True, False) if mode == "token" else (False, True)), done.stderr
+    logs = [file for file in short.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert logs
+    assert not [file for file in logs if token_file.read_bytes() in file.read_bytes()]
+
+
+def test_a_cluster_that_is_joined_is_not_told_where_to_listen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main(["--space", SPACE, "--listen", "0.0.0.0", "--address", "auto"]) == 2
+    assert "--dashboard-host" in capsys.readouterr().err
