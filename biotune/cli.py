@@ -1,6 +1,7 @@
 """The command line: `biotune run`, which is also `python tune_main.py`, `biotune report`, and what the packages add."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -43,8 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_run_arguments(run)
-    report = commands.add_parser("report", help="make the report of a results directory again")
-    report.add_argument("directory", type=Path, metavar="DIR", help="a results directory, finished or not")
+    report = commands.add_parser("report", help="make the report of a results directory again, or one of several")
+    report.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="a results directory, finished or not; several are set side by side on one page, and are only read",
+    )
+    report.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="for the page of several; default: combined-report in the folder that they lie in",
+    )
     report.set_defaults(command=_report)
     biotune.study.command.add_commands(commands)
     biotune.connectome.command.add_commands(commands, _measure)
@@ -159,8 +172,6 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
-    import os
-
     import yaml
 
     from biotune.study.display import spell
@@ -202,9 +213,17 @@ def _measure(connectome: "Connectome") -> dict[str, float | str]:
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:
-    from biotune.report import make_report, print_summary
+    from biotune.report import make_report, make_report_of_several, print_several, print_summary
 
-    print_summary(make_report(arguments.directory), console)
+    first, *others = arguments.directories
+    if others:
+        parents = [directory.resolve().parent for directory in arguments.directories]
+        output = arguments.output or Path(os.path.commonpath(parents)) / "combined-report"
+        print_several(make_report_of_several(arguments.directories, output), console)
+        return 0
+    if arguments.output is not None:
+        raise UserError("--output: the report of one directory goes into that directory; leave it out")
+    print_summary(make_report(first), console)
     return 0
 
 

@@ -9,6 +9,7 @@
         curves.parquet        a row an evaluation of a replicate, in search and confirm
         topologies.parquet    a row a confirmed replicate's topology, with every measure
         convergence.parquet   a row a confirmed replicate
+        matrices.parquet      each arm's matrix, replicate 0, in at most 200 by 200 blocks: what a picture of it needs
         summary.json          every number on the report's page
         report/               index.html, figures/, tables/
         checkpoints/, ray/
@@ -95,11 +96,26 @@ _CONVERGENCE = pa.schema(
     ]
 )  # and one column "tune.<key>" a tuned hyperparameter
 
+_MATRICES = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("replicate", pa.int32()),
+        ("target", pa.int32()),  # bin of consecutive regions, one region each where there are no more regions than bins
+        ("source", pa.int32()),
+        ("edges", pa.int64()),  # a block without any has no row
+        ("weight", pa.float64()),  # sum of |weight| of the topology, before the network's values are drawn
+        ("pairs", pa.int64()),  # of neurons: edges / pairs is the block's density
+        ("regions", pa.int32()),
+        ("bins", pa.int32()),  # along each side; region i lies in bin i * bins // regions
+    ]
+)  # a directory that was written before there was this table has a report without these pictures
+
 TABLES: Mapping[str, pa.Schema] = {
     "trials": _TRIALS,
     "curves": _CURVES,
     "topologies": _TOPOLOGIES,
     "convergence": _CONVERGENCE,
+    "matrices": _MATRICES,
 }
 
 

@@ -4,21 +4,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biotune.report import wording
-from biotune.report.statistics import FAMILY_CONFIDENCE
-from biotune.report.summary import Comparison, Summary
-from biotune.report.wording import count, need, number, percent, several
+from biotune.report.comparing import is_null
+from biotune.report.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
+from biotune.report.summary import Comparison, Summary, Trend
+from biotune.report.wording import count, number, percent, several
 
 
 def question(study: Mapping[str, Any]) -> str:
     """The study's description, or, where it has none, what its arms ask."""
     if study.get("description"):
         return str(study["description"])
-    reference = need(study, "reference_arm", "study.yaml")
-    others = [name for name in need(study, "arms", "study.yaml") if name != reference]
-    task = wording.task(need(study, "task.name", "study.yaml"))
+    reference = study["reference_arm"]
+    others = [name for name in study["arms"] if name != reference]
+    task = wording.task(study["task"]["name"])
     if not others:
         return f"How fast does {reference} learn {task}?"
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"
+
+
+def in_short(question: str) -> str:
+    """Up to its first question mark: a study's opening comment may go on to explain."""
+    asked, mark, _ = question.partition("?")
+    return asked + mark
 
 
 def comparable(comparison: Comparison) -> bool:
@@ -28,8 +35,16 @@ def comparable(comparison: Comparison) -> bool:
 
 def interval(comparison: Comparison) -> str:
     """0.62 [0.50, 0.77]; a dash where there is none, and where it would mostly be a ratio of budgets."""
-    ratio = comparison.ratio
-    if ratio is None or not comparable(comparison):
+    return _with_interval(comparison.ratio if comparable(comparison) else None)
+
+
+def bootstrap_interval(comparison: Comparison) -> str:
+    """The same, with the bootstrap-t interval."""
+    return _with_interval(comparison.bootstrap if comparable(comparison) else None)
+
+
+def _with_interval(ratio: Ratio | None) -> str:
+    if ratio is None:
         return wording.NOTHING
     return f"{wording.ratio(ratio.estimate)} [{wording.ratio(ratio.low)}, {wording.ratio(ratio.high)}]"
 
@@ -41,8 +56,49 @@ def answer(summary: Summary) -> tuple[str, str]:
     return _found(summary), _grounds(summary)
 
 
+def ranks_note(arms: Mapping[str, Any], comparisons: Sequence[Comparison]) -> str:
+    """Why the reference has no place among the draws of its nulls; empty where it has, or where there is no null."""
+    short = [c for c in comparisons if c.ratio and c.rank is None and is_null(arms[c.arm])]
+    if not short:
+        return ""
+    draws = max(c.ratio.pairs for c in short if c.ratio)
+    return (
+        f"The reference's place among the draws of a null is not given: {count(draws, 'draw')} of each are there, and "
+        f"with fewer than {LEAST_DRAWS} no place, not even the first, has a p as small as 0.05. "
+        f"Set confirm.replicates to {LEAST_DRAWS} or more for it."
+    )
+
+
+def rank_sentence(comparison: Comparison) -> str:
+    """Where the reference lies among the draws of a null."""
+    rank = comparison.rank
+    assert rank is not None
+    return (
+        f"{comparison.reference} is at percentile {rank.percentile:.0f} of {rank.draws} draws of {comparison.arm}, "
+        f"permutation p = {wording.probability(rank.p)}"
+    )
+
+
+def trend_sentence(trend: Trend) -> str:
+    """What a dose-response says."""
+    doses = several(percent(dose) for dose in dict.fromkeys(trend.doses.values()))
+    if trend.slope is None:
+        return f"No trend is given over {doses} of the edges rewired ({trend.null}): {trend.reason}."
+    slope = trend.slope
+    way = "does not tell whether learning gets faster or slower with it"
+    if slope.high < 1:
+        way = "makes learning faster"
+    elif slope.low > 1:
+        way = "makes learning slower"
+    return (
+        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: rewiring all of them multiplies the updates to "
+        f"criterion by {wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, {wording.ratio(slope.high)}], on a "
+        f"log-linear trend within {slope.replicates} replicates, with its {percent(slope.confidence, 1)} interval."
+    )
+
+
 def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) -> list[str]:
-    """A sentence for each arm whose verdict at its own best setting is another than at the shared one."""
+    """A sentence for each arm that its own best setting gives another verdict, or an interval that is apart."""
     sentences = []
     for first in shared:
         second = next((c for c in own_best if c.arm == first.arm), None)
@@ -53,7 +109,16 @@ def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) 
                 f"{first.arm} is {first.verdict.name} at the shared setting ({interval(first)}) but "
                 f"{second.verdict.name} with each arm at its own best ({interval(second)})."
             )
+        elif first.ratio and second.ratio and comparable(first) and _apart(first.ratio, second.ratio):
+            sentences.append(
+                f"{first.arm} is {first.verdict.name} at the shared setting and with each arm at its own best, but the "
+                f"intervals lie apart: {interval(first)} and {interval(second)}."
+            )
     return sentences
+
+
+def _apart(one: Ratio, other: Ratio) -> bool:
+    return one.high < other.low or other.high < one.low
 
 
 def _without_comparison(summary: Summary) -> tuple[str, str]:
@@ -83,7 +148,9 @@ def _found(summary: Summary) -> str:
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c.get("substituted")})
     opening = f"With {several(stand_ins)} in place of the connectome asked for, " if stand_ins else ""
-    return f"{opening}{'; '.join(clauses)}."
+    sentence = f"{opening}{'; '.join(clauses)}."
+    # an arm's name keeps its own case
+    return sentence[0].upper() + sentence[1:] if sentence.startswith("whether ") else sentence
 
 
 _CLAUSES = {
@@ -135,5 +202,11 @@ def _own_best(summary: Summary) -> str:
     if not any(summary.has_own_setting(arm) for arm in summary.arms):
         return ", which is also each arm's own best"
     if summary.disagreements:
-        return f"; {count(len(summary.disagreements), 'verdict')} would differ with each arm at its own best setting"
+        differ = sum(
+            bool(a.verdict and b.verdict and a.verdict.name != b.verdict.name)
+            for a, b in zip(summary.comparisons, summary.own_best, strict=True)
+        )
+        if differ:
+            return f"; {count(differ, 'verdict')} would differ with each arm at its own best setting"
+        return "; each arm at its own best setting gives the same verdicts, though not the same ratios (see below)"
     return "; each arm at its own best setting gives the same verdicts"

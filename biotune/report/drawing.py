@@ -19,12 +19,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from biotune.report.summary import Summary
 from biotune.report.wording import number
 
 INK, PAPER = "#1b1b1d", "#fdfdfe"
 REFERENCE_COLOUR = "#0072b2"
 ARM_COLOURS = ("#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#b8a800")
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 WIDTH = 5.2
 """Inches: text that is legible both in a column of a paper and, scaled to it, on a phone."""
@@ -106,16 +109,21 @@ def panel(height: float) -> tuple[Canvas, Axes]:
     return canvas, canvas.add_subplot()
 
 
-def grid(names: Sequence[str], height: float) -> tuple[Canvas, list[Axes]]:
-    """A panel a name, two in a row, with common axes."""
+def grid(names: Sequence[str], height: float, *, share_x: bool = True) -> tuple[Canvas, list[Axes]]:
+    """A panel a name, two in a row, with common axes, or with a common y axis alone."""
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
     canvas = Canvas(figsize=(WIDTH, height * rows + 0.35), dpi=200, layout="constrained")
-    made = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    made = canvas.subplots(rows, columns, sharex=share_x, sharey=True, squeeze=False)
     panels = list(made.flat)
     for spare in panels[len(names) :]:
         spare.remove()
     return canvas, panels[: len(names)]
+
+
+def legend(canvas: Canvas, entries: int) -> None:
+    """The legend, above the panels, in rows of two or three."""
+    canvas.legend(loc="outside upper left", ncols=2 if entries in (2, 4) else 3)
 
 
 def label_grid(canvas: Canvas, panels: Sequence[Axes], x: str, y: str) -> None:
@@ -160,6 +168,30 @@ def ratio_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xticks([t for t in ticks if low / 1.08 <= t <= high * 1.08])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.2f}".rstrip("0").rstrip(".")))
+
+
+def arm_colour(summary: Summary, arm: str) -> str:
+    """An arm's colour in every figure."""
+    if arm == summary.reference:
+        return REFERENCE_COLOUR
+    others = [name for name in summary.arms if name != summary.reference]
+    return ARM_COLOURS[others.index(arm) % len(ARM_COLOURS)]
+
+
+def arm_line_style(summary: Summary, arm: str) -> str | tuple[int, tuple[float, ...]]:
+    """An arm's line style, which tells it apart in grey."""
+    return LINE_STYLES[list(summary.arms).index(arm) % len(LINE_STYLES)]
+
+
+def wide(curves: pd.DataFrame, columns: str) -> pd.DataFrame:
+    """Validation losses; rows: updates, columns: one a line."""
+    return curves.pivot_table(index="updates", columns=columns, values="validation_loss", dropna=False)
+
+
+def criterion_lines(axes: Axes, summary: Summary) -> None:
+    """The criterion, dashed, and the null predictor's loss, dotted."""
+    axes.axhline(summary.criterion["level"], color=INK, lw=0.9, ls="--")
+    axes.axhline(summary.criterion["null_loss"], color=INK, lw=0.6, ls=":")
 
 
 def finish(canvas: Canvas, name: str, title: str, caption: str, alternative: str) -> Figure:

@@ -1,56 +1,84 @@
 """The figures of a report. Every replicate is drawn, and nothing is smoothed."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from biotune.report import statistics
+from biotune.report.analysis import Tables
+from biotune.report.comparing import log_ratios_of
 from biotune.report.drawing import (
-    ARM_COLOURS,
     INK,
-    LINE_STYLES,
     MOST_POINTS_AS_VECTORS,
     PAPER,
-    REFERENCE_COLOUR,
     Figure,
+    arm_colour,
+    arm_line_style,
+    criterion_lines,
     finish,
     grid,
     label_grid,
+    legend,
     lines,
     log_axis,
     loss_axis,
     panel,
     ratio_axis,
     style,
+    wide,
 )
+from biotune.report.property_figures import draw_associations, draw_dose, draw_matrices, draw_measures
+from biotune.report.search_figures import draw_best_so_far, draw_search
 from biotune.report.summary import Comparison, Summary
 from biotune.report.wording import NOTHING, count, number, percent, several
 from biotune.report.wording import ratio as as_ratio
 
 
-def draw_figures(
-    summary: Summary, trials: pd.DataFrame, curves: pd.DataFrame, convergence: pd.DataFrame
-) -> list[Figure]:
-    """Every figure that the study's results so far allow, the one to look at first first."""
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a page by its sections, in the order in which they are shown."""
+
+    comparison: list[Figure]
+    wiring: list[Figure]
+    search: list[Figure]
+
+    @property
+    def all(self) -> list[Figure]:
+        """Every one, the one to look at first first."""
+        return [*self.comparison, *self.wiring, *self.search]
+
+
+def draw_figures(summary: Summary, tables: Tables) -> Figures:
+    """Every figure that the study's results so far allow."""
+    curves, trials, convergence = tables.curves, tables.trials, tables.convergence
     shared = convergence[convergence["phase"] == "shared"]
-    figures = []
+    figures = Figures([], [], [])
     with style():
         if any(c.ratio for c in summary.comparisons):
-            figures.append(_ratios(summary, convergence))
+            figures.comparison.append(_ratios(summary, convergence))
         if len(shared):
-            figures.append(_learning(summary, curves[curves["phase"] == "shared"]))
-            figures.append(_updates(summary, shared))
-            figures.append(_kaplan_meier(summary, shared))
-            figures.append(_final_loss(summary, shared))
+            figures.comparison.append(_learning(summary, curves[curves["phase"] == "shared"]))
+            figures.comparison.append(_updates(summary, shared))
+            figures.comparison.append(_kaplan_meier(summary, shared))
+            figures.comparison.append(_final_loss(summary, shared))
+        for number, trend in enumerate(summary.trends, start=1):
+            if trend.slope:
+                name = "dose" if len(summary.trends) == 1 else f"dose_{number}"
+                figures.wiring.append(draw_dose(summary, trend, shared, name))
+        if len(tables.matrices):
+            figures.wiring.append(draw_matrices(summary, tables.matrices))
+        if summary.associations:
+            figures.wiring.append(draw_associations(summary))
+            figures.wiring.append(draw_measures(summary, shared, tables.topologies))
         searched = curves[curves["phase"] == "search"]
         if len(searched):
-            figures.append(_search(summary, searched, trials))
+            figures.search.append(draw_search(summary, searched, trials))
         if trials["best_loss"].notna().any():
-            figures.append(_best_so_far(summary, trials))
+            figures.search.append(draw_best_so_far(summary, trials))
     return figures
 
 
@@ -66,8 +94,8 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     axes.axvline(1, color=INK, lw=0.6)
     ends = [low, high]
     for row, comparison in enumerate(reversed(shown)):
-        colour = _colour(summary, comparison.arm)
-        pairs = np.exp(_pair_log_ratios(convergence, "shared", comparison.arm, summary.reference))
+        colour = arm_colour(summary, comparison.arm)
+        pairs = np.exp(log_ratios_of(convergence, "shared", comparison.arm, summary.reference))
         ends += [pairs.min(), pairs.max()]
         axes.plot(pairs, np.full(len(pairs), row + 0.24), "|", color=colour, ms=6, mew=0.8, alpha=0.7)
         drawn: list[tuple[Comparison, float, str, str, float]] = [(comparison, row, "o", colour, 2.4)]
@@ -116,12 +144,12 @@ def _learning(summary: Summary, curves: pd.DataFrame) -> Figure:
     finite = curves["validation_loss"].to_numpy(dtype=np.float64)
     finite = finite[np.isfinite(finite) & (finite > 0)]
     for arm, axes in zip(arms, panels, strict=True):
-        table = _wide(curves[curves["arm"] == arm], "replicate")
-        colour = _colour(summary, arm)
+        table = wide(curves[curves["arm"] == arm], "replicate")
+        colour = arm_colour(summary, arm)
         lines(axes, table, color=colour, lw=0.5, alpha=0.4, rasterized=not vector)
         mean = statistics.interquartile_mean(table.to_numpy().T)
         axes.plot(table.index, np.where(np.isfinite(mean), mean, np.nan), color=colour, lw=1.8)
-        _criterion(axes, summary)
+        criterion_lines(axes, summary)
         axes.axvline(summary.budget, color=INK, lw=0.6, ls=":")
         axes.set_title(f"{arm}, n = {table.shape[1]}", fontsize=8.5, loc="left")
         axes.set_xlim(0, max(summary.budget, curves["updates"].max()))
@@ -149,7 +177,7 @@ def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
     for _, row in wide.iterrows():
         axes.plot(range(len(arms)), row.to_numpy(), color=INK, lw=0.4, alpha=0.3, zorder=1)
     for column, arm in enumerate(arms):
-        rows, colour = shared[shared["arm"] == arm], _colour(summary, arm)
+        rows, colour = shared[shared["arm"] == arm], arm_colour(summary, arm)
         for met, face in ((True, colour), (False, PAPER)):
             some = rows[rows["converged"].to_numpy(dtype=bool) == met]
             marker = "o" if met else "^"
@@ -189,7 +217,7 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     for arm in arms:
         rows = shared[shared["arm"] == arm]
         curve = statistics.kaplan_meier(rows["updates"], rows["converged"].to_numpy(dtype=bool))
-        look: dict[str, Any] = {"color": _colour(summary, arm), "ls": _line_style(summary, arm)}
+        look: dict[str, Any] = {"color": arm_colour(summary, arm), "ls": arm_line_style(summary, arm)}
         axes.step(curve["updates"], curve["share"], where="post", lw=1.6, label=f"{arm}, n = {len(rows)}", **look)
         axes.fill_between(
             curve["updates"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.12, lw=0
@@ -199,7 +227,7 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
     axes.set_xlabel("updates (optimiser steps)")
     axes.set_ylabel("replicates that met the criterion")
-    canvas.legend(loc="outside upper left", ncols=3)
+    legend(canvas, len(arms))
     return finish(
         canvas,
         "kaplan_meier",
@@ -219,7 +247,7 @@ def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
     finite = losses[np.isfinite(losses) & (losses > 0)]
     for row, arm in enumerate(reversed(arms)):
         values = shared.loc[shared["arm"] == arm, "test_loss"].to_numpy(dtype=np.float64)
-        colour = _colour(summary, arm)
+        colour = arm_colour(summary, arm)
         shift = 0.12 * ((np.arange(len(values)) % 3) - 1)  # so that equal losses are seen to be several
         axes.plot(values, row + shift, "o", color=colour, ms=3.2, mew=0, alpha=0.75)
         median = statistics.quartiles(values)[1]
@@ -246,83 +274,6 @@ def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
     )
 
 
-def _search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) -> Figure:
-    """Each search trial's curve, and where it was stopped."""
-    arms = [arm for arm in summary.arms if (curves["arm"] == arm).any()]
-    canvas, panels = grid(arms, 1.65)
-    losses = curves.assign(validation_loss=curves["validation_loss"].fillna(np.inf))
-    by_evaluation = losses.groupby(["arm", "trial", "updates"])["validation_loss"]
-    medians = by_evaluation.median().replace(np.inf, np.nan).reset_index()
-    vector = len(medians) <= MOST_POINTS_AS_VECTORS
-    values = medians["validation_loss"].to_numpy()
-    values = values[np.isfinite(values) & (values > 0)]
-    status = trials.set_index("trial")["status"]
-    markers = {"stopped": "x", "diverged": "v", "failed": "v", "completed": "o", "running": None}
-    for arm, axes in zip(arms, panels, strict=True):
-        mine, colour = medians[medians["arm"] == arm], _colour(summary, arm)
-        lines(axes, _wide(mine, "trial"), color=colour, lw=0.7, alpha=0.75, rasterized=not vector)
-        for trial, rows in mine.dropna(subset="validation_loss").groupby("trial"):
-            marker = markers.get(str(status.get(trial, "running")))
-            if marker:
-                last = rows.iloc[-1]
-                axes.plot(last["updates"], last["validation_loss"], marker, color=INK, mfc="none", ms=3, mew=0.7)
-        _criterion(axes, summary)
-        axes.set_title(f"{arm}, {count(mine['trial'].nunique(), 'trial')}", fontsize=8.5, loc="left")
-        axes.set_xlim(0, curves["updates"].max() * 1.03)
-        loss_axis(axes, [*values, summary.criterion["level"], summary.criterion["null_loss"]])
-    label_grid(canvas, panels, "updates (optimiser steps)", "validation loss (median)")
-    counts = {s: sum(r.statuses[s] for r in summary.search) for s in ("completed", "stopped", "diverged", "failed")}
-    return finish(
-        canvas,
-        "search",
-        "The search",
-        "Each line is a trial: the median validation loss of its replicates. Circles: trained to the end; crosses: "
-        "stopped by ASHA; triangles: diverged or failed. These curves were chosen by the loss they show, so nothing "
-        "is concluded from them.",
-        f"Search curves of {several(arms)}: "
-        + ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "completed")
-        + ".",
-    )
-
-
-def _best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
-    """Best score among the first n trials of each arm."""
-    canvas, axes = panel(2.3)
-    arms = [arm for arm in summary.arms if trials.loc[trials["arm"] == arm, "best_loss"].notna().any()]
-    for arm in arms:
-        rows = trials[trials["arm"] == arm].sort_values("index")
-        best = np.fmin.accumulate(rows["best_loss"].to_numpy(dtype=np.float64))
-        axes.step(
-            np.arange(1, len(rows) + 1), best, where="post", color=_colour(summary, arm), ls=_line_style(summary, arm),
-            lw=1.5, marker=".", ms=4, label=f"{arm}, n = {len(rows)}",
-        )  # fmt: skip
-    shown = trials["best_loss"].to_numpy(dtype=np.float64)
-    axes.axhline(summary.criterion["level"], color=INK, lw=0.8, ls="--")
-    positive = [v for v in [*shown, summary.criterion["level"]] if math.isfinite(v) and v > 0]
-    loss_axis(axes, positive)
-    axes.set_xlabel("trials proposed in the arm")
-    axes.set_ylabel("best validation loss so far")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    canvas.legend(loc="outside upper left", ncols=3)
-    ends = {a: trials.loc[trials["arm"] == a, "best_loss"].min() for a in arms}
-    return finish(
-        canvas,
-        "search_best",
-        "What the search found, against what it spent",
-        "Least score (the median over replicates of each trial's best validation loss) among the first trials of "
-        "each arm, in the order in which they were proposed. Every arm had the same number of trials; lines that "
-        "are still falling at the right end say that more would have helped.",
-        "Best score: " + "; ".join(f"{arm} {number(loss)}" for arm, loss in ends.items()) + ".",
-    )
-
-
-def _pair_log_ratios(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> np.ndarray:
-    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
-    mine, theirs = rows.loc[arm], rows.loc[reference]
-    pairs = sorted(set(mine.index) & set(theirs.index))
-    return statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs])
-
-
 def _reach(summary: Summary, shared: pd.DataFrame) -> float:
     """Updates that an axis must reach: the budget where a replicate is censored at it, else the last to converge."""
     return float(shared["updates"].max() if shared["converged"].all() else summary.budget)
@@ -334,24 +285,3 @@ def _spoken_result(summary: Summary, arm: str) -> str:
         return f"{arm}: {NOTHING}."
     share = result.converged
     return f"{arm}: {share.count} of {share.total} met the criterion, geometric mean {number(result.updates)} updates."
-
-
-def _colour(summary: Summary, arm: str) -> str:
-    if arm == summary.reference:
-        return REFERENCE_COLOUR
-    others = [name for name in summary.arms if name != summary.reference]
-    return ARM_COLOURS[others.index(arm) % len(ARM_COLOURS)]
-
-
-def _line_style(summary: Summary, arm: str) -> str | tuple[int, tuple[float, ...]]:
-    return LINE_STYLES[list(summary.arms).index(arm) % len(LINE_STYLES)]
-
-
-def _wide(curves: pd.DataFrame, columns: str) -> pd.DataFrame:
-    """Rows: updates. Columns: one a line."""
-    return curves.pivot_table(index="updates", columns=columns, values="validation_loss", dropna=False)
-
-
-def _criterion(axes: Axes, summary: Summary) -> None:
-    axes.axhline(summary.criterion["level"], color=INK, lw=0.9, ls="--")
-    axes.axhline(summary.criterion["null_loss"], color=INK, lw=0.6, ls=":")

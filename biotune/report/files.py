@@ -1,35 +1,89 @@
 """The report's files: the page, the figures, the tables as CSV, summary.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from biotune.errors import UserError
 from biotune.report.analysis import Tables
 from biotune.report.drawing import Figure
-from biotune.report.summary import Comparison, Summary
+from biotune.report.several import TUNED, Several
+from biotune.report.summary import Association, Comparison, SearchResult, Summary, Trend
 from biotune.results import Results
 
 
 def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
-    """Writes all files; figures and tables of an earlier report that this one doesn't have are removed."""
-    report = summary.page.parent
-    content: dict[Path, bytes] = {summary.page: page.encode()}
+    """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have."""
+    _write(summary.page, page, figures, _tables(summary, tables))
+    results.write_json("summary", summary.to_json())
+
+
+def write_several(studies: Several, figures: Sequence[Figure], page: str) -> None:
+    """Writes all files of a report of several studies, and removes those of an earlier one that it doesn't have.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    folder = studies.page.parent
+    if (folder / "state.json").exists():
+        raise UserError(f"--output {folder}: is a results directory; give the report of several a folder of its own")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").is_file():
+        raise UserError(f"--output {folder}: holds files that are no report; name an empty folder, or a new one")
+    _write(studies.page, page, figures, _tables_of_several(studies))
+    Results(folder).write_json("summary", studies.to_json())
+
+
+def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str, pd.DataFrame]) -> None:
+    folder = page.parent
+    content: dict[Path, bytes] = {page: text.encode()}
     for figure in figures:
-        content[report / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
-        content[report / "figures" / f"{figure.name}.png"] = figure.png
-    for name, table in _tables(summary, tables).items():
-        content[report / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
+        content[folder / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
+        content[folder / "figures" / f"{figure.name}.png"] = figure.png
+    for name, table in tables.items():
+        content[folder / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
     for file, data in content.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.tmp")
         temporary.write_bytes(data)
         temporary.replace(file)
     for pattern in ("figures/*.svg", "figures/*.png", "tables/*.csv"):
-        for stale in set(report.glob(pattern)) - set(content):
+        for stale in set(folder.glob(pattern)) - set(content):
             stale.unlink()
-    results.write_json("summary", summary.to_json())
+
+
+def _tables_of_several(studies: Several) -> dict[str, pd.DataFrame]:
+    """The page's tables; those that are empty are left out."""
+    made = {
+        "verdicts": [
+            {"study": label, **_comparison(phase, summary.criterion["level"], c)}
+            for label, summary in studies.studies.items()
+            for phase, found in (("shared", summary.comparisons), ("own_best", summary.own_best))
+            for c in found
+        ],
+        "gain": [
+            {"way": way, "survives": found.survives, **_comparison("own_best" if way == TUNED else "shared", None, c)}
+            for found in studies.gain
+            for way, c in found.ways.items()
+        ],
+        "over_tasks": [
+            {
+                "arm": found.arm,
+                "reference": found.reference,
+                "studies": ", ".join(found.studies),
+                **{
+                    name: getattr(found.ratio, attribute) if found.ratio else None
+                    for name, attribute in {"ratio": "estimate", "low": "low", "high": "high"}.items()
+                },
+                "confidence": found.ratio.confidence if found.ratio else None,
+                "replicates": found.ratio.pairs if found.ratio else None,
+                "reason": found.reason,
+            }
+            for found in studies.over_tasks
+        ],
+    }
+    return {name: pd.DataFrame(rows) for name, rows in made.items() if rows}
 
 
 def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
@@ -61,6 +115,36 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
                 for r in summary.results
             ]
         ),
+        "trends": pd.DataFrame([_trend(trend) for trend in summary.trends]),
+        "associations": pd.DataFrame([_association(found) for found in summary.associations]),
+        "measures": pd.DataFrame(
+            [
+                {"measure": measure, "arm": arm, "least": least, "mean": mean, "greatest": greatest}
+                for measure, by_arm in summary.measures.items()
+                for arm, (least, mean, greatest) in by_arm.items()
+            ]
+        ),
+        "search": pd.DataFrame([_search(found) for found in summary.search]),
+        "expected_best": pd.DataFrame(
+            [
+                {"arm": found.arm, "trials": n, "expected_best_loss": best}
+                for found in summary.search
+                for n, best in enumerate(found.expected_best, start=1)
+            ]
+        ),
+        "importances": pd.DataFrame(
+            [
+                {
+                    "hyperparameter": key,
+                    "r2_lost": lost,
+                    "r2": summary.importances.explained,
+                    "trials": summary.importances.trials,
+                }
+                for key, lost in summary.importances.lost.items()
+            ]
+            if summary.importances
+            else []
+        ),
         "replicates": tables.convergence,
         "trials": tables.trials,
         "topologies": tables.topologies,
@@ -83,6 +167,49 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "reason": c.verdict.reason if c.verdict else None,
         "p": c.p,
         "p_exact": c.p_exact,
+        "bootstrap_low": c.bootstrap.low if c.bootstrap else None,
+        "bootstrap_high": c.bootstrap.high if c.bootstrap else None,
+        "bootstrap_verdict": c.bootstrap_verdict.name if c.bootstrap_verdict else None,
+        "null_draws": c.rank.draws if c.rank else None,
+        "percentile_among_draws": c.rank.percentile if c.rank else None,
+        "p_among_draws": c.rank.p if c.rank else None,
         "detectable_ratio": c.detectable,
         "equivalence_power": c.equivalence_power,
+    }
+
+
+def _trend(trend: Trend) -> dict[str, Any]:
+    slope = trend.slope
+    return {
+        "null": trend.null,
+        "arms": ", ".join(trend.doses),
+        "doses": ", ".join(f"{dose:g}" for dose in trend.doses.values()),
+        "factor": slope.factor if slope else None,
+        "low": slope.low if slope else None,
+        "high": slope.high if slope else None,
+        "confidence": slope.confidence if slope else None,
+        "replicates": slope.replicates if slope else None,
+        "reason": trend.reason,
+    }
+
+
+def _association(found: Association) -> dict[str, Any]:
+    row: dict[str, Any] = {"measure": found.measure, "networks": found.networks, "arms": found.arms}
+    for name, part in (("across", found.across), ("within", found.within)):
+        row |= {
+            f"rho_{name}": part.value if part else None,
+            f"rho_{name}_low": part.low if part else None,
+            f"rho_{name}_high": part.high if part else None,
+        }
+    return row
+
+
+def _search(found: SearchResult) -> dict[str, Any]:
+    return {
+        "arm": found.arm,
+        "planned": found.planned,
+        **found.statuses,
+        "best_trial": found.best_trial,
+        "best_loss": found.best_loss,
+        **{f"tune.{key}": value for key, value in found.best_setting.items()},
     }

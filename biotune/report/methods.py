@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from biotune.report import wording
-from biotune.report.statistics import EXACT_PAIRS, LEAST_SHARE_CONVERGED, bonferroni
-from biotune.report.wording import count, need, number, percent, several
+from biotune.report.statistics import EXACT_PAIRS, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
+from biotune.report.wording import count, number, percent, several
 from biotune.topology import NULLS
 
 SOFTWARE = (
@@ -21,18 +21,19 @@ PREDECESSOR = (
 )
 
 
-def methods(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+def methods(study: Mapping[str, Any], state: Mapping[str, Any], *, dosed: bool, measured: bool) -> list[str]:
     """The paragraphs of the methods.
 
     Args:
         study: content of study.yaml. state: content of state.json.
+        dosed: whether there is a trend over doses. measured: whether measures were correlated with speed.
     """
-    return [_networks(study, state), _search(study), _analysis(study, state)]
+    return [_networks(study, state), _search(study), " ".join([*_analysis(study, state), *_property(dosed, measured)])]
 
 
 def citations(state: Mapping[str, Any]) -> list[str]:
     """What to cite: each connectome that was used once, then the method and the software."""
-    used = [entry["citation"] for entry in need(state, "connectomes", "state.json").values() if entry.get("citation")]
+    used = [entry["citation"] for entry in state["connectomes"].values() if entry.get("citation")]
     return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
 
 
@@ -60,11 +61,11 @@ def _connectome(used: Mapping[str, Any]) -> str:
 
 
 def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    task, topology, network = (need(study, section, "study.yaml") for section in ("task", "topology", "network"))
-    arms = need(study, "arms", "study.yaml")
-    used = list(dict.fromkeys(_connectome(entry) for entry in need(state, "connectomes", "state.json").values()))
+    task, topology, network = (study[section] for section in ("task", "topology", "network"))
+    arms = study["arms"]
+    used = list(dict.fromkeys(_connectome(entry) for entry in state["connectomes"].values()))
     # a tuned key has no one value to state here
-    tuned = set(need(study, "tune", "study.yaml"))
+    tuned = set(study["tune"])
     radius = topology.get("spectral_radius")
     gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
@@ -93,7 +94,7 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _search(study: Mapping[str, Any]) -> str:
-    search, tune = need(study, "search", "study.yaml"), need(study, "tune", "study.yaml")
+    search, tune = study["search"], study["tune"]
     domains = []
     for key, domain in tune.items():
         [(kind, values)] = domain.items()
@@ -126,11 +127,11 @@ def _search(study: Mapping[str, Any]) -> str:
     )
 
 
-def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    confirm, criterion = need(study, "confirm", "study.yaml"), need(study, "criterion", "study.yaml")
-    reference, margin = need(study, "reference_arm", "study.yaml"), need(study, "equivalence_margin", "study.yaml")
-    level, budget = need(state, "criterion.level", "state.json"), need(state, "budget", "state.json")
-    compared = len(need(study, "arms", "study.yaml")) - 1
+def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+    confirm, criterion = study["confirm"], study["criterion"]
+    reference, margin = study["reference_arm"], study["equivalence_margin"]
+    level, budget = state["criterion"]["level"], state["budget"]
+    compared = len(study["arms"]) - 1
     replicates = confirm["replicates"]
     p = (
         f"exact, over all 2^{replicates} sign flips"
@@ -142,7 +143,8 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         f"seen, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
         f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a last crossing could be seen to hold), "
         "all arms at one shared setting: the one of best mean rank over the arms among those that every arm had "
-        "tried. As a sensitivity analysis each arm was also trained at its own best setting.",
+        "tried and, where there was any, trained at. As a sensitivity analysis each arm was also trained at its own "
+        "best setting.",
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
         f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
         "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "
@@ -158,6 +160,29 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
             f"{percent(LEAST_SHARE_CONVERGED)} of either arm's replicates met the criterion; the margin was part of "
             f"the study's file before the run. The p values are two-sided sign-flip tests of the log ratios ({p}), "
             "not adjusted; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the replicates that met "
-            "the criterion over time."
+            "the criterion over time. Beside the paired t intervals stand bootstrap-t intervals "
+            f"({RESAMPLES:,} resamples of the pairs)."
         )
-    return " ".join(sentences)
+        nulls = any((arm or {}).get("null") for arm in study["arms"].values())
+        if nulls and replicates >= LEAST_DRAWS:
+            sentences.append(
+                f"The place of {reference} among the {replicates} draws of each null comes with a two-sided "
+                "permutation p, (1 + draws as far from the mean of all) / (draws + 1), every draw beside the network "
+                "of its pair."
+            )
+    return sentences
+
+
+def _property(dosed: bool, measured: bool) -> list[str]:
+    sentences = []
+    if dosed:
+        sentences.append(
+            "The trend over doses is the slope of log updates on the share of edges rewired within each replicate, "
+            "with a t interval over replicates."
+        )
+    if measured:
+        sentences.append(
+            "Measures of the topologies were correlated with updates to criterion (Spearman), over all networks and "
+            "within arms, with jackknife intervals over replicates of Fisher's z; these are associations."
+        )
+    return sentences

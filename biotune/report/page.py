@@ -5,26 +5,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from biotune.report import wording
-from biotune.report.answer import comparable, interval
+from biotune.report.answer import bootstrap_interval, comparable, in_short, interval, rank_sentence, trend_sentence
 from biotune.report.drawing import INK, PAPER, Figure
+from biotune.report.figures import Figures
+from biotune.report.several import Several
 from biotune.report.summary import Summary
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 
 
-def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
-    """The page as HTML.
+def render_page(summary: Summary, figures: Figures, study: str) -> str:
+    """The page of a study as HTML.
 
     Args:
         summary: every number.
-        figures: in the order in which they are shown.
+        figures: of its sections.
         study: text of study.yaml.
     """
+    provenance = dict(_flat(summary.environment))
+    return _template("page.html").render(s=summary, figures=figures, study=study, provenance=provenance)
+
+
+def render_several(studies: Several, figures: Sequence[Figure]) -> str:
+    """The page of several studies as HTML.
+
+    Args:
+        studies: every number.
+        figures: in the order in which they are shown.
+    """
+    citations = dict.fromkeys(citation for summary in studies.studies.values() for citation in summary.citations)
+    return _template("several.html").render(s=studies, figures=figures, citations=list(citations))
+
+
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -32,6 +50,7 @@ def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["inline"] = _inline
     environment.filters |= {
         "number": wording.number,
         "ratio": wording.ratio,
@@ -41,19 +60,17 @@ def render_page(summary: Summary, figures: Sequence[Figure], study: str) -> str:
         "several": wording.several,
         "duration": wording.duration,
         "value": wording.value,
+        "task": wording.task,
         "interval": interval,
+        "in_short": in_short,
+        "bootstrap": bootstrap_interval,
+        "rank": rank_sentence,
+        "trend": trend_sentence,
         "comparable": comparable,
         "count": wording.count,
         "linked": _linked,
     }
-    template = environment.get_template("page.html")
-    return template.render(
-        s=summary,
-        figures=figures,
-        inline=_inline,
-        study=study,
-        provenance=dict(_flat(summary.environment)),
-    )
+    return environment.get_template(name)
 
 
 def _inline(figure: Figure) -> Markup:

@@ -5,6 +5,7 @@ their initial values. Below 1 the arm learns faster than the reference. Every fu
 and the axes of its arrays; none draws a random number that the caller did not hand it.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,12 @@ EXACT_PAIRS = 20
 """Up to so many pairs all 2^n sign flips are enumerated."""
 
 MONTE_CARLO_FLIPS = 99_999
+
+RESAMPLES = 9_999
+"""Of the bootstrap."""
+
+LEAST_DRAWS = 19
+"""Draws of a null that a place among them needs: with fewer, no p can be as small as 0.05."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,22 @@ class Share:
         return self.count / self.total
 
 
+@dataclass(frozen=True)
+class NullRank:
+    """The reference's place among the draws of a null.
+
+    Attributes:
+        draws: of the null, one a pair.
+        percentile: 100 times the share of draws that needed fewer updates than the reference, ties half: 0 is faster
+            than all of them.
+        p: of a place as far out as that, two-sided.
+    """
+
+    draws: int
+    percentile: float
+    p: float
+
+
 def bonferroni(comparisons: int) -> float:
     """Confidence of each of so many intervals that holds for all at once: 1 - 0.05 / comparisons (Dunn 1961)."""
     return 1 - (1 - FAMILY_CONFIDENCE) / max(comparisons, 1)
@@ -112,6 +135,69 @@ def geometric_ratio(differences: NDArray[np.float64], confidence: float) -> Rati
     spread = float(np.std(differences, ddof=1))
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * spread / math.sqrt(n)
     return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), spread, n, confidence)
+
+
+def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: np.random.Generator) -> Ratio:
+    """The same ratio with a bootstrap-t interval: exp(d - t*_{(1 ± confidence) / 2} s / √n).
+
+    t* = (d* - d) √n / s* over resampled pairs (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 12), so
+    that skewed log ratios get the skewed interval that t can't give them. Resamples of one pair alone have s* = 0 and
+    an infinite t*: with very few pairs the interval is open.
+
+    Args:
+        differences: [pairs], log ratios, at least one.
+        confidence: of the interval, in (0, 1).
+        generator: of the resamples.
+    """
+    plain = geometric_ratio(differences, confidence)
+    n = len(differences)
+    if n == 1 or plain.spread == 0:
+        return plain
+    mean, error = float(np.mean(differences)), plain.spread / math.sqrt(n)
+    drawn = differences[generator.integers(n, size=(RESAMPLES, n))]
+    shift, spread = drawn.mean(axis=1) - mean, drawn.std(axis=1, ddof=1)
+    with np.errstate(divide="ignore"):
+        t = np.where(spread > 1e-12 * plain.spread, shift * math.sqrt(n) / spread, np.copysign(np.inf, shift))
+    low, high = np.quantile(t, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    return dataclasses.replace(
+        plain, low=math.exp(mean - float(high) * error), high=math.exp(mean - float(low) * error)
+    )
+
+
+def jackknife_interval(estimate: float, left_out: ArrayLike, confidence: float) -> tuple[float, float]:
+    """Interval of a statistic of n replicates: θ ± t_{(1 + confidence) / 2, n - 1} √((n - 1) / n Σ (θ_(-i) - θ̄)²).
+
+    Tukey 1958 (Ann. Math. Stat. 29:614); of a mean it is the t interval itself. What shares a replicate is left out
+    together, so it may depend on each other as it likes.
+
+    Args:
+        estimate: θ. left_out: [replicates], θ_(-i), without replicate i each, at least two.
+        confidence: of the interval, in (0, 1).
+    """
+    without = np.asarray(left_out, dtype=np.float64)
+    n = len(without)
+    error = math.sqrt((n - 1) / n * float(np.sum((without - without.mean()) ** 2)))
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+    return estimate - half, estimate + half
+
+
+def null_rank(differences: NDArray[np.float64]) -> NullRank:
+    """The reference's place among the draws of a null, each beside it on the same data and initial values.
+
+    Draw r stands at d_r, the log ratio of its pair, and the reference at d_0 = 0. If the reference were one more draw,
+    all n + 1 could change places: p = (1 + #{r: |d_r - d̄| ≥ |d_0 - d̄|}) / (n + 1), d̄ the mean over all n + 1
+    (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39). What else varies between the networks of a pair makes p
+    too large rather than too small.
+
+    Args:
+        differences: [draws], log ratios of the null to the reference.
+    """
+    draws = len(differences)
+    centre = float(np.sum(differences)) / (draws + 1)
+    rounding = 1e-9 * float(np.max(np.abs(differences), initial=0))
+    as_far = int(np.count_nonzero(np.abs(differences - centre) >= abs(centre) - rounding))
+    faster = np.count_nonzero(differences < 0) + 0.5 * np.count_nonzero(differences == 0)
+    return NullRank(draws, 100 * float(faster) / draws, (1 + as_far) / (draws + 1))
 
 
 def verdict(ratio: Ratio, margin: float, arm: Share, reference: Share) -> Verdict:
@@ -170,10 +256,12 @@ def sign_flip_p(differences: NDArray[np.float64], generator: np.random.Generator
         for d in size:
             sums = np.concatenate([sums + d, sums - d])
         return float(np.mean(np.abs(sums) >= least)), True
-    hits = 0
+    hits, width = 0, -(-len(size) // 8)
     for start in range(0, MONTE_CARLO_FLIPS, 10_000):
-        flips = generator.choice([-1.0, 1.0], size=(min(10_000, MONTE_CARLO_FLIPS - start), len(size)))
-        hits += int(np.count_nonzero(np.abs(flips @ size) >= least))
+        rows = min(10_000, MONTE_CARLO_FLIPS - start)
+        bits = np.unpackbits(np.frombuffer(generator.bytes(rows * width), np.uint8).reshape(rows, width), axis=1)
+        flipped = 2 * (bits[:, : len(size)] @ size) - np.sum(size)  # Σ ± d_r, the sign of d_r by its bit
+        hits += int(np.count_nonzero(np.abs(flipped) >= least))
     return (1 + hits) / (1 + MONTE_CARLO_FLIPS), False
 
 
@@ -234,6 +322,29 @@ def interquartile_mean(values: ArrayLike) -> NDArray[np.float64]:
     """
     losses = np.asarray(values, dtype=np.float64)
     return np.asarray(stats.trim_mean(np.where(np.isfinite(losses), losses, np.inf), 0.25, axis=0))
+
+
+def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:
+    """Interquartile mean of the log ratios of several tasks, over all their pairs at once, as a ratio.
+
+    The mean of the middle half (Agarwal et al. 2021, NeurIPS 34:29304), so that neither a task nor a pair far out
+    decides it, with a jackknife interval over replicates: replicate r of all tasks is left out together, since with one
+    seed its networks are drawn alike in all of them. The tasks are these, not a sample of all tasks.
+
+    Args:
+        differences: [tasks, replicates], log ratios.
+        confidence: of the interval, in (0, 1).
+    """
+    replicates = differences.shape[1]
+    mean = float(interquartile_mean(differences.reshape(-1, 1))[0])
+    spread = float(np.std(differences, ddof=1)) if differences.size > 1 else math.nan
+    if replicates == 1:
+        return Ratio(math.exp(mean), 0.0, math.inf, spread, 1, confidence)
+    without = [
+        float(interquartile_mean(np.delete(differences, r, axis=1).reshape(-1, 1))[0]) for r in range(replicates)
+    ]
+    low, high = jackknife_interval(mean, without, confidence)
+    return Ratio(math.exp(mean), math.exp(low), math.exp(high), spread, replicates, confidence)
 
 
 def quartiles(values: ArrayLike) -> tuple[float, float, float]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from biotune.report.statistics import Ratio, Share, Verdict
+from biotune.report.association import Correlation, Slope
+from biotune.report.statistics import NullRank, Ratio, Share, Verdict
+from biotune.report.tuning import Importances
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Comparison:
         ratio: None where no pair is there.
         verdict: None while replicates are still to come.
         p: two-sided sign-flip p, not adjusted; exact where p_exact.
+        bootstrap, bootstrap_verdict: the ratio with a bootstrap-t interval, and what the rule says of that one.
+        rank: the reference's place among the draws, where the arm is a null of at least 19.
         detectable: the least true ratio that pairs as many and as varied call slower four times of five.
         equivalence_power: how often they call arms equivalent whose true ratio is 1.
     """
@@ -65,6 +69,9 @@ class Comparison:
     verdict: Verdict | None
     p: float | None
     p_exact: bool
+    bootstrap: Ratio | None
+    bootstrap_verdict: Verdict | None
+    rank: NullRank | None
     detectable: float | None
     equivalence_power: float | None
 
@@ -79,8 +86,44 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Trend:
+    """A dose-response: arms that one null rewires to different shares of the edges.
+
+    Attributes:
+        null: what rewires them, in words.
+        doses: arm -> share of its edges that are rewired; 0 of an arm that is otherwise the same and has no null.
+        slope: None where there is none to give, and `reason` says why.
+    """
+
+    null: str
+    doses: dict[str, float]
+    slope: Slope | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Association:
+    """Rank correlation of a topology measure with updates to criterion at the shared setting.
+
+    Attributes:
+        networks, arms: that the measure has a value in.
+        across: over all networks. within: over them too, but of the ranks within each arm. None where nothing varies.
+    """
+
+    measure: str
+    networks: int
+    arms: int
+    across: Correlation | None
+    within: Correlation | None
+
+
+@dataclass(frozen=True)
 class SearchResult:
-    """The search of one arm: its trials by status, and the best of them."""
+    """The search of one arm: its trials by status, and the best of them.
+
+    Attributes:
+        expected_best: expected best loss of 1, 2, … of the quasi-random trials; empty of a grid.
+    """
 
     arm: str
     planned: int
@@ -88,6 +131,7 @@ class SearchResult:
     best_trial: str | None
     best_loss: float | None
     best_setting: dict[str, Any]
+    expected_best: list[float]
 
 
 @dataclass(frozen=True)
@@ -100,8 +144,11 @@ class Summary:
         question, answer: what was asked; the answer in two sentences.
         arms: name -> what it changes, in the study's order.
         comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
-        disagreements: a sentence for each arm whose verdict differs between the two.
+        disagreements: a sentence for each arm whose verdict, or interval, differs between the two.
         levels: the comparisons at other criterion levels.
+        ranks_note: why there are no places among null draws, where there are none.
+        trends: over the doses of a null. associations: with topology measures, the strongest first.
+        importances: of the hyperparameters; None with too few trials.
         limits: what a reader must know before believing the answer.
         page: where the page is; not in summary.json, which goes where its directory goes.
     """
@@ -127,7 +174,11 @@ class Summary:
     own_best: list[Comparison]
     disagreements: list[str]
     levels: list[Level]
+    ranks_note: str
+    trends: list[Trend]
+    associations: list[Association]
     search: list[SearchResult]
+    importances: Importances | None
     measures: dict[str, dict[str, tuple[float, float, float]]]
     connectomes: dict[str, dict[str, Any]]
     limits: list[Limit]
@@ -139,9 +190,9 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """The content of summary.json: numbers that are not finite are null."""
-        content = dataclasses.asdict(self)
+        content = plain(self)
         del content["page"]
-        return _plain(content)
+        return content
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """How an arm did in a confirm phase; None where it is not there yet."""
@@ -153,11 +204,14 @@ class Summary:
         return own is not None and (shared is None or own.setting != shared.setting)
 
 
-def _plain(content: Any) -> Any:
+def plain(content: Any) -> Any:
+    """As JSON holds it: dataclasses and mappings as objects, numbers that are not finite as null."""
+    if dataclasses.is_dataclass(content):
+        return {field.name: plain(getattr(content, field.name)) for field in dataclasses.fields(content)}
     if isinstance(content, Mapping):
-        return {str(key): _plain(item) for key, item in content.items()}
+        return {str(key): plain(item) for key, item in content.items()}
     if isinstance(content, list | tuple):
-        return [_plain(item) for item in content]
+        return [plain(item) for item in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content

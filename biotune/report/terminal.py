@@ -5,7 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from biotune.report import wording
-from biotune.report.answer import comparable, interval
+from biotune.report.answer import comparable, interval, trend_sentence
+from biotune.report.several import Several
 from biotune.report.summary import Summary
 from biotune.report.wording import number, percent
 
@@ -18,7 +19,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     for limit in summary.limits:
         if limit.kind == "banner":
             console.print(Text(limit.text, style="bold yellow"), highlight=False)
-    for sentence in summary.answer:
+    for sentence in [*map(trend_sentence, summary.trends), *summary.answer]:
         console.print(Text(sentence), highlight=False)
     if summary.results:
         console.print()
@@ -27,6 +28,34 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(Text(sentence), highlight=False)
     # one line, so that it can be clicked on or copied
     console.print(Text(f"Report: {summary.page}"), highlight=False, soft_wrap=True)
+
+
+def print_several(studies: Several, console: Console) -> None:
+    """Prints the verdicts of several studies, one below the other."""
+    console.print()
+    for label, summary in studies.studies.items():
+        for limit in summary.limits:
+            if limit.kind == "banner":
+                console.print(Text(f"{label}: {limit.text}", style="bold yellow"), highlight=False)
+    for sentence in studies.answer:
+        console.print(Text(sentence), highlight=False)
+    for found in studies.over_tasks:
+        if found.ratio:
+            numbers = f"{wording.ratio(found.ratio.low)}, {wording.ratio(found.ratio.high)}"
+            text = (
+                f"Over the tasks, {found.arm} to {found.reference}: {wording.ratio(found.ratio.estimate)} [{numbers}]."
+            )
+            console.print(Text(text), highlight=False)
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("study", "arm", "verdict", "ratio"):
+        table.add_column(column, overflow="fold", justify="right" if column == "ratio" else "left")
+    for label, summary in studies.studies.items():
+        for place, c in enumerate(summary.comparisons):
+            verdict = Text(c.verdict.name, style=_STYLES[c.verdict.name]) if c.verdict else Text("to come", style="dim")
+            table.add_row(Text("" if place else label), Text(c.arm), verdict, Text(interval(c)))
+    console.print(table)
+    console.print(Text(f"Report: {studies.page}"), highlight=False, soft_wrap=True)
 
 
 def _verdicts(summary: Summary) -> Table:

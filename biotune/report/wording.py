@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from biotune.errors import UserError
-
 NOTHING = "–"
 
 
@@ -80,22 +78,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def need(content: Mapping[str, Any], path: str, file: str) -> Any:
-    """The entry at `path` (keys joined by dots) of a file of the results.
-
-    Raises:
-        UserError: it isn't there.
-    """
-    place: Any = content
-    for key in path.split("."):
-        if not isinstance(place, Mapping) or key not in place:
-            raise UserError(
-                f"{file}: lacks {path}; was it written by another version? run the study again with this one"
-            )
-        place = place[key]
-    return place
 
 
 def task(name: str) -> str:

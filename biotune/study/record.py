@@ -98,7 +98,11 @@ class TrialRecord:
 
 @dataclass
 class Block:
-    """Replicates confirmed together."""
+    """Replicates confirmed together.
+
+    Attributes:
+        matrix: the columns of `matrices.parquet`, of the first replicate; None unless that is replicate 0.
+    """
 
     phases: list[str]
     arm: str
@@ -108,6 +112,7 @@ class Block:
     convergence: list[dict[str, Any]]
     measures: list[dict[str, Any]]
     seconds: float
+    matrix: dict[str, list[float]] | None = None
 
 
 @dataclass
@@ -150,7 +155,10 @@ class Record:
                 curves = Curves()
                 curves.extend(0, event)
                 keys = ("phases", "arm", "replicates", "setting", "convergence", "measures", "seconds")
-                self.blocks.append(Block(**{key: event[key] for key in keys}, curves=curves))
+                # a journal from before there were matrices has none
+                self.blocks.append(
+                    Block(**{key: event[key] for key in keys}, curves=curves, matrix=event.get("matrix"))
+                )
             case "spent":
                 self.seconds[event["phase"]] = self.seconds.get(event["phase"], 0.0) + event["seconds"]
             case other:
@@ -224,6 +232,12 @@ class Record:
             for replicate, measures in zip(block.replicates, block.measures, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
+
+    def matrices_table(self) -> pd.DataFrame:
+        """`matrices.parquet`: the matrix of each arm's replicate 0."""
+        found = {block.arm: block.matrix for _, block in reversed(list(self._confirmed())) if block.matrix}
+        parts = [pd.DataFrame({"arm": arm, "replicate": 0, **found[arm]}) for arm in sorted(found)]
+        return pd.concat(parts, ignore_index=True) if parts else _frame("matrices", [])
 
     def _tuned(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -204,6 +204,7 @@ class _Run:
         self.results.write_table("curves", self.record.curves_table())
         self.results.write_table("convergence", self.record.convergence_table())
         self.results.write_table("topologies", self.record.topologies_table())
+        self.results.write_table("matrices", self.record.matrices_table())
         # a large study's tables take long to write: never more than a tenth of the time
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 

@@ -11,7 +11,7 @@ import torch
 from ray import tune
 
 from biotune.network import load_checkpoint, save_checkpoint
-from biotune.topology import measure_row
+from biotune.topology import measure_row, region_blocks
 from biotune.training import Trial, TrialPlan, keep_freed_memory
 
 CHECKPOINT_SECONDS = 10.0
@@ -98,5 +98,8 @@ def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, 
             {"neurons": topology.size, "edges": len(topology.target), **measure_row(topology, values)}
             for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
         ],
+        "matrix": {name: column.tolist() for name, column in region_blocks(trial.topologies[0]).items()}
+        if plan.replicates[0] == 0
+        else None,
         "seconds": seconds,
     }

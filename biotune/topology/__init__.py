@@ -11,6 +11,7 @@
 23004
 """
 
+from biotune.topology.blocks import region_blocks
 from biotune.topology.expand import PARTITIONS, expand
 from biotune.topology.measures import MEASURES, measure_row, measures
 from biotune.topology.neurons import DENSITY_SCALES, neuron_counts
@@ -29,6 +30,7 @@ __all__ = [
     "measure_row",
     "measures",
     "neuron_counts",
+    "region_blocks",
     "rewire_connectome",
     "rewire_topology",
     "spectral_radius",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biotune.report import Summary, make_report
+from biotune.report import Several, Summary, make_report, make_report_of_several
 from biotune.results import Results
 from biotune.training.criterion import updates_to_criterion
 
@@ -26,6 +26,7 @@ class Simulation:
     Attributes:
         ratios: arm -> true ratio of updates to criterion to the reference, which has 1.
         typical: the reference's updates to criterion. spread: standard deviation of the log ratio over pairs.
+        fractions: arm -> share of the edges that its null rewires. radius, tuned_radius: of the initial matrices.
         never: arm -> replicates that do not learn. diverging: arm -> replicates whose losses become NaN.
         own_best: arm -> true ratio at its own best setting, where it isn't the shared one's.
     """
@@ -43,6 +44,11 @@ class Simulation:
     trials: int = 8
     confirmed: Mapping[str, int] = field(default_factory=dict)
     substituted: bool = False
+    name: str = "simulated"
+    task: str = "seq_mem"
+    radius: float | None = 0.9
+    tuned_radius: bool = False
+    fractions: Mapping[str, float] = field(default_factory=dict)
     description: str = "Does marmoset wiring learn to replay a sequence faster than its rewired versions?"
 
     @property
@@ -71,27 +77,30 @@ class Simulation:
         if convergence:
             results.write_table("convergence", pd.DataFrame(convergence))
             results.write_table("topologies", self._topologies(random))
+            results.write_table("matrices", self._matrices(random))
         return directory
 
     def study(self) -> dict[str, Any]:
-        arms: dict[str, Any] = {arm: {"null": {"name": "degree_preserving", "level": "region"}} for arm in self.arms}
+        null = {"name": "degree_preserving", "level": "region"}
+        arms: dict[str, Any] = {arm: {"null": {**null, "fraction": self.fractions.get(arm, 1.0)}} for arm in self.arms}
         arms[self.arms[0]] = {}
+        tune = {"learning_rate": {"loguniform": [3e-4, 1e-2]}, "nonlinearity": {"choice": ["tanh", "relu"]}}
         return {
-            "name": "simulated",
+            "name": self.name,
             "description": self.description,
             "seed": self.seed,
-            "task": {"name": "seq_mem", "pattern_length": 5, "trials": 500, "train_share": 0.8, "batch": 128},
+            "task": {"name": self.task, "pattern_length": 5, "trials": 500, "train_share": 0.8, "batch": 128},
             "connectome": {"name": "marmoset", "otherwise": "distance_rule"},
             "topology": {
                 "neurons_per_region": 4,
                 "target_sparsity": 0.8,
                 "partition": "dirichlet",
-                "spectral_radius": 0.9,
+                "spectral_radius": self.radius,
             },
             "network": {"initialisation": "default", "remap": True, "optimizer": "Adam", "learning_rate": 0.001},
             "arms": arms,
             "reference_arm": self.arms[0],
-            "tune": {"learning_rate": {"loguniform": [3e-4, 1e-2]}, "nonlinearity": {"choice": ["tanh", "relu"]}},
+            "tune": tune | ({"spectral_radius": {"uniform": [0.3, 1.8]}} if self.tuned_radius else {}),
             "search": {
                 "trials_per_arm": self.trials,
                 "shared_settings": min(8, self.trials),
@@ -268,6 +277,17 @@ class Simulation:
             ]
         )
 
+    def _matrices(self, random: np.random.Generator) -> pd.DataFrame:
+        """Ten regions of four neurons, about half of whose pairs are joined."""
+        target, source = np.divmod(np.arange(100), 10)
+        parts = []
+        for arm in self.arms:
+            held = random.random(100) < 0.5
+            columns = {"target": target[held], "source": source[held], "edges": 8, "pairs": 16}
+            weight = random.lognormal(size=np.count_nonzero(held))
+            parts.append(pd.DataFrame({"arm": arm, "replicate": 0, **columns, "weight": weight}))
+        return pd.concat(parts).assign(regions=10, bins=10)
+
 
 ENVIRONMENT = {
     "python": "3.11.2",
@@ -285,7 +305,8 @@ def simulate(tmp_path: Path) -> Callable[..., Path]:
     """Writes a simulated study and returns its directory; the arguments are those of Simulation."""
 
     def make(**options: Any) -> Path:
-        return Simulation(**options).write(tmp_path / "simulated-20260101T120000Z")
+        name = options.get("name", "simulated")
+        return Simulation(**options).write(tmp_path / f"{name}-20260101T120000Z")
 
     return make
 
@@ -301,3 +322,24 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
         substituted=True,
     ).write(tmp_path_factory.mktemp("reported") / "simulated-20260101T120000Z")
     return directory, make_report(directory)
+
+
+@pytest.fixture(scope="session")
+def of_several(tmp_path_factory: pytest.TempPathFactory) -> Several:
+    """The three ways of treating gain, two tasks and an unfinished study with a substitute, side by side."""
+    folder = tmp_path_factory.mktemp("several")
+    studies = [
+        Simulation(name="gain", radius=None, ratios={"marmoset": 1.0, "degrees": 0.5, "random": 0.6}),
+        Simulation(name="gain_equal", seed=2, ratios={"marmoset": 1.0, "degrees": 0.6, "random": 1.0}),
+        Simulation(
+            name="gain_tuned",
+            tuned_radius=True,
+            ratios={"marmoset": 1.0, "degrees": 1.0, "random": 0.6},
+            own_best={"degrees": 0.7},
+        ),
+        Simulation(name="nback", task="nback_mem", ratios={"marmoset": 1.0, "degrees": 0.8, "random": 0.6}),
+        Simulation(name="other", ratios={"mouse": 1.0, "lesioned": 2.0}, phase="search", substituted=True),
+    ]
+    directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
+    make_report(directories[0])
+    return make_report_of_several(directories, folder / "combined-report")

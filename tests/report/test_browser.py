@@ -14,7 +14,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian: apt-get install chromium")
 
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-MEASURE = """<script>addEventListener("load", () => parent.postMessage({
+MEASURE = """<script>document.querySelectorAll("details").forEach(d => d.open = true);
+addEventListener("load", () => parent.postMessage({
   wider: document.documentElement.scrollWidth - innerWidth,
   figures: [...document.querySelectorAll("figure svg")].map(f => f.getBoundingClientRect().width),
   paper: getComputedStyle(document.documentElement).backgroundColor,
@@ -36,10 +37,9 @@ def scheme(name):
     return f"--blink-settings=preferredColorScheme={['dark', 'light'].index(name)}"
 
 
-def measured(directory, tmp_path, width, colours="light"):
+def measured(page, tmp_path, width, colours="light"):
     """What a script finds in the page at this width."""
-    page = (directory / "report" / "index.html").read_text()
-    (tmp_path / "page.html").write_text(POLICY.sub("", page).replace("</body>", f"{MEASURE}</body>"))
+    (tmp_path / "page.html").write_text(POLICY.sub("", page.read_text()).replace("</body>", f"{MEASURE}</body>"))
     (tmp_path / "frame.html").write_text(FRAME.format(width=width))
     seen = browse(
         tmp_path / "frame.html", tmp_path / "profile", scheme(colours), "--virtual-time-budget=5000", "--dump-dom"
@@ -69,23 +69,45 @@ def test_an_intruding_request_would_be_seen(reported, tmp_path):
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_fits_the_screen_with_every_figure_in_it(reported, tmp_path, width):
     directory, _ = reported
-    found = measured(directory, tmp_path, width)
+    found = measured(directory / "report" / "index.html", tmp_path, width)
     assert found["wider"] <= 0
     assert len(found["figures"]) == len(list((directory / "report" / "figures").glob("*.svg")))
     assert all(300 <= figure <= 640 for figure in found["figures"])
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_several_studies_fit_the_screen_too(of_several, tmp_path, width):
+    found = measured(of_several.page, tmp_path, width)
+    assert found["wider"] <= 0
+    assert len(found["figures"]) == 1
+    assert "CONSOLE" not in browse(of_several.page, tmp_path / "other", "--dump-dom").stderr
+
+
 def test_follows_dark_and_light(reported, tmp_path):
     directory, _ = reported
-    light, dark = (measured(directory, tmp_path, 800, colours) for colours in ("light", "dark"))
+    light, dark = (
+        measured(directory / "report" / "index.html", tmp_path, 800, colours) for colours in ("light", "dark")
+    )
     assert light["paper"] == "rgb(253, 253, 254)"
     assert dark["paper"] == "rgb(22, 23, 26)"
     assert light["ink"] != dark["ink"]
 
 
+def test_print_unfolds_what_is_folded_on_the_screen(reported, tmp_path):
+    page = (reported[0] / "report" / "index.html").read_text()
+    (tmp_path / "folded.html").write_text(re.sub(r"details::details-content {[^}]*}", "", page))
+
+    def pages(file, name):
+        browse(file, tmp_path / "profile", "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / name}")
+        return len(re.findall(rb"/Type /Page\b", (tmp_path / name).read_bytes()))
+
+    unfolded = pages(reported[0] / "report" / "index.html", "unfolded.pdf")
+    assert unfolded > pages(tmp_path / "folded.html", "folded.pdf") + 2
+
+
 @pytest.mark.skipif("BIOTUNE_SCREENSHOTS" not in os.environ, reason="BIOTUNE_SCREENSHOTS names no folder")
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_screenshots_are_kept(reported, tmp_path, colours):
+def test_screenshots_are_kept(reported, of_several, tmp_path, colours):
     directory, _ = reported
     folder = Path(os.environ["BIOTUNE_SCREENSHOTS"]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,6 +118,7 @@ def test_screenshots_are_kept(reported, tmp_path, colours):
     for name, page, size in (
         ("wide", directory / "report" / "index.html", "1100,3000"),
         ("phone", tmp_path / "phone.html", "500,3000"),
+        ("several", of_several.page, "1100,2000"),
     ):
         file = folder / f"report-{name}-{colours}.png"
         browse(page, tmp_path / "profile", scheme(colours), f"--screenshot={file}", f"--window-size={size}")

@@ -1,6 +1,9 @@
-"""What the report says of an arm, in words."""
+"""What the report says of an arm and of its methods, in words, and how its own speed is measured."""
 
+from biotune.report import make_report
+from biotune.report.bench import repeat
 from biotune.report.methods import describe_arm
+from biotune.results import Results
 
 
 def test_an_arm_is_its_null_and_what_it_sets() -> None:
@@ -14,3 +17,22 @@ def test_an_arm_is_its_null_and_what_it_sets() -> None:
     assert describe_arm({}) == "as it is"
     neurons = {"neurons_per_region": {"density": "rank", "mean": 4.0, "unmeasured": None}, "draw": 1}
     assert describe_arm({"topology": neurons}) == "neurons per region (density rank, mean 4, unmeasured none); draw 1"
+
+
+def test_the_methods_name_what_stands_beside_the_verdict(simulate):
+    doses = {"marmoset": 1.0, "half": 0.9, "all": 0.8}
+    text = make_report(simulate(pairs=19, ratios=doses, fractions={"half": 0.5}, trials=2)).methods[-1]
+    for part in ("bootstrap-t", "permutation p", "slope of log updates", "Spearman"):
+        assert part in text
+    text = make_report(simulate(pairs=16, ratios={"marmoset": 1.0, "all": 0.8}, trials=2)).methods[-1]
+    assert "permutation p" not in text
+    assert "slope of log updates" not in text
+
+
+def test_the_benchmark_repeats_a_study(simulate, tmp_path):
+    results, into = Results(simulate(trials=2, pairs=4)), Results(tmp_path / "repeated")
+    assert repeat(results, into, 100) == 2 * 3 * 4 + 3 * 24  # of the search; three times 2 phases of 3 arms of 4
+    assert len(into.read_table("convergence")) == 3 * 24
+    summary = make_report(into.path)
+    assert summary.pairs == 12
+    assert summary.finished

@@ -1,7 +1,10 @@
+import copy
 import json
 import re
+from functools import partial, reduce
 from html.parser import HTMLParser
 from itertools import pairwise
+from operator import getitem
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ from rich.console import Console
 
 from biotune.errors import UserError
 from biotune.report import make_report, print_summary
+from biotune.report.analysis import Tables, summarise
 from biotune.results import Results
 
 
@@ -101,6 +105,141 @@ class TestAnswer:
         assert make_report(simulate()).confidence == pytest.approx(0.975)
 
 
+class TestBesideTheVerdict:
+    def test_a_bootstrap_t_interval_stands_beside_the_paired_t(self, reported):
+        directory, summary = reported
+        text = Elements(directory).text
+        for c in summary.comparisons:
+            assert c.bootstrap.estimate == c.ratio.estimate
+            assert (c.bootstrap.low, c.bootstrap.high) != (c.ratio.low, c.ratio.high)
+            if c.verdict.name != "not comparable":
+                assert f"[{c.bootstrap.low:.2f}, {c.bootstrap.high:.2f}]" in text
+
+    def test_the_reference_among_at_least_nineteen_draws(self, simulate):
+        directory = simulate(pairs=19)
+        degrees, random = make_report(directory).comparisons
+        assert (degrees.rank.percentile, degrees.rank.p) == (100, 1 / 20)
+        assert 0 < random.rank.percentile < 100
+        text = Elements(directory).text
+        assert "marmoset is at percentile 100 of 19 draws of degrees" in text
+        assert "permutation p = 0.050" in text
+
+    def test_fewer_draws_give_a_sentence_instead(self, simulate):
+        directory = simulate(pairs=18)
+        summary = make_report(directory)
+        assert [c.rank for c in summary.comparisons] == [None, None]
+        assert "18 draws of each are there, and with fewer than 19 no place" in Elements(directory).text
+
+    def test_an_arm_that_is_no_null_has_no_place(self, simulate):
+        directory = simulate(pairs=20)
+        study = Results(directory).read_study()
+        study["arms"]["degrees"] = {"connectome": {"name": "macaque"}}
+        Results(directory).write_study(study)
+        assert [c.rank is None for c in make_report(directory).comparisons] == [True, False]
+
+    def test_intervals_that_lie_apart_are_said(self, simulate):
+        summary = make_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.6}, own_best={"degrees": 0.3}))
+        [sentence] = summary.disagreements
+        assert sentence.startswith("degrees is faster at the shared setting and with each arm at its own best")
+        assert "the intervals lie apart" in sentence
+        assert "though not the same ratios" in summary.answer[1]
+
+
+class TestWhichProperty:
+    RATIOS = {"marmoset": 1.0, "a tenth": 0.98, "half": 0.8, "all": 0.6}  # noqa: RUF012
+    FRACTIONS = {"a tenth": 0.1, "half": 0.5, "all": 1.0}  # noqa: RUF012
+
+    def test_the_dose_comes_first(self, simulate):
+        directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
+        summary = make_report(directory)
+        [trend] = summary.trends
+        assert trend.doses == {"marmoset": 0, **self.FRACTIONS}
+        assert trend.slope.factor == pytest.approx(0.6, rel=0.1)
+        assert trend.slope.high < 0.7
+        text = Elements(directory).text
+        assert text.index("makes learning faster") < text.index("Verdicts")
+        assert "makes learning faster" in re.sub(r"\s+", " ", printed(summary))
+        ids = Elements(directory).attributes("id")
+        assert ids.index("figure-dose") < ids.index("figure-associations")
+        assert "The trend comes from doses that were set. What follows is association" in text
+
+    def test_a_trend_that_cannot_be_told(self, simulate):
+        directory = simulate(ratios=dict.fromkeys(self.RATIOS, 1.0), fractions=self.FRACTIONS)
+        make_report(directory)
+        assert "does not tell whether learning gets faster or slower" in Elements(directory).text
+
+    def test_no_trend_where_an_arm_does_not_converge(self, simulate):
+        directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS, never={"all": 8})
+        [trend] = make_report(directory).trends
+        assert trend.slope is None
+        assert "fewer than 80 % of the replicates of all met the criterion" in Elements(directory).text
+
+    def test_two_doses_are_no_trend(self, simulate):
+        assert not make_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
+
+    def test_measures_are_marked_as_association(self, simulate):
+        directory = simulate()
+        results = Results(directory)
+        topologies, confirmed = results.read_table("topologies"), results.read_table("convergence")
+        both = topologies.merge(confirmed[confirmed["phase"] == "shared"], on=["arm", "replicate"])
+        results.write_table("topologies", topologies.assign(follows=-both["updates"].to_numpy()))
+        summary = make_report(directory)
+        assert [(a.measure, a.networks, a.arms) for a in summary.associations] == [
+            ("follows", 48, 3),
+            ("reciprocity", 48, 3),
+        ]
+        assert summary.associations[0].across.value == pytest.approx(-1)
+        text = Elements(directory).text
+        assert "what follows is association" in text
+        assert {"figure-associations", "figure-measures"} <= set(Elements(directory).attributes("id"))
+
+    def test_each_arms_matrix(self, simulate):
+        directory = simulate()
+        make_report(directory)
+        assert "figure-matrices" in Elements(directory).attributes("id")
+        (directory / "matrices.parquet").unlink()  # as directories were before there was this table
+        make_report(directory)
+        assert "figure-matrices" not in Elements(directory).attributes("id")
+
+    def test_a_matrix_without_any_weight_is_drawn_blank(self, simulate):
+        directory = simulate()
+        results = Results(directory)
+        results.write_table("matrices", results.read_table("matrices").assign(weight=0.0))
+        make_report(directory)
+        assert "figure-matrices" in Elements(directory).attributes("id")
+
+
+class TestSearch:
+    def test_expected_best_of_the_quasi_random_trials(self, simulate):
+        directory = simulate(trials=8)
+        results = Results(directory)
+        trials = results.read_table("trials")
+        trials["origin"] = np.where(trials["index"] < 4, "shared", "tpe")
+        trials.loc[(trials["arm"] == "random") & (trials["index"] == 0), ["status", "best_loss"]] = ["diverged", np.nan]
+        results.write_table("trials", trials)
+        summary = make_report(directory)
+        for found in summary.search:
+            assert len(found.expected_best) == 4
+            losses = trials[(trials["arm"] == found.arm) & (trials["origin"] == "shared")]["best_loss"].fillna(1 / 12)
+            assert found.expected_best[-1] == pytest.approx(losses.min())
+            assert found.expected_best[0] == pytest.approx(np.exp(np.log(losses).mean()))
+
+    def test_a_grid_has_none(self, simulate):
+        directory = simulate(trials=4)
+        study = Results(directory).read_study()
+        study["search"]["sampler"] = "grid"
+        Results(directory).write_study(study)
+        assert [found.expected_best for found in make_report(directory).search] == [[], [], []]
+
+    def test_importances_from_thirty_completed_trials_on(self, simulate):
+        assert make_report(simulate(trials=14)).importances is None  # 9 of 14 complete in each of three arms
+        directory = simulate(trials=16)
+        summary = make_report(directory)
+        assert summary.importances.trials == 33
+        assert set(summary.importances.lost) == {"learning_rate", "nonlinearity"}
+        assert "Exploratory: a random forest" in Elements(directory).text
+
+
 class TestUnfinished:
     def test_search_alone_has_no_verdict(self, simulate):
         directory = simulate(phase="search", trials=3)
@@ -145,7 +284,7 @@ class TestUnfinished:
         directory = simulate()
         make_report(directory)
         assert (directory / "report/figures/ratios.svg").exists()
-        for table in ("convergence", "curves", "trials", "topologies"):
+        for table in ("convergence", "curves", "trials", "topologies", "matrices"):
             (directory / f"{table}.parquet").unlink()
         simulate(phase="search")
         make_report(directory)
@@ -269,6 +408,11 @@ class TestFiles:
             assert c.verdict.reason in text
         assert len(pd.read_csv(directory / "report/tables/criterion_levels.csv")) == 5 * 5
         assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == 2 * 6 * 16
+        associations = pd.read_csv(directory / "report/tables/associations.csv")
+        for held, row in zip(content["associations"], associations.to_dict("records"), strict=True):
+            assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]["value"]))
+        for name in ("arms", "search", "expected_best", "measures", "importances", "topologies", "trials"):
+            assert len(pd.read_csv(directory / f"report/tables/{name}.csv"))
 
     def test_limits_methods_and_citations_are_on_the_page(self, reported):
         directory, summary = reported
@@ -294,6 +438,25 @@ class TestFiles:
             return {file: file.read_bytes() for file in (directory / "report").rglob("*") if file.is_file()}
 
         assert content() == content()
+
+    def test_what_programs_and_files_said_is_text_and_nothing_else(self, simulate):
+        directory = simulate(trials=3, substituted=True)
+        results = Results(directory)
+        trials = results.read_table("trials")
+        trials.loc[0, ["status", "error"]] = ["failed", "Traceback\nValueError: <img src=x onerror=alert(1)>"]
+        results.write_table("trials", trials)
+        results.write_table("topologies", results.read_table("topologies").rename(columns={"density": "<b>density"}))
+        state = results.read_json("state")
+        for used in state["connectomes"].values():
+            used |= {"reason": "<i>gone</i>", "notes": ["<u>3</u> rows"], "citation": '<a href="javascript:1">x</a>'}
+        results.write_json("state", state)
+        results.write_json("environment", {"command": "</code><script>alert(1)</script>"})
+        make_report(directory)
+        elements = Elements(directory)
+        assert not {"script", "b", "i", "u", "img"} & {tag for tag, _ in elements.tags}
+        assert not [link for link in elements.attributes("href") if "javascript" in link]
+        for text in ("ValueError: <img src=x onerror=alert(1)>", "<i>gone</i>", "<u>3</u> rows"):
+            assert text in elements.text
 
     def test_names_from_the_results_are_text_and_nothing_else(self, simulate):
         nasty = '<script>alert(1)</script>"&$x_1$'
@@ -358,6 +521,40 @@ class TestBadInput:
         Results(directory).write_json("state", state)
         with pytest.raises(UserError, match=r"state.json: lacks budget"):
             make_report(directory)
+
+    @pytest.mark.parametrize("file", ["study.yaml", "state.json", "environment.json"])
+    def test_every_key_of_the_files_may_be_wrong(self, simulate, file):
+        results = Results(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, trials=1, pairs=2))
+        read, write = results.read_study, results.write_study
+        if file != "study.yaml":
+            name = file.removesuffix(".json")
+            read, write = partial(results.read_json, name), partial(results.write_json, name)
+        content, tables = read(), Tables.read(results)
+
+        def keys(part, above=()):
+            for key, value in part.items():
+                yield *above, key
+                if isinstance(value, dict):
+                    yield from keys(value, (*above, key))
+
+        refusals = []
+        for *above, key in keys(content):
+            for wrong in ("nothing", ["a list"]):
+                changed = copy.deepcopy(content)
+                place = reduce(getitem, above, changed)
+                del place[key]
+                if wrong != "nothing":
+                    place[key] = wrong
+                write(changed)
+                try:  # with or without the key, there is a summary or one sentence
+                    summarise(results, tables)
+                except UserError as error:
+                    refusals.append(str(error))
+        assert refusals
+        assert all(file in refusal and "\n" not in refusal for refusal in refusals)
+        (results.path / file).write_text("[]")
+        with pytest.raises(UserError, match=rf"{file}: its content"):
+            summarise(results, tables)
 
     def test_a_damaged_table(self, simulate):
         directory = simulate(trials=2)

@@ -179,6 +179,92 @@ class TestCoverage:
         assert statistics.detectable_ratio(0.0, 4, 0.95, MARGIN) == pytest.approx(1.2)
 
 
+class TestBootstrapT:
+    def test_is_scipys_resampling_of_t(self):
+        d = np.random.default_rng(4).exponential(size=14)
+        ratio = statistics.bootstrap_t(d, 0.95, np.random.default_rng(0))
+
+        def t(sample, axis=-1):
+            return (sample.mean(axis) - d.mean()) / (sample.std(axis, ddof=1) / np.sqrt(len(d)))
+
+        drawn = stats.bootstrap(
+            (d,), t, n_resamples=30_000, rng=np.random.default_rng(1), method="percentile"
+        ).bootstrap_distribution
+        high, low = d.mean() - np.quantile(drawn, [0.025, 0.975]) * d.std(ddof=1) / np.sqrt(len(d))
+        assert (math.log(ratio.low), math.log(ratio.high)) == pytest.approx((low, high), rel=0.05)
+        assert ratio.estimate == pytest.approx(np.exp(d.mean()))
+        assert math.log(ratio.high) - d.mean() > d.mean() - math.log(ratio.low)  # skewed as the pairs are
+
+    def test_covers_where_log_ratios_are_skewed(self):
+        generator = np.random.default_rng(11)
+        found = [statistics.bootstrap_t(generator.exponential(size=16) - 1, 0.95, generator) for _ in range(400)]
+        assert 0.91 <= np.mean([one.low <= 1 <= one.high for one in found]) <= 0.98
+
+    def test_of_pairs_that_do_not_vary_and_of_one(self):
+        same = statistics.bootstrap_t(np.full(4, 0.5), 0.95, np.random.default_rng(0))
+        assert same.low == same.high == pytest.approx(math.exp(0.5))
+        assert statistics.bootstrap_t(np.array([0.5]), 0.95, np.random.default_rng(0)).high == math.inf
+
+    def test_two_pairs_leave_it_open(self):
+        ratio = statistics.bootstrap_t(np.array([0.1, 0.4]), 0.95, np.random.default_rng(0))
+        assert (ratio.low, ratio.high) == (0, math.inf)
+
+
+class TestJackknife:
+    @given(st.lists(st.floats(-5, 5), min_size=3, max_size=20), st.sampled_from([0.9, 0.95, 0.99]))
+    def test_of_a_mean_is_the_t_interval(self, values, confidence):
+        x = np.array(values)
+        without = [np.delete(x, i).mean() for i in range(len(x))]
+        expected = stats.t.interval(confidence, len(x) - 1, x.mean(), stats.sem(x) + 1e-300)
+        assert statistics.jackknife_interval(x.mean(), without, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+class TestNullRank:
+    def test_outside_all_draws(self):
+        found = statistics.null_rank(np.linspace(0.1, 0.5, 19))
+        assert (found.draws, found.percentile, found.p) == (19, 0, 1 / 20)
+        assert statistics.null_rank(-np.linspace(0.1, 0.5, 19)).percentile == 100
+
+    @given(st.lists(st.integers(-6, 6), min_size=1, max_size=30))
+    def test_is_the_share_of_the_draws_as_far_out(self, values):
+        d = np.array(values, dtype=float)
+        everyone = np.append(d, 0.0)
+        far = np.abs(everyone - everyone.mean())
+        found = statistics.null_rank(d)
+        assert found.p == pytest.approx(np.mean(far >= far[-1] - 1e-9))
+        assert found.percentile == pytest.approx(stats.percentileofscore(d, 0, kind="mean"))
+
+    @pytest.mark.parametrize("noise", [0.0, 1.0])
+    def test_a_reference_that_is_one_more_draw_is_rarely_outside(self, noise):
+        generator = np.random.default_rng(2)
+        found = [
+            statistics.null_rank(generator.normal(size=19) + noise * generator.normal(size=19) - generator.normal()).p
+            for _ in range(8000)
+        ]
+        assert np.mean(np.array(found) <= 0.05) <= 0.058
+        if not noise:
+            assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.008)
+
+
+class TestPooledRatio:
+    def test_drops_the_outer_quarters_of_all_tasks_at_once(self):
+        d = np.log([[1, 2, 4, 8], [2, 2, 1000, 0.001]])
+        assert statistics.pooled_ratio(d, 0.95).estimate == pytest.approx(stats.gmean([2, 2, 2, 4]))
+
+    def test_of_one_replicate_is_open(self):
+        assert statistics.pooled_ratio(np.array([[0.1], [0.3]]), 0.95).high == math.inf
+
+    def test_covers_where_replicates_share_what_makes_them_fast(self):
+        generator = np.random.default_rng(5)
+        covered = []
+        for _ in range(1000):
+            shared = generator.normal(0, 0.15, (1, 16))
+            d = np.array([[0.1], [0.3], [0.2]]) + shared + generator.normal(0, 0.2, (3, 16))
+            ratio = statistics.pooled_ratio(d, 0.95)
+            covered.append(ratio.low <= math.exp(0.2) <= ratio.high)
+        assert 0.92 <= np.mean(covered) <= 0.97
+
+
 class TestSignFlips:
     def test_all_of_one_sign_is_the_rarest_outcome(self):
         assert statistics.sign_flip_p(np.full(10, 0.3), np.random.default_rng(0)) == (2 / 2**10, True)

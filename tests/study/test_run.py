@@ -30,7 +30,7 @@ def only_results(output: Path) -> Results:
 
 def same_numbers(one: Results, other: Results) -> None:
     """The tables of two runs are equal, but for the time they took."""
-    for name in ("trials", "curves", "topologies", "convergence"):
+    for name in ("trials", "curves", "topologies", "convergence", "matrices"):
         tables = [results.read_table(name).drop(columns="seconds", errors="ignore") for results in (one, other)]
         pd.testing.assert_frame_equal(*tables)
 
@@ -69,7 +69,10 @@ def test_a_study_runs_from_its_yaml_to_its_report(finished: tuple[Path, Results,
     convergence = results.read_table("convergence")
     assert set(convergence["phase"]) == {"shared", "own_best"}
     assert convergence["updates"].between(0, convergence["budget"]).all()
-    assert results.read_table("topologies").groupby("arm")["edges"].nunique().tolist() == [1, 1]
+    topologies = results.read_table("topologies")
+    assert topologies.groupby("arm")["edges"].nunique().tolist() == [1, 1]
+    drawn = results.read_table("matrices").groupby("arm")["edges"].sum()
+    assert drawn.to_dict() == topologies[topologies["replicate"] == 0].set_index("arm")["edges"].to_dict()
     assert (results.path / "report" / "index.html").stat().st_size > 10_000
     assert "rewired" in json.dumps(results.read_json("summary"))
     assert "reference" in printed

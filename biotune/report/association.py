@@ -1,0 +1,121 @@
+"""Which property goes with speed: the trend over doses of a null, and rank correlations with topology measures.
+
+The doses were set by the study, so a trend is an effect of the rewiring. The measures were not: arms differ in many at
+once, so a correlation is an association and no more. Every function states its equation, its source and the axes of its
+arrays.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from biotune.report.statistics import geometric_ratio, jackknife_interval
+
+LEAST_DOSES = 3
+"""Fewer make a difference, which the ratio says already, and no trend."""
+
+
+MOST_GROUPS = 40
+"""Of replicates that a jackknife leaves out in turn: its interval is no better for more."""
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How updates to criterion change with the dose.
+
+    Attributes:
+        factor: that rewiring all edges multiplies the updates by, on a log-linear trend.
+        low, high: ends of its interval.
+        replicates: number of them, each with all doses.
+        confidence: of the interval.
+    """
+
+    factor: float
+    low: float
+    high: float
+    replicates: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation; low and high are None where there is no interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def dose_trend(doses: NDArray[np.float64], log_updates: NDArray[np.float64], confidence: float) -> Slope:
+    """Slope of log updates on the dose within each replicate, b_r = Σ (x - x̄) y_r / Σ (x - x̄)², and a t interval of it.
+
+    One number a replicate, then a paired t interval over them: what replicates share cancels out, and their doses need
+    not be independent (Matthews et al. 1990, BMJ 300:230, summary measures).
+
+    Args:
+        doses: [doses], shares of the edges that are rewired, 0 to 1, not all the same.
+        log_updates: [replicates, doses], log updates to criterion.
+        confidence: of the interval, in (0, 1).
+    """
+    x = doses - doses.mean()
+    ratio = geometric_ratio(log_updates @ x / float(x @ x), confidence)
+    return Slope(ratio.estimate, ratio.low, ratio.high, ratio.pairs, confidence)
+
+
+def rank_correlation(
+    measure: NDArray[np.float64],
+    updates: NDArray[np.float64],
+    arm: NDArray[np.integer],
+    replicate: NDArray[np.integer],
+    confidence: float,
+    *,
+    within_arms: bool = False,
+) -> Correlation | None:
+    """Spearman's ρ of a measure and updates to criterion, Σ u v / √(Σ u² Σ v²), u and v their ranks less the mean rank.
+
+    Within arms, ranks are taken in each arm, and over the number of its networks: what is left when all differences
+    between arms are gone. The interval is a jackknife over replicates of arctanh ρ (Fisher 1915, Biometrika 10:507).
+    Replicate r of every arm is left out together, since they share data; of more than 40 replicates, several at a time
+    (Kott 2001, J. Off. Stat. 17:521). It covers other draws and data of the *same
+    arms*: the arms were chosen, not drawn, so no interval here says what other arms would do.
+
+    Args:
+        measure, updates: [networks].
+        arm, replicate: [networks], whose they are.
+        confidence: of the interval, in (0, 1).
+        within_arms: rank within each arm.
+
+    Returns:
+        None where either doesn't vary.
+    """
+    value = _spearman(measure, updates, arm, within_arms)
+    if value is None:
+        return None
+    replicates, place = np.unique(replicate, return_inverse=True)
+    groups = min(len(replicates), MOST_GROUPS)
+    if groups < 2:
+        return Correlation(value, None, None)
+    without = []
+    for group in range(groups):
+        kept = place % groups != group
+        without.append(_spearman(measure[kept], updates[kept], arm[kept], within_arms))
+    if any(v is None or abs(v) > 1 - 1e-12 for v in (value, *without)):
+        return Correlation(value, None, None)  # a perfect order has no interval
+    low, high = jackknife_interval(math.atanh(value), np.arctanh(np.array(without, dtype=np.float64)), confidence)
+    return Correlation(value, math.tanh(low), math.tanh(high))
+
+
+def _spearman(
+    measure: NDArray[np.float64], updates: NDArray[np.float64], arm: NDArray[np.integer], within_arms: bool
+) -> float | None:
+    u, v = np.empty(len(measure)), np.empty(len(measure))
+    for group in np.unique(arm) if within_arms else [None]:
+        of = slice(None) if group is None else arm == group
+        for ranks, values in ((u, measure[of]), (v, updates[of])):
+            ranked = stats.rankdata(values)
+            ranks[of] = (ranked - ranked.mean()) / max(len(values), 1)
+    size = math.sqrt(float(u @ u) * float(v @ v))
+    return float(u @ v) / size if size > 1e-12 else None

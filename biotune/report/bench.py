@@ -1,0 +1,75 @@
+"""How long a report takes: a study's own results, repeated until there are so many curves.
+
+    python -m biotune.report.bench results/seq_mem-20260101T120000Z --curves 10000
+
+The study is read and left as it is; the confirmed replicates of a copy are repeated under new numbers.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from biotune.report import make_report
+from biotune.report.analysis import CONFIRMED
+from biotune.results import TABLES, Results
+
+
+def main() -> None:
+    """Prints the seconds as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m biotune.report.bench", description="Time a report.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a finished study")
+    parser.add_argument("--curves", type=int, default=10_000, metavar="N", help="about so many; default 10000")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        repeated = Results(folder)
+        curves = repeat(Results.open(arguments.directory), repeated, arguments.curves)
+        start = time.perf_counter()
+        summary = make_report(folder)
+        seconds = time.perf_counter() - start
+        content = {
+            "curves": curves,
+            "pairs": summary.pairs,
+            "arms": len(summary.arms),
+            "seconds": round(seconds, 1),
+            "page_mb": round(summary.page.stat().st_size / 1e6, 1),
+            "machine": {"cpu": platform.processor() or platform.machine(), "cores": psutil.cpu_count(logical=False)},
+        }
+    print(json.dumps(content, indent=2))
+
+
+def repeat(results: Results, into: Results, curves: int) -> int:
+    """Writes a study whose confirmed replicates are those of `results` again and again.
+
+    Returns:
+        The curves that it has, about as many as asked for: one a replicate of a trial, in search and confirm.
+    """
+    study, tables = results.read_study(), {name: results.read_table(name) for name in TABLES}
+    replicates = study["confirm"]["replicates"]
+    confirmed = tables["curves"]["phase"].isin(CONFIRMED)
+    keys = ["phase", "trial", "replicate"]
+    found, searched = (len(tables["curves"].loc[which, keys].drop_duplicates()) for which in (confirmed, ~confirmed))
+    times = max(1, round((curves - searched) / max(found, 1)))
+
+    def again(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([table.assign(replicate=table["replicate"] + n * replicates) for n in range(times)])
+
+    tables["curves"] = pd.concat([tables["curves"][~confirmed], again(tables["curves"][confirmed])])
+    for name in ("convergence", "topologies"):
+        tables[name] = again(tables[name])
+    study["confirm"]["replicates"] = times * replicates
+    into.write_study(study)
+    for name in ("state", "environment"):
+        into.write_json(name, results.read_json(name))
+    for name, table in tables.items():
+        into.write_table(name, table.reset_index(drop=True))
+    return searched + times * found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Every arm against the reference: at the study's criterion and at others, from the table of confirmed replicates."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biotune.report import statistics
+from biotune.report.statistics import Share, Verdict
+from biotune.report.summary import ArmResult, Comparison, Level
+from biotune.training.criterion import updates_to_criterion
+
+LEVEL_FACTORS = (3.0, 2.0, 1.5, 0.5, 0.25)
+"""The other criterion levels that the verdict is given at, as multiples of the study's own."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What every comparison of a study shares."""
+
+    arms: Mapping[str, Any]
+    reference: str
+    margin: float
+    planned: int
+    finished: bool
+    seed: int
+
+    @property
+    def confidence(self) -> float:
+        """Of each interval. Over the study's arms, not only those that are done: a verdict must not tighten later."""
+        return statistics.bonferroni(len(self.arms) - 1)
+
+    def result(self, rows: pd.DataFrame, arm: str, phase: str, areas: pd.Series) -> ArmResult:
+        """One arm's replicates in one phase."""
+        keys = [key for key in rows.columns if key.startswith("tune.")]
+        updates, converged = rows["updates"].to_numpy(), rows["converged"].to_numpy(dtype=bool)
+        own_areas = [areas.get((phase, arm, replicate), math.nan) for replicate in rows["replicate"]]
+        return ArmResult(
+            arm=arm,
+            phase=phase,
+            setting={key.removeprefix("tune."): scalar(rows[key].iloc[0]) for key in keys},
+            planned=self.planned,
+            replicates=len(rows),
+            converged=self._share(rows),
+            diverged=int(rows["diverged"].sum()),
+            at_once=int(np.count_nonzero(updates < 1)),
+            updates=float(np.exp(np.mean(np.log(np.maximum(updates, 1))))),
+            median_updates=statistics.median_updates(updates, converged),
+            final_loss=statistics.quartiles(rows["final_loss"]),
+            test_loss=statistics.quartiles(rows["test_loss"]),
+            loss_area=statistics.quartiles(own_areas)[1],
+        )
+
+    def compare_all(self, confirmed: pd.DataFrame, *, bootstrap: bool = True) -> list[Comparison]:
+        """Every arm but the reference against it; none before anything is confirmed."""
+        if confirmed.empty:
+            return []
+        return [self.compare(confirmed, arm, bootstrap=bootstrap) for arm in self.arms if arm != self.reference]
+
+    def compare(self, confirmed: pd.DataFrame, arm: str, *, bootstrap: bool = True) -> Comparison:
+        """One arm against the reference, over the replicates that both have; with a bootstrap-t interval beside it."""
+        mine = confirmed[confirmed["arm"] == arm].set_index("replicate")
+        theirs = confirmed[confirmed["arm"] == self.reference].set_index("replicate")
+        pairs = sorted(set(mine.index) & set(theirs.index))
+        complete = len(pairs) >= self.planned
+        shares = self._share(mine.reset_index()), self._share(theirs.reset_index())
+        if not pairs:
+            verdict = None
+            if self.finished:
+                verdict = Verdict("not comparable", f"no pair of its {self.planned} replicates was confirmed")
+            return Comparison(arm, self.reference, None, verdict, None, True, None, None, None, None, None)
+        differences = statistics.log_ratios(mine.loc[pairs, "updates"], theirs.loc[pairs, "updates"])
+        ratio = statistics.geometric_ratio(differences, self.confidence)
+        number = list(self.arms).index(arm)
+        p, exact = statistics.sign_flip_p(differences, np.random.default_rng([self.seed, number]))
+        resampled = None
+        if bootstrap:
+            generator = np.random.default_rng([self.seed, number, 1])
+            resampled = statistics.bootstrap_t(differences, self.confidence, generator)
+        decided = complete or self.finished
+        sensitivity = (ratio.spread, ratio.pairs, self.confidence, self.margin)
+        return Comparison(
+            arm=arm,
+            reference=self.reference,
+            ratio=ratio,
+            verdict=statistics.verdict(ratio, self.margin, *shares) if decided else None,
+            p=p,
+            p_exact=exact,
+            bootstrap=resampled,
+            bootstrap_verdict=statistics.verdict(resampled, self.margin, *shares) if resampled and decided else None,
+            rank=statistics.null_rank(differences)
+            if len(pairs) >= statistics.LEAST_DRAWS and is_null(self.arms[arm])
+            else None,
+            detectable=statistics.detectable_ratio(*sensitivity) if ratio.pairs > 1 else None,
+            equivalence_power=statistics.equivalence_power(*sensitivity) if ratio.pairs > 1 else None,
+        )
+
+    def _share(self, rows: pd.DataFrame) -> Share:
+        converged = int(rows["converged"].sum())
+        return statistics.share(converged, max(self.planned, len(rows)) if self.finished else max(len(rows), 1))
+
+
+def is_null(arm: Mapping[str, Any] | None) -> bool:
+    """Whether an arm of study.yaml rewires its connectome."""
+    return bool((arm or {}).get("null"))
+
+
+def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each arm that has any, in the study's order."""
+    return [(arm, table[table["arm"] == arm]) for arm in arms if (table["arm"] == arm).any()]
+
+
+def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> pd.Series:
+    """The log ratios of an arm to the reference in a confirm phase; index: the replicates that both have."""
+    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
+    mine, theirs = rows.loc[arm], rows.loc[reference]
+    pairs = sorted(set(mine.index) & set(theirs.index))
+    return pd.Series(statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs]), index=pairs)
+
+
+def loss_areas(curves: pd.DataFrame, budget: int) -> pd.Series:
+    """Each replicate's loss over training; index (phase, arm, replicate)."""
+    if curves.empty:
+        return pd.Series(dtype=np.float64)
+    ordered = curves.sort_values("epoch")
+    return pd.Series(
+        {
+            key: statistics.log_loss_area(rows["updates"].to_numpy(), rows["validation_loss"].to_numpy(), budget)
+            for key, rows in ordered.groupby(["phase", "arm", "replicate"])
+        }
+    )
+
+
+def other_levels(
+    analysis: Analysis,
+    shared: pd.DataFrame,
+    curves: pd.DataFrame,
+    level: float,
+    null_loss: float,
+    sustain: int,
+    budget: int,
+) -> list[Level]:
+    """The comparisons at the other levels; a level that the null predictor itself meets is left out."""
+    if shared.empty or len(analysis.arms) < 2:
+        return []
+    replicates = [
+        (arm, replicate, rows["updates"].to_numpy(), rows["validation_loss"].to_numpy())
+        for (arm, replicate), rows in curves.sort_values("epoch").groupby(["arm", "replicate"])
+    ]
+    found = []
+    for other in [factor * level for factor in LEVEL_FACTORS if factor * level < null_loss]:
+        rows = []
+        for arm, replicate, updates, losses in replicates:
+            reached, converged = updates_to_criterion(updates, losses, other, sustain, budget)
+            rows.append({"arm": arm, "replicate": replicate, "updates": reached, "converged": converged})
+        found.append(Level(other, other / null_loss, analysis.compare_all(pd.DataFrame(rows), bootstrap=False)))
+    return found
+
+
+def scalar(value: Any) -> Any:
+    """A cell of a table as a plain Python value."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,113 @@
+"""Which property of the wiring goes with speed: doses of a null first, then the topology measures."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biotune.report import statistics
+from biotune.report.association import LEAST_DOSES, dose_trend, rank_correlation
+from biotune.report.comparing import Analysis, by_arm, is_null
+from biotune.report.summary import Association, Trend
+from biotune.report.wording import several
+
+
+def find_trends(analysis: Analysis, confirmed: pd.DataFrame) -> list[Trend]:
+    """The trend over the doses of each null that arms have at three shares of the edges or more, 0 among them.
+
+    Args:
+        confirmed: the confirmed replicates at the shared setting.
+    """
+    groups: dict[str, dict[str, float]] = {}
+    for arm, content in analysis.arms.items():
+        if is_null(content):
+            groups.setdefault(_but_for_the_dose(content), {})[arm] = float(content["null"].get("fraction", 1.0))
+    dosed = []
+    for key, doses in groups.items():
+        null, elsewise = json.loads(key)
+        untouched = {
+            arm: 0.0
+            for arm, content in analysis.arms.items()
+            if not is_null(content) and _but_for_the_dose(content) == _key(None, elsewise)
+        }
+        doses = dict(sorted({**untouched, **doses}.items(), key=lambda item: item[1]))
+        if len(set(doses.values())) >= LEAST_DOSES:
+            dosed.append((f"{null['name'].replace('_', ' ')} null of the {null.get('level', 'region')}s", doses))
+    confidence = statistics.bonferroni(len(dosed))
+    return [_trend(analysis, confirmed, null, doses, confidence) for null, doses in dosed]
+
+
+def _key(null: Mapping[str, Any] | None, elsewise: Mapping[str, Any]) -> str:
+    return json.dumps([null, elsewise], sort_keys=True)
+
+
+def _but_for_the_dose(arm: Mapping[str, Any] | None) -> str:
+    content = dict(arm or {})
+    null = content.pop("null", None)
+    elsewise = {section: keys for section, keys in content.items() if keys}
+    return _key({key: value for key, value in null.items() if key != "fraction"} if null else None, elsewise)
+
+
+def _trend(analysis: Analysis, confirmed: pd.DataFrame, null: str, doses: dict[str, float], confidence: float) -> Trend:
+    rows = {arm: table.set_index("replicate") for arm, table in by_arm(confirmed, doses)}
+    short = [
+        arm for arm in doses if arm not in rows or rows[arm]["converged"].mean() < statistics.LEAST_SHARE_CONVERGED
+    ]
+    if short:
+        percent = f"{100 * statistics.LEAST_SHARE_CONVERGED:.0f} %"
+        return Trend(null, doses, None, f"fewer than {percent} of the replicates of {several(short)} met the criterion")
+    replicates = sorted(set.intersection(*(set(table.index) for table in rows.values())))
+    if len(replicates) < 2:
+        return Trend(null, doses, None, "fewer than two replicates have all doses")
+    updates = np.column_stack([rows[arm].loc[replicates, "updates"] for arm in doses])
+    slope = dose_trend(np.array(list(doses.values())), np.log(np.maximum(updates, 1)), confidence)
+    return Trend(null, doses, slope, "")
+
+
+def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: pd.DataFrame) -> list[Association]:
+    """Rank correlations of every measure that varies with updates to criterion, the strongest over all arms first.
+
+    Args:
+        confirmed: the confirmed replicates at the shared setting. topologies: the measures of theirs.
+    """
+    if confirmed.empty or topologies.empty:
+        return []
+    numbers = {arm: number for number, arm in enumerate(arms)}
+    known = confirmed[confirmed["arm"].isin(list(numbers))]
+    both = known[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
+    found = []
+    for measure in measure_names(topologies):
+        rows = both[both[measure].notna()]
+        if rows.empty:
+            continue
+        columns = (
+            rows[measure].to_numpy(dtype=np.float64),
+            rows["updates"].to_numpy(dtype=np.float64),
+            rows["arm"].map(numbers).to_numpy(dtype=np.int64),
+            rows["replicate"].to_numpy(dtype=np.int64),
+        )
+        across, within = (
+            rank_correlation(*columns, statistics.FAMILY_CONFIDENCE, within_arms=inside) for inside in (False, True)
+        )
+        if across is not None:
+            found.append(Association(measure, len(rows), rows["arm"].nunique(), across, within))
+    return sorted(found, key=lambda a: -abs(a.across.value if a.across else 0))
+
+
+def measure_names(topologies: pd.DataFrame) -> list[str]:
+    """The columns of `topologies.parquet` that are measures."""
+    numbers = topologies.select_dtypes("number").columns
+    return [name for name in numbers if name != "replicate"]
+
+
+def measure_ranges(topologies: pd.DataFrame, arms: Iterable[str]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """measure -> arm -> least, mean and greatest over its replicates."""
+    return {
+        name: {
+            arm: (float(rows[name].min()), float(rows[name].mean()), float(rows[name].max()))
+            for arm, rows in by_arm(topologies, arms)
+        }
+        for name in (measure_names(topologies) if len(topologies) else [])
+    }

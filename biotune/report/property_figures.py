@@ -1,0 +1,205 @@
+"""The figures of the wiring: speed against the dose of a null, each arm's matrix, measures against speed."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from biotune.report.drawing import (
+    INK,
+    MARKERS,
+    PAPER,
+    REFERENCE_COLOUR,
+    Figure,
+    arm_colour,
+    finish,
+    grid,
+    legend,
+    log_axis,
+    panel,
+)
+from biotune.report.statistics import FAMILY_CONFIDENCE, geometric_ratio
+from biotune.report.summary import Association, Summary, Trend
+from biotune.report.wording import count, number, percent, several
+from biotune.report.wording import ratio as as_ratio
+
+SCATTERS = 6
+"""Measures that are drawn network by network."""
+
+MOST_DOTS_AS_VECTORS = 1000
+"""Of a panel; more are drawn as pixels, or the page would weigh megabytes."""
+
+COLOURS_OF_WEIGHTS = "cividis"  # told apart by the colour-blind, and in grey
+
+
+def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -> Figure:
+    """Updates to criterion against the share of the edges that are rewired, as ratios to the least dose."""
+    assert trend.slope is not None
+    wide = shared.pivot_table(index="replicate", columns="arm", values="updates")[list(trend.doses)].dropna()
+    log_updates = np.log(np.maximum(wide.to_numpy(), 1))
+    doses = np.array(list(trend.doses.values()))
+    ratios = log_updates - log_updates[:, :1]
+    canvas, axes = panel(2.8)
+    for row in ratios:
+        axes.plot(doses, np.exp(row), color=INK, lw=0.4, alpha=0.3)
+    for place, arm in enumerate(trend.doses):
+        found = geometric_ratio(ratios[:, place], FAMILY_CONFIDENCE)
+        colour = arm_colour(summary, arm)
+        if place:
+            axes.plot([doses[place]] * 2, [found.low, found.high], color=colour, lw=2.2)
+        axes.plot(doses[place], found.estimate, "o", color=colour, ms=5)
+    middle = float(ratios.mean()) + np.log(trend.slope.factor) * (np.array([0.0, 1.0]) - doses.mean())
+    axes.plot([0, 1], np.exp(middle), color=INK, lw=1.2, ls="--")
+    axes.set_xticks(doses, [percent(dose) for dose in doses])
+    axes.set_xlim(-0.03, 1.03)
+    log_axis(axes, "y", float(np.exp(ratios.min())) / 1.05, float(np.exp(ratios.max())) * 1.05)
+    axes.set_xlabel("share of the edges that are rewired")
+    axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} rewired (log scale), n = {len(wide)}")
+    first, *others = trend.doses
+    return finish(
+        canvas,
+        name,
+        "Dose and response",
+        f"Each thin line is a replicate, at every dose of the {trend.null}; dots and bars are geometric means with "
+        f"95 % intervals, each as a ratio to {first}. Dashed: the log-linear trend, whose slope is taken within each "
+        "replicate. The doses were set, so that a trend is an effect of the rewiring itself.",
+        f"Ratio of updates to criterion to {first} by share of edges rewired: "
+        + "; ".join(
+            f"{percent(trend.doses[arm])} {as_ratio(float(np.exp(ratios[:, place].mean())))}"
+            for place, arm in enumerate(others, start=1)
+        )
+        + ".",
+    )
+
+
+def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
+    """Each arm's matrix, ordered by region."""
+    arms = [arm for arm in summary.arms if (matrices["arm"] == arm).any()]
+    canvas, panels = grid(arms, 2.25)
+    weights = (matrices["weight"] / matrices["pairs"]).to_numpy()
+    drawn = weights[weights > 0]
+    norm = LogNorm(drawn.min(), drawn.max()) if len(drawn) and drawn.min() < drawn.max() else None
+    image = None
+    for arm, axes in zip(arms, panels, strict=True):
+        rows = matrices[matrices["arm"] == arm]
+        bins, regions = int(rows["bins"].iloc[0]), int(rows["regions"].iloc[0])
+        matrix = np.full((bins, bins), np.nan)
+        matrix[rows["target"], rows["source"]] = np.where(rows["weight"] > 0, rows["weight"] / rows["pairs"], np.nan)
+        extent = (0.5, regions + 0.5, regions + 0.5, 0.5)
+        image = axes.imshow(matrix, cmap=COLOURS_OF_WEIGHTS, norm=norm, interpolation="none", extent=extent)
+        axes.set_title(f"{arm}, {count(regions, 'region')}", fontsize=8.5, loc="left")
+        axes.tick_params(labelbottom=True, labelleft=True)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    assert image is not None
+    for axes in panels:
+        axes.set_xlabel("source region")
+        axes.set_ylabel("target region")
+    bar = canvas.colorbar(image, ax=panels, location="bottom", shrink=0.8, aspect=40)
+    bar.set_label(f"mean weight of a pair of neurons{' (log scale)' if norm else ''}")
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
+    binned = (matrices["bins"] < matrices["regions"]).any()
+    in_bins = " Consecutive regions share a pixel where there are more than can be shown." if binned else ""
+    return finish(
+        canvas,
+        "matrices",
+        "What each arm's wiring looks like",
+        "The matrix of replicate 0 of each arm before training, rows targets and columns sources, ordered by region: a "
+        "pixel is the mean weight between the neurons of two regions, in the units of the connectome; blank where no "
+        f"edge is, or where edges have no weight.{in_bins} Look for what an arm has kept of the reference's pattern, "
+        "and what it has lost.",
+        "Matrices ordered by region, one replicate each: "
+        + "; ".join(
+            f"{arm} has edges in {percent(len(rows) / int(rows['bins'].iloc[0]) ** 2)} of its blocks"
+            for arm in arms
+            if len(rows := matrices[matrices["arm"] == arm])
+        )
+        + ".",
+    )
+
+
+def draw_associations(summary: Summary) -> Figure:
+    """Rank correlations of every measure with updates to criterion."""
+    shown = summary.associations
+    canvas, axes = panel(0.19 * len(shown) + 1.0)
+    axes.axvline(0, color=INK, lw=0.6)
+    for row, found in enumerate(reversed(shown)):
+        for shift, part, face in ((0.13, found.across, REFERENCE_COLOUR), (-0.17, found.within, PAPER)):
+            if part is None:
+                continue
+            if part.low is not None and part.high is not None:
+                axes.plot(
+                    [part.low, part.high], [row + shift] * 2, color=REFERENCE_COLOUR, lw=1.6 if shift > 0 else 0.8
+                )
+            marker = "o" if shift > 0 else "s"
+            axes.plot(part.value, row + shift, marker, color=REFERENCE_COLOUR, mfc=face, ms=4 if shift > 0 else 3)
+    axes.set_yticks(range(len(shown)), [_spelt(a.measure) for a in reversed(shown)])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlim(-1.03, 1.03)
+    most = max(a.networks for a in shown)
+    axes.set_xlabel(
+        f"rank correlation with updates to criterion, n = {most} networks of {count(shown[0].arms, 'arm')}\n"
+        "← more of it, faster · more of it, slower →"
+    )
+    return finish(
+        canvas,
+        "associations",
+        "Measures that go with speed: an association",
+        "Spearman's ρ of each measure with updates to criterion. Dots: over the networks of all arms; open squares: "
+        "within arms, where every difference between arms is taken out. 95 % jackknife intervals over replicates: "
+        "for these arms, were they drawn again; what other arms would show, no interval here says. Arms differ in "
+        "many measures at once, so that a measure may stand in for another.",
+        "Rank correlations with updates to criterion: "
+        + "; ".join(f"{_spelt(a.measure)} {number(a.across.value, 2)}" for a in shown if a.across)
+        + f", over {several(summary.arms)}.",
+    )
+
+
+def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFrame) -> Figure:
+    """The measures of the strongest correlations against updates to criterion, network by network."""
+    chosen = summary.associations[:SCATTERS]
+    both = shared[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
+    both = both.assign(updates=both["updates"].clip(lower=1))
+    canvas, panels = grid([a.measure for a in chosen], 1.6, share_x=False)
+    for found, axes in zip(chosen, panels, strict=True):
+        for place, arm in enumerate(summary.arms):
+            rows = both[both["arm"] == arm]
+            label = f"{arm}, n = {len(rows)}" if found is chosen[0] and len(rows) else None
+            axes.plot(
+                rows[found.measure], rows["updates"], MARKERS[place % len(MARKERS)], color=arm_colour(summary, arm),
+                ms=3, mew=0, alpha=0.75, label=label, rasterized=len(both) > MOST_DOTS_AS_VECTORS,
+            )  # fmt: skip
+        log_axis(axes, "y", both["updates"].min() / 1.1, both["updates"].max() * 1.1)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+        axes.set_xlabel(_spelt(found.measure))
+        axes.set_title(f"ρ = {_correlation(found)}", fontsize=7.5, loc="left")
+    canvas.supylabel("updates to criterion (log scale)", fontsize="medium")
+    legend(canvas, len(summary.arms))
+    return finish(
+        canvas,
+        "measures",
+        "Measures against speed",
+        f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation of "
+        f"{len(summary.associations)}, and chosen for it. Where the arms lie in clumps, the correlation says no more "
+        "than that the arms differ; look at whether dots of one colour slope too.",
+        "Updates to criterion against "
+        + several(f"{_spelt(a.measure)} (rank correlation {_correlation(a)})" for a in chosen)
+        + f", for {several(summary.arms)}.",
+    )
+
+
+def _correlation(found: Association) -> str:
+    part = found.across
+    if part is None:
+        return "–"
+    if part.low is None or part.high is None:
+        return f"{part.value:.2f}"
+    return f"{part.value:.2f} [{part.low:.2f}, {part.high:.2f}]"
+
+
+def _spelt(measure: str) -> str:
+    return measure.replace("_", " ")

@@ -1,0 +1,51 @@
+"""What the search of each arm found, from the table of its trials."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from biotune.report.comparing import scalar
+from biotune.report.summary import SearchResult
+from biotune.report.tuning import Importances, expected_best, importances
+
+STATUSES = ("completed", "stopped", "diverged", "failed", "running")
+
+
+def search_result(
+    arm: str, trials: pd.DataFrame, search: Mapping[str, Any], selection: Mapping[str, Any] | None, null_loss: float
+) -> SearchResult:
+    """The search of one arm; the best trial is the one that the study chose, before it has, the one of the least loss.
+
+    Args:
+        trials: the table of all arms' trials.
+        search: the section of study.yaml. selection: of state.json.
+        null_loss: what a quasi-random trial that diverged or failed counts with: there is nothing better to use then.
+    """
+    rows = trials[trials["arm"] == arm]
+    chosen = (selection or {}).get("own_best", {}).get(arm, {}).get("trial")
+    ranked = rows[rows["best_loss"].notna()].sort_values("best_loss")
+    best = rows[rows["trial"] == chosen] if chosen else ranked.head(1)
+    keys = [key for key in rows.columns if key.startswith("tune.")]
+    quasi_random = rows[(rows["origin"] == "shared") & (rows["status"] != "running")]
+    losses = quasi_random["best_loss"].fillna(null_loss)
+    return SearchResult(
+        arm=arm,
+        planned=search["trials_per_arm"],
+        statuses={status: int((rows["status"] == status).sum()) for status in STATUSES},
+        best_trial=None if best.empty else str(best["trial"].iloc[0]),
+        best_loss=None if best.empty else float(best["best_loss"].iloc[0]),
+        best_setting={} if best.empty else {key.removeprefix("tune."): scalar(best[key].iloc[0]) for key in keys},
+        # a grid was laid out, not drawn
+        expected_best=[] if search["sampler"] == "grid" else expected_best(losses[losses > 0]).tolist(),
+    )
+
+
+def find_importances(trials: pd.DataFrame, seed: int) -> Importances | None:
+    """Importances of the hyperparameters over the completed trials of all arms; None with too few."""
+    completed = trials[(trials["status"] == "completed") & (trials["best_loss"] > 0)]
+    settings = completed[[key for key in completed.columns if key.startswith("tune.")]]
+    if settings.shape[1] == 0:
+        return None
+    settings = settings.rename(columns=lambda key: key.removeprefix("tune."))
+    return importances(settings, completed["arm"], completed["best_loss"], seed)

@@ -1,0 +1,287 @@
+"""Several studies side by side: each one's verdicts, what survives the ways of treating gain, and means over tasks."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biotune.errors import UserError
+from biotune.report import statistics, wording
+from biotune.report.analysis import Tables, summarise
+from biotune.report.answer import comparable, in_short, interval
+from biotune.report.comparing import log_ratios_of
+from biotune.report.statistics import Ratio
+from biotune.report.summary import Comparison, Summary, plain
+from biotune.report.wording import several
+from biotune.results import Results
+
+AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
+WAYS = (AS_IT_COMES, SET_EQUAL, TUNED)
+"""Of treating the spectral radius: a difference is credited to the wiring only if its sign survives all of them."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One arm's difference from the reference under several ways of treating the spectral radius.
+
+    Attributes:
+        ways: way -> the comparison it is read from: at the shared setting, or, tuned per arm, at own best settings.
+        survives: whether the sign is the same in all three ways; None where that can't be told, or there is no
+            difference in any.
+        sentence: the same in words.
+    """
+
+    arm: str
+    reference: str
+    ways: dict[str, Comparison]
+    survives: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class OverTasks:
+    """One arm's ratio to the reference, as the interquartile mean over tasks.
+
+    Attributes:
+        studies: one a task. ratio: None where `reason` says why.
+    """
+
+    arm: str
+    reference: str
+    studies: list[str]
+    ratio: Ratio | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Several:
+    """Studies side by side.
+
+    Attributes:
+        question: the one that they share, or how many they are.
+        answer: a sentence each.
+        studies: label -> summary, in the order given.
+        arms: every arm that is compared in any of them.
+        page: where the page is.
+    """
+
+    question: str
+    answer: list[str]
+    studies: dict[str, Summary]
+    arms: list[str]
+    gain: list[Gain]
+    over_tasks: list[OverTasks]
+    page: Path
+
+    def comparison(self, label: str, arm: str) -> Comparison | None:
+        """An arm in a study, at the shared setting; None where the study has no such comparison."""
+        return next((c for c in self.studies[label].comparisons if c.arm == arm), None)
+
+    @property
+    def ways(self) -> list[str]:
+        """Every way of treating the spectral radius that any arm was compared in."""
+        return list(dict.fromkeys(way for found in self.gain for way in found.ways))
+
+    def link(self, label: str) -> str | None:
+        """A study's own page, from this one; None where it has none."""
+        page = self.studies[label].page
+        return Path(os.path.relpath(page, self.page.parent)).as_posix() if page.is_file() else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        kept = (
+            "name", "question", "answer", "finished", "task", "reference", "arms", "margin", "confidence", "criterion",
+            "budget", "shared_setting", "results", "comparisons", "own_best", "disagreements", "trends", "limits",
+        )  # fmt: skip
+        return plain(
+            {
+                "question": self.question,
+                "answer": self.answer,
+                "studies": {
+                    label: {"directory": str(summary.page.parents[1])} | {key: getattr(summary, key) for key in kept}
+                    for label, summary in self.studies.items()
+                },
+                "gain": self.gain,
+                "over_tasks": self.over_tasks,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Study:
+    label: str
+    content: Mapping[str, Any]
+    summary: Summary
+    convergence: pd.DataFrame
+
+
+def combine(directories: Sequence[Path | str], output: Path) -> Several:
+    """Reads studies and sets them side by side.
+
+    Args:
+        directories: results directories, two or more. output: where the page will be.
+
+    Raises:
+        UserError: one isn't a results directory, or is given twice.
+    """
+    opened = [Results.open(directory) for directory in directories]
+    for place, results in enumerate(opened):
+        if any(results.path == other.path for other in opened[:place]):
+            raise UserError(f"{directories[place]}: given twice; name each results directory once")
+    read = []
+    for results in opened:
+        tables = Tables.read(results)
+        read.append((results, summarise(results, tables), tables.convergence))
+    names = [summary.name for _, summary, _ in read]
+    studies = [
+        _Study(
+            summary.name if names.count(summary.name) == 1 else results.path.name,
+            results.read_study(),
+            summary,
+            convergence,
+        )
+        for results, summary, convergence in read
+    ]
+    labels = [study.label for study in studies]
+    for study in studies:
+        if labels.count(study.label) > 1:
+            raise UserError(f"{study.label}: two of the directories have this name; rename one")
+    gain, over_tasks = _gain(studies), _over_tasks(studies)
+    asked = list(dict.fromkeys(in_short(study.summary.question) for study in studies))
+    arms = list(dict.fromkeys(c.arm for study in studies for c in study.summary.comparisons))
+    return Several(
+        question=asked[0] if len(asked) == 1 else f"{len(studies)} studies side by side",
+        answer=[found.sentence for found in gain]
+        or [" ".join(_found(studies, arm) for arm in arms) or "There is no verdict yet in any of these studies."],
+        studies={study.label: study.summary for study in studies},
+        arms=arms,
+        gain=gain,
+        over_tasks=over_tasks,
+        page=output / "index.html",
+    )
+
+
+def _found(studies: Sequence[_Study], arm: str) -> str:
+    by_verdict: dict[str, list[str]] = {}
+    for study in studies:
+        for comparison in study.summary.comparisons:
+            if comparison.arm == arm:
+                name = comparison.verdict.name if comparison.verdict else "still to be confirmed"
+                by_verdict.setdefault(name, []).append(study.label)
+    return f"{arm} is {'; '.join(f'{name} in {several(labels)}' for name, labels in by_verdict.items())}."
+
+
+def _way(study: _Study) -> str:
+    radius = study.content.get("topology", {}).get("spectral_radius")
+    if "spectral_radius" in study.content.get("tune", {}):
+        return TUNED
+    return AS_IT_COMES if radius is None else SET_EQUAL
+
+
+def _but_for_gain(study: _Study) -> str:
+    """What studies must have in common to differ in how the spectral radius is treated alone."""
+    same = {key: study.content.get(key) for key in ("task", "connectome", "network", "arms", "reference_arm")}
+    same |= {key: study.content.get(key) for key in ("criterion", "equivalence_margin")}
+    for section in ("topology", "tune"):
+        content = study.content.get(section, {})
+        same[section] = {key: value for key, value in content.items() if key != "spectral_radius"}
+    return json.dumps(same, sort_keys=True)
+
+
+def _gain(studies: Sequence[_Study]) -> list[Gain]:
+    groups: dict[str, list[_Study]] = {}
+    for study in studies:
+        arms = study.content.get("arms", {}).values()
+        if not any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms):
+            groups.setdefault(_but_for_gain(study), []).append(study)
+    found = []
+    for group in groups.values():
+        if len({_way(study) for study in group}) < 2:
+            continue
+        for arm in group[0].summary.arms:
+            if arm != group[0].summary.reference:
+                found.append(_gain_of(group, arm))
+    return found
+
+
+def _gain_of(group: Sequence[_Study], arm: str) -> Gain:
+    reference = group[0].summary.reference
+    ways: dict[str, Comparison] = {}
+    for study in sorted(group, key=lambda study: WAYS.index(_way(study))):
+        way = _way(study)
+        read = study.summary.own_best if way == TUNED else study.summary.comparisons
+        name = (
+            f"set equal to {wording.number(study.content['topology']['spectral_radius'])}" if way == SET_EQUAL else way
+        )
+        if name in ways:  # the same way twice: by its study
+            name = f"{name} ({study.label})"
+        if (comparison := next((c for c in read if c.arm == arm), None)) is not None:
+            ways[name] = comparison
+    signs = {name: _sign(c) for name, c in ways.items()}
+    numbers = ", ".join(f"{interval(c)} {name}" for name, c in ways.items())
+    unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
+    reasons = [f"{name} its {unclear[sign]}" for name, sign in signs.items() if sign in unclear]
+    reasons += [f"no study has the radius {way}" for way in WAYS if not any(name.startswith(way) for name in ways)]
+    equal = [name for name, sign in signs.items() if sign == "equivalent"]
+    found, survives = set(signs.values()), None
+    if {"faster", "slower"} <= found:
+        text = f"The sign of {arm}'s difference from {reference} does not survive, it depends on gain"
+        survives = False
+    elif equal and found & {"faster", "slower"}:
+        text = f"{arm}'s difference from {reference} does not survive: it is within the margin {several(equal)}"
+        survives = False
+    elif reasons:
+        text = f"Whether the sign of {arm}'s difference from {reference} survives can't be told: {several(reasons)}"
+    elif equal:
+        text = f"{arm} learns as fast as {reference} whichever way the spectral radius is treated"
+    else:
+        [sign] = found
+        text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated"
+        survives = True
+    return Gain(arm, reference, ways, survives, f"{text} ({numbers}).")
+
+
+def _sign(comparison: Comparison) -> str:
+    """Where an interval lies to 1; equivalent where no difference beyond the margin is left."""
+    ratio, verdict = comparison.ratio, comparison.verdict
+    if ratio is None or verdict is None or not comparable(comparison):
+        return "none"
+    if verdict.name == "equivalent":
+        return "equivalent"
+    return "faster" if ratio.high < 1 else "slower" if ratio.low > 1 else "open"
+
+
+def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
+    groups: dict[str, list[_Study]] = {}
+    for study in studies:
+        same = [study.content.get(key) for key in ("connectome", "topology", "arms", "reference_arm")]
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append(study)
+    found = []
+    for group in groups.values():
+        tasks = [json.dumps(study.content.get("task"), sort_keys=True) for study in group]
+        if len(group) > 1 and len(set(tasks)) == len(group):  # one study a task
+            arms = [arm for arm in group[0].summary.arms if arm != group[0].summary.reference]
+            found += [_over_tasks_of(group, arm) for arm in arms]
+    return found
+
+
+def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
+    reference, labels = group[0].summary.reference, [study.label for study in group]
+    comparisons = [next((c for c in study.summary.comparisons if c.arm == arm), None) for study in group]
+    short = [
+        label
+        for label, c in zip(labels, comparisons, strict=True)
+        if c is None or c.ratio is None or c.verdict is None or not comparable(c)
+    ]
+    if short:
+        return OverTasks(arm, reference, labels, None, f"not comparable, or not finished, in {several(short)}")
+    series = [log_ratios_of(study.convergence, "shared", arm, reference) for study in group]
+    both = pd.concat(series, axis=1, join="inner")  # replicates that every task has
+    confidence = statistics.bonferroni(len(group[0].summary.arms) - 1)
+    ratio = statistics.pooled_ratio(both.to_numpy(dtype=np.float64).T, confidence)
+    return OverTasks(arm, reference, labels, ratio, "")
