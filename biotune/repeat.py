@@ -3,9 +3,9 @@
     python -m biotune.repeat --space search_spaces/aa.yaml --seeds 1-10
     python -m biotune.repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
 
-A verdict's error is controlled for one study: one A/A study of twenty may call one of its arms *faster* or *slower*. Run
-from many seeds, search and selection included, the shares can be seen. Each run is the command of a study, and leaves a
-results directory.
+One study has one verdict, and can't say how often such a study is wrong. Run from many seeds, search and selection
+included, an A/A study shows how often it finds a difference where there is none, and any other one how often it finds
+what it found. Each run is the command of a study, and leaves a results directory.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def run_seed(space: Path, seed: int, output: Path, overrides: Sequence[str]) -> 
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a comparison of both confirmations: phase, arm, verdict, ratio, low, high, from the content of summary.json."""
+    """A row a comparison of both confirmations (phase, arm, verdict, ratio, low, high), from what summary.json holds."""
     return [
         {
             "phase": phase,

@@ -64,6 +64,7 @@ class Found:
 
     Attributes:
         covered: whose interval holds the true ratio; error: the Monte Carlo standard error of that.
+        covered_bootstrap: whose bootstrap-t interval does.
         verdicts: verdict -> share. false: of those, the verdicts that the true ratio makes wrong.
         censored: share of the replicates that didn't meet the criterion within the budget.
     """
@@ -74,6 +75,7 @@ class Found:
     confidence: float
     covered: float
     error: float
+    covered_bootstrap: float
     verdicts: dict[str, float]
     false: dict[str, float]
     censored: float
@@ -140,14 +142,16 @@ class Simulator:
         """Many studies of one true ratio, each its own draw."""
         random = np.random.default_rng([seed, round(1e6 * ratio)])
         verdicts: Counter[str] = Counter()
-        covered = censored = 0
+        covered = covered_bootstrap = censored = 0
         confidence = math.nan
         for _ in range(studies):
             comparison, missed = self.compare(ratio, model, random)
             assert comparison.ratio is not None
+            assert comparison.bootstrap is not None
             assert comparison.verdict is not None
             confidence = comparison.ratio.confidence
             covered += comparison.ratio.low <= ratio <= comparison.ratio.high
+            covered_bootstrap += comparison.bootstrap.low <= ratio <= comparison.bootstrap.high
             verdicts[comparison.verdict.name] += 1
             censored += missed
         shares = {name: count / studies for name, count in verdicts.most_common()}
@@ -159,13 +163,14 @@ class Simulator:
             confidence=confidence,
             covered=covered / studies,
             error=math.sqrt(confidence * (1 - confidence) / studies),
+            covered_bootstrap=covered_bootstrap / studies,
             verdicts=shares,
             false={name: share for name, share in shares.items() if name in wrong},
             censored=censored / (2 * self.pairs * studies),
         )
 
     def _state(self, study: Study, per_epoch: int) -> dict[str, Any]:
-        """state.json as of a study that is done, of which nothing but the confirmation at the shared setting is there."""
+        """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
         setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
         arms = (self.reference, self.arm)
         return {
@@ -259,12 +264,13 @@ def _table(found: Sequence[Found]) -> Table:
         title=f"{first.studies} simulated studies of each true ratio, {first.pairs} pairs, "
         f"{100 * first.confidence:.1f} % intervals"
     )
-    for column in ("true ratio", "interval covers it", "verdicts", "false", "censored"):
+    for column in ("true ratio", "interval covers it", "bootstrap-t does", "verdicts", "false", "censored"):
         table.add_column(column)
     for row in found:
         table.add_row(
             f"{row.ratio:g}",
             f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}",
+            f"{100 * row.covered_bootstrap:.1f} %",
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
             f"{100 * row.censored:.1f} %",
