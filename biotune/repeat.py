@@ -43,7 +43,7 @@ def run_seed(space: Path, seed: int, output: Path, overrides: Sequence[str]) -> 
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a comparison of both confirmations (phase, arm, verdict, ratio, low, high), from what summary.json holds."""
+    """A row a comparison of both confirmations (phase, arm, verdict, ratio, low, high), from what summary.json has."""
     return [
         {
             "phase": phase,

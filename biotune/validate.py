@@ -19,6 +19,7 @@ updates, so that the log ratio of a pair has the standard deviation `spread`; it
 import argparse
 import json
 import math
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from biotune.errors import UserError
 from biotune.report.analysis import Tables, summarise
 from biotune.report.summary import Comparison
 from biotune.results import SCHEMA, Results
@@ -92,7 +94,7 @@ class Simulator:
     def __init__(self, study: Study, directory: Path) -> None:
         config = study.config
         self.reference = config.reference_arm
-        [self.arm] = [name for name in study.arms if name != self.reference]
+        [self.arm] = [name for name in config.arms if name != self.reference]
         self.pairs, self.margin = config.confirm.replicates, config.equivalence_margin
         self.null_loss, self.level, self.sustain = study.task.null_loss, study.level, config.criterion.sustain
         train = round(config.task.trials * config.task.train_share)
@@ -215,7 +217,9 @@ def simulate(
         UserError: the file is no study, or has one arm.
     """
     study = load_study(space, overrides=overrides)
-    others = [name for name in study.arms if name != study.config.reference_arm]
+    others = [name for name in study.config.arms if name != study.config.reference_arm]
+    if not others:
+        raise UserError(f"{space}: has one arm, so there is no ratio to simulate; name a study of two or more")
     study = load_study(space, overrides=overrides, arms=others[:1])
     with tempfile.TemporaryDirectory() as directory:
         simulator = Simulator(study, Path(directory))
@@ -235,16 +239,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
     arguments = parser.parse_args()
     model = Model(**{name: getattr(arguments, name) for name in asdict(Model())})
-    found = list(
-        simulate(
-            arguments.space,
-            ratios=arguments.ratios,
-            studies=arguments.studies,
-            model=model,
-            seed=arguments.seed,
-            overrides=arguments.overrides,
-        )
+    if arguments.studies < 1:
+        parser.error(f"--studies {arguments.studies} must be at least 1")
+    simulated = simulate(
+        arguments.space,
+        ratios=arguments.ratios,
+        studies=arguments.studies,
+        model=model,
+        seed=arguments.seed,
+        overrides=arguments.overrides,
     )
+    try:
+        found = list(simulated)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     Console().print(_table(found))
     if arguments.json:
         content = {"space": str(arguments.space), "model": asdict(model), "found": [asdict(row) for row in found]}

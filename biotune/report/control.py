@@ -55,13 +55,13 @@ def _sentence(what: str, comparison: Comparison, control: ArmResult, reference: 
     if comparison.verdict is None:
         return f"The positive control, {what}, is still to be confirmed."
     if comparable(comparison):
-        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p = {wording.probability(comparison.p)}"
+        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {wording.probability(comparison.p)}"
     else:
         met = [f"{share.count} of {share.total}" for share in (control.converged, reference.converged)]
         numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
     if found:
         return f"The positive control, {what}, is found ({numbers})."
     return (
-        f"The positive control, {what}, is not found ({numbers}): where the study can't tell a network that was changed "
-        "on purpose from the reference, that it tells no other arm from it proves nothing."
+        f"The positive control, {what}, is not found ({numbers}): as long as the study can't tell a network that was "
+        "changed on purpose from the reference, that it tells no other arm from it proves nothing."
     )
