@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -50,12 +49,9 @@ REDUCED = [
 def head_commands() -> list[list[str]]:
     """The `--set` values of each command of the file's head, each loop run once."""
     lines = [line.removeprefix("#").strip() for line in SPACE.read_text().splitlines() if line.startswith("#")]
-    text = " ".join(lines).replace("\\ ", "").replace("$length", "5").replace("$back", "2")
-    found = re.findall(r"python tune_main.py --space search_spaces/replication.yaml(.*?)(?= done|$| docs/)", text)
-    commands = [
-        part for each in found for part in each.split("python tune_main.py --space search_spaces/replication.yaml")
-    ]
-    return [[word for word in shlex.split(command) if word != "--set"] for command in commands]
+    text = " ".join(lines).replace("$length", "5").replace("$back", "2")
+    commands = text.split("python tune_main.py --space search_spaces/replication.yaml")[1:]
+    return [[quoted or bare for quoted, bare in re.findall(r'--set (?:"([^"]+)"|(\S+))', part)] for part in commands]
 
 
 def test_it_is_what_the_import_of_the_predecessors_file_gives(tmp_path: Path) -> None:
