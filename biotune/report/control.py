@@ -55,7 +55,8 @@ def _sentence(what: str, comparison: Comparison, control: ArmResult, reference: 
     if comparison.verdict is None:
         return f"The positive control, {what}, is still to be confirmed."
     if comparable(comparison):
-        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {wording.probability(comparison.p)}"
+        p = wording.probability(comparison.p)
+        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
     else:
         met = [f"{share.count} of {share.total}" for share in (control.converged, reference.converged)]
         numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
