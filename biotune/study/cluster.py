@@ -19,6 +19,9 @@ os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
+# glibc reads it when a worker starts: each trial has a thread of its own, and would leave a heap of its own behind
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+
 import ray
 from ray.exceptions import RayError, RayTaskError
 
