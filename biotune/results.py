@@ -111,6 +111,9 @@ _MATRICES = pa.schema(
     ]
 )  # a directory that was written before there was this table has a report without these pictures
 
+POSITIVE_CONTROL = "positive_control"
+"""The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""
+
 TABLES: Mapping[str, pa.Schema] = {
     "trials": _TRIALS,
     "curves": _CURVES,

@@ -53,6 +53,38 @@ def test_commands_in_the_docs_run(page: Path, line: str) -> None:
     assert done.returncode == 0, f"{page}: {line}\n{done.stderr}"
 
 
+NO_DATA = ("--set", "connectome={name: 'distance_rule:mouse_gamanut'}")
+REDUCED = {
+    "tune_main.py": ["--dry-run", *NO_DATA],
+    "biotune.validate": ["--studies", "2", *NO_DATA],
+    "biotune.repeat": [
+        *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),
+        *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
+        *("--set", "confirm={replicates: 2, max_epochs: 3}"),
+    ],
+}
+"""What is appended to a command of the pages on long runs, so that it ends soon."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if "biotune.repeat" in line else [], id=line[:60])
+        for name in ("validation", "replication")
+        for block in re.findall(r"^```sh\n(.*?)^```", Path(f"docs/{name}.md").read_text(), re.M | re.S)
+        for line in block.splitlines()
+    ],
+)
+def test_commands_of_long_runs_run_reduced(line: str, tmp_path: Path) -> None:
+    python, *arguments = shlex.split(line)
+    assert python == "python"
+    [reduced] = [options for program, options in REDUCED.items() if program in arguments]
+    output = ["--output", str(tmp_path)] if "biotune.repeat" in arguments else []
+    command = [sys.executable, *arguments, *reduced, *output]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
 @pytest.mark.parametrize("page", [*PAGES, Path("README.md"), Path("CONTRIBUTING.md")], ids=lambda page: page.name)
 def test_links_between_the_docs_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):

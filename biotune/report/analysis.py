@@ -9,6 +9,7 @@ import pandas as pd
 from biotune.report.answer import answer, disagreements, question, ranks_note
 from biotune.report.comparing import Analysis, by_arm, loss_areas, other_levels
 from biotune.report.contract import EnvironmentFile, StateFile, StudyFile, require
+from biotune.report.control import find_control
 from biotune.report.limits import find_limits
 from biotune.report.methods import citations, describe_arm, methods
 from biotune.report.properties import find_associations, find_trends, measure_ranges
@@ -99,11 +100,12 @@ def summarise(results: Results, tables: Tables) -> Summary:
         own_best=own_best,
         disagreements=disagreements(comparisons, own_best),
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
+        control=find_control(study, analysis, shared, areas),
         ranks_note=ranks_note(arms, comparisons),
         trends=trends,
         associations=associations,
         search=[search_result(name, tables.trials, study["search"], selection, null_loss) for name in arms],
-        importances=find_importances(tables.trials, analysis.seed),
+        importances=find_importances(tables.trials[tables.trials["arm"].isin(arms)], analysis.seed),
         measures=measure_ranges(tables.topologies, arms),
         connectomes=state["connectomes"],
         limits=[],

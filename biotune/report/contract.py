@@ -88,6 +88,7 @@ class StudyFile(_Part):
     confirm: _Confirm
     criterion: _StudyCriterion
     equivalence_margin: Positive
+    positive_control: Literal["frozen", "quarter_radius"] | None = None
 
     @model_validator(mode="after")
     def _the_reference_is_an_arm(self) -> "StudyFile":

@@ -55,7 +55,7 @@ class Figures:
 def draw_figures(summary: Summary, tables: Tables) -> Figures:
     """Every figure that the study's results so far allow."""
     curves, trials, convergence = tables.curves, tables.trials, tables.convergence
-    shared = convergence[convergence["phase"] == "shared"]
+    shared = convergence[(convergence["phase"] == "shared") & convergence["arm"].isin(summary.arms)]  # no control
     figures = Figures([], [], [])
     with style():
         if any(c.ratio for c in summary.comparisons):

@@ -90,6 +90,7 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
     """The page's tables, and the rows that they come from; those that are empty are left out."""
     comparisons = [("shared", None, c) for c in summary.comparisons]
     comparisons += [("own_best", None, c) for c in summary.own_best]
+    comparisons += [("positive_control", None, summary.control.comparison)] if summary.control else []
     levels = [("shared", level.level, c) for level in summary.levels for c in level.comparisons]
     made = {
         "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),

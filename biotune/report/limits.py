@@ -17,7 +17,7 @@ def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame
     Args:
         state: content of state.json. trials: the table of search trials.
     """
-    banners = [Limit("banner", text) for text in [*_unfinished(summary), *_substitutes(summary)]]
+    banners = [Limit("banner", text) for text in [*_unfinished(summary), *_substitutes(summary), *_control(summary)]]
     notes = [
         *_replicates(summary),
         *_power(summary),
@@ -46,6 +46,10 @@ def _substitutes(summary: Summary) -> list[str]:
         f"had ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
         for (asked, used, reason), arms in replaced.items()
     ]
+
+
+def _control(summary: Summary) -> list[str]:
+    return [summary.control.sentence] if summary.control and summary.control.found is False else []
 
 
 def _reading(summary: Summary) -> list[str]:

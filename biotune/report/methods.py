@@ -4,9 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from biotune.report import wording
-from biotune.report.statistics import EXACT_PAIRS, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
+from biotune.report.statistics import (
+    EXACT_PAIRS,
+    FAMILY_CONFIDENCE,
+    LEAST_DRAWS,
+    LEAST_SHARE_CONVERGED,
+    RESAMPLES,
+    bonferroni,
+)
 from biotune.report.wording import count, number, percent, several
 from biotune.topology import NULLS
+
+CONTROLS = {
+    "frozen": "the reference arm with its recurrent weights left as they were drawn",
+    "quarter_radius": "the reference arm at a quarter of its spectral radius",
+}
+"""Positive control -> what it is, in words."""
 
 SOFTWARE = (
     "Ray Tune: Liaw et al. 2018, arXiv:1807.05118.",
@@ -175,6 +188,11 @@ def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
                 "permutation p, (1 + draws as far from the mean of all) / (draws + 1), every draw beside the network "
                 "of its pair."
             )
+    if control := study.get("positive_control"):
+        sentences.append(
+            f"As a positive control, {CONTROLS[control]} was trained as the arms were, had no part in choosing the "
+            f"shared setting, and was compared with {reference} on its own, at {percent(FAMILY_CONFIDENCE)}."
+        )
     return sentences
 
 

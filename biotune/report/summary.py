@@ -77,6 +77,25 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Control:
+    """The positive control: the reference arm, changed on purpose.
+
+    Attributes:
+        kind: the study's key. what: the same in words.
+        comparison: with the reference, at 95 %. result: how its replicates did.
+        found: whether the study told it from the reference; None while replicates are still to come.
+        sentence: all that, as it is said on the page.
+    """
+
+    kind: str
+    what: str
+    comparison: Comparison
+    result: ArmResult
+    found: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Level:
     """The comparisons at another criterion level."""
 
@@ -146,6 +165,7 @@ class Summary:
         comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
         disagreements: a sentence for each arm whose verdict, or interval, differs between the two.
         levels: the comparisons at other criterion levels.
+        control: the positive control, which is none of the arms; None where there is none.
         ranks_note: why there are no places among null draws, where there are none.
         trends: over the doses of a null. associations: with topology measures, the strongest first.
         importances: of the hyperparameters; None with too few trials.
@@ -174,6 +194,7 @@ class Summary:
     own_best: list[Comparison]
     disagreements: list[str]
     levels: list[Level]
+    control: Control | None
     ranks_note: str
     trends: list[Trend]
     associations: list[Association]

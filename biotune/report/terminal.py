@@ -24,7 +24,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     if summary.results:
         console.print()
         console.print(_verdicts(summary))
-    for sentence in summary.disagreements:
+    said = [summary.control.sentence] if summary.control and summary.control.found is not False else []
+    for sentence in [*summary.disagreements, *said]:
         console.print(Text(sentence), highlight=False)
     # one line, so that it can be clicked on or copied
     console.print(Text(f"Report: {summary.page}"), highlight=False, soft_wrap=True)

@@ -376,6 +376,9 @@ class StudyConfig(Section):
         min_length=1
     )
     reference_arm: str
+    positive_control: Literal["frozen", "quarter_radius"] | None = Field(
+        None, description="an arm more, the reference arm spoilt, that must come out different"
+    )
     tune: dict[str, Domain] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
     confirm: ConfirmConfig = ConfirmConfig()

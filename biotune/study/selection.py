@@ -30,21 +30,21 @@ def select(study: Study, record: Record) -> dict[str, Any]:
     Raises:
         UserError: no trial of any arm trained, so there is nothing to confirm.
     """
-    arms = list(study.arms)
+    arms = list(study.config.arms)  # the positive control has no say in what the others are compared at
     if not any(_trained(trial) for trial in record.trials.values()):
         found = sorted({trial.status for trial in record.trials.values()})
         raise UserError(
             f"every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the learning rates "
             "under tune, or see trials.parquet for the errors"
         )
-    shared = {arm: record.of_arm(arm)[: study.config.search.shared_settings] for arm in arms}
+    shared = {arm: record.of_arm(arm)[: study.config.search.shared_settings] for arm in study.arms}
     ranks = {arm: _mean_ranks([order(trial) for trial in shared[arm]]) for arm in arms}
     count = len(shared[arms[0]])
     untrained = [sum(not _trained(shared[arm][index]) for arm in arms) for index in range(count)]
     mean = [sum(ranks[arm][index] for arm in arms) / len(arms) for index in range(count)]
     chosen = min(range(count), key=lambda index: (untrained[index], mean[index], index))
     setting = shared[arms[0]][chosen].setting
-    best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in arms}
+    best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in study.arms}
     return {
         "event": "selected",
         "shared": {

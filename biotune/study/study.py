@@ -4,7 +4,7 @@ import copy
 import difflib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.network import NetworkOptions
+from biotune.results import POSITIVE_CONTROL
 from biotune.study.config import (
     ArmConfig,
     ConnectomeConfig,
@@ -58,7 +59,7 @@ class Study:
 
     Attributes:
         config: as written, with defaults.
-        arms: name -> arm.
+        arms: name -> arm; the positive control, where there is one, is the last of them.
         task: the task, made from its options.
 
     Raises:
@@ -182,6 +183,11 @@ def load_study(
             problems += _check_tune(config.tune, merged[name], arm, where)
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
+    if config.positive_control is not None:
+        try:
+            merged[POSITIVE_CONTROL] = _control(config, merged[config.reference_arm])
+        except ValueError as error:
+            raise UserError(f"{where(('positive_control',))}: positive_control: {error}") from None
     try:
         return Study(config, merged)
     except UserError as error:
@@ -230,6 +236,32 @@ def _merge(
         except ValidationError as error:
             problems += _explain(error, ("arms", name, section), content, where)
     return sections if len(sections) == len(_SECTIONS) else None
+
+
+def _control(config: StudyConfig, reference: Arm) -> Arm:
+    """The reference arm, spoilt: its recurrent weights frozen, or its spectral radius at a quarter.
+
+    Raises:
+        ValueError: that changes nothing, or can't be done, in this study.
+    """
+    if POSITIVE_CONTROL in config.arms:
+        raise ValueError(f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; give yours another")
+    key = {"frozen": "freeze_recurrent", "quarter_radius": "spectral_radius"}[config.positive_control or ""]
+    if key in config.tune:
+        raise ValueError(f"{config.positive_control} sets {key}, which is tuned; use the other control, or tune it not")
+    network, topology = reference.network, reference.topology
+    if network.start_from is not None and network.start_from.arm is None:
+        start = network.start_from.model_copy(update={"arm": reference.name})
+        network = network.model_copy(update={"start_from": start})
+    if key == "freeze_recurrent":
+        if network.freeze_recurrent:
+            raise ValueError("frozen, but the reference arm's recurrent weights are; use quarter_radius")
+        return replace(reference, name=POSITIVE_CONTROL, network=network.model_copy(update={key: True}))
+    if topology.spectral_radius is None or network.start_from is not None:
+        why = "as it comes" if topology.spectral_radius is None else "that of trained networks"
+        raise ValueError(f"quarter_radius, but the reference arm's spectral radius is {why}; set it, or use frozen")
+    topology = topology.model_copy(update={key: topology.spectral_radius / 4})
+    return replace(reference, name=POSITIVE_CONTROL, topology=topology)
 
 
 def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, where: Any) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from biotune.report import Several, Summary, make_report, make_report_of_several
-from biotune.results import Results
+from biotune.results import POSITIVE_CONTROL, Results
 from biotune.training.criterion import updates_to_criterion
 
 NULL_LOSS = 1 / 12
@@ -44,6 +44,7 @@ class Simulation:
     trials: int = 8
     confirmed: Mapping[str, int] = field(default_factory=dict)
     substituted: bool = False
+    control: str | None = None  # its arm is the one of `ratios` that is named positive_control
     name: str = "simulated"
     task: str = "seq_mem"
     radius: float | None = 0.9
@@ -84,6 +85,7 @@ class Simulation:
         null = {"name": "degree_preserving", "level": "region"}
         arms: dict[str, Any] = {arm: {"null": {**null, "fraction": self.fractions.get(arm, 1.0)}} for arm in self.arms}
         arms[self.arms[0]] = {}
+        arms.pop(POSITIVE_CONTROL, None)
         tune = {"learning_rate": {"loguniform": [3e-4, 1e-2]}, "nonlinearity": {"choice": ["tanh", "relu"]}}
         return {
             "name": self.name,
@@ -113,6 +115,7 @@ class Simulation:
             "confirm": {"replicates": self.pairs, "max_epochs": self.max_epochs, "population": 8},
             "criterion": {"metric": "validation_loss", "fraction_of_null": 0.1, "sustain": SUSTAIN},
             "equivalence_margin": 0.2,
+            "positive_control": self.control,
         }
 
     def setting(self, arm: str, phase: str) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""The positive control: an arm that is made worse on purpose, and whether the study could tell."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from biotune.report import wording
+from biotune.report.answer import comparable, interval
+from biotune.report.comparing import Analysis
+from biotune.report.methods import CONTROLS
+from biotune.report.statistics import LEAST_SHARE_CONVERGED
+from biotune.report.summary import ArmResult, Comparison, Control
+from biotune.results import POSITIVE_CONTROL
+
+
+def find_control(
+    study: Mapping[str, Any], analysis: Analysis, shared: pd.DataFrame, areas: pd.Series
+) -> Control | None:
+    """How the positive control came out; None of a study without one, and before any of it is confirmed.
+
+    It is found where its verdict is *faster* or *slower*, at 95 % (it is no comparison of the question, and takes no
+    part in its Bonferroni family), or where it fails: the reference converges often enough for a verdict, and the
+    Wilson interval of the control's share lies wholly below the reference's.
+
+    Args:
+        study: content of study.yaml.
+        analysis: of the question's own arms.
+        shared: the confirmed replicates at the shared setting.
+        areas: their loss over training.
+    """
+    kind = study.get("positive_control")
+    rows = {arm: shared[shared["arm"] == arm] for arm in (POSITIVE_CONTROL, analysis.reference)}
+    if kind is None or any(table.empty for table in rows.values()):
+        return None
+    alone = dataclasses.replace(analysis, arms={analysis.reference: {}, POSITIVE_CONTROL: {}})
+    comparison = alone.compare(shared, POSITIVE_CONTROL)
+    control, reference = (alone.result(table, arm, "shared", areas) for arm, table in rows.items())
+    found = _found(comparison, control, reference)
+    what = CONTROLS[kind]
+    return Control(kind, what, comparison, control, found, _sentence(what, comparison, control, reference, found))
+
+
+def _found(comparison: Comparison, control: ArmResult, reference: ArmResult) -> bool | None:
+    if comparison.verdict is None:
+        return None
+    if comparison.verdict.name == "not comparable":
+        fails = control.converged.high < reference.converged.low
+        return fails and reference.converged.value >= LEAST_SHARE_CONVERGED
+    return comparison.verdict.name in ("faster", "slower")
+
+
+def _sentence(what: str, comparison: Comparison, control: ArmResult, reference: ArmResult, found: bool | None) -> str:
+    if comparison.verdict is None:
+        return f"The positive control, {what}, is still to be confirmed."
+    if comparable(comparison):
+        p = wording.probability(comparison.p)
+        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
+    else:
+        met = [f"{share.count} of {share.total}" for share in (control.converged, reference.converged)]
+        numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
+    if found:
+        return f"The positive control, {what}, is found ({numbers})."
+    return (
+        f"The positive control, {what}, is not found ({numbers}): as long as the study can't tell a network that was "
+        "changed on purpose from the reference, that it tells no other arm from it proves nothing."
+    )

@@ -1,0 +1,291 @@
+"""Simulates studies whose true ratio is known, and counts how often the report's intervals and verdicts are right.
+
+    python -m biotune.validate
+    python -m biotune.validate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
+
+A simulated study is a results directory's tables, and goes through the report's own analysis: log loss interpolated
+between evaluations, censoring at the budget, pairs, interval, verdict. The study's YAML gives pairs, budget, criterion
+and margin; of its arms the reference and one other are compared, so that the interval is one of 95 %.
+
+In replicate r an arm of true ratio ρ (1 for the reference) needs
+
+    T = typical · ρ · exp(c_r + e),    c_r ~ N(0, between²) shared by the pair,    e ~ N(0, spread² / 2) its own,
+
+updates, so that the log ratio of a pair has the standard deviation `spread`; its loss after u updates is
+
+    null loss · fraction^((u / T)^1.5) · exp(ε),    ε ~ N(0, noise²) at each evaluation.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from biotune.errors import UserError
+from biotune.report.analysis import Tables, summarise
+from biotune.report.summary import Comparison
+from biotune.results import SCHEMA, Results
+from biotune.study import Study, load_study
+from biotune.training.criterion import updates_to_criterion
+
+RATIOS = (1.0, 1.05, 1.2, 2.0)
+
+BENDING = 1.5
+"""Above 1, log loss falls slowly at first."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a study is simulated from; all but `typical`, a share of the budget, are standard deviations of a logarithm.
+
+    Attributes:
+        typical: updates to criterion of the reference. between: over replicates, shared by the arms.
+        spread: of a pair's log ratio. noise: of an evaluation.
+    """
+
+    typical: float = 0.25
+    between: float = 0.3
+    spread: float = 0.25
+    noise: float = 0.05
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the report said of the studies with one true ratio; shares of the studies.
+
+    Attributes:
+        covered: whose interval holds the true ratio; error: the Monte Carlo standard error of that.
+        covered_bootstrap: whose bootstrap-t interval does.
+        verdicts: verdict -> share. false: of those, the verdicts that the true ratio makes wrong.
+        censored: share of the replicates that didn't meet the criterion within the budget.
+    """
+
+    ratio: float
+    studies: int
+    pairs: int
+    confidence: float
+    covered: float
+    error: float
+    covered_bootstrap: float
+    verdicts: dict[str, float]
+    false: dict[str, float]
+    censored: float
+
+
+class Simulator:
+    """Studies of one design.
+
+    Args:
+        study: whose reference and one other arm are simulated.
+        directory: an empty one, for the files of the results' contract.
+    """
+
+    def __init__(self, study: Study, directory: Path) -> None:
+        config = study.config
+        self.reference = config.reference_arm
+        [self.arm] = [name for name in config.arms if name != self.reference]
+        self.pairs, self.margin = config.confirm.replicates, config.equivalence_margin
+        self.null_loss, self.level, self.sustain = study.task.null_loss, study.level, config.criterion.sustain
+        train = round(config.task.trials * config.task.train_share)
+        per_epoch = math.ceil(train / config.task.batch)
+        self.budget = per_epoch * config.confirm.max_epochs
+        self.updates = per_epoch * np.arange(config.confirm.max_epochs + self.sustain)
+        self.results = Results(directory)
+        self.results.write_study(study.resolved())
+        self.results.write_json("state", self._state(study, per_epoch))
+        self.results.write_json("environment", {})
+        self.tables = Tables.read(self.results)
+
+    def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[Comparison, int]:
+        """What the report makes of one study, and how many of its networks were censored."""
+        shared = random.normal(0, model.between, self.pairs)
+        rows: list[dict[str, Any]] = []
+        curves: list[pd.DataFrame] = []
+        for arm, true in ((self.reference, 1.0), (self.arm, ratio)):
+            own = random.normal(0, model.spread / math.sqrt(2), self.pairs)
+            for replicate, needed in enumerate(model.typical * self.budget * true * np.exp(shared + own)):
+                fallen = (self.level / self.null_loss) ** ((self.updates / needed) ** BENDING)
+                losses = self.null_loss * fallen * np.exp(random.normal(0, model.noise, len(fallen)))
+                reached, converged = updates_to_criterion(self.updates, losses, self.level, self.sustain, self.budget)
+                of = {"phase": "shared", "arm": arm, "trial": f"{arm}-shared", "replicate": replicate}
+                last = float(losses[-self.sustain])
+                ends = {"best_loss": float(losses.min()), "final_loss": last, "test_loss": last}
+                rows.append(
+                    of | ends | {"converged": converged, "diverged": False, "updates": reached, "budget": self.budget}
+                )
+                curves.append(
+                    pd.DataFrame(
+                        of
+                        | {
+                            "epoch": np.arange(len(losses)),
+                            "updates": self.updates,
+                            "training_loss": losses,
+                            "validation_loss": losses,
+                            "accuracy": np.nan,
+                        }
+                    )
+                )
+        tables = replace(self.tables, convergence=pd.DataFrame(rows), curves=pd.concat(curves, ignore_index=True))
+        [comparison] = summarise(self.results, tables).comparisons
+        return comparison, sum(not row["converged"] for row in rows)
+
+    def simulate(self, ratio: float, model: Model, studies: int, seed: int) -> Found:
+        """Many studies of one true ratio, each its own draw."""
+        random = np.random.default_rng([seed, round(1e6 * ratio)])
+        verdicts: Counter[str] = Counter()
+        covered = covered_bootstrap = censored = 0
+        confidence = math.nan
+        for _ in range(studies):
+            comparison, missed = self.compare(ratio, model, random)
+            assert comparison.ratio is not None
+            assert comparison.bootstrap is not None
+            assert comparison.verdict is not None
+            confidence = comparison.ratio.confidence
+            covered += comparison.ratio.low <= ratio <= comparison.ratio.high
+            covered_bootstrap += comparison.bootstrap.low <= ratio <= comparison.bootstrap.high
+            verdicts[comparison.verdict.name] += 1
+            censored += missed
+        shares = {name: count / studies for name, count in verdicts.most_common()}
+        wrong = wrong_verdicts(ratio, self.margin)
+        return Found(
+            ratio=ratio,
+            studies=studies,
+            pairs=self.pairs,
+            confidence=confidence,
+            covered=covered / studies,
+            error=math.sqrt(confidence * (1 - confidence) / studies),
+            covered_bootstrap=covered_bootstrap / studies,
+            verdicts=shares,
+            false={name: share for name, share in shares.items() if name in wrong},
+            censored=censored / (2 * self.pairs * studies),
+        )
+
+    def _state(self, study: Study, per_epoch: int) -> dict[str, Any]:
+        """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
+        setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
+        arms = (self.reference, self.arm)
+        return {
+            "schema": SCHEMA,
+            "study": study.config.name,
+            "phase": "finished",
+            "seconds": {},
+            "connectomes": {
+                arm: {"name": study.arms[arm].connectome.name, "substituted": False, "citation": None} for arm in arms
+            },
+            "criterion": {"null_loss": self.null_loss, "level": self.level},
+            "updates_per_epoch": per_epoch,
+            "budget": self.budget,
+            "selection": {
+                "shared": {"setting": setting, "index": 0},
+                "own_best": {arm: {"setting": setting, "trial": f"{arm}-0000"} for arm in arms},
+            },
+        }
+
+
+def wrong_verdicts(ratio: float, margin: float) -> set[str]:
+    """The verdicts that are false where this is the true ratio; on the margin's edge each of the three is."""
+    verdicts = {"faster", "slower", "equivalent"}
+    edge, beyond = math.log1p(margin), math.log(ratio)
+    if math.isclose(abs(beyond), edge, abs_tol=1e-9):
+        return verdicts
+    return verdicts - {"equivalent" if abs(beyond) < edge else "slower" if beyond > 0 else "faster"}
+
+
+def simulate(
+    space: Path,
+    *,
+    ratios: Sequence[float] = RATIOS,
+    studies: int = 500,
+    model: Model | None = None,
+    seed: int = 1,
+    overrides: Sequence[str] = (),
+) -> Iterator[Found]:
+    """Simulates studies of the design that a YAML file has, at each true ratio.
+
+    Raises:
+        UserError: the file is no study, or has one arm.
+    """
+    study = load_study(space, overrides=overrides)
+    others = [name for name in study.config.arms if name != study.config.reference_arm]
+    if not others:
+        raise UserError(f"{space}: has one arm, so there is no ratio to simulate; name a study of two or more")
+    study = load_study(space, overrides=overrides, arms=others[:1])
+    with tempfile.TemporaryDirectory() as directory:
+        simulator = Simulator(study, Path(directory))
+        for ratio in ratios:
+            yield simulator.simulate(ratio, model or Model(), studies, seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", type=Path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
+    parser.add_argument("--studies", type=int, default=500, metavar="N", help="of each ratio; default 500")
+    parser.add_argument("--ratios", type=_ratios, default=RATIOS, metavar="R,R,…", help="default 1,1.05,1.2,2")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
+    for name, default in asdict(Model()).items():
+        parser.add_argument(f"--{name}", type=float, default=default, metavar="X", help=f"see above; default {default}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
+    arguments = parser.parse_args()
+    model = Model(**{name: getattr(arguments, name) for name in asdict(Model())})
+    if arguments.studies < 1:
+        parser.error(f"--studies {arguments.studies} must be at least 1")
+    simulated = simulate(
+        arguments.space,
+        ratios=arguments.ratios,
+        studies=arguments.studies,
+        model=model,
+        seed=arguments.seed,
+        overrides=arguments.overrides,
+    )
+    try:
+        found = list(simulated)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    Console().print(_table(found))
+    if arguments.json:
+        content = {"space": str(arguments.space), "model": asdict(model), "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _ratios(text: str) -> list[float]:
+    ratios = [float(part) for part in text.split(",")]
+    if not all(0 < ratio < math.inf for ratio in ratios):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers above 0, such as 1,1.2,2")
+    return ratios
+
+
+def _table(found: Sequence[Found]) -> Table:
+    first = found[0]
+    table = Table(
+        title=f"{first.studies} simulated studies of each true ratio, {first.pairs} pairs, "
+        f"{100 * first.confidence:.1f} % intervals"
+    )
+    for column in ("true ratio", "interval covers it", "bootstrap-t does", "verdicts", "false", "censored"):
+        table.add_column(column)
+    for row in found:
+        table.add_row(
+            f"{row.ratio:g}",
+            f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}",
+            f"{100 * row.covered_bootstrap:.1f} %",
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
+            f"{100 * row.censored:.1f} %",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
