@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,14 +33,20 @@ def run_seed(space: Path, seed: int, output: Path, overrides: Sequence[str]) -> 
     Raises:
         SystemExit: it did not end well; with its exit code.
     """
-    there = set(output.glob("*/"))
+    # a folder of its own: what else is run meanwhile must not be taken for it
+    output = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_made(output)))
     changes = [part for change in overrides for part in ("--set", change)]
     arguments = ["--space", str(space), "--seed", str(seed), "--output", str(output), *changes]
     done = subprocess.run([sys.executable, "-c", _RUN, *arguments])
     if done.returncode:
         raise SystemExit(done.returncode)
-    [directory] = set(output.glob("*/")) - there
+    [directory] = output.iterdir()
     return directory
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:

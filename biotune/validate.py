@@ -239,6 +239,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
     arguments = parser.parse_args()
     model = Model(**{name: getattr(arguments, name) for name in asdict(Model())})
+    for name, value in asdict(model).items():
+        if not value >= 0 or (name == "typical" and not value):
+            parser.error(f"--{name} {value} must be {'above' if name == 'typical' else 'at least'} 0")
     if arguments.studies < 1:
         parser.error(f"--studies {arguments.studies} must be at least 1")
     simulated = simulate(

@@ -65,4 +65,4 @@ def keep_signs(values: Tensor, sign: Tensor) -> None:
         values: [population, edges], the recurrent weights.
         sign: [population, edges], 1 or -1.
     """
-    values.masked_fill_(values * sign < 0, 0.0)
+    values.masked_fill_(values.isfinite() & (values * sign < 0), 0.0)

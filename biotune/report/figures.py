@@ -54,12 +54,15 @@ class Figures:
 
 def draw_figures(summary: Summary, tables: Tables) -> Figures:
     """Every figure that the study's results so far allow."""
-    curves, trials, convergence = tables.curves, tables.trials, tables.convergence
-    shared = convergence[(convergence["phase"] == "shared") & convergence["arm"].isin(summary.arms)]  # no control
+    curves, trials, matrices, confirmed = (  # without the positive control
+        table[table["arm"].isin(summary.arms)]
+        for table in (tables.curves, tables.trials, tables.matrices, tables.convergence)
+    )
+    shared = confirmed[confirmed["phase"] == "shared"]
     figures = Figures([], [], [])
     with style():
         if any(c.ratio for c in summary.comparisons):
-            figures.comparison.append(_ratios(summary, convergence))
+            figures.comparison.append(_ratios(summary, confirmed))
         if len(shared):
             figures.comparison.append(_learning(summary, curves[curves["phase"] == "shared"]))
             figures.comparison.append(_updates(summary, shared))
@@ -69,8 +72,8 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
             if trend.slope:
                 name = "dose" if len(summary.trends) == 1 else f"dose_{number}"
                 figures.wiring.append(draw_dose(summary, trend, shared, name))
-        if len(tables.matrices):
-            figures.wiring.append(draw_matrices(summary, tables.matrices))
+        if len(matrices):
+            figures.wiring.append(draw_matrices(summary, matrices))
         if summary.associations:
             figures.wiring.append(draw_associations(summary))
             figures.wiring.append(draw_measures(summary, shared, tables.topologies))

@@ -16,23 +16,31 @@ from biotune.results import Results
 
 def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
     """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have."""
-    _write(summary.page, page, figures, _tables(summary, tables))
-    results.write_json("summary", summary.to_json())
+    try:
+        _write(summary.page, page, figures, _tables(summary, tables))
+        results.write_json("summary", summary.to_json())
+    except OSError as error:
+        raise UserError(f"{results.path}: the report cannot be written there ({error.strerror})") from None
 
 
 def write_several(studies: Several, figures: Sequence[Figure], page: str) -> None:
     """Writes all files of a report of several studies, and removes those of an earlier one that it doesn't have.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or cannot be written to.
     """
     folder = studies.page.parent
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: is a file; name a folder")
     if (folder / "state.json").exists():
         raise UserError(f"--output {folder}: is a results directory; give the report of several a folder of its own")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").is_file():
         raise UserError(f"--output {folder}: holds files that are no report; name an empty folder, or a new one")
-    _write(studies.page, page, figures, _tables_of_several(studies))
-    Results(folder).write_json("summary", studies.to_json())
+    try:
+        _write(studies.page, page, figures, _tables_of_several(studies))
+        Results(folder).write_json("summary", studies.to_json())
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
 
 
 def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str, pd.DataFrame]) -> None:

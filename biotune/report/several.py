@@ -259,15 +259,21 @@ def _sign(comparison: Comparison) -> str:
 def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
     groups: dict[str, list[_Study]] = {}
     for study in studies:
-        same = [study.content.get(key) for key in ("connectome", "topology", "arms", "reference_arm")]
+        same = [study.content.get(key) for key in ("connectome", "topology", "network", "arms", "reference_arm")]
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(study)
     found = []
     for group in groups.values():
-        tasks = [json.dumps(study.content.get("task"), sort_keys=True) for study in group]
+        tasks = [json.dumps(_task_itself(study), sort_keys=True) for study in group]
         if len(group) > 1 and len(set(tasks)) == len(group):  # one study a task
             arms = [arm for arm in group[0].summary.arms if arm != group[0].summary.reference]
             found += [_over_tasks_of(group, arm) for arm in arms]
     return found
+
+
+def _task_itself(study: _Study) -> dict[str, Any]:
+    """The task without its amount of data."""
+    task = study.content.get("task") or {}
+    return {key: value for key, value in task.items() if key not in ("trials", "train_share", "batch")}
 
 
 def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:

@@ -7,6 +7,7 @@ and the axes of its arrays; none draws a random number that the caller did not h
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,10 +132,10 @@ def geometric_ratio(differences: NDArray[np.float64], confidence: float) -> Rati
         raise ValueError("a ratio needs at least one pair")
     mean = float(np.mean(differences))
     if n == 1:
-        return Ratio(math.exp(mean), 0.0, math.inf, math.nan, 1, confidence)
+        return Ratio(_exp(mean), 0.0, math.inf, math.nan, 1, confidence)
     spread = float(np.std(differences, ddof=1))
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * spread / math.sqrt(n)
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), spread, n, confidence)
+    return Ratio(_exp(mean), _exp(mean - half), _exp(mean + half), spread, n, confidence)
 
 
 def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: np.random.Generator) -> Ratio:
@@ -159,9 +160,7 @@ def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: 
     with np.errstate(divide="ignore"):
         t = np.where(spread > 1e-12 * plain.spread, shift * math.sqrt(n) / spread, np.copysign(np.inf, shift))
     low, high = np.quantile(t, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
-    return dataclasses.replace(
-        plain, low=math.exp(mean - float(high) * error), high=math.exp(mean - float(low) * error)
-    )
+    return dataclasses.replace(plain, low=_exp(mean - float(high) * error), high=_exp(mean - float(low) * error))
 
 
 def jackknife_interval(estimate: float, left_out: ArrayLike, confidence: float) -> tuple[float, float]:
@@ -280,7 +279,7 @@ def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float
         return float(stats.nct.sf(quantile, pairs - 1, noncentrality)) - power
 
     needed = float(optimize.brentq(shortfall, 0.0, 10 * quantile + 10))
-    return (1 + margin) * math.exp(needed * spread / math.sqrt(pairs))
+    return (1 + margin) * _exp(needed * spread / math.sqrt(pairs))
 
 
 def equivalence_power(spread: float, pairs: int, confidence: float, margin: float) -> float:
@@ -339,12 +338,12 @@ def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:
     mean = float(interquartile_mean(differences.reshape(-1, 1))[0])
     spread = float(np.std(differences, ddof=1)) if differences.size > 1 else math.nan
     if replicates == 1:
-        return Ratio(math.exp(mean), 0.0, math.inf, spread, 1, confidence)
+        return Ratio(_exp(mean), 0.0, math.inf, spread, 1, confidence)
     without = [
         float(interquartile_mean(np.delete(differences, r, axis=1).reshape(-1, 1))[0]) for r in range(replicates)
     ]
     low, high = jackknife_interval(mean, without, confidence)
-    return Ratio(math.exp(mean), math.exp(low), math.exp(high), spread, replicates, confidence)
+    return Ratio(_exp(mean), _exp(low), _exp(high), spread, replicates, confidence)
 
 
 def quartiles(values: ArrayLike) -> tuple[float, float, float]:
@@ -410,3 +409,8 @@ def log_loss_area(updates: NDArray[np.integer], losses: NDArray[np.floating], bu
     if (inside <= 0).any():
         return 0.0
     return float(np.exp(np.trapezoid(np.log(inside), steps) / (steps[-1] - steps[0])))
+
+
+def _exp(logarithm: float) -> float:
+    """Infinite where the ratio is too large for a number: the end of an interval over few pairs may be."""
+    return math.exp(logarithm) if logarithm < math.log(sys.float_info.max) else math.inf

@@ -63,11 +63,14 @@ def _monitor(arguments: argparse.Namespace, console: Console) -> int:
         from biotune.study.exports import write_optuna, write_tensorboard
 
         results = Results.open(arguments.directory)
-        say(f"TensorBoard:      tensorboard --logdir {shlex.quote(str(write_tensorboard(results)))}")
-        say(f"optuna-dashboard: optuna-dashboard {shlex.quote(str(write_optuna(results)))}")
+        try:
+            say(f"TensorBoard:      tensorboard --logdir {shlex.quote(str(write_tensorboard(results)))}")
+            say(f"optuna-dashboard: optuna-dashboard {shlex.quote(str(write_optuna(results)))}")
+        except OSError as error:
+            raise UserError(f"{results.path}: cannot be written to ({error.strerror})") from None
     folder = arguments.output.expanduser().resolve()
     try:
-        write_configuration(folder, arguments.ray_temp)
+        write_configuration(folder, arguments.ray_temp.expanduser().resolve())
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
     quoted = shlex.quote(str(folder))

@@ -198,8 +198,8 @@ class _Run:
         finally:
             event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
             self.record.apply(self.journal.append(event))
-            self.metrics.publish(name, ended=True)
             self._write_tables()
+            self.metrics.publish(name, ended=True)
         if self.interrupted():
             self._write_state(name)
             raise Interrupted(self.directory)

@@ -31,8 +31,9 @@ def select(study: Study, record: Record) -> dict[str, Any]:
         UserError: no trial of any arm trained, so there is nothing to confirm.
     """
     arms = list(study.config.arms)  # the positive control has no say in what the others are compared at
-    if not any(_trained(trial) for trial in record.trials.values()):
-        found = sorted({trial.status for trial in record.trials.values()})
+    tried = [trial for arm in arms for trial in record.of_arm(arm)]
+    if not any(_trained(trial) for trial in tried):
+        found = sorted({trial.status for trial in tried})
         raise UserError(
             f"every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the learning rates "
             "under tune, or see trials.parquet for the errors"

@@ -32,6 +32,7 @@ def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
         state = load_checkpoint(checkpoint)
         spent = state.pop("seconds")
         trial.load_state_dict(state)
+    if trial.loop.epoch or trial.finished:  # finished before the first epoch: every replicate diverged as it was drawn
         yield trial, spent
     while not trial.finished:
         trial.run_epoch()

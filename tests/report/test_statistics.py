@@ -187,6 +187,8 @@ class TestBootstrapT:
         same = statistics.bootstrap_t(np.full(4, 0.5), 0.95, np.random.default_rng(0))
         assert same.low == same.high == pytest.approx(math.exp(0.5))
         assert statistics.bootstrap_t(np.array([0.5]), 0.95, np.random.default_rng(0)).high == math.inf
+        tied = np.array([0.5, 0.5001, 1.1, 1.3])  # resamples of the first two have a spread of next to nothing
+        assert statistics.bootstrap_t(tied, 0.95, np.random.default_rng(0)).high == math.inf
 
     def test_two_pairs_leave_it_open(self):
         ratio = statistics.bootstrap_t(np.array([0.1, 0.4]), 0.95, np.random.default_rng(0))

@@ -252,6 +252,15 @@ def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path:
         select(study, progress.record)
 
 
+def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space: WriteSpace, tmp_path: Path) -> None:
+    study = load_study(write_space(("reference_arm: real", "reference_arm: real\npositive_control: frozen")))
+    progress = start(study, tmp_path / "journal.jsonl")
+    run_all(progress, lambda trial: by_rate(trial) if trial.arm == "positive_control" else float("inf"))
+    assert any(trial.status == "completed" for trial in progress.record.of_arm("positive_control"))
+    with pytest.raises(UserError, match="every trial ended as diverged"):
+        select(study, progress.record)
+
+
 def test_the_sampler_keeps_away_from_settings_that_diverged(write_space: WriteSpace, tmp_path: Path) -> None:
     sizes = ("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 40, shared_settings: 8")
     study = load_study(write_space(sizes), arms=["real"])
