@@ -93,14 +93,14 @@ def test_the_journal_of_a_running_study_is_left_as_it_is(results: Results, tmp_p
 
 
 def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "monitor"
-    assert main(["monitor", "-o", str(folder), "--ray-temp", "/tmp/elsewhere"]) == 0
+    folder, ray_temp = tmp_path / "monitor", tmp_path / "ray"
+    assert main(["monitor", "-o", str(folder), "--ray-temp", str(ray_temp)]) == 0
     printed = capsys.readouterr().out
     assert f"prometheus --config.file={folder}/prometheus.yml" in printed
     assert f"GF_PATHS_PROVISIONING={folder}/provisioning" in printed
     assert printed.count("127.0.0.1") == 2  # nothing listens on other interfaces
     [job] = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["file_sd_configs"] == [{"files": ["/tmp/elsewhere/prom_metrics_service_discovery.json"]}]
+    assert job["file_sd_configs"] == [{"files": [str(ray_temp / "prom_metrics_service_discovery.json")]}]
     [provider] = yaml.safe_load((folder / "provisioning/dashboards/biotune.yml").read_text())["providers"]
     files = sorted(Path(provider["options"]["path"]).glob("*.json"))
     assert [file.name for file in files] == ["biotune.json", "ray.json"]
