@@ -108,6 +108,13 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
     )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="of training, between two checkpoints of a trial: what a kill may cost it; default 10",
+    )
     parser.add_argument("--seed", type=_natural, metavar="N", help="instead of the study's own")
     parser.add_argument(
         "--arms", type=lambda text: text.split(","), metavar="A,B", help="only these, and the reference arm"
@@ -169,6 +176,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
+        checkpoint_every=arguments.checkpoint_every,
     )
     try:
         directory = run_study(study, options, console, resume=arguments.resume)
@@ -257,10 +265,18 @@ def _whole(text: str, least: int) -> int:
 
 
 def _share(text: str) -> float:
+    return _at_least_zero(text, "a number of at least 0")
+
+
+def _seconds(text: str) -> float:
+    return _at_least_zero(text, "a number of seconds, such as 10")
+
+
+def _at_least_zero(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value

@@ -11,10 +11,11 @@ from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.files import remove_leftovers
 from biotune.results import SCHEMA, Results
 from biotune.study.cluster import Resources, connected, describe, fit_resources, reason_of, require_shared
 from biotune.study.confirm import Job, run_confirm
@@ -26,6 +27,7 @@ from biotune.study.metrics import Metrics
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
+from biotune.study.retries import MAX_RETRIES
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
@@ -47,6 +49,7 @@ class Options:
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
+        checkpoint_every: seconds of training that a kill may cost a trial.
     """
 
     output: Path = Path("results")
@@ -56,6 +59,7 @@ class Options:
     cpus: int | None = None
     gpus: float | None = None
     concurrency: int | None = None
+    checkpoint_every: float = 10.0
 
 
 class Interrupted(Exception):
@@ -86,8 +90,11 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     Raises:
         UserError: something that the user can mend, before anything is written.
         Incomplete: nothing trained, or some replicates could not be confirmed; everything else is there.
+        StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
+    if resume and Results.open(resume).read_json("state")["phase"] == "finished":
+        return resume.resolve()  # killed as it was reported
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
@@ -103,9 +110,14 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         joined = options.address is not None
         resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
         with locked(directory):
-            run = _Run(plans, directory, resources, console, interrupted)
+            remove_leftovers(directory, *(directory / "checkpoints" / phase for phase in ("search", "confirm")))
+            run = _Run(plans, directory, resources, options.checkpoint_every, console, interrupted)
             try:
                 run.search_and_confirm()
+            except StorageError as error:
+                raise StorageError(
+                    f"{error}, then go on: python tune_main.py --resume {directory} (everything so far is kept)"
+                ) from error
             except UserError as error:
                 raise Incomplete(directory, str(error)) from error
             except KeyboardInterrupt:
@@ -121,11 +133,13 @@ class _Run:
         plans: Plans,
         directory: Path,
         resources: Resources,
+        every: float,
         console: Console,
         interrupted: Callable[[], bool],
     ) -> None:
         study = self.study = plans.study
         self.directory, self.resources, self.console, self.interrupted = directory, resources, console, interrupted
+        self.every = every
         self.results = Results(directory)
         self.journal = Journal(directory / "journal.jsonl")
         require_shared(directory)
@@ -164,6 +178,7 @@ class _Run:
                         self.plans.search,
                         directory=self.directory,
                         resources=self.resources,
+                        every=self.every,
                         changed=self._changed,
                         interrupted=self.interrupted,
                     )
@@ -178,6 +193,7 @@ class _Run:
                     self._confirm_plan,
                     directory=self.directory,
                     resources=self.resources,
+                    every=self.every,
                     changed=self._changed,
                     interrupted=self.interrupted,
                 )
@@ -293,11 +309,16 @@ class _Run:
 
     def _on_a_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function where a trial would run; the worker ends with it, and gives its memory back."""
-        task = ray.remote(max_calls=1)(function).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
-        try:
-            return ray.get(task.remote(*arguments))
-        except RayError as error:
-            raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+        # without retries of Ray's own: what was killed for want of memory it would try again for ever
+        task = ray.remote(max_calls=1, max_retries=0)(function)
+        placed = task.options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
+        for left in reversed(range(MAX_RETRIES + 1)):
+            try:
+                return ray.get(placed.remote(*arguments))
+            except RayError as error:
+                if left == 0 or isinstance(error, RayTaskError):
+                    raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+        raise AssertionError
 
     def _choose_backends(self, plans: Plans) -> dict[str, dict[str, str]]:
         """The kernel backend of each phase and arm, measured where a trial would run, once for a shape."""
