@@ -248,6 +248,7 @@ class _Run:
                 "digest": connectome.digest,
                 "notes": list(provenance.notes),
             }
+        chosen, precision = self._choose_backends(plans)
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
         state = {
@@ -257,8 +258,9 @@ class _Run:
             "started": _now(),
             "finished": None,
             "seconds": {},
-            "backend": self._choose_backends(plans),
+            "backend": chosen,
             "device": plans.device,
+            "matmul_precision": precision,
             "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
@@ -299,8 +301,11 @@ class _Run:
         except RayError as error:
             raise UserError(f"a worker could not begin: {reason_of(error)}") from error
 
-    def _choose_backends(self, plans: Plans) -> dict[str, dict[str, str]]:
-        """The kernel backend of each phase and arm, measured where a trial would run, once for a shape."""
+    def _choose_backends(self, plans: Plans) -> tuple[dict[str, dict[str, str]], str]:
+        """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.
+
+        And how exactly float32 matrices are multiplied there, in PyTorch's words ("highest": no TF32).
+        """
         config = self.study.config
         setting = {key: domain.ends[0] for key, domain in config.tune.items()}
         populations = {
@@ -313,11 +318,11 @@ class _Run:
             for arm in self.study.arms
         ]
         # in one task, one after another: measurements must not disturb each other
-        names = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
+        names, precision = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
         chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
         for (phase, arm, _), name in zip(asked, names, strict=True):
             chosen[phase][arm] = name
-        return chosen
+        return chosen, precision
 
 
 def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -331,7 +336,7 @@ def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> list[str]:
+def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> tuple[list[str], str]:
     torch.set_num_threads(threads)
     names = []
     for arm, plan in plans:
@@ -343,7 +348,7 @@ def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> list[str]:
         names.append(
             choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
         )
-    return names
+    return names, torch.get_float32_matmul_precision()
 
 
 def _unusable(names: set[str]) -> dict[str, str]:
