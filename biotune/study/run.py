@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import torch
@@ -23,6 +23,7 @@ from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
+from biotune.study.packing import pack
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -46,7 +47,7 @@ class Options:
         address: of a Ray cluster; None starts Ray here.
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
-        cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
+        cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses, and gpus "auto" measures.
     """
 
     output: Path = Path("results")
@@ -54,7 +55,7 @@ class Options:
     allow_open: bool = False
     listen: str = "127.0.0.1"
     cpus: int | None = None
-    gpus: float | None = None
+    gpus: float | Literal["auto"] | None = None
     concurrency: int | None = None
 
 
@@ -100,8 +101,21 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         _interruptible(console) as interrupted,
         connected(options.address, options.allow_open, options.listen) as dashboard,
     ):
-        joined = options.address is not None
-        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
+
+        def fit(gpus: float | None) -> Resources:
+            joined = options.address is not None
+            return fit_resources(options.cpus, gpus, options.concurrency, dashboard, grows=joined)
+
+        resources = fit(None if options.gpus == "auto" else options.gpus)
+        if options.gpus == "auto" and not resources.gpus:
+            console.print("No GPU here: trials run on the cores.", highlight=False)
+        elif options.gpus == "auto":
+            console.print("Measuring how many trials share a GPU …", style="dim")
+            packing = pack(replace(plans, device=resources.device), resources.cpus)
+            console.print(str(packing), highlight=False, soft_wrap=True)
+            resources = fit(1 / packing.trials)
+            if not resume:
+                plans = replace(plans, study=study.with_population(packing.population))
         with locked(directory):
             run = _Run(plans, directory, resources, console, interrupted)
             try:

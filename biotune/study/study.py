@@ -87,6 +87,11 @@ class Study:
         }
         return content
 
+    def with_population(self, population: int) -> "Study":
+        """The same study, with confirm blocks of so many replicates."""
+        confirm = self.config.confirm.model_copy(update={"population": population})
+        return Study(self.config.model_copy(update={"confirm": confirm}), self.arms)
+
     @property
     def level(self) -> float:
         """The criterion, an absolute loss."""
