@@ -80,6 +80,7 @@ class Study:
         content["task"] |= {field.name: getattr(self.task, field.name) for field in fields(self.task)}  # type: ignore[arg-type]
         content["arms"] = {
             name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            | ({"null": arm.null_model.model_dump(mode="json")} if arm.null_model else {})
             for name, arm in self.config.arms.items()
         }
         content["tune"] = {
