@@ -101,9 +101,10 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gpus-per-trial",
-        type=_share,
+        type=_share_or_auto,
         metavar="X",
-        help="GPUs of a trial, fractions share one; default: a quarter of one where there are any",
+        help="GPUs of a trial, fractions share one; auto: measures how many trials are best put on one; default: a "
+        "quarter of one where there are any",
     )
     parser.add_argument(
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
@@ -264,8 +265,8 @@ def _whole(text: str, least: int) -> int:
     return int(text)
 
 
-def _share(text: str) -> float:
-    return _at_least_zero(text, "a number of at least 0")
+def _share_or_auto(text: str) -> float | str:
+    return text if text == "auto" else _at_least_zero(text, "a number of at least 0, nor auto")
 
 
 def _seconds(text: str) -> float:

@@ -190,6 +190,7 @@ def run_search(
         checkpoints=checkpoints,
         rungs=progress.study.config.search.rungs,
         study=progress.study.config.name,
+        threads=resources.cpus,
         every=every,
     )
     Tuner(
