@@ -64,6 +64,7 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the study itself says what becomes of its trials
     if address is not None and address != "auto":
         _require_listening(address)
     keep_token_private(make=address is None)

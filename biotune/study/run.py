@@ -222,18 +222,24 @@ class _Run:
         self._write_state(name)
         self.display.enter(name)
         self.metrics.publish(name)
-        start = time.monotonic()
+        start, full = time.monotonic(), False
         try:
             yield
+        except StorageError:
+            full = True
+            raise
         finally:
-            event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
-            self.record.apply(self.journal.append(event))
-            self._write_tables()
-            self.metrics.publish(name, ended=True)
+            if not full:
+                self._close(name, time.monotonic() - start)
         if self.interrupted():
             self._write_state(name)
             raise Interrupted(self.directory)
         self.display.changed(now=True)
+
+    def _close(self, phase: str, seconds: float) -> None:
+        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": seconds}))
+        self._write_tables()
+        self.metrics.publish(phase, ended=True)
 
     def _changed(self) -> None:
         self.display.changed()
