@@ -52,9 +52,35 @@ def test_a_results_directory_of_another_study_or_version_is_refused(
     results.write_json("state", {"schema": SCHEMA})
     assert tune_main(["--resume", str(results.path), "--space", SPACE]) == 2
     assert "holds another study than search_spaces/seq_mem.yaml: seed is 7 there and 1 here" in capsys.readouterr().err
-    results.write_json("state", {"schema": SCHEMA + 1})
-    assert main(["report", str(results.path)]) == 2
-    assert f"written with schema {SCHEMA + 1}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1, None])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--resume", "OLD"],
+        ["run", "--resume", "OLD", "--dry-run"],
+        ["run", "--space", SPACE, "--set", "network.start_from={results: OLD}", "--dry-run"],
+        ["report", "OLD"],
+        ["report", "OLD", "OLD"],
+        ["monitor", "OLD"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_results_of_another_schema_are_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], schema: int | None
+) -> None:
+    from biotune.study import load_study
+
+    results = Results(tmp_path / "old")
+    results.write_study(load_study(SPACE).resolved())
+    results.write_json("state", {"schema": schema, "phase": "finished"})
+    before = sorted(tmp_path.rglob("*"))
+    assert main([argument.replace("OLD", str(results.path)) for argument in arguments]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    written = f"{results.path}: written with schema {schema}, this version reads {SCHEMA}; run the study again"
+    assert line.endswith(written)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
