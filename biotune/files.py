@@ -39,14 +39,20 @@ def remove_leftovers(*folders: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def is_full(error: OSError) -> bool:
-    """Whether something could not be written for want of room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def require_room(folder: Path) -> None:
+    """Makes sure that something can still be written.
+
+    Raises:
+        StorageError: the file system is full.
+    """
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize < 2**16:
+        raise storage_error(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def storage_error(file: Path, error: OSError) -> StorageError:
     """What a user is told of a file that could not be written."""
-    if not is_full(error):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{file}: cannot be written ({error.strerror or error}); make it writable")
     mount = file.resolve()
     while not mount.is_mount():

@@ -77,7 +77,7 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
             logging_level=logging.ERROR,
             configure_logging=True,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         what = f"no Ray cluster at {address}" if address else "Ray cannot start here"
         raise UserError(f"{what} ({reason}); `ray status` shows a running one") from None
@@ -158,6 +158,11 @@ def require_shared(directory: Path) -> None:
 @ray.remote(num_cpus=0)
 def _sees(file: str) -> bool:
     return Path(file).exists()
+
+
+def ray_folder() -> Path:
+    """Where a Ray that is started here keeps its own files."""
+    return Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))
 
 
 def reason_of(error: Exception) -> str:

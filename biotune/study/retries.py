@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from biotune.files import require_room
+from biotune.study.cluster import ray_folder
+
 MAX_RETRIES = 2
 """Times that a trial or a block is taken up again from the same checkpoint; dying there once more, it has failed."""
 
@@ -17,7 +20,13 @@ class Retries:
         self.held: dict[Path, tuple[int | None, int]] = {}
 
     def again(self, checkpoint: Path) -> bool:
-        """Takes one more death in; whether what died is to go on from its checkpoint."""
+        """Takes one more death in; whether what died is to go on from its checkpoint.
+
+        Raises:
+            StorageError: there is no room on the disk of the results, or of Ray's own files: it died of that.
+        """
+        for folder in (checkpoint.parents[2], ray_folder()):
+            require_room(folder)
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))
         deaths = deaths + 1 if saved == before else 1

@@ -1,5 +1,7 @@
 """The search phase: all arms in one Ray Tune run, each with its own sampler and its own ASHA bracket."""
 
+import errno
+import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,13 +9,14 @@ from typing import Any
 
 from ray import tune
 from ray.exceptions import RayTaskError
-from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from biotune.errors import StorageError
-from biotune.study.cluster import Resources, reason_of
+from biotune.files import storage_error
+from biotune.study.cluster import Resources, ray_folder, reason_of
 from biotune.study.progress import SearchProgress
 from biotune.study.retries import Retries
 from biotune.study.worker import search_trial
@@ -193,7 +196,7 @@ def run_search(
         threads=resources.cpus,
         every=every,
     )
-    Tuner(
+    tuner = Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=TuneConfig(
             metric="score",
@@ -213,6 +216,14 @@ def run_search(
             failure_config=FailureConfig(max_failures=0),
             verbose=0,
         ),
-    ).fit()
+    )
+    try:
+        tuner.fit()
+    except (OSError, TuneError) as error:  # of Tune's own files, which it keeps in Ray's folder
+        if ending.error is None:
+            if os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            folder = Path(getattr(error, "filename", None) or ray_folder())
+            ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
     if ending.error is not None:
         raise ending.error
