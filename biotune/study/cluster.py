@@ -23,7 +23,7 @@ os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from biotune.errors import UserError
 from biotune.study.access import keep_token_private, require_guarded
@@ -169,6 +169,8 @@ def reason_of(error: Exception) -> str:
     """Why something that ran on a worker failed, in a line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    if isinstance(cause, OutOfMemoryError):
+        return lines[0]  # advice on Ray's own settings follows
     return lines[-1] if isinstance(cause, RayError) else f"{type(cause).__name__}: {lines[0]}"
 
 

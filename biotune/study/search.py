@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -107,9 +107,19 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         super().__init__()
         self.progress, self.checkpoints, self.changed, self.ending = progress, checkpoints, changed, ending
         self.retries = Retries()
+        self.running: dict[str, str] = {}
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        self.running[trial.config["trial"]] = "no actor yet"
+
+    def on_trial_start(self, trial: TuneTrial) -> None:
+        """An actor has taken a trial up: its id is what Ray's messages name it by."""
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:
+            self.running[trial.config["trial"]] = actor._actor_id.hex()
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
@@ -119,29 +129,44 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        self._end(trial)
+        self._end(trial.config["trial"])
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self._end(trial)
+        self._end(trial.config["trial"])
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.status == TuneTrial.ERROR:
             return  # Tune takes it up again itself, from a machine that was taken away
-        name = trial.config["trial"]
         with self.ending:
-            error = _error_of(trial)
-            if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
-                raise error.cause
-            if self.retries.again(self.checkpoints / f"{name}.pt"):
-                self.progress.take_up_again(name)
-            else:
-                self._end(trial, error=reason_of(error) if error else "its worker died")
+            self._died(trial.config["trial"], _error_of(trial))
 
-    def _end(self, trial: TuneTrial, error: str = "") -> None:
+    def on_unknown_error(self, error: RayError) -> None:
+        """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
+        for name, actor in list(self.running.items()):
+            with self.ending:
+                if actor in str(error):
+                    self._died(name, error)
+                else:
+                    self._take_up_again(name)
+
+    def _died(self, name: str, error: Exception | None) -> None:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
+            raise error.cause
+        if self.retries.again(self.checkpoints / f"{name}.pt"):
+            self._take_up_again(name)
+        else:
+            self._end(name, error=reason_of(error) if error else "its worker died")
+
+    def _take_up_again(self, name: str) -> None:
+        self.running.pop(name)
+        self.progress.take_up_again(name)
+
+    def _end(self, name: str, error: str = "") -> None:
         # where the search itself ends, the trial stays unfinished, to go on when the study is resumed
         if not self.ending():
             with self.ending:
-                self.progress.end(trial.config["trial"], error)
+                self.running.pop(name, None)
+                self.progress.end(name, error)
                 self.changed()
 
 
@@ -149,6 +174,14 @@ def _error_of(trial: TuneTrial) -> Exception | None:
     """What a trial died of; Tune's own `get_error` looks where the file will be copied to later."""
     file = trial.pickled_error_file
     return pickle.loads(Path(file).read_bytes()) if file else None
+
+
+class _OnStart(_Unsaved, tune.Callback):
+    def __init__(self, scheduler: _Scheduler) -> None:
+        self.scheduler = scheduler
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self.scheduler.on_trial_start(trial)
 
 
 class _OnEnding(_Unsaved, tune.Stopper):
@@ -196,34 +229,44 @@ def run_search(
         threads=resources.cpus,
         every=every,
     )
-    tuner = Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
-        tune_config=TuneConfig(
-            metric="score",
-            mode="min",
-            search_alg=_Searcher(progress, ending),
-            scheduler=_Scheduler(progress, checkpoints, changed, ending),
-            num_samples=-1,
-            max_concurrent_trials=resources.concurrency,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: trial.config["trial"],
-            trial_dirname_creator=lambda trial: trial.config["trial"],
-        ),
-        run_config=RunConfig(
-            name="search",
-            storage_path=str(directory / "ray"),
-            stop=_OnEnding(ending),
-            failure_config=FailureConfig(max_failures=0),
-            verbose=0,
-        ),
-    )
-    try:
-        tuner.fit()
-    except (OSError, TuneError) as error:  # of Tune's own files, which it keeps in Ray's folder
-        if ending.error is None:
-            if os.strerror(errno.ENOSPC) not in str(error):
+    scheduler = _Scheduler(progress, checkpoints, changed, ending)
+
+    def search() -> None:
+        Tuner(
+            tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+            tune_config=TuneConfig(
+                metric="score",
+                mode="min",
+                search_alg=_Searcher(progress, ending),
+                scheduler=scheduler,
+                num_samples=-1,
+                max_concurrent_trials=resources.concurrency,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: trial.config["trial"],
+                trial_dirname_creator=lambda trial: trial.config["trial"],
+            ),
+            run_config=RunConfig(
+                name="search",
+                storage_path=str(directory / "ray"),
+                stop=_OnEnding(ending),
+                failure_config=FailureConfig(max_failures=0),
+                callbacks=[_OnStart(scheduler)],
+                verbose=0,
+            ),
+        ).fit()
+
+    while not (progress.finished or ending()):
+        try:
+            search()
+        except (OSError, TuneError) as error:  # of Tune's own files, which it keeps in Ray's folder
+            if ending.error is None:
+                if os.strerror(errno.ENOSPC) not in str(error):
+                    raise
+                folder = Path(getattr(error, "filename", None) or ray_folder())
+                ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, RayError):
                 raise
-            folder = Path(getattr(error, "filename", None) or ray_folder())
-            ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
+            scheduler.on_unknown_error(error.__cause__)  # such as a worker that Ray killed for want of memory
     if ending.error is not None:
         raise ending.error
