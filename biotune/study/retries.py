@@ -1,6 +1,6 @@
 """How often what died is taken up again."""
 
-from pathlib import Path
+from biotune.storage import Place
 
 MAX_RETRIES = 2
 """Times that a trial or a block is taken up again from the same checkpoint; dying there once more, it has failed."""
@@ -14,9 +14,9 @@ class Retries:
     """
 
     def __init__(self) -> None:
-        self.held: dict[Path, tuple[int | None, int]] = {}
+        self.held: dict[Place, tuple[int | None, int]] = {}
 
-    def again(self, checkpoint: Path) -> bool:
+    def again(self, checkpoint: Place) -> bool:
         """Takes one more death in; whether what died is to go on from its checkpoint."""
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))

@@ -13,6 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from biotune.errors import StorageError
+from biotune.storage import Place
 from biotune.study.cluster import Resources, reason_of
 from biotune.study.progress import SearchProgress
 from biotune.study.retries import Retries
@@ -99,7 +100,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
     """
 
     def __init__(
-        self, progress: SearchProgress, checkpoints: Path, changed: Callable[[], None], ending: _Ending
+        self, progress: SearchProgress, checkpoints: Place, changed: Callable[[], None], ending: _Ending
     ) -> None:
         super().__init__()
         self.progress, self.checkpoints, self.changed, self.ending = progress, checkpoints, changed, ending
@@ -164,6 +165,7 @@ def run_search(
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
     *,
     directory: Path,
+    checkpoints: Place,
     resources: Resources,
     every: float,
     changed: Callable[[], None],
@@ -174,7 +176,7 @@ def run_search(
     Args:
         progress: proposes trials, and is told how they do.
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
-        directory: the results directory; checkpoints go under it, and Ray's own files.
+        directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
         resources: of a trial. every: seconds between two checkpoints of one.
         changed: called after every report.
         interrupted: whether the user asked to stop.
@@ -183,7 +185,6 @@ def run_search(
         StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
     """
     ending = _Ending(interrupted)
-    checkpoints = directory / "checkpoints" / "search"
     trainable = tune.with_parameters(
         search_trial,
         plan=plan,
