@@ -43,7 +43,7 @@ _TRIALS = pa.schema(
         ("arm", pa.string()),
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe" or "random"
+        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
         ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
         ("epochs", pa.int32()),
         ("updates", pa.int64()),
