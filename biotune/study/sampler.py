@@ -7,8 +7,8 @@ the trials that the arm has ended so far, and on nothing else, so a resumed stud
 
 What TPE takes for a proposal grows with the trials it looks at. It ranks at most `BEST` of them as good, whatever their
 number, and the further back one of the others lies, the less it counts. So once an arm's sampler holds `MOST` ended
-trials it lets go of all but the `BEST` best and the latest `LATEST`: its good group stays exactly that of all trials, and
-the group that it is held against becomes the recent ones.
+trials it lets go of all but the `BEST` best and the latest `LATEST`: its good group stays exactly that of all trials,
+and the group that it is held against becomes the recent ones.
 """
 
 import heapq
