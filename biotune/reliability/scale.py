@@ -3,11 +3,11 @@
     python -m biotune.reliability.scale
     python -m biotune.reliability.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
 
-Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush to
-the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a writing of
-the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their losses fall
-to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice: the trials in
-four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
+Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush
+to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a writing
+of the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their losses
+fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice: the trials
+in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
 
 Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m biotune.reliability.soak` has it.
 """
@@ -275,13 +275,13 @@ def main() -> None:
         # a process of its own: memory is measured from the start
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             simulations["four arms" if arms > 1 else "one arm"] = pool.apply(simulate, (arms, arguments.trials))
-    console = Console()
+    console = Console(width=120)
     for name, points in simulations.items():
         table = Table(title=f"{name}\n{machine()}")
-        for column in ("trials", "propose", "reports", "end", "redraw", "metrics", "tables", "memory", "journal"):
-            unit = {"trials": "", "memory": "\nKiB a trial", "journal": "\nKiB a trial"}.get(column, "\nms")
-            table.add_column(column + unit, justify="right")
-        table.add_column("resume\ns", justify="right")
+        units = {"trials": "", "propose": "ms", "reports": "ms", "end": "ms", "redraw": "ms", "metrics": "ms"}
+        units |= {"tables": "ms", "memory": "KiB/trial", "journal": "KiB/trial", "resume": "s"}
+        for column, unit in units.items():
+            table.add_column(f"{column}\n{unit}", justify="right", no_wrap=True)
         for point in points:
             table.add_row(
                 str(point.trials),

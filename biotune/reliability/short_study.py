@@ -49,5 +49,5 @@ def machine() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cpu = next(iter(names), platform.processor() or platform.machine())
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, torch {torch.__version__}"
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    return f"{cpu}, {os.cpu_count()} cores, {memory}, Python {platform.python_version()}, torch {torch.__version__}"
