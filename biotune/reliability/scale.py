@@ -4,10 +4,10 @@
     python -m biotune.reliability.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
 
 Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush
-to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a writing
-of the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their losses
-fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice: the trials
-in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
+to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a
+writing of the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their
+losses fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice:
+the trials in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
 
 Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m biotune.reliability.soak` has it.
 """
@@ -30,10 +30,13 @@ from typing import Any
 
 import numpy as np
 import psutil
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.table import Table
 
 from biotune.reliability.short_study import machine, write_short_study
+from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, style
 from biotune.results import TABLES, Results
 from biotune.study import Study, load_study
 from biotune.study.display import Display
@@ -232,30 +235,36 @@ def _milliseconds(work: Any, times: int = 5) -> float:
 
 
 def draw(simulations: dict[str, list[Point]], file: Path) -> None:
-    """Draws the costs against the number of trials."""
-    import matplotlib.pyplot as plt
-
-    from biotune.report.drawing import INK, MUTED
-
-    figure, axes = plt.subplots(2, 2, figsize=(8.0, 5.6), layout="constrained")
+    """Draws the costs against the number of trials, one line style a simulation."""
+    colours = (INK, REFERENCE_COLOUR, ARM_COLOURS[2])
     panels = (
-        ("Work for a trial (ms)", {"propose": "propose_ms", "reports": "report_ms", "end": "end_ms"}),
-        ("Once (ms)", {"tables written": "tables_ms", "display redrawn": "redraw_ms", "metrics": "publish_ms"}),
-        ("Memory (MiB)", {"driver": "memory_mib", "of it, curves": "curves_mib", "journal, on disk": "journal_mib"}),
-        ("To take the study up again (s)", {"resume": "resume_s"}),
+        ("for a trial, ms", {"proposal": "propose_ms", "reports": "report_ms", "end": "end_ms"}),
+        ("once, ms", {"tables": "tables_ms", "display": "redraw_ms", "metrics": "publish_ms"}),
+        ("memory and journal, MiB", {"memory": "memory_mib", "of it, curves": "curves_mib", "journal": "journal_mib"}),
+        ("to resume, s", {"resume": "resume_s"}),
     )
-    colours, styles = (INK, "#0072b2", "#d55e00"), ("-", "--")
-    for axis, (title, lines) in zip(axes.flat, panels, strict=True):
-        for (arms, points), style in zip(simulations.items(), styles, strict=True):
-            for (label, name), colour in zip(lines.items(), colours, strict=False):
-                values = [getattr(point, name) for point in points]
-                axis.plot(
-                    [point.trials for point in points], values, style, color=colour, label=f"{label}, {arms}", lw=1.4
-                )
-        axis.set(title=title, xlabel="trials", ylim=(0, None), xlim=(0, None))
-        axis.legend(fontsize=7, frameon=False)
-        axis.tick_params(colors=MUTED)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    with style():
+        canvas = Canvas(figsize=(1.4 * WIDTH, 5.2), dpi=200, layout="constrained")
+        for axes, (label, lines) in zip(canvas.subplots(2, 2).flat, panels, strict=True):
+            for points, line_style in zip(simulations.values(), LINE_STYLES, strict=False):
+                trials = [point.trials for point in points]
+                for (name, attribute), colour in zip(lines.items(), colours, strict=False):
+                    values = [getattr(point, attribute) for point in points]
+                    axes.plot(trials, values, color=colour, ls=line_style, lw=1.2, label=name)
+            axes.set(xlabel="trials", ylabel=label, xlim=(0, None))
+            if "tables" in lines:
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(0, None)
+            if len(lines) > 1:
+                handles, names = axes.get_legend_handles_labels()
+                axes.legend(handles[: len(lines)], names[: len(lines)], loc="upper left")
+        keys = [
+            Line2D([], [], color=INK, ls=line_style, lw=1.2)
+            for line_style, _ in zip(LINE_STYLES, simulations, strict=False)
+        ]
+        canvas.legend(keys, list(simulations), loc="outside upper left", ncols=len(simulations))
+        canvas.savefig(file, metadata={"Date": None, "Creator": None} if file.suffix == ".svg" else {"Software": None})
 
 
 def main() -> None:

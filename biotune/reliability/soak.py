@@ -5,12 +5,12 @@
 
 A study of so many short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice
 a second it is looked at: the driver's memory (USS, what would be free if it ended, and PSS), its open files, the
-processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, its first
-fifth left out. Then the same study is started again and Ctrl-C pressed in its midst.
+processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, its
+first fifth left out. Then the same study is started again and Ctrl-C pressed in its midst.
 
-The exit code is 1 where one of these is broken: the driver grows by less than 50 KB a trial and by no open file; nothing
-that was started is left 10 s after the end, nor after Ctrl-C; the display is drawn at least every 3 s; Ctrl-C gives the
-prompt back in 15 s.
+The exit code is 1 where one of these is broken: the driver grows by less than 50 KB a trial and by no open file;
+nothing that was started is left 10 s after the end, nor after Ctrl-C; the display is drawn at least every 3 s; Ctrl-C
+gives the prompt back in 15 s.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 what it takes, what it leaves behind."""
 
 import fcntl
+import json
 import os
 import pty
 import secrets
@@ -36,9 +37,7 @@ class Terminal:
         self.printed = b""
         self.drawn: list[float] = []
         self.status: int | None = None
-        full = (
-            os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | environment | {MARK: self.mark}
-        )
+        full = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40", **environment, MARK: self.mark}
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.execvpe(command[0], list(command), full)
@@ -114,8 +113,7 @@ class JournalTail:
         output: the folder that the study makes its results directory in.
 
     Attributes:
-        ended: when each trial was seen to have ended, by the monotonic clock.
-        confirming: whether a replicate has been selected to be confirmed: the search is over.
+        ended: when each trial was seen to have ended, by the monotonic clock. names: which.
     """
 
     def __init__(self, output: Path) -> None:
@@ -123,7 +121,7 @@ class JournalTail:
         self.file: Path | None = None
         self.offset, self.rest = 0, b""
         self.ended: list[float] = []
-        self.confirming = False
+        self.names: list[str] = []
 
     def look(self) -> int:
         """Reads on; gives how many trials have ended."""
@@ -140,5 +138,5 @@ class JournalTail:
         for line in lines:
             if line.startswith(b'{"event":"ended"'):
                 self.ended.append(now)
-            self.confirming |= line.startswith(b'{"event":"selected"')
+                self.names.append(json.loads(line)["trial"])
         return len(self.ended)

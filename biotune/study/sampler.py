@@ -98,15 +98,19 @@ class ArmSampler:
             self.study.enqueue_trial(setting)
         self.proposed, self.held, self.bounded = 0, 0, False
         self.numbers: dict[int, int] = {}  # Optuna's, of the trials that run
+        self.unasked = RandomSampler()  # stands by where a setting is given: TPE takes longer to make than all the rest
 
     def propose(self, index: int) -> tuple[dict[str, Any], str]:
         """The setting of the arm's trial `index` (from 0, in order), and where it comes from."""
+        return self._ask(index, self._sampler(index))
+
+    def _ask(self, index: int, sampler: BaseSampler) -> tuple[dict[str, Any], str]:
         if index != self.proposed:
             raise ValueError(f"trial {index} was proposed out of order, after {self.proposed} others")
         ended = self.held - len(self.numbers)
         if ended >= MOST and self.search.sampler == "tpe" and index >= self.search.shared_settings:
             self._let_go()
-        self.study.sampler = self._sampler(index)
+        self.study.sampler = sampler
         trial = self.study.ask(self.distributions)
         self.numbers[index] = trial.number
         self.proposed, self.held = self.proposed + 1, self.held + 1
@@ -118,7 +122,7 @@ class ArmSampler:
         """Takes a setting that was proposed before as proposed, when a study is resumed."""
         if index >= self.search.shared_settings:
             self.study.enqueue_trial(dict(setting))
-        proposed, _ = self.propose(index)
+        proposed, _ = self._ask(index, self.unasked)
         if proposed != dict(setting):
             raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
 

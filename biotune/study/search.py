@@ -93,10 +93,19 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self._end(trial, error=reason_of(error) if error else "the worker died")
 
     def _end(self, trial: TuneTrial, error: str = "") -> None:
+        # Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+        for name in ("training", "validation", "accuracy"):
+            trial.last_result.pop(name, None)
         # stopped because the user asked to: the trial stays unfinished, to go on when the study is resumed
         if not self.interrupted():
             self.progress.end(trial.config["trial"], error)
             self.changed()
+
+
+def _name(trial: TuneTrial) -> str:
+    return trial.config["trial"]
 
 
 class _OnInterrupt(_Unsaved, tune.Stopper):
@@ -146,8 +155,8 @@ def run_search(
             num_samples=-1,
             max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
-            trial_name_creator=lambda trial: trial.config["trial"],
-            trial_dirname_creator=lambda trial: trial.config["trial"],
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=RunConfig(
             name="search",
