@@ -101,9 +101,10 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gpus-per-trial",
-        type=_share,
+        type=_share_or_auto,
         metavar="X",
-        help="GPUs of a trial, fractions share one; default: a quarter of one where there are any",
+        help="GPUs of a trial, fractions share one; auto: measures how many trials are best put on one; default: a "
+        "quarter of one where there are any",
     )
     parser.add_argument(
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
@@ -256,11 +257,13 @@ def _whole(text: str, least: int) -> int:
     return int(text)
 
 
-def _share(text: str) -> float:
+def _share_or_auto(text: str) -> float | str:
+    if text == "auto":
+        return text
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0, nor auto")
     return value

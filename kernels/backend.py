@@ -21,7 +21,8 @@ batch is contiguous:
     bias       [population, size], contiguous
     hidden_0   [population, size, batch], any strides, or None for zeros
     hidden     [time, population, size, batch], contiguous; what forward returned
-    grad       as hidden, but with any strides: it often arrives transposed, or expanded from a single number
+    grad       as hidden, but with any strides: it often arrives transposed, or expanded from a single number; it may
+               hold the last steps only, and is zero at the steps before
 
 All tensors share one device and one dtype, all shapes have been checked, and population, batch and time are 1 or more;
 nnz and input_size may be 0. The derivative is taken from `hidden`: 1 - h² for tanh, and 0 where h <= 0 for relu, so

@@ -27,6 +27,7 @@ def sparse_rnn(
     nonlinearity: str = "tanh",
     backend: str = "auto",
     hidden_0: Tensor | None = None,
+    first: int = 0,
 ) -> Tensor:
     """Hidden states of a population of Elman networks whose recurrent matrices are sparse.
 
@@ -43,24 +44,26 @@ def sparse_rnn(
         nonlinearity: "tanh" or "relu".
         backend: a name of `backends()`, or "auto": the fastest for these shapes on this machine.
         hidden_0: [population, batch, size], or None for zeros.
+        first: the states of the steps before this one are not returned: where a loss reads the last steps alone, no
+            gradient of the others is made up of zeros, which takes as long as a small network's step.
 
     Returns:
-        hidden [population, batch, time, size]; in memory, time comes first and batch last.
+        hidden [population, batch, time - first, size]; in memory, time comes first and batch last.
 
     Raises:
         ValueError: an argument of the wrong shape, dtype or device, or a backend that can't be used here and why.
 
     Source: Elman 1990, Cognitive Science 14:179.
     """
-    _check(inputs, values, pattern, weight_ih, bias, nonlinearity, backend, hidden_0)
+    _check(inputs, values, pattern, weight_ih, bias, nonlinearity, backend, hidden_0, first)
     if backend == "reference":
         inner = _inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
-        return _outward(load("reference").forward(*inner, pattern, nonlinearity))
+        return _outward(load("reference").forward(*inner, pattern, nonlinearity)[first:])
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
         edges = pattern.target, pattern.source, pattern.size
-        return _sparse_rnn(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)
+        return _sparse_rnn(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[:, :, first:]
     how = _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
-    return cast(Tensor, _Eager.apply(inputs, values, weight_ih, bias, hidden_0, how))
+    return cast(Tensor, _Eager.apply(inputs, values, weight_ih, bias, hidden_0, how, first))
 
 
 class _How(NamedTuple):
@@ -76,18 +79,25 @@ class _Eager(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None, how: _How
+        ctx: Any,
+        inputs: Tensor,
+        values: Tensor,
+        weight_ih: Tensor,
+        bias: Tensor,
+        hidden_0: Tensor | None,
+        how: _How,
+        first: int,
     ) -> Tensor:
         hidden = _forward(how, inputs, values, weight_ih, bias, hidden_0)
         ctx.how = how
         ctx.save_for_backward(hidden, inputs, values, weight_ih, hidden_0)
-        return hidden
+        return hidden[:, :, first:] if first else hidden
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         found = _backward(ctx.how, _wanted(ctx.needs_input_grad[:5]), grad, *ctx.saved_tensors)
-        return found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0, None
+        return found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0, None, None
 
 
 @torch.library.custom_op("kernels::sparse_rnn", mutates_args=())
@@ -259,6 +269,7 @@ def _check(
     nonlinearity: str,
     backend: str,
     hidden_0: Tensor | None,
+    first: int,
 ) -> None:
     if not isinstance(pattern, SparsePattern):
         raise ValueError(f"pattern: expected a SparsePattern, got {type(pattern).__name__}")
@@ -279,7 +290,9 @@ def _check(
             f"inputs: expected [population, batch, time, input_size], the first three 1 or more, "
             f"got {list(inputs.shape)}"
         )
-    population, batch, _, input_size = inputs.shape
+    population, batch, time, input_size = inputs.shape
+    if not 0 <= first < time:
+        raise ValueError(f"first: expected a step from 0 to {time - 1}, got {first}")
     if pattern.population != population:
         raise ValueError(
             f"inputs: a population of {population} (shape {list(inputs.shape)}), where the pattern has "

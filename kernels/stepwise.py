@@ -54,9 +54,12 @@ def backward(
 ) -> Gradients:
     """The wanted gradients, of which all but the one for `values` follow from the gradient of each step's drive."""
     steps = hidden.shape[0]
+    first = steps - grad.shape[0]
+    nothing = torch.zeros_like(hidden[0]) if first or "hidden_0" in wanted else hidden[0]
     drive = torch.empty_like(hidden)  # the gradient of each step's drive
     for t in reversed(range(steps)):
-        total = grad[t] if t == steps - 1 else products.transposed_times(drive[t + 1], add=grad[t])
+        from_loss = grad[t - first] if t >= first else nothing
+        total = from_loss if t == steps - 1 else products.transposed_times(drive[t + 1], add=from_loss)
         if nonlinearity == "tanh":
             torch.ops.aten.tanh_backward.grad_input(total, hidden[t], grad_input=drive[t])
         else:
@@ -66,7 +69,7 @@ def backward(
         weight_ih=outer(drive, inputs) if "weight_ih" in wanted else None,
         bias=drive.sum(dim=(0, 3)) if "bias" in wanted else None,
         inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None,
-        hidden_0=products.transposed_times(drive[0], add=torch.zeros_like(drive[0])) if "hidden_0" in wanted else None,
+        hidden_0=products.transposed_times(drive[0], add=nothing) if "hidden_0" in wanted else None,
     )
 
 

@@ -140,6 +140,10 @@ class Population(nn.Module):
         Returns:
             [population, trials, steps, output_size].
         """
+        first = 0
+        if isinstance(scored, slice):
+            first, stop, stride = scored.indices(inputs.shape[2])
+            scored = slice(0, stop - first, stride)
         hidden = sparse_rnn(
             inputs,
             self.values,
@@ -148,6 +152,7 @@ class Population(nn.Module):
             self.bias,
             nonlinearity=self.nonlinearity,
             backend=self.backend,
+            first=first,
         )
         # [steps, population, neurons, trials], the order that the kernels keep in memory: nothing is copied
         read = hidden.permute(2, 0, 3, 1)[scored]

@@ -199,17 +199,17 @@ def _gain(studies: Sequence[_Study]) -> list[Gain]:
         arms = study.content.get("arms", {}).values()
         if not any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms):
             groups.setdefault(_but_for_gain(study), []).append(study)
+    sets = [group for group in groups.values() if len({_way(study) for study in group}) > 1]
     found = []
-    for group in groups.values():
-        if len({_way(study) for study in group}) < 2:
-            continue
+    for group in sets:
+        where = f" in {several([study.label for study in group])}" if len(sets) > 1 else ""
         for arm in group[0].summary.arms:
             if arm != group[0].summary.reference:
-                found.append(_gain_of(group, arm))
+                found.append(_gain_of(group, arm, where))
     return found
 
 
-def _gain_of(group: Sequence[_Study], arm: str) -> Gain:
+def _gain_of(group: Sequence[_Study], arm: str, where: str) -> Gain:
     reference = group[0].summary.reference
     ways: dict[str, Comparison] = {}
     for study in sorted(group, key=lambda study: WAYS.index(_way(study))):
@@ -243,7 +243,7 @@ def _gain_of(group: Sequence[_Study], arm: str) -> Gain:
         [sign] = found
         text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated"
         survives = True
-    return Gain(arm, reference, ways, survives, f"{text} ({numbers}).")
+    return Gain(arm, reference, ways, survives, f"{text}{where} ({numbers}).")
 
 
 def _sign(comparison: Comparison) -> str:
@@ -264,7 +264,7 @@ def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
     found = []
     for group in groups.values():
         tasks = [json.dumps(_task_itself(study), sort_keys=True) for study in group]
-        if len(group) > 1 and len(set(tasks)) == len(group):  # one study a task
+        if len(set(tasks)) > 1:
             arms = [arm for arm in group[0].summary.arms if arm != group[0].summary.reference]
             found += [_over_tasks_of(group, arm) for arm in arms]
     return found
@@ -278,6 +278,12 @@ def _task_itself(study: _Study) -> dict[str, Any]:
 
 def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
     reference, labels = group[0].summary.reference, [study.label for study in group]
+    by_task: dict[str, list[str]] = {}
+    for study in group:
+        by_task.setdefault(json.dumps(_task_itself(study), sort_keys=True), []).append(study.label)
+    for same in by_task.values():
+        if len(same) > 1:
+            return OverTasks(arm, reference, labels, None, f"{several(same)} have the same task; name one of them")
     comparisons = [next((c for c in study.summary.comparisons if c.arm == arm), None) for study in group]
     short = [
         label

@@ -78,7 +78,10 @@ def load_resumed(directory: Path, space: Path | None) -> Study:
     results = Results.open(directory)
     study = load_study(results.path / "study.yaml")
     if space is not None:
-        asked, held = load_study(space).resolved(), study.resolved()
+        other = load_study(space)
+        if "population" not in other.config.confirm.model_fields_set:  # chosen when the study began, to fit a GPU
+            other = other.with_population(study.config.confirm.population)
+        asked, held = other.resolved(), study.resolved()
         for key in held:
             if key != "description" and asked[key] != held[key]:
                 raise UserError(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import torch
@@ -23,6 +23,7 @@ from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
+from biotune.study.packing import pack
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -46,7 +47,7 @@ class Options:
         address: of a Ray cluster; None starts Ray here.
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
-        cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses.
+        cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses, and gpus "auto" measures.
     """
 
     output: Path = Path("results")
@@ -54,7 +55,7 @@ class Options:
     allow_open: bool = False
     listen: str = "127.0.0.1"
     cpus: int | None = None
-    gpus: float | None = None
+    gpus: float | Literal["auto"] | None = None
     concurrency: int | None = None
 
 
@@ -100,8 +101,21 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         _interruptible(console) as interrupted,
         connected(options.address, options.allow_open, options.listen) as dashboard,
     ):
-        joined = options.address is not None
-        resources = fit_resources(options.cpus, options.gpus, options.concurrency, dashboard, grows=joined)
+
+        def fit(gpus: float | None) -> Resources:
+            joined = options.address is not None
+            return fit_resources(options.cpus, gpus, options.concurrency, dashboard, grows=joined)
+
+        resources = fit(None if options.gpus == "auto" else options.gpus)
+        if options.gpus == "auto" and not resources.gpus:
+            console.print("No GPU here: trials run on the cores.", highlight=False)
+        elif options.gpus == "auto":
+            console.print("Measuring how many trials share a GPU …", style="dim")
+            packing = pack(replace(plans, device=resources.device), resources.cpus)
+            console.print(str(packing), highlight=False, soft_wrap=True)
+            resources = fit(1 / packing.trials)
+            if not resume:
+                plans = replace(plans, study=study.with_population(packing.population))
         with locked(directory):
             run = _Run(plans, directory, resources, console, interrupted)
             try:
@@ -248,6 +262,7 @@ class _Run:
                 "digest": connectome.digest,
                 "notes": list(provenance.notes),
             }
+        chosen, precision = self._choose_backends(plans)
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
         state = {
@@ -257,8 +272,9 @@ class _Run:
             "started": _now(),
             "finished": None,
             "seconds": {},
-            "backend": self._choose_backends(plans),
+            "backend": chosen,
             "device": plans.device,
+            "matmul_precision": precision,
             "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
@@ -299,8 +315,11 @@ class _Run:
         except RayError as error:
             raise UserError(f"a worker could not begin: {reason_of(error)}") from error
 
-    def _choose_backends(self, plans: Plans) -> dict[str, dict[str, str]]:
-        """The kernel backend of each phase and arm, measured where a trial would run, once for a shape."""
+    def _choose_backends(self, plans: Plans) -> tuple[dict[str, dict[str, str]], str]:
+        """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.
+
+        And how exactly float32 matrices are multiplied there, in PyTorch's words ("highest": no TF32).
+        """
         config = self.study.config
         setting = {key: domain.ends[0] for key, domain in config.tune.items()}
         populations = {
@@ -313,11 +332,11 @@ class _Run:
             for arm in self.study.arms
         ]
         # in one task, one after another: measurements must not disturb each other
-        names = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
+        names, precision = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
         chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
         for (phase, arm, _), name in zip(asked, names, strict=True):
             chosen[phase][arm] = name
-        return chosen
+        return chosen, precision
 
 
 def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -331,7 +350,7 @@ def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> list[str]:
+def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> tuple[list[str], str]:
     torch.set_num_threads(threads)
     names = []
     for arm, plan in plans:
@@ -343,7 +362,7 @@ def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> list[str]:
         names.append(
             choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
         )
-    return names
+    return names, torch.get_float32_matmul_precision()
 
 
 def _unusable(names: set[str]) -> dict[str, str]:

@@ -144,6 +144,7 @@ def run_search(
         checkpoints=directory / "checkpoints" / "search",
         rungs=progress.study.config.search.rungs,
         study=progress.study.config.name,
+        threads=resources.cpus,
     )
     Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),

@@ -80,12 +80,18 @@ class Study:
         content["task"] |= {field.name: getattr(self.task, field.name) for field in fields(self.task)}  # type: ignore[arg-type]
         content["arms"] = {
             name: arm.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            | ({"null": arm.null_model.model_dump(mode="json")} if arm.null_model else {})
             for name, arm in self.config.arms.items()
         }
         content["tune"] = {
             key: domain.model_dump(mode="json", exclude_none=True) for key, domain in self.config.tune.items()
         }
         return content
+
+    def with_population(self, population: int) -> "Study":
+        """The same study, with confirm blocks of so many replicates."""
+        confirm = self.config.confirm.model_copy(update={"population": population})
+        return Study(self.config.model_copy(update={"confirm": confirm}), self.arms)
 
     @property
     def level(self) -> float:

@@ -1,9 +1,11 @@
 """What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
 
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,13 @@ from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled
 
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.topology import measure_row, region_blocks
-from biotune.training import Trial, TrialPlan, keep_freed_memory
+from biotune.training import Trial, TrialPlan, free_memory, keep_freed_memory
 
 CHECKPOINT_SECONDS = 10.0
 REPORT_SECONDS = 1.0
 
 
-def train(plan: TrialPlan, checkpoint: Path) -> Iterator[tuple[Trial, float]]:
+def train(plan: TrialPlan, checkpoint: Path) -> Generator[tuple[Trial, float], None, None]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
     A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one: its epoch is
@@ -61,12 +63,23 @@ def search_trial(
     checkpoints: Path,
     rungs: list[int],
     study: str,
+    threads: int,
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
-    torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
-    max_epochs = 0
+    torch.set_num_threads(threads)
+    made_from = plan(config["arm"], config["setting"])
+    steps = train(made_from, checkpoints / f"{config['trial']}.pt")
+    try:
+        _report(steps, config, rungs, study)
+    finally:  # Tune stops a trial by an exception out of `report`, which would keep the trial's tensors alive
+        steps.close()
+        clear_frames(sys.exc_info()[2])
+        free_memory(made_from.device)
+
+
+def _report(steps: Iterable[tuple[Trial, float]], config: Mapping[str, Any], rungs: list[int], study: str) -> None:
     reported, last = 0, time.monotonic()
-    for trial, seconds in train(plan(config["arm"], config["setting"]), checkpoints / f"{config['trial']}.pt"):
+    for trial, seconds in steps:
         # an actor keeps the name that it was made with, but trains one trial after another; its process can be told
         # apart, and Ray sets the title anew at every report
         setproctitle(f"ray::{study}/{config['arm']}/{config['trial']}")

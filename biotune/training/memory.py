@@ -1,7 +1,9 @@
-"""Memory that a training step frees is kept for the next one, instead of going back to the system each time."""
+"""Memory that a training step frees is kept for the next one, and given back when a trial ends."""
 
 import ctypes
 import sys
+
+import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 _LARGEST_BLOCK = 2**25  # bytes; glibc takes no more
@@ -19,3 +21,9 @@ def keep_freed_memory() -> None:
         if hasattr(library, "mallopt"):
             library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
             library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def free_memory(device: str) -> None:
+    """Gives what ended trials have left on a GPU back to it, for the other trials that share it."""
+    if device == "cuda":
+        torch.cuda.empty_cache()

@@ -76,6 +76,7 @@ def backward(
         arranged.data_ptr(),
         hidden.data_ptr(),
         CStrided.of(grad),
+        grad.shape[0],
         drive.data_ptr(),
         None if grad_hidden_0 is None else grad_hidden_0.data_ptr(),
     )

@@ -47,7 +47,8 @@ struct Backward {
     Lines lines;         // by source
     const void* values;  // [groups, 4], in the order of `lines`
     const void* hidden;
-    Strided grad;
+    Strided grad;   // of the last `grad_steps` steps; zero at those before
+    int64_t grad_steps;
     void* drive;          // [time, population, size, batch]: the gradient of what goes into the nonlinearity
     void* grad_hidden_0;  // [population, size, batch], or null
 };

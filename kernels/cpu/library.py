@@ -68,6 +68,7 @@ class CBackward(ctypes.Structure):
         ("values", c_void_p),
         ("hidden", c_void_p),
         ("grad", CStrided),
+        ("grad_steps", c_int64),
         ("drive", c_void_p),
         ("grad_hidden_0", c_void_p),
     )

@@ -167,7 +167,8 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
         const int64_t corner = (t * s.population + p) * s.size * s.batch + chunk.column;
         const T* hidden = static_cast<const T*>(job.hidden) + corner;
         T* drive = t >= 0 ? static_cast<T*>(job.drive) + corner : grad_hidden_0 + p * s.size * s.batch + chunk.column;
-        if (t >= 0) pack_state(next, W, lines, job.grad, at<T>(job.grad, t, p, chunk.column), s.size, chunk.columns);
+        const int64_t given = t - (s.time - job.grad_steps);
+        if (given >= 0) pack_state(next, W, lines, job.grad, at<T>(job.grad, given, p, chunk.column), s.size, chunk.columns);
         else __builtin_memset(next, 0, rows * W * sizeof(T));
         const int64_t last = lines.blocks - 1;
         for (int64_t block = recurrent ? 0 : last; block <= last; ++block) {

@@ -71,6 +71,8 @@ def backward(
 ) -> Gradients:
     kernels = _kernels(pattern, values)
     with torch.cuda.device_of(inputs):
+        if grad.shape[0] < hidden.shape[0]:
+            grad = torch.cat((grad.new_zeros(hidden.shape[0] - grad.shape[0], *grad.shape[1:]), grad))
         drive = kernels.drive_gradient(grad, hidden, values, pattern, nonlinearity)
         before, after = hidden[:-1], drive[1:]
         if hidden_0 is not None:

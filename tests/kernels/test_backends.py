@@ -72,11 +72,11 @@ def problem(case: Case, dtype: torch.dtype, seed: int = 0) -> tuple[SparsePatter
 
 
 def run(
-    backend: str, pattern: SparsePattern, arguments: dict[str, Tensor], nonlinearity: str, grad: Tensor
+    backend: str, pattern: SparsePattern, arguments: dict[str, Tensor], nonlinearity: str, grad: Tensor, first: int = 0
 ) -> dict[str, Tensor]:
     """Hidden states and every gradient."""
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in arguments.items()}
-    hidden = sparse_rnn(pattern=pattern, nonlinearity=nonlinearity, backend=backend, **leaves)
+    hidden = sparse_rnn(pattern=pattern, nonlinearity=nonlinearity, backend=backend, first=first, **leaves)
     found = torch.autograd.grad(hidden, list(leaves.values()), grad, allow_unused=True)
     gradients = {
         name: torch.zeros_like(t) if g is None else g for (name, t), g in zip(leaves.items(), found, strict=True)
@@ -164,6 +164,20 @@ def test_takes_gradients_of_any_strides(backend: str, layout: str) -> None:
         grad = torch.cat((torch.zeros_like(grad[:, :, :2]), grad[:, :, 2:]), dim=2)
     expected = run("reference", pattern, arguments, "tanh", grad)
     assert_close(run(backend, pattern, arguments, "tanh", grad), expected, 1e-12)
+
+
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
+@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("initial", [False, True])
+def test_the_last_steps_alone_are_those_of_all_steps_to_the_bit(backend: str, first: int, initial: bool) -> None:
+    case = Case(37, 0.3, 19, 4, 2, 2, initial)
+    pattern, arguments = problem(case, torch.float64)
+    grad = gradient_like_hidden(case, torch.float64)
+    grad[:, :, :first] = 0
+    whole = run(backend, pattern, arguments, "tanh", grad)
+    last = run(backend, pattern, arguments, "tanh", grad[:, :, first:], first=first)
+    assert torch.equal(last.pop("hidden"), whole.pop("hidden")[:, :, first:])
+    assert all(torch.equal(last[name], whole[name]) for name in whole)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -136,6 +136,7 @@ def test_a_second_derivative_is_refused_where_there_is_none() -> None:
         ),
         ({"pattern": None}, r"pattern: expected a SparsePattern, got NoneType"),
         ({"nonlinearity": "sigmoid"}, r"nonlinearity: expected one of tanh, relu, got 'sigmoid'"),
+        ({"first": 4}, r"first: expected a step from 0 to 3, got 4"),
         ({"backend": "cuda"}, r"backend: expected auto or one of .*, got 'cuda'"),
         ({"bias": torch.ones(2, 5, dtype=torch.float64, device="meta")}, r"bias: on meta, where inputs is on cpu"),
     ],

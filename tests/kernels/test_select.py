@@ -90,6 +90,22 @@ def test_auto_works_where_nothing_but_the_reference_does(monkeypatch: pytest.Mon
     assert hidden.shape == (1, 8, 3, 40)
 
 
+@pytest.mark.parametrize("library", ["torch", "triton"])
+def test_a_backend_that_fails_at_a_shape_is_left_out(
+    library: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    error: Exception = torch.OutOfMemoryError("no memory")
+    if library == "triton":
+        error = pytest.importorskip("triton.runtime.errors").OutOfResources(300_000, 200_000, "shared memory")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("kernels.torch_csr.backward", fail)
+    assert choose() != "torch_csr"
+    assert "backend torch_csr failed at this shape and is left out" in caplog.text
+
+
 def test_a_large_sparse_matrix_is_never_tried_densely(monkeypatch: pytest.MonkeyPatch) -> None:
     from kernels import dense
 

@@ -190,6 +190,23 @@ def test_a_gradient_without_a_layout_of_its_own(tile_size: int, monkeypatch: pyt
 
 
 @usable
+@pytest.mark.parametrize("tile_size", [0, 256])
+def test_the_gradient_of_the_last_steps_alone(tile_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels.triton, "_TILE_SIZE", tile_size)
+    pattern, arguments = random_case(20, 0.3, 2, 3, 2, 2, torch.float32)
+    del arguments["towards"]
+    found = {}
+    for backend, device in (("reference", "cpu"), ("triton", DEVICE)):
+        leaves = {name: value.to(device, torch.float32) for name, value in arguments.items()}
+        values = leaves["values"].requires_grad_()
+        hidden = sparse_rnn(pattern=pattern.to(device), backend=backend, first=2, **leaves)
+        hidden.square().sum().backward()
+        assert values.grad is not None
+        found[backend] = hidden.detach().cpu(), values.grad.cpu()
+    torch.testing.assert_close(found["triton"], found["reference"], rtol=1e-4, atol=1e-5)
+
+
+@usable
 def test_tanh_is_exact_to_a_few_units_in_the_last_place() -> None:
     x = torch.cat([torch.linspace(-12, 12, 701), torch.logspace(-30, 0, 323)])
     pattern = SparsePattern(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, 0, dtype=torch.int64), 1).to(DEVICE)

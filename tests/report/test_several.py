@@ -70,6 +70,17 @@ class TestGain:
         assert degrees.survives is True
         assert random.survives is False
 
+    def test_two_sets_are_told_apart_by_their_studies(self, simulate, tmp_path):
+        ratios = {"marmoset": 1.0, "degrees": 0.5}
+        directories = [
+            simulate(**way | {"name": f"{way['name']}-{task}"}, task=task, ratios=ratios, trials=2)
+            for task in ("seq_mem", "nback_mem")
+            for way in THREE_WAYS[:2]
+        ]
+        one, other = make_report_of_several(directories, tmp_path / "out").gain
+        assert " in as-seq_mem and equal-seq_mem (" in one.sentence
+        assert " in as-nback_mem and equal-nback_mem (" in other.sentence
+
     def test_studies_that_differ_in_more_are_no_such_set(self, simulate, tmp_path):
         directories = [simulate(**THREE_WAYS[0], trials=2), simulate(**THREE_WAYS[1], trials=2)]
         study = Results(directories[1]).read_study()
@@ -96,6 +107,13 @@ class TestOverTasks:
         assert found.ratio.estimate == pytest.approx(np.exp(middle.mean()))
         assert found.ratio.pairs == 8
         assert found.ratio.low < found.ratio.estimate < found.ratio.high
+
+    def test_is_not_given_where_a_task_is_there_twice(self, simulate, tmp_path):
+        ratios = {"marmoset": 1.0, "degrees": 0.5}
+        tasks = {"one": "seq_mem", "two": "nback_mem", "three": "nback_mem"}
+        directories = [simulate(name=name, task=task, ratios=ratios, trials=2) for name, task in tasks.items()]
+        [found] = make_report_of_several(directories, tmp_path / "out").over_tasks
+        assert (found.ratio, found.reason) == (None, "two and three have the same task; name one of them")
 
     def test_is_not_given_where_a_task_is_not_comparable(self, simulate, tmp_path):
         directories = [

@@ -21,6 +21,8 @@ def test_every_default_is_written_out_and_reads_back_as_the_same_study(small_spa
     study = load_study(small_space)
     resolved = study.resolved()
     assert resolved["topology"]["intrinsic_weight"] == 0.8
+    null = {"name": "degree_preserving", "level": "neuron", "weights": "carried", "fraction": 1.0}
+    assert resolved["arms"] == {"real": {}, "rewired": {"null": null}}
     assert resolved["criterion"] == {"metric": "validation_loss", "fraction_of_null": 0.1, "sustain": 3}
     assert resolved["description"] == "Is a small study run from end to end?"
     again = tmp_path / "study.yaml"

@@ -1,10 +1,14 @@
 """What runs on a worker, called here directly: what it yields and returns, from the start and from a checkpoint."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray import tune
 
+from biotune.network import Population
 from biotune.study import load_study, worker
 from biotune.study.plans import Plans
 from biotune.training import TrialPlan
@@ -35,3 +39,27 @@ def test_a_trial_that_goes_on_yields_the_epoch_of_its_checkpoint_first(
     went_on = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "trial.pt")]
     whole = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "another.pt")]
     assert went_on == whole[2:]
+
+
+def test_a_trial_that_is_stopped_leaves_no_tensor_behind(
+    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune stops a trial by an exception out of `report`, and keeps that exception with its frames."""
+    population = []
+
+    def report(_: object) -> None:
+        [alive] = [one for one in gc.get_objects() if type(one) is Population]
+        population.append(weakref.ref(alive))
+        raise SystemExit
+
+    monkeypatch.setattr(tune, "report", report)
+    plans = Plans.load(load_study(small_space))
+    config = {"arm": "real", "trial": "real-0000", "setting": {"learning_rate": 0.01, "nonlinearity": "tanh"}}
+    gc.disable()
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            worker.search_trial(config, plans.search, tmp_path, [1], "small", threads=1)
+        assert stopped.value.__traceback__ is not None
+        assert [one() for one in population] == [None]
+    finally:
+        gc.enable()
