@@ -46,7 +46,6 @@ from biotune.study.progress import SearchProgress
 from biotune.study.record import Record, TrialRecord
 
 REPLICATES, EPOCHS, GRACE = 4, 81, 9
-AT_ONCE = 8
 POINTS = 10
 """Times that the costs are taken, spread evenly over the trials."""
 
@@ -96,11 +95,13 @@ class Simulation:
 
     Attributes:
         progress: proposes them and decides who goes on.
+        at_once: how many.
         spent: seconds of the driver's work by kind, since it was last cleared.
         ended: trials so far.
     """
 
     progress: SearchProgress
+    at_once: int = 8
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     ended: int = 0
 
@@ -111,13 +112,14 @@ class Simulation:
         rungs = [*self.progress.study.config.search.rungs, EPOCHS]
         now, more = 0.0, True
         while running or more:
-            while more and len(running) < AT_ONCE:
+            while more and len(running) < self.at_once:
                 with self._timed("propose"):
                     trial = self.progress.propose()
                 more = trial is not None
                 if trial is not None:
                     losses[trial.trial] = simulated_losses(trial, self.progress.study.task.null_loss)
-                    heapq.heappush(running, (now + rungs[0], trial.trial, 0))
+                    reached = sum(rung <= trial.epochs for rung in rungs)  # by one that a kill left unfinished
+                    heapq.heappush(running, (now + rungs[reached] - trial.epochs, trial.trial, reached))
             if not running:
                 return
             now, name, rung = heapq.heappop(running)
@@ -171,7 +173,7 @@ def simulate(arms: int, trials: int) -> list[Point]:
         progress = begin(study, journal)
         record, results = progress.record, Results(folder)
         console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        display = Display(study, record, concurrency=AT_ONCE, console=console, dashboard=None, banners=[])
+        display = Display(study, record, concurrency=8, console=console, dashboard=None, banners=[])
         metrics = Metrics(study, record, gpus=False)
 
         def redraw() -> None:

@@ -19,7 +19,8 @@ reference_arm: arm0
 tune:
   learning_rate: {{loguniform: [1.0e-3, 1.0e-1]}}
   nonlinearity: {{choice: [tanh, relu]}}
-search: {{trials_per_arm: {trials_per_arm}, replicates: {replicates}, max_epochs: {epochs}, grace: {grace}}}
+search:
+  {{trials_per_arm: {each}, shared_settings: {shared}, replicates: {replicates}, max_epochs: {epochs}, grace: {grace}}}
 confirm: {{replicates: 2, max_epochs: 2}}
 """
 
@@ -30,17 +31,10 @@ def write_short_study(
     """Writes the YAML of a study with so many trials in all, the same number in each arm."""
     if trials % arms:
         raise ValueError(f"{trials} trials are not the same number in each of {arms} arms")
-    arm_names = ", ".join(f"arm{number}: {{}}" for number in range(arms))
-    file.write_text(
-        SHORT.format(
-            name=name,
-            arms=arm_names,
-            trials_per_arm=trials // arms,
-            replicates=replicates,
-            epochs=epochs,
-            grace=grace,
-        )
-    )
+    names = ", ".join(f"arm{number}: {{}}" for number in range(arms))
+    each = trials // arms
+    sizes = {"each": each, "shared": min(8, each), "replicates": replicates, "epochs": epochs, "grace": grace}
+    file.write_text(SHORT.format(name=name, arms=names, **sizes))
 
 
 def machine() -> str:

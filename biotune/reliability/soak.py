@@ -6,7 +6,7 @@
 A study of so many short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice
 a second it is looked at: the driver's memory (USS, what would be free if it ended, and PSS), its open files, the
 processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, its
-first fifth left out. Then the same study is started again and Ctrl-C pressed in its midst.
+first fifth left out. Then a longer study is started, and Ctrl-C pressed in its midst.
 
 The exit code is 1 where one of these is broken: the driver grows by less than 50 KB a trial and by no open file;
 nothing that was started is left 10 s after the end, nor after Ctrl-C; the display is drawn at least every 3 s; Ctrl-C
@@ -97,7 +97,7 @@ class Soak:
 
 
 def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
-    """Runs a study of so many trials, and another that is interrupted when `interrupt_at` trials have ended.
+    """Runs a study of so many trials, and a longer one that is interrupted when `interrupt_at` trials have ended.
 
     Raises:
         RuntimeError: the study did not get as far as its search; with what it printed.
@@ -115,6 +115,7 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
             if terminal.status is None or len(tail.ended) < 2 or len(drawn) < 2:
                 raise RuntimeError(terminal.printed.decode(errors="replace"))
             status = terminal.status
+        write_short_study(space, "interrupted", 50 * interrupt_at)
         prompt, left_after = _interrupt(space, folder / "interrupted", interrupt_at)
         search = [sample for sample in samples if WARM_UP * trials <= sample.trials < trials]
         [directory] = (folder / "whole" / "results").iterdir()
@@ -208,7 +209,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.trials < 20 or arguments.trials % 2:
         parser.error("--trials: give an even number of at least 20")
-    found, samples = soak(arguments.trials, interrupt_at=min(arguments.trials // 2, 100))
+    found, samples = soak(arguments.trials, interrupt_at=100)
     rows: dict[str, Any] = {
         "trials": found.trials,
         "search, s": f"{found.search_s:.0f}",

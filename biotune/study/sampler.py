@@ -104,12 +104,16 @@ class ArmSampler:
         """The setting of the arm's trial `index` (from 0, in order), and where it comes from."""
         return self._ask(index, self._sampler(index))
 
-    def _ask(self, index: int, sampler: BaseSampler) -> tuple[dict[str, Any], str]:
+    def _ask(
+        self, index: int, sampler: BaseSampler, setting: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], str]:
         if index != self.proposed:
             raise ValueError(f"trial {index} was proposed out of order, after {self.proposed} others")
         ended = self.held - len(self.numbers)
         if ended >= MOST and self.search.sampler == "tpe" and index >= self.search.shared_settings:
             self._let_go()
+        if setting is not None and index >= self.search.shared_settings:
+            self.study.enqueue_trial(dict(setting))
         self.study.sampler = sampler
         trial = self.study.ask(self.distributions)
         self.numbers[index] = trial.number
@@ -120,9 +124,7 @@ class ArmSampler:
 
     def repeat(self, index: int, setting: Mapping[str, Any]) -> None:
         """Takes a setting that was proposed before as proposed, when a study is resumed."""
-        if index >= self.search.shared_settings:
-            self.study.enqueue_trial(dict(setting))
-        proposed, _ = self._ask(index, self.unasked)
+        proposed, _ = self._ask(index, self.unasked, setting)
         if proposed != dict(setting):
             raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
 
