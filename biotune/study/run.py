@@ -170,6 +170,8 @@ class _Run:
         for banner in self.banners:
             self.console.print(f"NOTE: {banner}", style="bold yellow", soft_wrap=True)
         self.console.print(f"Results: {self.directory}", highlight=False, soft_wrap=True)
+        if self.resources.dashboard:
+            self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):

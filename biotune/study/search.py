@@ -137,6 +137,7 @@ def run_search(
         study=progress.study.config.name,
         threads=resources.cpus,
     )
+    trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
     Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=TuneConfig(
