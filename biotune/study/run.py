@@ -202,6 +202,8 @@ class _Run:
         if self.mirror is not None:
             self.mirror.copy()
             self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
+        if self.resources.dashboard:
+            self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):

@@ -203,6 +203,7 @@ def run_search(
         threads=resources.cpus,
         every=every,
     )
+    trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
     Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=TuneConfig(
