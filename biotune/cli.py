@@ -86,7 +86,17 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
     )
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a study that was killed or interrupted")
+    parser.add_argument(
+        "--storage",
+        metavar="URI",
+        help="where the workers keep checkpoints, and the results are copied to: a folder that all machines see, "
+        "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; default: the results directory",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with a study that was killed or interrupted; or, URI/NAME, with its copy in a storage",
+    )
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
     parser.add_argument(
         "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
@@ -148,11 +158,15 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.report import make_report, print_summary
+    from biotune.storage import BucketPath, place
     from biotune.study import load_study
     from biotune.study.directory import load_resumed
+    from biotune.study.mirror import fetch, mirror_results
     from biotune.study.run import Incomplete, Interrupted, Options, run_study
 
-    if arguments.resume is not None:
+    storage = None if arguments.storage is None else place(arguments.storage)
+    resume = None if arguments.resume is None else place(arguments.resume)
+    if resume is not None:
         given = [
             name
             for name, value in (("--set", arguments.overrides), ("--seed", arguments.seed), ("--arms", arguments.arms))
@@ -160,7 +174,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         ]
         if given:
             raise UserError(f"{', '.join(given)}: a resumed study goes on as it was started; leave this out")
-        study = load_resumed(arguments.resume, arguments.space)
+        if isinstance(resume, BucketPath):
+            resume, storage = fetch(resume, arguments.output), storage or resume.parent
+        study = load_resumed(resume, arguments.space)
     elif arguments.space is None:
         raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
     else:
@@ -178,17 +194,20 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
         checkpoint_every=arguments.checkpoint_every,
+        storage=storage,
     )
     try:
-        directory = run_study(study, options, console, resume=arguments.resume)
+        directory = run_study(study, options, console, resume=resume)
     except Interrupted as interrupted:
         console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
         return 130
     except Incomplete as incomplete:
         print_summary(make_report(incomplete.directory), console)
+        mirror_results(incomplete.directory)
         raise
     try:
         print_summary(make_report(directory), console)
+        mirror_results(directory)
     except KeyboardInterrupt:
         console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
         return 130

@@ -1,24 +1,34 @@
-"""Files written whole: under a temporary name, flushed to the disk, renamed.
+"""Files written whole: under a temporary name, flushed to the disk, renamed; or put into a bucket.
 
 A kill at any moment, or a disk that is full, leaves the old file or the new one.
 """
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from biotune.errors import StorageError
+from biotune.storage import BucketPath, Place
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `file`; what was written there is flushed to the disk and takes `file`'s name.
+def replacing(file: Place) -> Iterator[Path]:
+    """Gives a temporary path, beside `file` on a disk; what was written there is brought to rest under `file`'s name.
 
     Raises:
         StorageError: it cannot be written; nothing of it is left.
     """
+    if isinstance(file, BucketPath):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder) / file.name
+                file.write_bytes((Path(folder) / file.name).read_bytes())
+        except OSError as error:
+            raise storage_error(Path(tempfile.gettempdir()), error) from error
+        return
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

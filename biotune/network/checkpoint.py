@@ -1,16 +1,16 @@
 """Checkpoints: tensors and plain values in a file that cannot run code when loaded."""
 
 import pickle
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from biotune.errors import UserError
 from biotune.files import replacing
+from biotune.storage import Place
 
 
-def save_checkpoint(file: Path, content: dict[str, Any]) -> None:
+def save_checkpoint(file: Place, content: dict[str, Any]) -> None:
     """Writes `content` (tensors, plain values, lists and dicts of them); a kill leaves the old file or the new.
 
     Raises:
@@ -25,14 +25,15 @@ def save_checkpoint(file: Path, content: dict[str, Any]) -> None:
             raise
 
 
-def load_checkpoint(file: Path) -> dict[str, Any]:
+def load_checkpoint(file: Place) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
     Raises:
         UserError: the file is damaged, or holds anything but tensors and plain values.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with file.open("rb") as stream:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{file}: not a checkpoint ({reason}); remove it to train from the start") from None

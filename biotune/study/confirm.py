@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import StorageError, UserError
+from biotune.storage import Place
 from biotune.study.cluster import Resources, reason_of
 from biotune.study.journal import Journal
 from biotune.study.record import Record
@@ -61,7 +61,7 @@ def run_confirm(
     journal: Journal,
     plan: Callable[[Job], TrialPlan],
     *,
-    directory: Path,
+    checkpoints: Place,
     resources: Resources,
     every: float,
     changed: Callable[[], None],
@@ -73,7 +73,7 @@ def run_confirm(
         study: what is confirmed.
         record: receives the results. journal: keeps them.
         plan: a job's plan.
-        directory: the results directory.
+        checkpoints: where the workers keep theirs.
         resources: of a job. every: seconds between two checkpoints of one.
         changed: called now and then.
         interrupted: whether the user asked to stop.
@@ -85,15 +85,15 @@ def run_confirm(
     if record.selection is None:
         raise ValueError("nothing was selected to be confirmed")
 
-    def checkpoint(job: Job) -> Path:
-        return directory / "checkpoints" / "confirm" / f"{job.name}.pt"
+    def checkpoint(job: Job) -> Place:
+        return checkpoints / f"{job.name}.pt"
 
     done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
     left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
     left.reverse()
     # Ray itself retries nothing: what was killed for want of memory it would try again for ever
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(confirm_block)
-    retries = Retries()
+    retries = Retries(journal.file.parent)
     failed: dict[str, str] = {}
     running: dict[Any, Job] = {}
     try:

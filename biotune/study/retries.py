@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from biotune.files import require_room
+from biotune.storage import Place
 from biotune.study.cluster import ray_folder
 
 MAX_RETRIES = 2
@@ -14,18 +15,22 @@ class Retries:
 
     A preempted machine, or a neighbour that takes all memory, kills what runs as often as it likes; what kills itself
     does so at the same place each time. So only deaths count between which no checkpoint was saved.
+
+    Args:
+        directory: the results directory.
     """
 
-    def __init__(self) -> None:
-        self.held: dict[Path, tuple[int | None, int]] = {}
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.held: dict[Place, tuple[int | None, int]] = {}
 
-    def again(self, checkpoint: Path) -> bool:
+    def again(self, checkpoint: Place) -> bool:
         """Takes one more death in; whether what died is to go on from its checkpoint.
 
         Raises:
             StorageError: there is no room on the disk of the results, or of Ray's own files: it died of that.
         """
-        for folder in (checkpoint.parents[2], ray_folder()):
+        for folder in (self.directory, ray_folder()):
             require_room(folder)
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))

@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 
 from biotune.errors import StorageError
 from biotune.files import storage_error
+from biotune.storage import Place
 from biotune.study.cluster import Resources, ray_folder, reason_of
 from biotune.study.progress import SearchProgress
 from biotune.study.retries import Retries
@@ -102,43 +103,51 @@ class _Scheduler(_Unsaved, FIFOScheduler):
     """
 
     def __init__(
-        self, progress: SearchProgress, checkpoints: Path, changed: Callable[[], None], ending: _Ending
+        self,
+        progress: SearchProgress,
+        checkpoints: Place,
+        retries: Retries,
+        changed: Callable[[], None],
+        ending: _Ending,
     ) -> None:
         super().__init__()
-        self.progress, self.checkpoints, self.changed, self.ending = progress, checkpoints, changed, ending
-        self.retries = Retries()
+        self.progress, self.checkpoints, self.retries = progress, checkpoints, retries
+        self.changed, self.ending = changed, ending
         self.running: dict[str, str] = {}
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self.running[trial.config["trial"]] = "no actor yet"
+        self.running[_name(trial)] = "no actor yet"
 
     def on_trial_start(self, trial: TuneTrial) -> None:
         """An actor has taken a trial up: its id is what Ray's messages name it by."""
         actor = trial.temporary_state.ray_actor
         if actor is not None:
-            self.running[trial.config["trial"]] = actor._actor_id.hex()
+            self.running[_name(trial)] = actor._actor_id.hex()
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
         with self.ending:
-            verdict = self.progress.report(trial.config["trial"], {key: result[key] for key in _REPORTED})
+            verdict = self.progress.report(_name(trial), {key: result[key] for key in _REPORTED})
             self.changed()
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        self._end(trial.config["trial"])
+        _forget(trial)
+        self._end(_name(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self._end(trial.config["trial"])
+        self.on_trial_complete(tune_controller, trial, {})
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.status == TuneTrial.ERROR:
             return  # Tune takes it up again itself, from a machine that was taken away
         with self.ending:
-            self._died(trial.config["trial"], _error_of(trial))
+            error = _error_of(trial)
+            _forget(trial)
+            self._died(_name(trial), error)
 
     def on_unknown_error(self, error: RayError) -> None:
         """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
@@ -158,7 +167,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
             self._end(name, error=reason_of(error) if error else "its worker died")
 
     def _take_up_again(self, name: str) -> None:
-        self.running.pop(name)
+        self.running.pop(name, None)
         self.progress.take_up_again(name)
 
     def _end(self, name: str, error: str = "") -> None:
@@ -168,6 +177,18 @@ class _Scheduler(_Unsaved, FIFOScheduler):
                 self.running.pop(name, None)
                 self.progress.end(name, error)
                 self.changed()
+
+
+def _name(trial: TuneTrial) -> str:
+    return trial.config["trial"]
+
+
+def _forget(trial: TuneTrial) -> None:
+    """Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest."""
+    trial.metric_analysis.clear()
+    trial.metric_n_steps.clear()
+    for name in ("training", "validation", "accuracy"):
+        trial.last_result.pop(name, None)
 
 
 def _error_of(trial: TuneTrial) -> Exception | None:
@@ -200,6 +221,7 @@ def run_search(
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
     *,
     directory: Path,
+    checkpoints: Place,
     resources: Resources,
     every: float,
     changed: Callable[[], None],
@@ -210,7 +232,7 @@ def run_search(
     Args:
         progress: proposes trials, and is told how they do.
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
-        directory: the results directory; checkpoints go under it, and Ray's own files.
+        directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
         resources: of a trial. every: seconds between two checkpoints of one.
         changed: called after every report.
         interrupted: whether the user asked to stop.
@@ -219,7 +241,6 @@ def run_search(
         StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
     """
     ending = _Ending(interrupted)
-    checkpoints = directory / "checkpoints" / "search"
     trainable = tune.with_parameters(
         search_trial,
         plan=plan,
@@ -229,7 +250,8 @@ def run_search(
         threads=resources.cpus,
         every=every,
     )
-    scheduler = _Scheduler(progress, checkpoints, changed, ending)
+    trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
+    scheduler = _Scheduler(progress, checkpoints, Retries(directory), changed, ending)
 
     def search() -> None:
         Tuner(
@@ -242,8 +264,8 @@ def run_search(
                 num_samples=-1,
                 max_concurrent_trials=resources.concurrency,
                 reuse_actors=True,
-                trial_name_creator=lambda trial: trial.config["trial"],
-                trial_dirname_creator=lambda trial: trial.config["trial"],
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
             ),
             run_config=RunConfig(
                 name="search",

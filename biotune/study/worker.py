@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from traceback import clear_frames
 from typing import Any
 
@@ -15,6 +14,7 @@ from ray import tune
 from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
 
 from biotune.network import load_checkpoint, save_checkpoint
+from biotune.storage import Place
 from biotune.topology import measure_row, region_blocks
 from biotune.training import Trial, TrialPlan, free_memory, keep_freed_memory
 
@@ -25,7 +25,7 @@ REPORT_SECONDS = 1.0
 os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
 
 
-def train(plan: TrialPlan, checkpoint: Path, every: float) -> Generator[tuple[Trial, float], None, None]:
+def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[Trial, float], None, None]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
     A checkpoint is written every `every` seconds, and training goes on from it where there is one: its epoch is yielded
@@ -67,7 +67,7 @@ def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
 def search_trial(
     config: Mapping[str, Any],
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
-    checkpoints: Path,
+    checkpoints: Place,
     rungs: list[int],
     study: str,
     threads: int,
@@ -75,6 +75,7 @@ def search_trial(
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
     torch.set_num_threads(threads)
+    print(f"{study}/{config['arm']}/{config['trial']} begins", flush=True)  # in its actor's log, which is of several
     made_from = plan(config["arm"], config["setting"])
     steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
     try:
@@ -113,7 +114,7 @@ def _report(steps: Iterable[tuple[Trial, float]], config: Mapping[str, Any], run
             reported, last = len(trial.loop.validation_losses), now
 
 
-def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int, every: float) -> dict[str, Any]:
+def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float) -> dict[str, Any]:
     """A Ray task: some replicates at one setting, trained to the budget; `checkpoint` keeps the networks."""
     torch.set_num_threads(threads)
     for step in train(plan, checkpoint, every):
