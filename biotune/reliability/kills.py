@@ -1,0 +1,294 @@
+"""A study that is killed at given moments, and goes on; what each kill hit, and what it cost."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from biotune.network import load_checkpoint
+from biotune.reliability.integrity import events_of
+from biotune.reliability.watching import MARK, TUNE_MAIN, marked
+from biotune.results import Results
+from biotune.study.journal import Event
+from biotune.study.study import load_study
+
+KINDS = ("driver", "worker", "tree")
+SLACK = 1.0
+"""Seconds beyond a checkpoint's interval that may be lost: the epoch that runs as it passes, and the writing."""
+PATIENCE = 30.0
+"""Seconds within which the processes of a killed study must be gone."""
+LONGEST = 600.0
+"""Seconds without a kill after which the study is taken to hang."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a kill comes, in terms of what has been done: the same moment, however fast the machine is.
+
+    Attributes:
+        kind: what is killed, one of `KINDS`.
+        phase: search, confirm or report.
+        done: trials ended, or blocks confirmed, before it.
+        delay: seconds of training into the next one, or of the report.
+    """
+
+    kind: str
+    phase: str
+    done: int
+    delay: float
+
+
+@dataclass
+class Kill:
+    """What a kill hit, and what it cost.
+
+    Attributes:
+        running: the trial or block that was trained. seconds_in: of the study, since its first start.
+        events: in the journal. lost: seconds of training since the last checkpoint, to be done again.
+        epochs: in the journal or trained at the undisturbed speed since then, likewise. since: epoch gone on from.
+        gone: seconds until no process of the killed launch was left.
+    """
+
+    kind: str
+    phase: str
+    seconds_in: float
+    events: int
+    running: str = ""
+    lost: float = 0.0
+    epochs: int = 0
+    since: int = 0
+    gone: float | None = None
+
+
+@dataclass
+class Launch:
+    """One start of the study."""
+
+    process: subprocess.Popen
+    mark: str
+    at: float = field(default_factory=time.monotonic)
+
+    def family(self) -> list[psutil.Process]:
+        """All that it started and that still runs, itself included."""
+        return marked(self.mark)
+
+
+def start(log: Path, *arguments: str | Path) -> Launch:
+    """Starts `tune_main.py`, one trial at a time; what it prints goes to `log`."""
+    mark = secrets.token_hex(8)
+    command = [*TUNE_MAIN, *map(str, arguments), "--concurrency", "1"]
+    with log.open("a") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | {MARK: mark})
+    return Launch(process, mark)
+
+
+class GrowingJournal:
+    """The events of a journal that is being written, each read once.
+
+    Args:
+        output: the folder that the study makes its results directory in.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output, self.offset = output, 0
+        self.events: list[Event] = []
+
+    def look(self) -> list[Event]:
+        """All events so far; a line that is not whole yet, or never will be, is left for later."""
+        file = next(self.output.glob("*/journal.jsonl"), None)
+        if file is not None:
+            with file.open("rb") as stream:
+                stream.seek(self.offset)
+                whole, end, _ = stream.read().rpartition(b"\n")
+            self.offset += len(whole + end)
+            self.events += [json.loads(line) for line in whole.splitlines()]
+        return self.events
+
+
+class Disturbed:
+    """The study that is killed.
+
+    Args:
+        space: its YAML. folder: for its results and what it prints.
+        every: seconds between two checkpoints. undisturbed: the same study, left alone.
+    """
+
+    def __init__(self, space: Path, folder: Path, every: float, undisturbed: Results) -> None:
+        self.every, self.log = every, folder / "disturbed.log"
+        self.prefix = f"ray::{load_study(space).config.name}/"
+        self.begun = time.monotonic()
+        self.launches = [self._start("--space", space, "--output", folder / "disturbed")]
+        self.output = folder / "disturbed"
+        self.journal = GrowingJournal(self.output)
+        self.kills: list[Kill] = []
+        self.seen: dict[tuple[int, str], float] = {}
+        self.wrong: list[str] = []
+        self.rates = _epochs_a_second(undisturbed)
+
+    def _start(self, *arguments: str | Path) -> Launch:
+        return start(self.log, *arguments, "--checkpoint-every", str(self.every))
+
+    @property
+    def launch(self) -> Launch:
+        """The one that runs."""
+        return self.launches[-1]
+
+    @property
+    def directory(self) -> Path:
+        """Its results."""
+        directory = directory_of(self.output)
+        assert directory is not None
+        return directory
+
+    def run(self, moments: Sequence[Moment]) -> Results:
+        """Kills the study at each moment, then lets it end.
+
+        Raises:
+            SystemExit: it hangs, or ends by itself with an error.
+        """
+        for moment in moments:
+            while not self._kill_at(moment):  # the report was done before its moment came: once more
+                moment = Moment(moment.kind, moment.phase, moment.done, moment.delay / 2)
+                self.launches.append(self._start("--resume", self.directory))
+        if self.launch.process.wait(LONGEST):
+            raise SystemExit(f"the study ended by itself with {self.launch.process.returncode}: see {self.log}")
+        self._see_off()
+        return Results.open(self.directory)
+
+    def _kill_at(self, moment: Moment) -> bool:
+        """Waits for the moment, and kills; False where a report was done before."""
+        clock, deadline = None, time.monotonic() + LONGEST
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            status = self.launch.process.poll()
+            if status == 0 and moment.phase == "report":
+                return False
+            if status is not None:
+                raise SystemExit(f"the study ended by itself with {status}: see {self.log}")
+            workers = self._workers()
+            events = self.journal.look()
+            if not events:
+                continue
+            done = _done(events, moment.phase) - moment.done
+            if moment.phase == "report":
+                done = 0 if phase_of(self.directory) == "finished" else -1
+            if clock is None and done >= 0 and (workers or moment.kind != "worker"):
+                clock = time.monotonic()
+            due = done > 0 or (clock is not None and time.monotonic() - clock >= moment.delay)
+            if due and (workers or moment.kind != "worker"):
+                self._kill(moment, workers, events)
+                return True
+        raise SystemExit(f"the study hangs: nothing came of it in {LONGEST:g} s: see {self.log}")
+
+    def _workers(self) -> dict[str, psutil.Process]:
+        """What is trained now, and by which process."""
+        found = {}
+        for process in _children(self.launch.process.pid):
+            try:
+                title = process.cmdline()[0]
+            except (psutil.Error, IndexError):
+                continue
+            if title.startswith(self.prefix):
+                found[title.removeprefix(self.prefix)] = process
+                self.seen.setdefault((process.pid, title.removeprefix(self.prefix)), time.time())
+        return found
+
+    def _kill(self, moment: Moment, workers: dict[str, psutil.Process], events: list[Event]) -> None:
+        if moment.kind == "worker":
+            victims = [process.pid for process in workers.values()][:1]
+        elif moment.kind == "driver":
+            victims = [self.launch.process.pid]
+        else:
+            victims = [self.launch.process.pid, *(child.pid for child in _children(self.launch.process.pid))]
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        now = time.time()
+        kill = Kill(moment.kind, phase_of(self.directory), time.monotonic() - self.begun, len(events))
+        if kill.phase == "finished":
+            kill.phase = "report"
+        for name, process in workers.items():
+            self._account(kill, name, process, now, events)
+        self.kills.append(kill)
+        if moment.kind != "worker":
+            self.launch.process.wait()
+            killed, at = self.launch, time.monotonic()
+            self.launches.append(self._start("--resume", self.directory))
+            while killed.family() and time.monotonic() - at < PATIENCE:
+                time.sleep(0.1)
+            kill.gone = time.monotonic() - at
+
+    def _account(self, kill: Kill, name: str, process: psutil.Process, now: float, events: list[Event]) -> None:
+        """What a kill costs the trial or block that was running: all since its checkpoint, or since it was begun."""
+        name, begun = name.split("/")[-1], self.seen[process.pid, name]
+        file = next(self.directory.glob(f"checkpoints/*/{name}.pt"), None)
+        ended = {event["trial"] for event in events if event["event"] == "ended"}
+        if kill.phase == "report" or name in ended:
+            return  # between two trials
+        kill.running = name
+        last = max(begun, file.stat().st_mtime) if file else begun
+        kill.lost = max(now - last, 0.0)
+        kill.epochs = round(kill.lost * self.rates[name])
+        kill.since = int(load_checkpoint(file)["loop"]["epoch"]) if file else 0
+
+    def _see_off(self) -> None:
+        """Waits until no process of any launch is left."""
+        deadline = time.monotonic() + PATIENCE
+        while (left := [one for launch in self.launches for one in launch.family()]) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.wrong += [f"process {one.pid} was left behind: {one.name()}" for one in left]
+
+    def broken(self) -> list[str]:
+        """What cost more than it may."""
+        found = list(self.wrong)
+        for number, kill in enumerate(self.kills, 1):
+            if kill.lost > self.every + SLACK:
+                found.append(f"kill {number} cost {kill.running} {kill.lost:.1f} s, more than one interval")
+            if kill.gone is not None and kill.gone >= PATIENCE:
+                found.append(f"kill {number}: processes of the killed study ran on for {PATIENCE:g} s")
+        return found
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def directory_of(output: Path) -> Path | None:
+    """The results directory that a study has made in its output folder, once it can be resumed."""
+    found = [file.parent for file in output.glob("*/state.json")]
+    return found[0] if found else None
+
+
+def phase_of(directory: Path) -> str:
+    """The phase that a study says it is in."""
+    return Results(directory).read_json("state")["phase"]
+
+
+def _done(events: Sequence[Event], phase: str) -> int:
+    """Trials ended, or blocks confirmed; -1 where the phase hasn't begun."""
+    if phase == "confirm" and not any(event["event"] == "selected" for event in events):
+        return -1
+    return sum(event["event"] == {"search": "ended", "confirm": "confirmed"}.get(phase) for event in events)
+
+
+def _epochs_a_second(results: Results) -> dict[str, float]:
+    """Of each trial, and of each block by the name of its checkpoint."""
+    trials = results.read_table("trials").to_dict("records")
+    rates = {trial["trial"]: trial["epochs"] / trial["seconds"] for trial in trials}
+    for event in events_of(results):
+        if event["event"] == "confirmed":
+            name = f"{event['arm']}-{event['phases'][0]}-{event['replicates'][0]:04d}"
+            rates[name] = (len(event["validation"]) - 1) / event["seconds"]
+    return rates
