@@ -120,9 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--space", type=Path, metavar="FILE", help="the study's YAML; default: one of its own")
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="at least 3; default 20")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the schedule; default 1")
-    parser.add_argument(
-        "--checkpoint-every", type=float, default=2.0, metavar="SECONDS", help="default 2, of trials of seconds"
-    )
+    parser.add_argument("--checkpoint-every", type=float, default=0.5, metavar="SECONDS", help="default 0.5")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     given = parser.parse_args(arguments)
     if given.kills < len(KINDS):

@@ -22,8 +22,8 @@ from biotune.study.study import load_study
 KINDS = ("driver", "worker", "tree")
 SLACK = 1.0
 """Seconds beyond a checkpoint's interval that may be lost: the epoch that runs as it passes, and the writing."""
-PATIENCE = 30.0
-"""Seconds within which the processes of a killed study must be gone."""
+PATIENCE = 60.0
+"""Seconds within which the processes of a killed study must be gone; one that is just starting must first have started."""
 LONGEST = 600.0
 """Seconds without a kill after which the study is taken to hang."""
 
