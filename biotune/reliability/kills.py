@@ -23,7 +23,7 @@ KINDS = ("driver", "worker", "tree")
 SLACK = 1.0
 """Seconds beyond a checkpoint's interval that may be lost: the epoch that runs as it passes, and the writing."""
 PATIENCE = 60.0
-"""Seconds within which the processes of a killed study must be gone; one that is just starting must first have started."""
+"""Seconds within which the processes of a killed study must be gone; one that was starting notices once it has."""
 LONGEST = 600.0
 """Seconds without a kill after which the study is taken to hang."""
 
