@@ -370,13 +370,16 @@ class _Run:
         # without retries of Ray's own: what was killed for want of memory it would try again for ever
         task = ray.remote(max_calls=1, max_retries=0)(function)
         placed = task.options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
-        for left in reversed(range(MAX_RETRIES + 1)):
+        died: RayError | None = None
+        for _ in range(MAX_RETRIES + 1):
             try:
                 return ray.get(placed.remote(*arguments))
+            except RayTaskError as error:
+                raise UserError(f"a worker could not begin: {reason_of(error)}") from error
             except RayError as error:
-                if left == 0 or isinstance(error, RayTaskError):
-                    raise UserError(f"a worker could not begin: {reason_of(error)}") from error
-        raise AssertionError
+                died = error
+        assert died is not None
+        raise UserError(f"a worker could not begin: {reason_of(died)}") from died
 
     def _choose_backends(self, plans: Plans) -> tuple[dict[str, dict[str, str]], str]:
         """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.
