@@ -154,8 +154,9 @@ class Disturbed:
             SystemExit: it hangs, or ends by itself with an error.
         """
         for moment in moments:
-            while not self._kill_at(moment):  # the report was done before its moment came: once more
-                moment = Moment(moment.kind, moment.phase, moment.done, moment.delay / 2)
+            while not self._kill_at(moment):  # all was done before the moment came: it comes as the report is made again
+                kind = "driver" if moment.kind == "worker" else moment.kind
+                moment = Moment(kind, "report", 0, moment.delay / 2)
                 self.launches.append(self._start("--resume", self.directory))
         if self.launch.process.wait(LONGEST):
             raise SystemExit(f"the study ended by itself with {self.launch.process.returncode}: see {self.log}")
@@ -163,12 +164,12 @@ class Disturbed:
         return Results.open(self.directory)
 
     def _kill_at(self, moment: Moment) -> bool:
-        """Waits for the moment, and kills; False where a report was done before."""
+        """Waits for the moment, and kills; False where the study ended before."""
         clock, deadline = None, time.monotonic() + LONGEST
         while time.monotonic() < deadline:
             time.sleep(0.05)
             status = self.launch.process.poll()
-            if status == 0 and moment.phase == "report":
+            if status == 0:
                 return False
             if status is not None:
                 raise SystemExit(f"the study ended by itself with {status}: see {self.log}")
