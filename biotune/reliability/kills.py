@@ -154,7 +154,7 @@ class Disturbed:
             SystemExit: it hangs, or ends by itself with an error.
         """
         for moment in moments:
-            while not self._kill_at(moment):  # all was done before the moment came: it comes as the report is made again
+            while not self._kill_at(moment):  # all was done before it came: it comes as the report is made again
                 kind = "driver" if moment.kind == "worker" else moment.kind
                 moment = Moment(kind, "report", 0, moment.delay / 2)
                 self.launches.append(self._start("--resume", self.directory))
