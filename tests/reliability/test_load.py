@@ -35,7 +35,7 @@ def test_a_short_soak_leaves_nothing_behind_and_opens_no_more_files(tmp_path: Pa
     assert found.left_after_interrupt == []
     assert found.redraws >= 2
     files = [sample["files"] for sample in samples if sample["trials"] >= 10]
-    assert max(files) - min(files) < 20  # not one a trial
+    assert max(files) < files[0] + 20  # not one a trial
     assert {"journal.jsonl", "trials.parquet", "ray", "Ray's session"} <= set(found.disk)
     assert found.curves_a_trial > 0
     assert done.returncode == (1 if found.broken else 0)
