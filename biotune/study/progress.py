@@ -79,6 +79,11 @@ class SearchProgress:
         """Trials in all, those not yet proposed included."""
         return len(self.record.trials) + len(self.waiting)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all trials have ended."""
+        return not self.waiting and all(trial.status != UNFINISHED for trial in self.record.trials.values())
+
     def propose(self) -> TrialRecord | None:
         """The next trial to run: one that a kill left unfinished, or a new one; None when all have been proposed."""
         if self.unfinished:
@@ -97,6 +102,10 @@ class SearchProgress:
         event = {"event": "progress", "trial": trial, **result}
         self._apply(self.journal.append(event))
         return self.record.trials[trial].verdict
+
+    def take_up_again(self, trial: str) -> None:
+        """Proposes a trial once more, as it stands: its worker died."""
+        self.unfinished.append(trial)
 
     def end(self, trial: str, error: str = "") -> None:
         """Ends a trial that ran to its end, was stopped, or failed with an error."""
