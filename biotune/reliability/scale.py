@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.reliability.short_study import machine, write_short_study
-from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, style
+from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
 from biotune.results import TABLES, Results
 from biotune.study import Study, load_study
 from biotune.study.display import Display
@@ -254,13 +254,14 @@ def draw(simulations: dict[str, list[Point]], file: Path) -> None:
                     values = [getattr(point, attribute) for point in points]
                     axes.plot(trials, values, color=colour, ls=line_style, lw=1.2, label=name)
             axes.set(xlabel="trials", ylabel=label, xlim=(0, None))
-            if "tables" in lines:
-                axes.set_yscale("log")
+            drawn = [getattr(one, name) for points in simulations.values() for one in points for name in lines.values()]
+            if "tables" in lines:  # these take a hundred times as long as the others
+                log_axis(axes, "y", min(drawn) / 2, max(drawn) * 20)
             else:
-                axes.set_ylim(0, None)
+                axes.set_ylim(0, 1.3 * max(drawn))
             if len(lines) > 1:
                 handles, names = axes.get_legend_handles_labels()
-                axes.legend(handles[: len(lines)], names[: len(lines)], loc="upper left")
+                axes.legend(handles[: len(lines)], names[: len(lines)], loc="upper center", ncols=len(lines))
         keys = [
             Line2D([], [], color=INK, ls=line_style, lw=1.2)
             for line_style, _ in zip(LINE_STYLES, simulations, strict=False)

@@ -50,26 +50,37 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         if self.status is None:
             self.process.kill()
-            self._reap()
+            os.waitpid(self.pid, 0)
         os.close(self.master)
 
     def watch(self, seconds: float) -> bool:
         """Reads what is printed for so long; says whether the command still runs."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if not select.select([self.master], [], [], left)[0]:
-                break
+        while (now := time.monotonic()) < until:
+            self._read(min(until - now, 0.05))
+            if self._has_ended():
+                self._read(0)
+                return False
+        return True
+
+    def _read(self, patience: float) -> None:
+        while select.select([self.master], [], [], patience)[0]:
             try:
                 chunk = os.read(self.master, 65536)
             except OSError:  # nothing holds the terminal any more
-                chunk = b""
-            if not chunk:
-                self._reap()
-                return False
+                return
             self.printed += chunk
             if b"\x1b[2K" in chunk:  # the live display erases its lines before it draws them again
                 self.drawn.append(time.monotonic())
-        return True
+            patience = 0
+
+    def _has_ended(self) -> bool:
+        """Whether it has, even if something that it started still holds the terminal."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
 
     def press_ctrl_c(self) -> None:
         """As a person would."""
@@ -81,10 +92,6 @@ class Terminal:
         while (left := marked(self.mark)) and time.monotonic() < until:
             time.sleep(0.2)
         return [_describe(process) for process in left]
-
-    def _reap(self) -> None:
-        _, status = os.waitpid(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -135,7 +135,6 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     trained_seconds: float = 0.0
     trained_epochs: int = 0
-    _arms: dict[str, list[TrialRecord]] = field(default_factory=dict, repr=False)
     _tallies: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
     _best: dict[str, float] = field(default_factory=dict, repr=False)
 
@@ -145,7 +144,6 @@ class Record:
             case "proposed":
                 trial = TrialRecord(*(event[key] for key in ("trial", "arm", "index", "origin", "setting")))
                 self.trials[trial.trial] = trial
-                self._arms.setdefault(trial.arm, []).append(trial)
                 self._count(trial, Counter())
             case "progress":
                 trial = self.trials[event["trial"]]
@@ -181,7 +179,7 @@ class Record:
 
     def of_arm(self, arm: str) -> list[TrialRecord]:
         """The trials of one arm, in the order of their proposal."""
-        return list(self._arms.get(arm, ()))
+        return sorted((t for t in self.trials.values() if t.arm == arm), key=lambda t: t.index)
 
     def tally(self, arm: str) -> Counter[str]:
         """How far the search of an arm has come: trials by state (`STATES`), and summed over the trials `epochs`,
@@ -206,7 +204,7 @@ class Record:
             self._best[trial.arm] = trial.score
         elif before is not None and before == best:
             del self._best[trial.arm]
-            if scores := [one.score for one in self._arms[trial.arm] if one.score is not None]:
+            if scores := [one.score for one in self.of_arm(trial.arm) if one.score is not None]:
                 self._best[trial.arm] = min(scores)
 
     def trials_table(self) -> pd.DataFrame:
