@@ -110,6 +110,16 @@ class _OnInterrupt(_Unsaved, tune.Stopper):
         return self.interrupted()
 
 
+class _OnStep(_Unsaved, tune.Callback):
+    """While no trial reports, too, since Ray forgets a metric that is not published for some time."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        self.changed()
+
+
 def run_search(
     progress: SearchProgress,
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
@@ -126,7 +136,7 @@ def run_search(
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
         directory: the results directory; checkpoints go under it, and Ray's own files.
         resources: of a trial.
-        changed: called after every report.
+        changed: called after every report, and now and then between.
         interrupted: whether the user asked to stop.
     """
     trainable = tune.with_parameters(
@@ -156,6 +166,7 @@ def run_search(
             storage_path=str(directory / "ray"),
             stop=_OnInterrupt(interrupted),
             failure_config=FailureConfig(max_failures=MAX_RETRIES),
+            callbacks=[_OnStep(changed)],
             verbose=0,
         ),
     ).fit()
