@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from biotune.errors import UserError
 from biotune.network import load_checkpoint
 from biotune.results import SCHEMA, Results
 from biotune.study import load_study
+from biotune.study.cluster import connected
 from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -188,3 +190,81 @@ def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
 def test_a_cluster_that_is_joined_is_not_told_where_to_listen(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune_main(["--space", SPACE, "--listen", "0.0.0.0", "--address", "auto"]) == 2
     assert "--dashboard-host" in capsys.readouterr().err
+
+
+def test_ray_is_not_started_open(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(UserError, match="RAY_AUTH_MODE=disabled"), connected(None):
+        pass
+
+
+START = """
+import sys
+import ray
+context = ray.init("local", include_dashboard=True, num_cpus=1, log_to_driver=False, _temp_dir=sys.argv[1])
+print(context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+JOIN = """
+import sys
+import biotune.study.access as access
+from biotune.study.cluster import connected
+access._is_here = lambda address: False  # as if it were elsewhere
+with connected(sys.argv[1], allow_open=sys.argv[2] == "True"):
+    print("joined")
+"""
+
+
+@pytest.mark.slow
+def test_an_open_cluster_elsewhere_is_joined_where_that_is_allowed(
+    token_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", START, tmp_path_factory.mktemp("r")]
+    with subprocess.Popen(command, env=environment, stdin=PIPE, stdout=PIPE, text=True) as cluster:
+        assert cluster.stdin is not None
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        refused, joined = (
+            subprocess.run(
+                [sys.executable, "-c", JOIN, address, str(allowed)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            for allowed in (False, True)
+        )
+        cluster.stdin.close()
+    assert "asks for no token" in refused.stderr
+    assert "joined" not in refused.stdout
+    assert joined.stdout == "joined\n", joined.stderr
+
+
+LISTEN = """
+import psutil
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from biotune.study.cluster import connected
+with connected(None, listen="127.0.0.2") as url:
+    try:
+        urlopen(url + "/api/cluster_status", timeout=10)
+    except HTTPError as error:
+        print(error.code)
+    print(url)
+    for process in psutil.Process().children(recursive=True):
+        for socket in process.net_connections("tcp"):
+            if socket.status == psutil.CONN_LISTEN and url.endswith(f":{socket.laddr.port}"):
+                print(socket.laddr.ip)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone")
+def test_the_dashboard_listens_where_it_is_told_alone_and_asks_for_the_token(token_file: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, "-c", LISTEN], env=environment, capture_output=True, text=True, timeout=120)
+    status, url, *listening = done.stdout.split()
+    assert status == "401"
+    assert url.startswith("http://127.0.0.2:")
+    assert set(listening) == {"127.0.0.2"}
