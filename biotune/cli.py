@@ -86,7 +86,17 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
     )
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a study that was killed or interrupted")
+    parser.add_argument(
+        "--storage",
+        metavar="URI",
+        help="where the workers keep checkpoints, and the results are copied to: a folder that all machines see, "
+        "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; default: the results directory",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with a study that was killed or interrupted; or, URI/NAME, with its copy in a storage",
+    )
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
     parser.add_argument(
         "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
@@ -108,6 +118,13 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="of training, between two checkpoints of a trial: what a kill may cost it; default 10",
     )
     parser.add_argument("--seed", type=_natural, metavar="N", help="instead of the study's own")
     parser.add_argument(
@@ -141,11 +158,15 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.report import make_report, print_summary
+    from biotune.storage import BucketPath, place
     from biotune.study import load_study
     from biotune.study.directory import load_resumed
+    from biotune.study.mirror import fetch, mirror_results
     from biotune.study.run import Incomplete, Interrupted, Options, run_study
 
-    if arguments.resume is not None:
+    storage = None if arguments.storage is None else place(arguments.storage)
+    resume = None if arguments.resume is None else place(arguments.resume)
+    if resume is not None:
         given = [
             name
             for name, value in (("--set", arguments.overrides), ("--seed", arguments.seed), ("--arms", arguments.arms))
@@ -153,7 +174,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         ]
         if given:
             raise UserError(f"{', '.join(given)}: a resumed study goes on as it was started; leave this out")
-        study = load_resumed(arguments.resume, arguments.space)
+        if isinstance(resume, BucketPath):
+            resume, storage = fetch(resume, arguments.output), storage or resume.parent
+        study = load_resumed(resume, arguments.space)
     elif arguments.space is None:
         raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
     else:
@@ -170,17 +193,21 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
+        checkpoint_every=arguments.checkpoint_every,
+        storage=storage,
     )
     try:
-        directory = run_study(study, options, console, resume=arguments.resume)
+        directory = run_study(study, options, console, resume=resume)
     except Interrupted as interrupted:
         console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
         return 130
     except Incomplete as incomplete:
         print_summary(make_report(incomplete.directory), console)
+        mirror_results(incomplete.directory)
         raise
     try:
         print_summary(make_report(directory), console)
+        mirror_results(directory)
     except KeyboardInterrupt:
         console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
         return 130
@@ -258,12 +285,18 @@ def _whole(text: str, least: int) -> int:
 
 
 def _share_or_auto(text: str) -> float | str:
-    if text == "auto":
-        return text
+    return text if text == "auto" else _at_least_zero(text, "a number of at least 0, nor auto")
+
+
+def _seconds(text: str) -> float:
+    return _at_least_zero(text, "a number of seconds, such as 10")
+
+
+def _at_least_zero(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0, nor auto")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value

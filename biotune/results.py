@@ -19,9 +19,7 @@ either the old file or the new one.
 """
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from biotune.errors import UserError
+from biotune.files import replacing
 
 SCHEMA = 1
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
@@ -43,7 +42,7 @@ _TRIALS = pa.schema(
         ("arm", pa.string()),
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe" or "random"
+        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
         ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
         ("epochs", pa.int32()),
         ("updates", pa.int64()),
@@ -157,11 +156,14 @@ class Results:
         if missing:
             raise ValueError(f"table {name} lacks the columns {missing}")
         extra = [column for column in table.columns if column not in schema.names]
-        core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+        # in one thread, since each would leave a heap of its own behind
+        core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False, nthreads=1)
         for column in extra:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
-        with _replacing(self.path / f"{name}.parquet") as temporary:
+        with replacing(self.path / f"{name}.parquet") as temporary:
             pq.write_table(core, temporary)
+        del core
+        pa.default_memory_pool().release_unused()  # else it holds on to what a large table took, for the next one
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Reads `<name>.parquet`; an empty table where the study has not come that far.
@@ -183,7 +185,7 @@ class Results:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes `<name>.json`."""
-        with _replacing(self.path / f"{name}.json") as temporary:
+        with replacing(self.path / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -200,7 +202,7 @@ class Results:
 
     def write_study(self, study: Mapping[str, Any]) -> None:
         """Writes `study.yaml`."""
-        with _replacing(self.path / "study.yaml") as temporary:
+        with replacing(self.path / "study.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True, width=120))
 
     def read_study(self) -> dict[str, Any]:
@@ -214,24 +216,3 @@ class Results:
             return yaml.safe_load(file.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"{file}: not readable as YAML ({error})") from None
-
-
-class _replacing:
-    """Gives a temporary path beside `file`; on success it is flushed to the disk and takes `file`'s name."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Path:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            with suppress(FileNotFoundError):
-                self.temporary.unlink()
-            return
-        with self.temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        self.temporary.replace(self.file)

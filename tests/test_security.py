@@ -15,7 +15,7 @@ import biotune.study.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
 from biotune.network import load_checkpoint
-from biotune.results import SCHEMA, Results
+from biotune.results import SCHEMA, TABLES, Results
 from biotune.study import load_study
 from biotune.study.cluster import connected
 from biotune.study.journal import Journal
@@ -46,7 +46,9 @@ def test_the_malicious_pickle_of_these_tests_does_run_code_where_pickles_are_loa
     assert made.exists()
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "state.json", "trials.parquet", "curves.parquet", "journal.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["study.yaml", "state.json", "environment.json", *(f"{name}.parquet" for name in TABLES), "journal.jsonl"]
+)
 def test_a_pickle_in_place_of_a_result_is_refused(
     name: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +77,16 @@ def test_a_pickle_in_place_of_a_connectome_is_refused(
     connectome = f"connectome={{name: mine, path: {file}}}"
     assert tune_main(["--space", SPACE, "--set", connectome, "--output", str(tmp_path / "out"), "--dry-run"]) == 2
     assert str(file) in capsys.readouterr().err
+    assert not made.exists()
+
+
+def test_a_pickle_in_place_of_a_study_is_refused(
+    tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_bytes(pickle.dumps(Malicious(made)))
+    assert tune_main(["--space", str(space), "--dry-run"]) == 2
+    assert str(space) in capsys.readouterr().err
     assert not made.exists()
 
 
@@ -126,6 +138,21 @@ def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
     assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
     assert "no trial of this study: '../../outside'" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+@pytest.mark.parametrize("command", [["report"], ["monitor", "-o", "monitor"]], ids=lambda command: command[0])
+def test_looking_at_results_does_not_run_the_task_that_they_name(
+    command: list[str], tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path / "results")
+    study = load_study(SPACE).resolved()
+    study["task"] = {"name": f"{tmp_path}/malicious.py:Task"}
+    results.write_study(study)
+    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    (tmp_path / "malicious.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
+    monkeypatch.chdir(tmp_path)
+    main([*command, str(results.path)])
+    assert not made.exists()
 
 
 def test_no_name_of_an_arm_holds_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ def make_report(directory: Path | str) -> Summary:
         Every number of the report.
 
     Raises:
-        UserError: not a results directory, damaged, or written by another version.
+        UserError: not a results directory, damaged, or written by another version; the report cannot be written.
     """
     results = Results.open(directory)
     tables = Tables.read(results)

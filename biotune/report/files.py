@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.files import remove_leftovers, replacing
 from biotune.report.analysis import Tables
 from biotune.report.drawing import Figure
 from biotune.report.several import TUNED, Several
@@ -15,12 +16,13 @@ from biotune.results import Results
 
 
 def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
-    """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have."""
-    try:
-        _write(summary.page, page, figures, _tables(summary, tables))
-        results.write_json("summary", summary.to_json())
-    except OSError as error:
-        raise UserError(f"{results.path}: the report cannot be written there ({error.strerror})") from None
+    """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    _write(summary.page, page, figures, _tables(summary, tables))
+    results.write_json("summary", summary.to_json())
 
 
 def write_several(studies: Several, figures: Sequence[Figure], page: str) -> None:
@@ -39,8 +41,8 @@ def write_several(studies: Several, figures: Sequence[Figure], page: str) -> Non
     try:
         _write(studies.page, page, figures, _tables_of_several(studies))
         Results(folder).write_json("summary", studies.to_json())
-    except OSError as error:
-        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
+    except StorageError as error:
+        raise UserError(f"--output {folder}: {error}, or name another folder") from None
 
 
 def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -51,11 +53,10 @@ def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str
         content[folder / "figures" / f"{figure.name}.png"] = figure.png
     for name, table in tables.items():
         content[folder / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
+    remove_leftovers(*{file.parent for file in content})
     for file, data in content.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.tmp")
-        temporary.write_bytes(data)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_bytes(data)
     for pattern in ("figures/*.svg", "figures/*.png", "tables/*.csv"):
         for stale in set(folder.glob(pattern)) - set(content):
             stale.unlink()

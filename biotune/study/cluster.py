@@ -2,12 +2,11 @@
 
 import logging
 import os
+import secrets
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # Ray reads these when it is imported
@@ -17,6 +16,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+# Tune would write all that it knows of all trials every few seconds; nothing is ever restored from that
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
 # glibc reads it when a worker starts: each trial has a thread of its own, and would leave a heap of its own behind
@@ -25,7 +26,9 @@ os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.files import replacing
+from biotune.storage import BucketPath, Place
 from biotune.study.access import keep_token_private, require_guarded
 
 
@@ -64,6 +67,7 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the study itself says what becomes of its trials
     if address is not None and address != "auto":
         _require_listening(address)
     keep_token_private(make=address is None)
@@ -133,33 +137,63 @@ def fit_resources(
     return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
 
 
-def require_shared(directory: Path) -> None:
-    """Makes sure that every node sees the results directory, since checkpoints are written there by the workers.
+def require_reachable(kept: Place) -> None:
+    """Makes sure that the workers can keep checkpoints in a place: every node reads there what is written here, and
+    writes and removes what is its own.
 
     Raises:
-        UserError: a node does not see a file that was just written there.
+        UserError: this machine cannot write there, or a node cannot.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-    if len(nodes) < 2:
-        return
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=".seen-by-all-") as probe:
+    content = secrets.token_hex(16)
+    probe = kept / f".seen-by-all-{content}"
+    with replacing(probe) as temporary:
+        temporary.write_text(content)
+    try:
+        if probe.read_bytes().decode() != content:
+            raise UserError(f"{kept}: gives other content than was written")
+        here = ray.get_runtime_context().get_node_id()
         looks = {
             node["NodeManagerAddress"]: _sees.options(
                 scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], False)
-            ).remote(probe.name)
-            for node in nodes
+            ).remote(probe, content)
+            for node in ray.nodes()
+            # what this process sees on a disk, its node's workers see; for a bucket they need credentials of their own
+            if node["Alive"]
+            and node["Resources"].get("CPU", 0) > 0
+            and (node["NodeID"] != here or isinstance(kept, BucketPath))
         }
-        blind = [address for address, look in looks.items() if not ray.get(look)]
+        blind: dict[str, list[str]] = {}
+        for address, look in looks.items():
+            try:
+                reason = ray.get(look)
+            except RayError as error:
+                reason = reason_of(error)
+            if reason:
+                blind.setdefault(reason, []).append(address)
+    finally:
+        probe.unlink(missing_ok=True)
     if blind:
+        what = "; ".join(f"from {', '.join(sorted(set(nodes)))}: {reason}" for reason, nodes in blind.items())
         raise UserError(
-            f"{directory}: not seen from {', '.join(blind)}; "
-            "on several machines --output must be on a shared file system"
+            f"{kept}: the workers keep their checkpoints there, and cannot ({what}); on several machines it must be on "
+            "a file system that all of them share: name one as --output, or one, or a bucket, as --storage"
         )
 
 
-@ray.remote(num_cpus=0)
-def _sees(file: str) -> bool:
-    return Path(file).exists()
+@ray.remote(num_cpus=0, max_retries=0)
+def _sees(probe: Place, content: str) -> str:
+    """Why this node cannot keep files beside a probe; empty where it can."""
+    try:
+        if probe.read_bytes().decode() != content:
+            return "it is another folder there"
+        own = probe.parent / f"{probe.name}-{ray.get_runtime_context().get_node_id()}"
+        own.write_bytes(content.encode())
+        own.unlink()
+    except FileNotFoundError:
+        return "what was just written there is not seen"
+    except (OSError, StorageError) as error:
+        return str(error)
+    return ""
 
 
 def reason_of(error: Exception) -> str:

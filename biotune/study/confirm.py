@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.storage import Place
 from biotune.study.cluster import Resources, reason_of
 from biotune.study.journal import Journal
 from biotune.study.record import Record
+from biotune.study.retries import MAX_RETRIES, Retries
 from biotune.study.study import Study
 from biotune.study.worker import confirm_block
 from biotune.training import TrialPlan
-
-MAX_RETRIES = 2
-"""Times that a block whose worker died is taken up again from its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,9 @@ def run_confirm(
     journal: Journal,
     plan: Callable[[Job], TrialPlan],
     *,
-    directory: Path,
+    checkpoints: Place,
     resources: Resources,
+    every: float,
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -74,49 +73,62 @@ def run_confirm(
         study: what is confirmed.
         record: receives the results. journal: keeps them.
         plan: a job's plan.
-        directory: the results directory.
-        resources: of a job.
+        checkpoints: where the workers keep theirs.
+        resources: of a job. every: seconds between two checkpoints of one.
         changed: called now and then.
         interrupted: whether the user asked to stop.
 
     Raises:
         UserError: jobs failed again and again; the others were done.
+        StorageError: something could not be written, here or by a job.
     """
     if record.selection is None:
         raise ValueError("nothing was selected to be confirmed")
+
+    def checkpoint(job: Job) -> Place:
+        return checkpoints / f"{job.name}.pt"
+
     done = {(tuple(block.phases), block.arm, block.replicates[0]) for block in record.blocks}
     left = [job for job in jobs(study, record.selection) if (job.phases, job.arm, job.replicates[0]) not in done]
     left.reverse()
-    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=MAX_RETRIES, retry_exceptions=True)(
-        confirm_block
-    )
+    # Ray itself retries nothing: what was killed for want of memory it would try again for ever
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(confirm_block)
+    retries = Retries()
     failed: dict[str, str] = {}
     running: dict[Any, Job] = {}
-    while (left or running) and not interrupted():
-        while left and len(running) < resources.concurrency:
-            job = left.pop()
-            checkpoint = directory / "checkpoints" / "confirm" / f"{job.name}.pt"
-            named = task.options(name=f"{study.config.name}/{job.arm}/{job.name}")  # on the dashboard
-            running[named.remote(plan(job), checkpoint, resources.cpus)] = job
-        ready, _ = ray.wait(list(running), timeout=0.5)
-        for reference in ready:
-            job = running.pop(reference)
-            try:
-                result = ray.get(reference)
-            except RayError as error:
-                failed[job.name] = reason_of(error)
-                continue
-            event = {
-                "event": "confirmed",
-                "phases": list(job.phases),
-                "arm": job.arm,
-                "replicates": list(job.replicates),
-                "setting": dict(job.setting),
-            }
-            record.apply(journal.append(event | result))
-        changed()
-    for reference in running:
-        ray.cancel(reference, force=True)
+    try:
+        while (left or running) and not interrupted():
+            while left and len(running) < resources.concurrency:
+                job = left.pop()
+                named = task.options(name=f"{study.config.name}/{job.arm}/{job.name}")  # on the dashboard
+                running[named.remote(plan(job), checkpoint(job), resources.cpus, every)] = job
+            ready, _ = ray.wait(list(running), timeout=0.5)
+            for reference in ready:
+                job = running.pop(reference)
+                try:
+                    result = ray.get(reference)
+                except RayError as error:
+                    if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
+                        raise error.cause from error
+                    if retries.again(checkpoint(job)):
+                        left.append(job)
+                    else:
+                        failed[job.name] = reason_of(error)
+                    continue
+                event = {
+                    "event": "confirmed",
+                    "phases": list(job.phases),
+                    "arm": job.arm,
+                    "replicates": list(job.replicates),
+                    "setting": dict(job.setting),
+                }
+                record.apply(journal.append(event | result))
+            changed()
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
     if failed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise UserError(f"confirming failed, {MAX_RETRIES + 1} times each ({reasons}); resume the study to try again")
+        raise UserError(
+            f"confirming failed, {MAX_RETRIES + 1} times in a row ({reasons}); resume the study to try again"
+        )

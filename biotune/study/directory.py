@@ -46,9 +46,10 @@ def locked(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        opened = (directory / ".lock").open("w")
     except OSError as error:
         raise UserError(f"{directory}: cannot be made ({error.strerror}); name another --output folder") from None
-    with (directory / ".lock").open("w") as lock:
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -61,7 +62,7 @@ def locked(directory: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if [file.name for file in directory.iterdir()] == [".lock"]:  # the study never began
+            if not (directory / "state.json").exists():  # the study never began
                 shutil.rmtree(directory)
 
 

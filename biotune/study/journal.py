@@ -1,16 +1,20 @@
 """The journal of a study: every event as it happened, one JSON object a line.
 
 It is what a killed study is resumed from: the record, the samplers and ASHA's rungs are rebuilt by applying its events
-again, in their order. A line that a kill cut short was never answered for, and is left out.
+again, in their order. A line that a kill cut short was never answered for, and is left out; one that a full disk cut
+short is taken back.
 """
 
+import io
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from biotune.errors import UserError
+from biotune.files import storage_error
 
 Event = dict[str, Any]
 
@@ -52,14 +56,32 @@ class Journal:
         return events
 
     def append(self, event: Event) -> Event:
-        """Writes one event, brings it to the disk, and returns it as it will be read back."""
+        """Writes one event, brings it to the disk, and returns it as it will be read back.
+
+        Raises:
+            StorageError: it cannot be written; nothing of it is left, so that the next line is whole.
+        """
         event = _plain(event)
         line = json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n"
-        with self.file.open("ab") as stream:
-            stream.write(line.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with self.file.open("ab", buffering=0) as stream:
+                end = stream.tell()
+                try:
+                    _write_all(stream, line.encode())
+                    os.fsync(stream.fileno())
+                except OSError:
+                    with suppress(OSError):  # where that fails too, the line is cut short, as after a kill
+                        stream.truncate(end)
+                    raise
+        except OSError as error:
+            raise storage_error(self.file, error) from error
         return event
+
+
+def _write_all(stream: io.FileIO, data: bytes) -> None:
+    """A full disk takes a part, and refuses only the rest."""
+    while data:
+        data = data[stream.write(data) :]
 
 
 def _plain(value: Any) -> Any:

@@ -79,6 +79,11 @@ class SearchProgress:
         """Trials in all, those not yet proposed included."""
         return len(self.record.trials) + len(self.waiting)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all trials have ended."""
+        return not self.waiting and all(trial.status != UNFINISHED for trial in self.record.trials.values())
+
     def propose(self) -> TrialRecord | None:
         """The next trial to run: one that a kill left unfinished, or a new one; None when all have been proposed."""
         if self.unfinished:
@@ -98,6 +103,10 @@ class SearchProgress:
         self._apply(self.journal.append(event))
         return self.record.trials[trial].verdict
 
+    def take_up_again(self, trial: str) -> None:
+        """Proposes a trial once more, as it stands: its worker died."""
+        self.unfinished.append(trial)
+
     def end(self, trial: str, error: str = "") -> None:
         """Ends a trial that ran to its end, was stopped, or failed with an error."""
         held = self.record.trials[trial]
@@ -105,7 +114,7 @@ class SearchProgress:
             return
         if error:
             status = "failed"
-        elif held.curves.validation and held.score is None:
+        elif len(held.curves.validation) and held.score is None:
             status = "diverged"
         elif held.finished:
             status = "completed"
@@ -124,10 +133,10 @@ class SearchProgress:
             return
         match event["event"]:
             case "proposed":
-                known = (trial.index, trial.arm) in self.waiting
+                known = self.waiting[-1:] == [(trial.index, trial.arm)]  # trials are proposed in this order alone
                 if not known or trial.trial != trial_name(trial.arm, trial.index):  # it names a checkpoint's file
                     raise UserError(f"{self.journal.file}: no trial of this study: {trial.trial!r}; start a new run")
-                self.waiting.remove((trial.index, trial.arm))
+                self.waiting.pop()
                 if again:
                     self.samplers[trial.arm].repeat(trial.index, trial.setting)
             case "progress":

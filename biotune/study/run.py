@@ -11,22 +11,26 @@ from typing import Any, Literal
 
 import ray
 import torch
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.files import remove_leftovers
 from biotune.results import SCHEMA, Results
-from biotune.study.cluster import Resources, connected, describe, fit_resources, reason_of, require_shared
+from biotune.storage import Place, clear, patient, spelled
+from biotune.study.cluster import Resources, connected, describe, fit_resources, reason_of, require_reachable
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
 from biotune.study.display import Display
 from biotune.study.environment import environment
 from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
+from biotune.study.mirror import Mirror, drop_ahead, resumed_storage
 from biotune.study.packing import pack
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
+from biotune.study.retries import MAX_RETRIES
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
@@ -36,6 +40,8 @@ from kernels import backends, choose_backend
 
 TABLE_SECONDS = 5.0
 """Between two writings of the tables; the journal is written at every event."""
+PATIENCE = 300.0
+"""Seconds that a worker waits for a storage that it cannot reach, before the study stops, to be resumed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Options:
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses, and gpus "auto" measures.
+        checkpoint_every: seconds of training that a kill may cost a trial.
+        storage: where the workers keep their checkpoints, and the results are copied to; None is the results directory.
     """
 
     output: Path = Path("results")
@@ -57,6 +65,8 @@ class Options:
     cpus: int | None = None
     gpus: float | Literal["auto"] | None = None
     concurrency: int | None = None
+    checkpoint_every: float = 10.0
+    storage: Place | None = None
 
 
 class Interrupted(Exception):
@@ -87,13 +97,17 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
     Raises:
         UserError: something that the user can mend, before anything is written.
         Incomplete: nothing trained, or some replicates could not be confirmed; everything else is there.
+        StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
+    if resume and Results.open(resume).read_json("state")["phase"] == "finished":
+        return resume.resolve()  # killed as it was reported
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
         require_same_connectomes(Results.open(directory), plans.connectomes)
         require_same_task(Results.open(directory), study)
+    storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
@@ -117,9 +131,14 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
             if not resume:
                 plans = replace(plans, study=study.with_population(packing.population))
         with locked(directory):
-            run = _Run(plans, directory, resources, console, interrupted)
+            remove_leftovers(directory)
+            run = _Run(plans, directory, storage, resources, options.checkpoint_every, console, interrupted)
             try:
                 run.search_and_confirm()
+            except StorageError as error:
+                raise StorageError(
+                    f"{error}, then go on: python tune_main.py --resume {directory} (everything so far is kept)"
+                ) from error
             except UserError as error:
                 raise Incomplete(directory, str(error)) from error
             except KeyboardInterrupt:
@@ -134,15 +153,23 @@ class _Run:
         self,
         plans: Plans,
         directory: Path,
+        storage: Place | None,
         resources: Resources,
+        every: float,
         console: Console,
         interrupted: Callable[[], bool],
     ) -> None:
         study = self.study = plans.study
         self.directory, self.resources, self.console, self.interrupted = directory, resources, console, interrupted
+        self.every = every
         self.results = Results(directory)
         self.journal = Journal(directory / "journal.jsonl")
-        require_shared(directory)
+        kept = directory if storage is None else storage / directory.name
+        self.storage, self.checkpoints = storage, patient(kept / "checkpoints", PATIENCE)
+        self.mirror = None if kept == directory else Mirror(directory, kept)
+        if isinstance(kept, Path):
+            remove_leftovers(*(kept / "checkpoints" / phase for phase in ("search", "confirm")))
+        require_reachable(directory if storage is None else storage)
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
         self.state = self._go_on() if past else self._begin(plans)
@@ -153,6 +180,8 @@ class _Run:
             frozenset(key for key, domain in study.config.tune.items() if domain.mixed),
         )
         self.progress = SearchProgress(study, self.record, self.journal, past)
+        if past and storage is not None:
+            drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
         self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
             study,
@@ -170,6 +199,9 @@ class _Run:
         for banner in self.banners:
             self.console.print(f"NOTE: {banner}", style="bold yellow", soft_wrap=True)
         self.console.print(f"Results: {self.directory}", highlight=False, soft_wrap=True)
+        if self.mirror is not None:
+            self.mirror.copy()
+            self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
         if self.resources.dashboard:
             self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
         with self.display:
@@ -179,12 +211,13 @@ class _Run:
                         self.progress,
                         self.plans.search,
                         directory=self.directory,
+                        checkpoints=self.checkpoints / "search",
                         resources=self.resources,
+                        every=self.every,
                         changed=self._changed,
                         interrupted=self.interrupted,
                     )
-                for checkpoint in (self.directory / "checkpoints" / "search").glob("*.pt"):
-                    checkpoint.unlink()
+                clear(self.checkpoints / "search")
                 self.record.apply(self.journal.append(select(self.study, self.record)))
             with self._phase("confirm"):
                 run_confirm(
@@ -192,12 +225,14 @@ class _Run:
                     self.record,
                     self.journal,
                     self._confirm_plan,
-                    directory=self.directory,
+                    checkpoints=self.checkpoints / "confirm",
                     resources=self.resources,
+                    every=self.every,
                     changed=self._changed,
                     interrupted=self.interrupted,
                 )
         self._write_state("finished", finished=_now())
+        self._copy()
 
     def _confirm_plan(self, job: Job) -> TrialPlan:
         return self.plans.plan(job.arm, job.setting, "confirm", job.replicates)
@@ -206,26 +241,46 @@ class _Run:
     def _phase(self, name: str) -> Iterator[None]:
         """A phase: timed, its tables written at its end, and left in order when the user interrupts."""
         self._write_state(name)
+        self._copy()
         self.display.enter(name)
         self.metrics.publish(name)
-        start = time.monotonic()
+        start, full = time.monotonic(), False
         try:
             yield
+        except StorageError:
+            full = True
+            raise
         finally:
-            event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
-            self.record.apply(self.journal.append(event))
-            self._write_tables()
-            self.metrics.publish(name, ended=True)
+            if not full:
+                self._close(name, time.monotonic() - start)
         if self.interrupted():
             self._write_state(name)
+            self._copy()
             raise Interrupted(self.directory)
         self.display.changed(now=True)
+
+    def _close(self, phase: str, seconds: float) -> None:
+        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": seconds}))
+        self._write_tables()
+        self.metrics.publish(phase, ended=True)
+        self._copy()
 
     def _changed(self) -> None:
         self.display.changed()
         self.metrics.publish(self.display.phase)
         if time.monotonic() - self.written >= TABLE_SECONDS:
             self._write_tables()
+        if self.mirror is not None and time.monotonic() >= self.mirror.due:
+            self._copy()
+
+    def _copy(self) -> None:
+        """Copies the results to the storage. They are safe here: one that is away for a while is only told of."""
+        if self.mirror is None:
+            return
+        try:
+            self.mirror.copy()
+        except StorageError as error:
+            self.console.print(f"Not copied to the storage, to be tried again: {error}", style="yellow", soft_wrap=True)
 
     def _write_tables(self) -> None:
         start = time.monotonic()
@@ -284,6 +339,7 @@ class _Run:
             "updates_per_epoch": updates_per_epoch,
             "budget": study.config.confirm.max_epochs * updates_per_epoch,
             "selection": None,
+            "storage": None if self.storage is None else spelled(self.storage),
         }
         self.results.write_study(study.resolved())
         self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()})
@@ -307,15 +363,20 @@ class _Run:
         if unusable:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in unusable.items())
             raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({reasons})")
-        return state
+        return state | {"storage": None if self.storage is None else spelled(self.storage)}
 
     def _on_a_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function where a trial would run; the worker ends with it, and gives its memory back."""
-        task = ray.remote(max_calls=1)(function).options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
-        try:
-            return ray.get(task.remote(*arguments))
-        except RayError as error:
-            raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+        # without retries of Ray's own: what was killed for want of memory it would try again for ever
+        task = ray.remote(max_calls=1, max_retries=0)(function)
+        placed = task.options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
+        for left in reversed(range(MAX_RETRIES + 1)):
+            try:
+                return ray.get(placed.remote(*arguments))
+            except RayError as error:
+                if left == 0 or isinstance(error, RayTaskError):
+                    raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+        raise AssertionError
 
     def _choose_backends(self, plans: Plans) -> tuple[dict[str, dict[str, str]], str]:
         """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.

@@ -1,22 +1,24 @@
 """The search phase: all arms in one Ray Tune run, each with its own sampler and its own ASHA bracket."""
 
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from biotune.errors import StorageError
+from biotune.storage import Place
 from biotune.study.cluster import Resources, reason_of
 from biotune.study.progress import SearchProgress
+from biotune.study.retries import Retries
 from biotune.study.worker import search_trial
 from biotune.training import TrialPlan
-
-MAX_RETRIES = 2
-"""Times that a trial whose worker died is taken up again from its checkpoint before it counts as failed."""
 
 _REPORTED = (
     "first",
@@ -39,21 +41,46 @@ class _Unsaved:
         return {}
 
 
+class _Ending:
+    """Whether the search ends before its trials do: the user asked to, or `error` happened.
+
+    Within it an error is kept, to be raised when Tune has ended: Tune would take it for a trial's, and go on.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
+        self.interrupted = interrupted
+        self.error: BaseException | None = None
+
+    def __call__(self) -> bool:
+        return self.error is not None or self.interrupted()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self.error = self.error or error
+            return True
+        return False
+
+
 class _Searcher(_Unsaved, Searcher):
     """Hands the proposals of a `SearchProgress` to Tune."""
 
-    def __init__(self, progress: SearchProgress) -> None:
+    def __init__(self, progress: SearchProgress, ending: _Ending) -> None:
         super().__init__(metric="score", mode="min")
-        self.progress = progress
+        self.progress, self.ending = progress, ending
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        proposed = self.progress.propose()
-        if proposed is None:
-            return Searcher.FINISHED  # type: ignore[return-value]  # a string that Tune knows
-        return {"trial": proposed.trial, "arm": proposed.arm, "setting": proposed.setting}
+        with self.ending:
+            proposed = self.progress.propose()
+            if proposed is not None:
+                return {"trial": proposed.trial, "arm": proposed.arm, "setting": proposed.setting}
+            if not self.progress.finished:
+                return None  # one that runs may die, and be taken up again
+        return Searcher.FINISHED  # type: ignore[return-value]  # a string that Tune knows
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The scheduler has told already."""
@@ -66,18 +93,27 @@ class _Searcher(_Unsaved, Searcher):
 
 
 class _Scheduler(_Unsaved, FIFOScheduler):
-    """Hands the trials' reports and ends to a `SearchProgress`, which decides who goes on."""
+    """Hands the trials' reports and ends to a `SearchProgress`, which decides who goes on.
 
-    def __init__(self, progress: SearchProgress, changed: Callable[[], None], interrupted: Callable[[], bool]) -> None:
+    Tune itself retries nothing (`max_failures` is 0): it would fail a trial at once whose worker died before the trial
+    had begun, and counts deaths whether or not a trial gets further. What is tried again is proposed again.
+    """
+
+    def __init__(
+        self, progress: SearchProgress, checkpoints: Place, changed: Callable[[], None], ending: _Ending
+    ) -> None:
         super().__init__()
-        self.progress, self.changed, self.interrupted = progress, changed, interrupted
+        self.progress, self.checkpoints, self.changed, self.ending = progress, checkpoints, changed, ending
+        self.retries = Retries()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
-        verdict = self.progress.report(trial.config["trial"], {key: result[key] for key in _REPORTED})
-        self.changed()
+        verdict = "stop"
+        with self.ending:
+            verdict = self.progress.report(trial.config["trial"], {key: result[key] for key in _REPORTED})
+            self.changed()
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
@@ -88,36 +124,60 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.status == TuneTrial.ERROR:
-            return  # Tune says so of a trial that it takes up again, too; one that it gives up is still running
-        error = trial.get_error()
-        self._end(trial, error=reason_of(error) if error else "the worker died")
+            return  # Tune takes it up again itself, from a machine that was taken away
+        name = trial.config["trial"]
+        with self.ending:
+            error = _error_of(trial)
+            if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
+                raise error.cause
+            if self.retries.again(self.checkpoints / f"{name}.pt"):
+                self.progress.take_up_again(name)
+            else:
+                self._end(trial, error=reason_of(error) if error else "its worker died")
 
     def _end(self, trial: TuneTrial, error: str = "") -> None:
-        # stopped because the user asked to: the trial stays unfinished, to go on when the study is resumed
-        if not self.interrupted():
-            self.progress.end(trial.config["trial"], error)
-            self.changed()
+        # Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+        for name in ("training", "validation", "accuracy"):
+            trial.last_result.pop(name, None)
+        # where the search itself ends, the trial stays unfinished, to go on when the study is resumed
+        if not self.ending():
+            with self.ending:
+                self.progress.end(trial.config["trial"], error)
+                self.changed()
 
 
-class _OnInterrupt(_Unsaved, tune.Stopper):
-    def __init__(self, interrupted: Callable[[], bool]) -> None:
-        self.interrupted = interrupted
+def _name(trial: TuneTrial) -> str:
+    return trial.config["trial"]
+
+
+def _error_of(trial: TuneTrial) -> Exception | None:
+    """What a trial died of; Tune's own `get_error` looks where the file will be copied to later."""
+    file = trial.pickled_error_file
+    return pickle.loads(Path(file).read_bytes()) if file else None
+
+
+class _OnEnding(_Unsaved, tune.Stopper):
+    def __init__(self, ending: _Ending) -> None:
+        self.ending = ending
 
     def __call__(self, trial_id: str, result: dict) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self.interrupted()
+        return self.ending()
 
 
 class _OnStep(_Unsaved, tune.Callback):
     """While no trial reports, too, since Ray forgets a metric that is not published for some time."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.changed = changed
+    def __init__(self, changed: Callable[[], None], ending: _Ending) -> None:
+        self.changed, self.ending = changed, ending
 
     def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        self.changed()
+        with self.ending:
+            self.changed()
 
 
 def run_search(
@@ -125,7 +185,9 @@ def run_search(
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
     *,
     directory: Path,
+    checkpoints: Place,
     resources: Resources,
+    every: float,
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -134,18 +196,23 @@ def run_search(
     Args:
         progress: proposes trials, and is told how they do.
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
-        directory: the results directory; checkpoints go under it, and Ray's own files.
-        resources: of a trial.
+        directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
+        resources: of a trial. every: seconds between two checkpoints of one.
         changed: called after every report, and now and then between.
         interrupted: whether the user asked to stop.
+
+    Raises:
+        StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
     """
+    ending = _Ending(interrupted)
     trainable = tune.with_parameters(
         search_trial,
         plan=plan,
-        checkpoints=directory / "checkpoints" / "search",
+        checkpoints=checkpoints,
         rungs=progress.study.config.search.rungs,
         study=progress.study.config.name,
         threads=resources.cpus,
+        every=every,
     )
     trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
     Tuner(
@@ -153,20 +220,22 @@ def run_search(
         tune_config=TuneConfig(
             metric="score",
             mode="min",
-            search_alg=_Searcher(progress),
-            scheduler=_Scheduler(progress, changed, interrupted),
+            search_alg=_Searcher(progress, ending),
+            scheduler=_Scheduler(progress, checkpoints, changed, ending),
             num_samples=-1,
             max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
-            trial_name_creator=lambda trial: trial.config["trial"],
-            trial_dirname_creator=lambda trial: trial.config["trial"],
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=RunConfig(
             name="search",
             storage_path=str(directory / "ray"),
-            stop=_OnInterrupt(interrupted),
-            failure_config=FailureConfig(max_failures=MAX_RETRIES),
-            callbacks=[_OnStep(changed)],
+            stop=_OnEnding(ending),
+            failure_config=FailureConfig(max_failures=0),
+            callbacks=[_OnStep(changed, ending)],
             verbose=0,
         ),
     ).fit()
+    if ending.error is not None:
+        raise ending.error

@@ -1,11 +1,12 @@
 """Transfer between tasks: an arm whose networks start from those that another study trained, with a new readout."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.results import Results
+from biotune.storage import Place
+from biotune.study.mirror import checkpoints_of
 from biotune.study.study import Setting, Study, load_study
 from biotune.training import Start
 
@@ -15,13 +16,13 @@ class TrainedNetworks:
     """The networks that a study confirmed for one of its arms, at the shared setting.
 
     Attributes:
-        directory: the study's results. study, arm, setting: what was trained.
+        checkpoints: where the networks are. study, arm, setting: what was trained.
         connectome: the arm's.
         search_replicates: how many of the last networks are for the search of the new study; the confirm phase takes
             the first ones, so that no network is both searched and confirmed with.
     """
 
-    directory: Path
+    checkpoints: Place
     study: Study
     arm: str
     setting: Setting
@@ -34,7 +35,6 @@ class TrainedNetworks:
         offset = trained - self.search_replicates if phase == "search" else 0
         places = [offset + replicate for replicate in replicates]
         block = self.study.config.confirm.population
-        folder = self.directory / "checkpoints" / "confirm"
         plan = self.study.plan(
             self.arm,
             self.setting,
@@ -44,7 +44,9 @@ class TrainedNetworks:
             backend="reference",
             device="cpu",
         )
-        files = [(folder / f"{self.arm}-shared-{place // block * block:04d}.pt", place % block) for place in places]
+        files = [
+            (self.checkpoints / f"{self.arm}-shared-{place // block * block:04d}.pt", place % block) for place in places
+        ]
         return Start(plan, tuple(files))
 
 
@@ -84,5 +86,10 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
     if state["connectomes"][name]["digest"] != connectome.digest:
         raise UserError(f"{where}: was trained with {state['connectomes'][name]['name']}, not with {connectome.name}")
     return TrainedNetworks(
-        results.path, source, name, state["selection"]["shared"]["setting"], connectome, study.config.search.replicates
+        checkpoints_of(results) / "confirm",
+        source,
+        name,
+        state["selection"]["shared"]["setting"],
+        connectome,
+        study.config.search.replicates,
     )

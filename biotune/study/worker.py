@@ -1,10 +1,10 @@
 """What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from traceback import clear_frames
 from typing import Any
 
@@ -14,35 +14,42 @@ from ray import tune
 from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
 
 from biotune.network import load_checkpoint, save_checkpoint
+from biotune.storage import Place
 from biotune.topology import measure_row, region_blocks
 from biotune.training import Trial, TrialPlan, free_memory, keep_freed_memory
 
-CHECKPOINT_SECONDS = 10.0
 REPORT_SECONDS = 1.0
 
+# Tune reads it where a worker goes on to its next trial: it would give up, without a word to the search, a trial whose
+# predecessor in the process takes more than two seconds to end
+os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
 
-def train(plan: TrialPlan, checkpoint: Path) -> Generator[tuple[Trial, float], None, None]:
+
+def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[Trial, float], None, None]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
-    A checkpoint is written every `CHECKPOINT_SECONDS`, and training goes on from it where there is one: its epoch is
-    yielded first, since a kill may have come before that was reported.
+    A checkpoint is written every `every` seconds, and training goes on from it where there is one: its epoch is yielded
+    first, since a kill may have come before that was reported.
     """
-    started = saved = time.monotonic()
-    keep_freed_memory()
-    trial, spent = Trial(plan), 0.0
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint)
-        spent = state.pop("seconds")
-        trial.load_state_dict(state)
-    if trial.loop.epoch or trial.finished:  # finished before the first epoch: every replicate diverged as it was drawn
-        yield trial, spent
-    while not trial.finished:
-        trial.run_epoch()
-        now = time.monotonic()
-        if now - saved >= CHECKPOINT_SECONDS:
-            save_checkpoint(checkpoint, trial.state_dict() | {"seconds": spent + now - started})
-            saved = now
-        yield trial, spent + now - started
+    try:
+        started = saved = time.monotonic()
+        keep_freed_memory()
+        trial, spent = Trial(plan), 0.0
+        if checkpoint.exists():
+            state = load_checkpoint(checkpoint)
+            spent = state.pop("seconds")
+            trial.load_state_dict(state)
+        if trial.loop.epoch or trial.finished:  # before the first epoch, where every replicate diverged as it was drawn
+            yield trial, spent
+        while not trial.finished:
+            trial.run_epoch()
+            now = time.monotonic()
+            if now - saved >= every:
+                save_checkpoint(checkpoint, trial.state_dict() | {"seconds": spent + now - started})
+                saved = now
+            yield trial, spent + now - started
+    except SystemExit as error:  # Ray would take it for its own way to end a worker
+        raise RuntimeError(f"the task's code called sys.exit({error.code!r})") from error
 
 
 def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
@@ -60,17 +67,18 @@ def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
 def search_trial(
     config: Mapping[str, Any],
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
-    checkpoints: Path,
+    checkpoints: Place,
     rungs: list[int],
     study: str,
     threads: int,
+    every: float,
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
     torch.set_num_threads(threads)
     name = f"{study}/{config['arm']}/{config['trial']}"
     print(f"{name} begins", flush=True)  # in its actor's log, which is of several
     made_from = plan(config["arm"], config["setting"])
-    steps = train(made_from, checkpoints / f"{config['trial']}.pt")
+    steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
     try:
         _report(steps, rungs, title=f"ray::{name}")
     finally:  # Tune stops a trial by an exception out of `report`, which would keep the trial's tensors alive
@@ -87,8 +95,9 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
         max_epochs = trial.plan.max_epochs
         epoch, now = trial.loop.epoch, time.monotonic()
         finished = trial.finished
-        # between the budget and the end nothing is reported: those evaluations only confirm a crossing
-        if finished or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
+        # between the budget and the end nothing is reported: those evaluations only confirm a crossing. A trial that
+        # diverged is, at once: it is stopped there, at an epoch that must not depend on the time
+        if finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
             outcome = trial.convergence()
             tune.report(
                 {
@@ -106,10 +115,10 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
             reported, last = len(trial.loop.validation_losses), now
 
 
-def confirm_block(plan: TrialPlan, checkpoint: Path, threads: int) -> dict[str, Any]:
+def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float) -> dict[str, Any]:
     """A Ray task: some replicates at one setting, trained to the budget; `checkpoint` keeps the networks."""
     torch.set_num_threads(threads)
-    for step in train(plan, checkpoint):
+    for step in train(plan, checkpoint, every):
         trial, seconds = step
     save_checkpoint(checkpoint, trial.state_dict() | {"seconds": seconds})
     tests = [None] * len(plan.replicates) if trial.test_losses is None else trial.test_losses.tolist()

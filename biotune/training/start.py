@@ -1,13 +1,13 @@
 """Networks that start from trained ones: their topology, recurrent and input weights are kept, the readout is new."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from biotune.errors import UserError
 from biotune.network import Population, load_checkpoint
+from biotune.storage import Place
 
 if TYPE_CHECKING:
     from biotune.training.trial import TrialPlan
@@ -23,7 +23,7 @@ class Start:
     """
 
     plan: "TrialPlan"
-    networks: tuple[tuple[Path, int], ...]
+    networks: tuple[tuple[Place, int], ...]
 
 
 @torch.no_grad()

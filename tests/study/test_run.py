@@ -259,7 +259,7 @@ def test_a_study_is_resumed_only_on_the_device_it_was_started_on(
     _, undisturbed, _ = finished
     copy = Path(shutil.copytree(undisturbed.path, tmp_path / "copy"))
     results = Results.open(copy)
-    results.write_json("state", results.read_json("state") | {"device": "cuda"})
+    results.write_json("state", results.read_json("state") | {"device": "cuda", "phase": "confirm"})
     refused = tune("--resume", copy)
     assert refused.returncode == 2
     assert "was started on cuda, and its trials would now run on cpu" in refused.stderr

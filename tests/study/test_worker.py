@@ -22,22 +22,19 @@ def plan(small_space: Path) -> TrialPlan:
 
 def test_networks_that_diverge_as_they_are_drawn_are_confirmed_as_diverged(plan: TrialPlan, tmp_path: Path) -> None:
     hopeless = replace(plan, network=replace(plan.network, radius=1e30))
-    steps = list(worker.train(hopeless, tmp_path / "none.pt"))
+    steps = list(worker.train(hopeless, tmp_path / "none.pt", every=10))
     assert [trial.loop.epoch for trial, _ in steps] == [0]
-    done = worker.confirm_block(hopeless, tmp_path / "block.pt", threads=1)
+    done = worker.confirm_block(hopeless, tmp_path / "block.pt", threads=1, every=10)
     assert [outcome["diverged"] for outcome in done["convergence"]] == [True, True]
     assert not any(outcome["converged"] for outcome in done["convergence"])
 
 
-def test_a_trial_that_goes_on_yields_the_epoch_of_its_checkpoint_first(
-    plan: TrialPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
-    started = worker.train(plan, tmp_path / "trial.pt")
+def test_a_trial_that_goes_on_yields_the_epoch_of_its_checkpoint_first(plan: TrialPlan, tmp_path: Path) -> None:
+    started = worker.train(plan, tmp_path / "trial.pt", every=0)
     assert [next(started)[0].loop.epoch for _ in range(3)] == [1, 2, 3]
     started.close()  # killed before epoch 3 was reported
-    went_on = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "trial.pt")]
-    whole = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "another.pt")]
+    went_on = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "trial.pt", every=0)]
+    whole = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "another.pt", every=10)]
     assert went_on == whole[2:]
 
 
@@ -58,7 +55,7 @@ def test_a_trial_that_is_stopped_leaves_no_tensor_behind(
     gc.disable()
     try:
         with pytest.raises(SystemExit) as stopped:
-            worker.search_trial(config, plans.search, tmp_path, [1], "small", threads=1)
+            worker.search_trial(config, plans.search, tmp_path, [1], "small", threads=1, every=10)
         assert stopped.value.__traceback__ is not None
         assert [one() for one in population] == [None]
     finally:

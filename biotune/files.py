@@ -1,0 +1,64 @@
+"""Files written whole: under a temporary name, flushed to the disk, renamed; or put into a bucket.
+
+A kill at any moment, or a disk that is full, leaves the old file or the new one.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from biotune.errors import StorageError
+from biotune.storage import BucketPath, Place
+
+
+@contextmanager
+def replacing(file: Place) -> Iterator[Path]:
+    """Gives a temporary path, beside `file` on a disk; what was written there is brought to rest under `file`'s name.
+
+    Raises:
+        StorageError: it cannot be written; nothing of it is left.
+    """
+    if isinstance(file, BucketPath):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder) / file.name
+                file.write_bytes((Path(folder) / file.name).read_bytes())
+        except OSError as error:
+            raise storage_error(Path(tempfile.gettempdir()), error) from error
+        return
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        raise storage_error(file, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Removes the temporary files of processes that were killed as they wrote; none may be writing there."""
+    for folder in folders:
+        for temporary in folder.glob(".*.tmp"):
+            temporary.unlink(missing_ok=True)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether something could not be written for want of room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def storage_error(file: Path, error: OSError) -> StorageError:
+    """What a user is told of a file that could not be written."""
+    if not is_full(error):
+        return StorageError(f"{file}: cannot be written ({error.strerror or error}); make it writable")
+    mount = file.resolve()
+    while not mount.is_mount():
+        mount = mount.parent
+    return StorageError(f"{file}: cannot be written: no room is left on the file system at {mount}; make room there")

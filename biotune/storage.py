@@ -1,0 +1,252 @@
+"""Places that several machines reach: a folder, or the objects of a bucket under a prefix.
+
+A place is a `pathlib.Path` or a `BucketPath`, which answers to the same names; who keeps a file there need not know
+which. A bucket takes an object whole or not at all, so that a kill leaves the old one or the new one.
+"""
+
+import fnmatch
+import functools
+import io
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pyarrow as pa
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
+
+from biotune.errors import StorageError, UserError
+
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a machine's role",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or a machine's service account",
+}
+"""Where the credentials of a scheme are taken from."""
+PAUSE = 2.0
+"""Seconds until a bucket that could not be reached is asked again."""
+GCS_SECONDS = 30
+"""Google's client would go on asking for a quarter of an hour by itself."""
+
+_FORMS = "name a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+
+T = TypeVar("T")
+
+
+class Stat(NamedTuple):
+    """As of `Path.stat`."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+@dataclass(frozen=True)
+class BucketPath:
+    """An object of a bucket, or a prefix of several.
+
+    What cannot be reached is a `StorageError`, what isn't there a `FileNotFoundError`.
+
+    Args:
+        root: the bucket as a URI, with its query: `s3://bucket?region=eu-central-1`.
+        key: of the object, or the prefix.
+        patience: seconds that a bucket which cannot be reached is waited for.
+    """
+
+    root: str
+    key: str
+    patience: float = 0.0
+
+    def __truediv__(self, name: str) -> "BucketPath":
+        return replace(self, key=f"{self.key}/{name}".lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"{self.root.partition('?')[0]}/{self.key}"
+
+    @property
+    def uri(self) -> str:
+        """What `place` makes this path from."""
+        bucket, mark, query = self.root.partition("?")
+        return f"{bucket}/{self.key}{mark}{query}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "BucketPath":
+        """The prefix that this lies under."""
+        return replace(self, key=self.key.rpartition("/")[0])
+
+    @property
+    def stem(self) -> str:
+        """The last part of the key, without its ending."""
+        return Path(self.name).stem
+
+    def exists(self) -> bool:
+        """Whether there is such an object."""
+        return self._info().type == FileType.File
+
+    is_file = exists
+
+    def stat(self) -> Stat:
+        """Size and time of the object."""
+        info = self._info()
+        if info.type != FileType.File:
+            raise FileNotFoundError(str(self))
+        return Stat(info.size, info.mtime_ns)
+
+    def read_bytes(self) -> bytes:
+        """The object."""
+
+        def read(filesystem: FileSystem, path: str) -> bytes:
+            with filesystem.open_input_file(path) as stream:
+                return stream.read()
+
+        return self._ask("read", read)
+
+    def open(self, mode: str = "rb") -> io.BytesIO:
+        """The object as a stream that is read from."""
+        if mode != "rb":
+            raise ValueError(f"mode {mode!r}: objects are written whole")
+        return io.BytesIO(self.read_bytes())
+
+    def write_bytes(self, content: bytes) -> None:
+        """Puts the object there, instead of what was."""
+
+        def write(filesystem: FileSystem, path: str) -> None:
+            # in one piece: whatever happens in between, closing a stream makes an object of what was written
+            with filesystem.open_output_stream(path) as stream:
+                stream.write(content)
+
+        try:
+            self._ask("written", write)
+        except FileNotFoundError as error:
+            raise self._error("written", error) from None  # the bucket
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Removes the object."""
+        try:
+            self._ask("removed", lambda filesystem, path: filesystem.delete_file(path))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def rglob(self, pattern: str) -> Iterator["BucketPath"]:
+        """The objects under this prefix whose last part matches."""
+
+        def look(filesystem: FileSystem, path: str) -> list[FileInfo]:
+            return filesystem.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
+
+        bucket = urlsplit(self.root).netloc.rpartition("@")[2]
+        for info in self._ask("read", look):
+            if info.type == FileType.File and fnmatch.fnmatchcase(info.base_name, pattern):
+                yield replace(self, key=info.path.removeprefix(f"{bucket}/"))
+
+    def clear(self) -> None:
+        """Removes every object under this prefix."""
+        self._ask("removed", lambda filesystem, path: filesystem.delete_dir_contents(path, missing_dir_ok=True))
+
+    def _info(self) -> FileInfo:
+        return self._ask("read", lambda filesystem, path: filesystem.get_file_info(path))
+
+    def _ask(self, done: str, question: Callable[[FileSystem, str], T]) -> T:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                filesystem, bucket = _bucket(self.root)
+                return question(filesystem, f"{bucket}/{self.key}")
+            except FileNotFoundError:
+                raise
+            except (OSError, pa.ArrowException) as error:
+                if time.monotonic() >= deadline:
+                    raise self._error(done, error) from None
+            time.sleep(PAUSE)
+
+    def _error(self, done: str, error: Exception) -> StorageError:
+        credentials = CREDENTIALS[urlsplit(self.root).scheme]
+        return StorageError(
+            f"{self}: cannot be {done} ({_reason(error)}); make sure that the bucket is there, and that every machine "
+            f"has credentials for it in its environment ({credentials})"
+        )
+
+
+Place = Path | BucketPath
+"""Where files are kept."""
+
+
+def place(text: str) -> Place:
+    """The place that a user names: a folder, `file:///FOLDER`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
+
+    What pyarrow's file systems know to be told is told behind a `?`: `s3://bucket/studies?region=eu-central-1`.
+
+    Raises:
+        UserError: it is none of these, holds credentials, or climbs out of its bucket.
+    """
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return Path(text).expanduser().resolve()
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise UserError(f"{text}: a folder on another machine; {_FORMS}")
+        return Path(unquote(rest)).resolve()
+    if scheme not in CREDENTIALS:
+        raise UserError(f"{scheme}://…: files are not kept there; {_FORMS}")
+    # told first, and without what was given: it must not be shown
+    name, _, query = rest.partition("?")
+    bucket, _, key = (name.removeprefix("anonymous@") if scheme == "gs" else name).partition("/")
+    if {"@", ":"} & {*bucket} or "@" in key + unquote(query):
+        raise UserError(
+            f"{scheme}://…@…: credentials do not belong in a URI, which others may read; they are taken from the "
+            f"environment ({CREDENTIALS[scheme]})"
+        )
+    shown, key = f"{scheme}://{bucket}/{key}", key.rstrip("/")
+    if not bucket:
+        raise UserError(f"{shown}: names no bucket; {_FORMS}")
+    if key and {"", ".", ".."} & {*key.split("/")}:
+        raise UserError(f"{shown}: a part of its path is empty, or climbs; {_FORMS}")
+    if scheme == "gs" and "retry_limit_seconds" not in parse_qs(query):
+        query = "&".join(filter(None, [query, f"retry_limit_seconds={GCS_SECONDS}"]))
+    root = f"{scheme}://{name.partition('/')[0]}" + (f"?{query}" if query else "")
+    try:
+        _bucket(root)
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(f"{shown}: {_reason(error)}") from None
+    except OSError as error:
+        raise BucketPath(root, key)._error("reached", error) from None
+    return BucketPath(root, key)
+
+
+def spelled(where: Place) -> str:
+    """What `place` makes this place from."""
+    return where.uri if isinstance(where, BucketPath) else str(where)
+
+
+def patient(where: Place, seconds: float) -> Place:
+    """The same place; where it is in a bucket that cannot be reached for a while, it is waited for."""
+    return replace(where, patience=seconds) if isinstance(where, BucketPath) else where
+
+
+def clear(folder: Place) -> None:
+    """Removes all files of a folder, or under a prefix."""
+    if isinstance(folder, BucketPath):
+        folder.clear()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+@functools.cache
+def _bucket(root: str) -> tuple[FileSystem, str]:
+    return FileSystem.from_uri(root)
+
+
+def _reason(error: Exception) -> str:
+    """What a client says happened, in a line and without the request's details."""
+    text = " ".join(str(error).split())
+    aws = re.search(r"AWS Error .*", text)
+    google = re.search(r"last message of (.*?) error_info", text)
+    text = google[1] if google else aws[0] if aws else text
+    return re.split(r"; Details|\. | \(Request ID", text)[0]

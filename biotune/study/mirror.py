@@ -1,0 +1,160 @@
+"""A study's results, copied to a storage while it runs, so that it can go on where the driver's machine is lost."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from biotune.errors import UserError
+from biotune.files import replacing, storage_error
+from biotune.network import load_checkpoint
+from biotune.results import Results
+from biotune.storage import BucketPath, Place, clear, place
+from biotune.study.record import Record
+
+MIRROR_SECONDS = 10.0
+"""Between two copies; what a trial does in between is done again where the driver's machine is lost."""
+
+_FIRST = ("study.yaml", "state.json", "environment.json", "journal.jsonl")
+"""What a study is resumed from; the rest is made again from it."""
+_OWN = {"checkpoints", "ray"}
+"""Folders that are not copied: the workers write the one, Ray the other."""
+
+
+class Mirror:
+    """Keeps a copy of a results directory.
+
+    Args:
+        directory: the results.
+        target: where they are copied to.
+    """
+
+    def __init__(self, directory: Path, target: Place) -> None:
+        self.directory, self.target = directory, target
+        self.copied: dict[Path, tuple[int, int]] = {}
+        self.due = 0.0
+
+    def copy(self) -> None:
+        """Copies every file that has changed since it was copied last.
+
+        Raises:
+            StorageError: the storage can't be reached, or has no room.
+        """
+        start = time.monotonic()
+        try:
+            for file in self._files():
+                stat = file.stat()
+                stamp = (stat.st_mtime_ns, stat.st_size)
+                if self.copied.get(file) != stamp:
+                    target = self.target
+                    for part in file.relative_to(self.directory).parts:
+                        target = target / part
+                    with replacing(target) as temporary:
+                        shutil.copyfile(file, temporary)
+                    self.copied[file] = stamp
+        finally:
+            now = time.monotonic()
+            self.due = now + max(MIRROR_SECONDS, 9 * (now - start))  # never more than a tenth of the time
+
+    def _files(self) -> Iterator[Path]:
+        first = [self.directory / name for name in _FIRST]
+        others = [
+            file
+            for file in sorted(self.directory.rglob("*"))
+            if file.relative_to(self.directory).parts[0] not in _OWN and not file.name.startswith(".")
+        ]
+        yield from dict.fromkeys(file for file in [*first, *others] if file.is_file())
+
+
+def storage_of(results: Results) -> Place | None:
+    """Where a study keeps its checkpoints and the copy of its results; None where that is its results directory."""
+    uri = results.read_json("state").get("storage")
+    return None if uri is None else place(uri)
+
+
+def resumed_storage(results: Results, asked: Place | None) -> Place | None:
+    """Where a study that is resumed keeps its checkpoints: where it did, or where the user says that they are now.
+
+    Raises:
+        UserError: the storage that the user names doesn't hold the study.
+    """
+    if asked is not None and not (asked / results.path.name / "state.json").is_file():
+        raise UserError(
+            f"--storage {asked}: holds nothing of {results.path.name}; leave it out to go on with the study's own"
+        )
+    return storage_of(results) if asked is None else asked
+
+
+def checkpoints_of(results: Results) -> Place:
+    """Where a study's checkpoints are."""
+    storage = storage_of(results)
+    return (results.path if storage is None else storage / results.path.name) / "checkpoints"
+
+
+def mirror_results(directory: Path) -> None:
+    """Copies what a study's directory holds to its storage, where it has one.
+
+    Raises:
+        StorageError: the storage can't be reached, or has no room.
+    """
+    storage = storage_of(Results.open(directory))
+    if storage is not None and storage / directory.name != directory:
+        Mirror(directory, storage / directory.name).copy()
+
+
+def fetch(copy: BucketPath, output: Path) -> Path:
+    """Gets a study's results out of a bucket, to go on with them here; returns their directory.
+
+    Args:
+        copy: `<storage>/<results>`, which a `Mirror` wrote.
+        output: folder that results directories are made in.
+
+    Raises:
+        UserError: there is no such study, it is here already, or it cannot be written here.
+    """
+    if not all((copy / name).exists() for name in ("study.yaml", "state.json")):
+        raise UserError(f"--resume {copy}: there is no study's copy (it has no study.yaml and state.json)")
+    directory = output.expanduser().resolve() / copy.name
+    if directory.exists():
+        raise UserError(
+            f"--resume {copy}: {directory} is here already; go on with it (--resume {directory}), or name another "
+            "--output folder"
+        )
+    partial = directory.with_name(f".{directory.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for file in copy.rglob("*"):
+            name = PurePosixPath(file.key.removeprefix(f"{copy.key}/"))
+            if name.parts[0] in _OWN:
+                continue
+            if ".." in name.parts:
+                raise UserError(f"{file}: its name climbs out of the results; who wrote it?")
+            here = partial / name
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.write_bytes(file.read_bytes())
+        partial.rename(directory)
+    except OSError as error:
+        raise storage_error(directory, error) from error
+    return directory
+
+
+def drop_ahead(checkpoints: Place, record: Record, rungs: list[int]) -> None:
+    """Removes the checkpoints that are of a later time than the journal, which may be a copy from before the last ones.
+
+    They would be gone on from with something missing: a trial may have been proposed with another setting since, have
+    passed a rung that it has to be measured at, or been confirmed at a setting that is yet to be selected.
+
+    Args:
+        checkpoints: of the study.
+        record: what its journal says.
+        rungs: epochs after which a trial goes on or is stopped.
+    """
+    for file in (checkpoints / "search").rglob("*.pt"):
+        trial = record.trials.get(file.stem)
+        if trial is not None and trial.status == "running":
+            epoch = load_checkpoint(file)["loop"]["epoch"]
+            if not any(trial.epochs < rung < epoch for rung in rungs):
+                continue
+        file.unlink()
+    if record.selection is None:
+        clear(checkpoints / "confirm")

@@ -1,0 +1,25 @@
+"""How often what died is taken up again."""
+
+from biotune.storage import Place
+
+MAX_RETRIES = 2
+"""Times that a trial or a block is taken up again from the same checkpoint; dying there once more, it has failed."""
+
+
+class Retries:
+    """Counts deaths, and forgets them where training has got further.
+
+    A preempted machine, or a neighbour that takes all memory, kills what runs as often as it likes; what kills itself
+    does so at the same place each time. So only deaths count between which no checkpoint was saved.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[Place, tuple[int | None, int]] = {}
+
+    def again(self, checkpoint: Place) -> bool:
+        """Takes one more death in; whether what died is to go on from its checkpoint."""
+        saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        before, deaths = self.held.get(checkpoint, (saved, 0))
+        deaths = deaths + 1 if saved == before else 1
+        self.held[checkpoint] = saved, deaths
+        return deaths <= MAX_RETRIES

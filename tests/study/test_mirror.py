@@ -1,0 +1,193 @@
+"""The copy of a study's results in a storage, and a study that goes on from it elsewhere."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from biotune.errors import UserError
+from biotune.network import save_checkpoint
+from biotune.results import TABLES, Results
+from biotune.storage import BucketPath, Place, place, spelled
+from biotune.study.journal import Journal
+from biotune.study.mirror import Mirror, checkpoints_of, drop_ahead, fetch
+from biotune.study.record import Record
+
+TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """A directory like a study's."""
+    results = Results(tmp_path / "here" / "study-1")
+    results.write_study({"name": "study"})
+    results.write_json("state", {"schema": 1})
+    Journal(results.path / "journal.jsonl").append({"event": "spent", "phase": "search", "seconds": 1.0})
+    for own in ("checkpoints/search/real-0000.pt", "ray/search/params.pkl", "report/index.html", ".lock"):
+        (results.path / own).parent.mkdir(parents=True, exist_ok=True)
+        (results.path / own).touch()
+    return results
+
+
+def names(copy: Place) -> list[str]:
+    return sorted(str(file).removeprefix(f"{copy}/") for file in copy.rglob("*") if file.is_file())
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return tmp_path / "storage" if request.param == "folder" else place(request.getfixturevalue("bucket"))
+
+
+def test_a_copy_holds_the_results_and_takes_up_what_changes(results: Results, storage: Place) -> None:
+    copy = storage / "study-1"
+    mirror = Mirror(results.path, copy)
+    mirror.copy()
+    assert names(copy) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
+    assert mirror.due > time.monotonic() + 5
+    (copy / "study.yaml").unlink()
+    results.write_json("state", {"schema": 1, "phase": "confirm"})
+    mirror.copy()
+    assert (copy / "state.json").read_bytes() == (results.path / "state.json").read_bytes()
+    assert not (copy / "study.yaml").exists()  # had not changed
+
+
+def test_a_copy_is_fetched_as_it_was(results: Results, bucket: str, tmp_path: Path) -> None:
+    copy = place(bucket) / "study-1"
+    assert isinstance(copy, BucketPath)
+    with pytest.raises(UserError, match="there is no study's copy"):
+        fetch(copy, tmp_path / "there")
+    Mirror(results.path, copy).copy()
+    save_checkpoint(copy / "checkpoints" / "search" / "real-0000.pt", {})
+    fetched = fetch(copy, tmp_path / "there")
+    assert fetched == tmp_path / "there" / "study-1"
+    assert names(fetched) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
+    assert (fetched / "journal.jsonl").read_bytes() == (results.path / "journal.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"study-1 is here already; go on with it \(--resume .*study-1\)"):
+        fetch(copy, tmp_path / "there")
+
+
+def test_no_object_of_a_crafted_copy_is_written_outside_of_the_results(
+    results: Results, bucket: str, s3: str, tmp_path: Path
+) -> None:
+    copy = place(bucket) / "study-1"
+    assert isinstance(copy, BucketPath)
+    Mirror(results.path, copy).copy()
+    name = f"{copy}".removeprefix("s3://") + "/report/..%2F..%2F..%2Foutside"
+    urllib.request.urlopen(urllib.request.Request(f"http://{s3}/{name}", b"outside", method="PUT")).close()
+    with pytest.raises(UserError, match="climbs out of the results"):
+        fetch(copy, tmp_path / "a" / "b" / "there")
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_checkpoints_are_where_the_state_says(results: Results, bucket: str) -> None:
+    assert checkpoints_of(results) == results.path / "checkpoints"
+    results.write_json("state", {"schema": 1, "storage": bucket})
+    assert str(checkpoints_of(results)) == f"{place(bucket)}/study-1/checkpoints"
+
+
+@pytest.mark.parametrize(("reported", "saved", "kept"), [(0, 3, True), (2, 8, False), (3, 9, True), (9, 20, True)])
+def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
+    reported: int, saved: int, kept: bool, storage: Place
+) -> None:
+    record = Record(search_replicates=1, updates_per_epoch=1)
+    for index in range(2):
+        proposed = {"event": "proposed", "trial": f"real-000{index}", "arm": "real", "index": index}
+        record.apply(proposed | {"origin": "tpe", "setting": {}})
+    rows = {name: [[1.0]] * (reported + 1) for name in ("training", "validation")} | {"accuracy": []}
+    numbers = {"score": 1.0, "finished": False, "seconds": 1.0, "mean_updates": 1.0, "converged": 0, "diverged": 0}
+    record.apply({"event": "progress", "trial": "real-0000", "first": 0, **rows, **numbers})
+    record.apply({"event": "ended", "trial": "real-0001", "status": "stopped", "error": ""})
+    for name in ("search/real-0000", "search/real-0001", "search/real-0002", "confirm/real-shared-0000"):
+        folder, _, stem = name.partition("/")
+        save_checkpoint(storage / folder / f"{stem}.pt", {"loop": {"epoch": saved}})
+    drop_ahead(storage, record, rungs=[3, 9, 27])
+    assert names(storage) == (["search/real-0000.pt"] if kept else [])
+    save_checkpoint(storage / "confirm" / "real-shared-0000.pt", {})
+    record.selection = {}
+    drop_ahead(storage, record, rungs=[3, 9, 27])
+    assert "confirm/real-shared-0000.pt" in names(storage)
+
+
+def tune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, TUNE_MAIN, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def same_numbers(one: Path, other: Path) -> None:
+    """The tables of two runs are equal, but for the time they took."""
+    for name in TABLES:
+        tables = [Results.open(path).read_table(name).drop(columns="seconds", errors="ignore") for path in (one, other)]
+        pd.testing.assert_frame_equal(*tables)
+
+
+def kill_when(process: subprocess.Popen[str], journal: Callable[[], bytes], ready: Callable[[str], bool]) -> None:
+    """Kills the driver once what its storage holds satisfies `ready`."""
+    deadline = time.monotonic() + 120
+    while not ready(journal().decode()):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("event", ["ended", "confirmed"])
+def test_a_study_whose_machine_is_lost_goes_on_from_its_copy(
+    event: str, small_space: Path, bucket: str, tmp_path: Path
+) -> None:
+    undisturbed = tune("--space", small_space, "--output", tmp_path / "undisturbed", "--concurrency", "1")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    command = [sys.executable, TUNE_MAIN, "--space", small_space, "--output", tmp_path / "lost", "--concurrency", "1"]
+    command += ["--storage", bucket, "--checkpoint-every", "0"]
+    storage = place(bucket)
+
+    def journal() -> bytes:
+        [file] = [*storage.rglob("journal.jsonl"), *[None]][:1]
+        return file.read_bytes() if file else b""
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True) as process:
+        kill_when(process, journal, lambda text: f'"{event}"' in text)
+    [lost] = (tmp_path / "lost").iterdir()
+    shutil.rmtree(lost)
+    uri = spelled(storage / lost.name)
+    resumed = tune("--resume", uri, "--output", tmp_path / "found", "--concurrency", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    [undisturbed_results] = (tmp_path / "undisturbed").iterdir()
+    same_numbers(undisturbed_results, tmp_path / "found" / lost.name)
+    assert not (tmp_path / "found" / lost.name / "checkpoints").exists()
+    copied = names(storage / lost.name)
+    assert "report/index.html" in copied
+    assert sum(name.startswith("checkpoints/confirm/") for name in copied) == 8
+    assert not any(name.startswith("checkpoints/search/") for name in copied)
+
+
+@pytest.mark.slow
+def test_networks_in_a_storage_are_started_from(small_space: Path, bucket: str, tmp_path: Path) -> None:
+    done = tune("--space", small_space, "--output", tmp_path / "source", "--storage", bucket)
+    assert done.returncode == 0, done.stderr
+    [source] = (tmp_path / "source").iterdir()
+    assert Results.open(source).read_json("state")["storage"] == bucket
+    changes = [f"network.start_from={{results: {source}}}", "search.replicates=1", "confirm.replicates=2"]
+    arguments = [part for change in [*changes, "task.pattern_length=3"] for part in ("--set", change)]
+    done = tune("--space", small_space, "--output", tmp_path / "results", *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_storage_that_cannot_be_reached_is_refused_before_the_first_trial(
+    small_space: Path, bucket: str, tmp_path: Path
+) -> None:
+    missing = bucket.replace("s3://bucket", "s3://missing")
+    refused = tune("--space", small_space, "--output", tmp_path / "results", "--storage", missing)
+    assert refused.returncode == 2
+    assert "NO_SUCH_BUCKET" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not list((tmp_path / "results").iterdir())
