@@ -14,10 +14,10 @@
 # add for GPUs: --gpus-per-task=1
 set -euo pipefail
 
-environment=${ENVIRONMENT:-$PWD/.venv}
+environment=${VENV:-$PWD/.venv}  # sbatch sets ENVIRONMENT itself
 study=${STUDY:-search_spaces/seq_mem.yaml}
 results=${RESULTS:-$PWD/results}
-port=${PORT:-6379}
+port=${PORT:-$((20000 + SLURM_JOB_ID % 1000 * 10))}  # and the next four: a node may have other jobs, with a Ray of theirs
 concurrency=${CONCURRENCY:-$((SLURM_NNODES * SLURM_CPUS_PER_TASK))}  # trials at once, over all nodes; 4 a GPU
 
 # shellcheck disable=SC1091
@@ -35,14 +35,16 @@ head=$(srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname --ip-address 
 
 srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
   ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
-  --dashboard-host=127.0.0.1 --block &
+  --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) --ray-client-server-port=$((port + 2)) \
+  --dashboard-agent-listen-port=$((port + 3)) --metrics-export-port=$((port + 4)) --block &
 for ((attempt = 0; attempt < 60; attempt++)); do
   ray status --address="$head:$port" >/dev/null 2>&1 && break
   sleep 2
 done
 for node in "${nodes[@]:1}"; do
   srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" \
-    ray start --address="$head:$port" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
+    ray start --address="$head:$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
+    --dashboard-agent-listen-port=$((port + 3)) --metrics-export-port=$((port + 4)) --block &
 done
 
 python tune_main.py --space "$study" --address "$head:$port" --output "$results" --concurrency "$concurrency"

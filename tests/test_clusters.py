@@ -88,3 +88,9 @@ def test_the_rayjob_is_whole() -> None:
 def test_the_rayjob_names_the_ray_that_was_tested() -> None:
     _, job = yaml.safe_load_all((CLUSTERS / "kuberay-rayjob.yaml").read_text())
     assert f"ray=={job['spec']['rayClusterSpec']['rayVersion']}\n" in Path("constraints.txt").read_text()
+
+
+def test_the_slurm_script_takes_no_setting_from_a_variable_that_sbatch_sets() -> None:
+    taken = set(re.findall(r"\$\{(\w+):-", (CLUSTERS / "slurm.sh").read_text()))
+    assert "VENV" in taken
+    assert not [name for name in taken if name == "ENVIRONMENT" or name.startswith(("SLURM_", "SBATCH_"))]

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ import biotune.study.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
 from biotune.network import load_checkpoint
-from biotune.results import SCHEMA, Results
+from biotune.results import SCHEMA, TABLES, Results
 from biotune.study import load_study
+from biotune.study.cluster import connected
 from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
@@ -44,7 +46,9 @@ def test_the_malicious_pickle_of_these_tests_does_run_code_where_pickles_are_loa
     assert made.exists()
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "state.json", "trials.parquet", "curves.parquet", "journal.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["study.yaml", "state.json", "environment.json", *(f"{name}.parquet" for name in TABLES), "journal.jsonl"]
+)
 def test_a_pickle_in_place_of_a_result_is_refused(
     name: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +77,16 @@ def test_a_pickle_in_place_of_a_connectome_is_refused(
     connectome = f"connectome={{name: mine, path: {file}}}"
     assert tune_main(["--space", SPACE, "--set", connectome, "--output", str(tmp_path / "out"), "--dry-run"]) == 2
     assert str(file) in capsys.readouterr().err
+    assert not made.exists()
+
+
+def test_a_pickle_in_place_of_a_study_is_refused(
+    tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_bytes(pickle.dumps(Malicious(made)))
+    assert tune_main(["--space", str(space), "--dry-run"]) == 2
+    assert str(space) in capsys.readouterr().err
     assert not made.exists()
 
 
@@ -124,6 +138,21 @@ def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
     assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
     assert "no trial of this study: '../../outside'" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+@pytest.mark.parametrize("command", [["report"], ["monitor", "-o", "monitor"]], ids=lambda command: command[0])
+def test_looking_at_results_does_not_run_the_task_that_they_name(
+    command: list[str], tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path / "results")
+    study = load_study(SPACE).resolved()
+    study["task"] = {"name": f"{tmp_path}/malicious.py:Task"}
+    results.write_study(study)
+    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    (tmp_path / "malicious.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
+    monkeypatch.chdir(tmp_path)
+    main([*command, str(results.path)])
+    assert not made.exists()
 
 
 def test_no_name_of_an_arm_holds_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,3 +217,81 @@ def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
 def test_a_cluster_that_is_joined_is_not_told_where_to_listen(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune_main(["--space", SPACE, "--listen", "0.0.0.0", "--address", "auto"]) == 2
     assert "--dashboard-host" in capsys.readouterr().err
+
+
+def test_ray_is_not_started_open(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(UserError, match="RAY_AUTH_MODE=disabled"), connected(None):
+        pass
+
+
+START = """
+import sys
+import ray
+context = ray.init("local", include_dashboard=True, num_cpus=1, log_to_driver=False, _temp_dir=sys.argv[1])
+print(context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+JOIN = """
+import sys
+import biotune.study.access as access
+from biotune.study.cluster import connected
+access._is_here = lambda address: False  # as if it were elsewhere
+with connected(sys.argv[1], allow_open=sys.argv[2] == "True"):
+    print("joined")
+"""
+
+
+@pytest.mark.slow
+def test_an_open_cluster_elsewhere_is_joined_where_that_is_allowed(
+    token_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", START, tmp_path_factory.mktemp("r")]
+    with subprocess.Popen(command, env=environment, stdin=PIPE, stdout=PIPE, text=True) as cluster:
+        assert cluster.stdin is not None
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        refused, joined = (
+            subprocess.run(
+                [sys.executable, "-c", JOIN, address, str(allowed)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            for allowed in (False, True)
+        )
+        cluster.stdin.close()
+    assert "asks for no token" in refused.stderr
+    assert "joined" not in refused.stdout
+    assert joined.stdout == "joined\n", joined.stderr
+
+
+LISTEN = """
+import psutil
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from biotune.study.cluster import connected
+with connected(None, listen="127.0.0.2") as url:
+    try:
+        urlopen(url + "/api/cluster_status", timeout=10)
+    except HTTPError as error:
+        print(error.code)
+    print(url)
+    for process in psutil.Process().children(recursive=True):
+        for socket in process.net_connections("tcp"):
+            if socket.status == psutil.CONN_LISTEN and url.endswith(f":{socket.laddr.port}"):
+                print(socket.laddr.ip)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone")
+def test_the_dashboard_listens_where_it_is_told_alone_and_asks_for_the_token(token_file: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, "-c", LISTEN], env=environment, capture_output=True, text=True, timeout=120)
+    status, url, *listening = done.stdout.split()
+    assert status == "401"
+    assert url.startswith("http://127.0.0.2:")
+    assert set(listening) == {"127.0.0.2"}

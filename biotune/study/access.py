@@ -28,9 +28,16 @@ def keep_token_private(make: bool) -> None:
         make: make a token where there is none, for a cluster that is started here.
 
     Raises:
-        UserError: the file cannot be made or kept to its owner.
+        UserError: the file cannot be made or kept to its owner; or a cluster is started here, and the environment says
+            that it is to ask for none.
     """
-    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+    mode = os.environ.get("RAY_AUTH_MODE") or "token"
+    if make and mode.lower() != "token":
+        raise UserError(
+            f"RAY_AUTH_MODE={mode} in the environment: whoever reaches this machine could run code as you while the "
+            "study runs; unset it, or make it token"
+        )
+    if os.environ.get("RAY_AUTH_TOKEN") or mode.lower() != "token":
         return
     file = token_file()
     try:

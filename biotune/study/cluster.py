@@ -90,6 +90,9 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         url = context.dashboard_url
         if address is not None and not allow_open:
             require_guarded(url)
+        if url and address is None and listen not in ("0.0.0.0", "::"):
+            host = f"[{listen}]" if ":" in listen else listen
+            url = f"{host}:{url.rpartition(':')[2]}"  # Ray gives the machine's own address, at which nobody may listen
         yield f"http://{url}" if url else None
     finally:
         ray.shutdown()

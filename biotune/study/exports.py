@@ -30,7 +30,7 @@ def load_record(results: Results) -> tuple[Study, Record]:
     Raises:
         UserError: a file of it is damaged.
     """
-    study = load_study(results.path / "study.yaml")
+    study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
     mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
     record = Record(study.config.search.replicates, results.read_json("state")["updates_per_epoch"], mixed)
     journal = Journal(results.path / "journal.jsonl")

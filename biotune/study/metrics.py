@@ -1,6 +1,7 @@
 """What Prometheus is told of a running study: by arm and phase, never by trial, so that no ended trial lives on in it.
 
-The driver alone publishes, from its record. Ray puts `ray_` before the names, and serves them where it serves its own.
+The driver alone publishes, from its record. Ray puts `ray_` before the names, serves them where it serves its own, and
+forgets a series that has not been published for 20 seconds: those of a phase or a study that is over, by themselves.
 """
 
 import time

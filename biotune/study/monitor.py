@@ -28,6 +28,9 @@ _PANELS = (
 )
 """Title, query, legend, and whether the axis is logarithmic."""
 
+_SOURCE = {"type": "prometheus", "uid": "biotune-prometheus"}
+"""What the panels ask, as Grafana knows it."""
+
 
 def add_commands(commands: Any) -> None:
     """Adds `monitor`.
@@ -101,7 +104,7 @@ def write_configuration(folder: Path, ray_temp: Path) -> None:
     discovery = str(ray_temp / "prom_metrics_service_discovery.json")
     scrape = {"job_name": "ray", "file_sd_configs": [{"files": [discovery]}]}
     _write(folder / "prometheus.yml", {"global": {"scrape_interval": "10s"}, "scrape_configs": [scrape]})
-    source = {"name": "Prometheus", "type": "prometheus", "url": "http://127.0.0.1:9090", "isDefault": True}
+    source = {"name": "Prometheus", **_SOURCE, "url": "http://127.0.0.1:9090", "isDefault": True}
     _write(sources / "prometheus.yml", {"apiVersion": 1, "datasources": [source | {"access": "proxy"}]})
     provider = {"name": "biotune", "type": "file", "options": {"path": str(dashboards)}}
     _write(providers / "biotune.yml", {"apiVersion": 1, "providers": [provider]})
@@ -116,7 +119,7 @@ def dashboard() -> dict[str, Any]:
             "id": number + 1,
             "title": title,
             "type": "timeseries",
-            "datasource": {"type": "prometheus"},
+            "datasource": _SOURCE,
             "gridPos": {"x": 12 * (number % 2), "y": 8 * (number // 2), "w": 12, "h": 8},
             "targets": [{"refId": "A", "expr": query, "legendFormat": legend}],
             "fieldConfig": {

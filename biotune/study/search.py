@@ -216,6 +216,17 @@ class _OnEnding(_Unsaved, tune.Stopper):
         return self.ending()
 
 
+class _OnStep(_Unsaved, tune.Callback):
+    """While no trial reports, too, since Ray forgets a metric that is not published for some time."""
+
+    def __init__(self, changed: Callable[[], None], ending: _Ending) -> None:
+        self.changed, self.ending = changed, ending
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        with self.ending:
+            self.changed()
+
+
 def run_search(
     progress: SearchProgress,
     plan: Callable[[str, Mapping[str, Any]], TrialPlan],
@@ -234,7 +245,7 @@ def run_search(
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
         directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
         resources: of a trial. every: seconds between two checkpoints of one.
-        changed: called after every report.
+        changed: called after every report, and now and then between.
         interrupted: whether the user asked to stop.
 
     Raises:
@@ -272,7 +283,7 @@ def run_search(
                 storage_path=str(directory / "ray"),
                 stop=_OnEnding(ending),
                 failure_config=FailureConfig(max_failures=0),
-                callbacks=[_OnStart(scheduler)],
+                callbacks=[_OnStart(scheduler), _OnStep(changed, ending)],
                 verbose=0,
             ),
         ).fit()

@@ -5,6 +5,7 @@ import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,15 +61,19 @@ class Study:
     Attributes:
         config: as written, with defaults.
         arms: name -> arm; the positive control, where there is one, is the last of them.
-        task: the task, made from its options.
-
-    Raises:
-        UserError: an option of the task isn't known, or its value won't do.
     """
 
     def __init__(self, config: StudyConfig, arms: Mapping[str, Arm]) -> None:
         self.config, self.arms = config, arms
-        self.task: Task = make_task(**config.task.options)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, made from its options; the file of a user's own is run for it.
+
+        Raises:
+            UserError: an option of the task isn't known, or its value won't do.
+        """
+        return make_task(**self.config.task.options)
 
     def __reduce__(self) -> tuple[type["Study"], tuple[StudyConfig, Mapping[str, Arm]]]:
         # a worker makes the task itself: it may not know the class of a user's own
@@ -142,7 +147,12 @@ def _with(section: AnySection, setting: Setting) -> AnySection:
 
 
 def load_study(
-    file: Path | str, *, overrides: Sequence[str] = (), seed: int | None = None, arms: Sequence[str] | None = None
+    file: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    arms: Sequence[str] | None = None,
+    run_task: bool = True,
 ) -> Study:
     """Reads and validates a study.
 
@@ -151,6 +161,7 @@ def load_study(
         overrides: `key.path=value` each, as `--set` gives them; the value is read as YAML.
         seed: instead of the file's.
         arms: a subset of the file's arms to keep; the reference arm is always kept.
+        run_task: make the task too, which runs the file of a user's own.
 
     Raises:
         UserError: with a line for each mistake: file, line, key, what was found, what would do.
@@ -194,10 +205,13 @@ def load_study(
             merged[POSITIVE_CONTROL] = _control(config, merged[config.reference_arm])
         except ValueError as error:
             raise UserError(f"{where(('positive_control',))}: positive_control: {error}") from None
+    study = Study(config, merged)
     try:
-        return Study(config, merged)
+        if run_task:
+            study.task  # noqa: B018  # makes it
     except UserError as error:
         raise UserError(f"{where(('task',))}: {error}") from None
+    return study
 
 
 def _override(content: dict[str, Any], override: str) -> Location:

@@ -75,23 +75,23 @@ def search_trial(
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
     torch.set_num_threads(threads)
-    print(f"{study}/{config['arm']}/{config['trial']} begins", flush=True)  # in its actor's log, which is of several
+    name = f"{study}/{config['arm']}/{config['trial']}"
+    print(f"{name} begins", flush=True)  # in its actor's log, which is of several
     made_from = plan(config["arm"], config["setting"])
     steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
     try:
-        _report(steps, config, rungs, study)
+        _report(steps, rungs, title=f"ray::{name}")
     finally:  # Tune stops a trial by an exception out of `report`, which would keep the trial's tensors alive
         steps.close()
         clear_frames(sys.exc_info()[2])
         free_memory(made_from.device)
 
 
-def _report(steps: Iterable[tuple[Trial, float]], config: Mapping[str, Any], rungs: list[int], study: str) -> None:
+def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) -> None:
+    # an actor keeps the name that it was made with, but trains one trial after another; its process can be told apart
+    setproctitle(title)
     reported, last = 0, time.monotonic()
     for trial, seconds in steps:
-        # an actor keeps the name that it was made with, but trains one trial after another; its process can be told
-        # apart, and Ray sets the title anew at every report
-        setproctitle(f"ray::{study}/{config['arm']}/{config['trial']}")
         max_epochs = trial.plan.max_epochs
         epoch, now = trial.loop.epoch, time.monotonic()
         finished = trial.finished
@@ -111,6 +111,7 @@ def _report(steps: Iterable[tuple[Trial, float]], config: Mapping[str, Any], run
                     "diverged": sum(one.diverged for one in outcome),
                 }
             )
+            setproctitle(title)  # Ray has set its own when `report` returns
             reported, last = len(trial.loop.validation_losses), now
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,7 +115,12 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         started = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
     process = psutil.Process(started.pid)
     try:
-        yield Head(process, str(ray), environment, f"127.0.0.1:{gcs}", f"127.0.0.1:{dashboard}", metrics, folder, token)
+        addresses = f"127.0.0.1:{gcs}", f"127.0.0.1:{dashboard}"
+        head = Head(process, str(ray), environment, *addresses, metrics, folder, token)
+        while not head.metrics():  # its agent, the last part to start, answers
+            assert started.poll() is None, (work / "head.log").read_text()
+            time.sleep(0.5)
+        yield head
     finally:
         family = process.children(recursive=True)
         started.terminate()

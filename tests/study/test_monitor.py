@@ -1,7 +1,11 @@
 """`biotune monitor`, on a study whose search is driven without Ray's workers."""
 
 import json
+import os
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +22,12 @@ from biotune.results import SCHEMA, Results
 from biotune.study import load_study
 from biotune.study.journal import Journal
 from biotune.study.metrics import standing
-from biotune.study.monitor import dashboard
+from biotune.study.monitor import dashboard, write_configuration
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 
 RUNNING = "real-0004"
+PROMTOOL = shutil.which("promtool")
 
 
 @pytest.fixture
@@ -101,6 +106,11 @@ def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.Ca
     assert printed.count("127.0.0.1") == 2  # nothing listens on other interfaces
     [job] = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
     assert job["file_sd_configs"] == [{"files": [str(ray_temp / "prom_metrics_service_discovery.json")]}]
+    [source] = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    asked = {
+        panel["datasource"]["uid"] for panel in json.loads((folder / "dashboards/biotune.json").read_text())["panels"]
+    }
+    assert asked == {source["uid"]}
     [provider] = yaml.safe_load((folder / "provisioning/dashboards/biotune.yml").read_text())["providers"]
     files = sorted(Path(provider["options"]["path"]).glob("*.json"))
     assert [file.name for file in files] == ["biotune.json", "ray.json"]
@@ -114,6 +124,53 @@ def test_the_dashboard_asks_for_metrics_that_are_published() -> None:
     for query in queries:
         name = query[query.index("ray_biotune_") + len("ray_biotune_") :].split("{")[0].rstrip(")")
         assert f'"{name}"' in published or f'"biotune_{name}"' in published
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool here; Debian: apt-get install prometheus")
+def test_prometheus_accepts_its_configuration_and_every_query(tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    write_configuration(tmp_path, tmp_path)
+    subprocess.run([PROMTOOL, "check", "config", tmp_path / "prometheus.yml"], check=True)
+    queries = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    rules = [{"record": f"panel_{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    subprocess.run([PROMTOOL, "check", "rules", tmp_path / "rules.yml"], check=True)
+
+
+GPUS = """
+import socket, sys, time, urllib.request
+import ray
+from biotune.study import load_study
+from biotune.study.cluster import connected  # which sets Ray up
+from biotune.study.metrics import Metrics
+from biotune.study.record import Record
+with socket.create_server(("127.0.0.1", 0)) as one:
+    port = one.getsockname()[1]
+ray.init("local", num_cpus=1, num_gpus=2, include_dashboard=True, log_to_driver=False, _metrics_export_port=port)
+taken = ray.remote(num_gpus=0.5)(type("Taken", (), {"ready": lambda self: True})).remote()
+ray.get(taken.ready.remote())
+metrics = Metrics(load_study(sys.argv[1]), Record(2, 3), gpus=True)
+for _ in range(60):
+    metrics.publish("search", ended=True)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    if shares := [line.split()[-1] for line in lines if line.startswith("ray_biotune_gpu_share{")]:
+        print(*shares)
+        break
+    time.sleep(1)
+"""
+
+
+@pytest.mark.slow
+def test_the_share_of_the_gpus_that_is_taken_is_published(small_space: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GPUS, small_space],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.stdout == "0.25\n", done.stderr
 
 
 def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
