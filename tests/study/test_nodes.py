@@ -1,6 +1,7 @@
-"""A study on three nodes: two are lost, one is added; its trials move and go on, and nothing is missing."""
+"""Studies on several nodes: two of three are lost while one is added; and one sees another folder than the driver."""
 
 import json
+import re
 import secrets
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from biotune.results import TABLES, Results
+from biotune.storage import place
 from biotune.study.journal import Event, Journal
 
 pytestmark = pytest.mark.slow
@@ -102,7 +104,7 @@ class Cluster:
         return [title.rsplit("/")[-1] for title in titles if title.startswith("ray::small/")]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A head that runs no trials, as docs/clusters.md has it; it asks for a token."""
     with (
@@ -225,6 +227,46 @@ def lose_one_in_search(cluster: Cluster, node: int, watched: Watched) -> tuple[s
     at, _, resumed = watched.wait(lambda: [one for one in watched.reports(moved) if one[0] > lost and one[1] == 0])[0]
     assert saved - 25 < resumed <= before  # not from the start
     return moved, before - resumed, at - lost
+
+
+@pytest.fixture
+def apart(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
+    """A folder in whose place the cluster's only node has another, as a machine of its own would."""
+    folder = tmp_path / "apart"
+    folder.mkdir()
+    aside = ["unshare", "--map-root-user", "--mount", "sh", "-ec", 'mount -t tmpfs none "$1"; shift; exec "$@"', "sh"]
+    if subprocess.run([*aside, folder, "true"], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted apart here")
+    start = [Path(sys.executable).with_name("ray"), "start", "--num-cpus=1", f"--address={cluster.address}", "--block"]
+    with subprocess.Popen([*aside, folder, *start], stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout is not None
+        for line in node.stdout:
+            if "Ray runtime started" in line:
+                break
+        yield folder
+        for process in [*psutil.Process(node.pid).children(recursive=True), node]:
+            process.kill()
+
+
+def test_a_folder_that_a_node_does_not_see_is_refused_and_a_bucket_does(
+    cluster: Cluster, apart: Path, small_space: Path, bucket: str
+) -> None:
+    command = [sys.executable, TUNE_MAIN, "--space", small_space, "--output", apart, "--address", cluster.address]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 2
+    assert re.search(
+        r"cannot keep their checkpoints there \(on [\d.]+: what was just written there is not seen\); let --output, or "
+        r"--storage, be a folder that all machines share, or --storage a bucket\n$",
+        refused.stderr,
+    )
+    assert not list(apart.iterdir())
+    kept = subprocess.run([*command, "--storage", bucket], capture_output=True, text=True, timeout=300)
+    assert kept.returncode == 0, kept.stderr
+    [results] = apart.iterdir()
+    assert Results.open(results).read_json("state")["phase"] == "finished"
+    checkpoints = (place(bucket) / results.name / "checkpoints").rglob("*.pt")
+    assert {file.parent.name for file in checkpoints} == {"confirm"}
+    assert not (results / "checkpoints").exists()
 
 
 def same_numbers(one: Path, other: Path) -> None:
