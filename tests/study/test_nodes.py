@@ -150,7 +150,7 @@ class Watched:
     def look(self) -> None:
         self.seen += [(time.monotonic(), event) for event in events(self.output)[len(self.seen) :]]
 
-    def wait(self, ready: Callable[[], Any], seconds: float = 120) -> Any:
+    def wait(self, ready: Callable[[], Any], seconds: float = 300) -> Any:
         """Looks until something is there."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -185,7 +185,7 @@ def study(write_space: Callable[..., Path], tmp_path: Path) -> list[str | Path]:
 def test_trials_move_from_a_lost_node_and_go_on_from_their_checkpoints(
     cluster: Cluster, study: list[str | Path], tmp_path: Path
 ) -> None:
-    undisturbed = subprocess.run([*study, tmp_path / "undisturbed"], capture_output=True, text=True, timeout=120)
+    undisturbed = subprocess.run([*study, tmp_path / "undisturbed"], capture_output=True, text=True, timeout=300)
     assert undisturbed.returncode == 0, undisturbed.stderr
     slowly = tmp_path / "slowly"
     slowly.touch()
@@ -202,7 +202,7 @@ def test_trials_move_from_a_lost_node_and_go_on_from_their_checkpoints(
             lost = time.monotonic()
             watched.wait(lambda: watched.count("confirmed") > confirmed)
             slowly.unlink()
-            printed, _ = process.communicate(timeout=120)
+            printed, _ = process.communicate(timeout=300)
             print(f"a node is lost in confirm: the study ends {time.monotonic() - lost:.1f} s later")
         finally:
             process.kill()
@@ -252,7 +252,7 @@ def test_a_folder_that_a_node_does_not_see_is_refused_and_a_bucket_does(
     cluster: Cluster, apart: Path, small_space: Path, bucket: str
 ) -> None:
     command = [sys.executable, TUNE_MAIN, "--space", small_space, "--output", apart, "--address", cluster.address]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert refused.returncode == 2
     assert re.search(
         r"cannot keep their checkpoints there \(on [\d.]+: what was just written there is not seen\); let --output, or "
