@@ -43,7 +43,7 @@ _TRIALS = pa.schema(
         ("arm", pa.string()),
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe" or "random"
+        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
         ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
         ("epochs", pa.int32()),
         ("updates", pa.int64()),
@@ -157,11 +157,14 @@ class Results:
         if missing:
             raise ValueError(f"table {name} lacks the columns {missing}")
         extra = [column for column in table.columns if column not in schema.names]
-        core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+        # in one thread, since each would leave a heap of its own behind
+        core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False, nthreads=1)
         for column in extra:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
         with replacing(self.path / f"{name}.parquet") as temporary:
             pq.write_table(core, temporary)
+        del core
+        pa.default_memory_pool().release_unused()  # else it holds on to what a large table took, for the next one
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Reads `<name>.parquet`; an empty table where the study has not come that far.

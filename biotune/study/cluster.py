@@ -16,6 +16,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+# Tune would write all that it knows of all trials every few seconds; nothing is ever restored from that
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
 # glibc reads it when a worker starts: each trial has a thread of its own, and would leave a heap of its own behind
@@ -66,6 +68,7 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the study itself says what becomes of its trials
     if address is not None and address != "auto":
         _require_listening(address)
     keep_token_private(make=address is None)

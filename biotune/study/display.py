@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from biotune.study.record import Record, TrialRecord
+from biotune.study.record import STATES, Record
 from biotune.study.study import Study
 
 LINE_SECONDS = 10.0
@@ -83,23 +83,26 @@ class Display:
         for column in ("arm", "done", "running", "stopped", "failed", "best loss", "confirmed"):
             table.add_column(column, justify="left" if column == "arm" else "right")
         for arm in self.study.arms:
-            trials = self.record.of_arm(arm)
-            status = [trial.status for trial in trials]
-            failed = status.count("failed") + status.count("diverged")
+            tally = self.record.tally(arm)
+            failed = tally["failed"] + tally["diverged"]
             table.add_row(
                 arm,
-                f"{len(trials) - status.count('running')}/{self.study.config.search.trials_per_arm}",
-                str(status.count("running")),
-                str(status.count("stopped")),
+                f"{self._done(arm)}/{self.study.config.search.trials_per_arm}",
+                str(tally["running"]),
+                str(tally["stopped"]),
                 Text(str(failed), style="red" if failed else ""),
-                self._best(trials),
+                self._best(arm),
                 self._confirmed(arm),
             )
         return Group(head, *(Text(banner, style="yellow") for banner in self.banners), table)
 
-    def _best(self, trials: list[TrialRecord]) -> str:
-        scores = [trial.score for trial in trials if trial.score is not None]
-        return f"{min(scores):.2e}" if scores else "–"
+    def _done(self, arm: str) -> int:
+        tally = self.record.tally(arm)
+        return sum(tally[state] for state in STATES if state != "running")
+
+    def _best(self, arm: str) -> str:
+        best = self.record.best(arm)
+        return "–" if best is None else f"{best:.2e}"
 
     def _confirmed(self, arm: str) -> str:
         done, planned = self._replicates(arm)
@@ -114,9 +117,7 @@ class Display:
     def _count(self, arm: str) -> str:
         if self.record.selection:
             return self._confirmed(arm)
-        trials = self.record.of_arm(arm)
-        done = sum(trial.status != "running" for trial in trials)
-        return f"{done}/{self.study.config.search.trials_per_arm} (best {self._best(trials)})"
+        return f"{self._done(arm)}/{self.study.config.search.trials_per_arm} (best {self._best(arm)})"
 
     def _remaining(self) -> str:
         seconds = self._seconds_left()
@@ -124,14 +125,15 @@ class Display:
 
     def _seconds_left(self) -> float | None:
         """From what the trials so far took, spread over the trials that run at once; None before the first ended."""
-        ended = [trial for trial in self.record.trials.values() if trial.status in ("completed", "stopped")]
-        if not ended:
+        record, arms = self.record, self.study.arms
+        trained = sum(record.tally(arm)["completed"] + record.tally(arm)["stopped"] for arm in arms)
+        if not trained:
             return None
         search, confirm = self.study.config.search, self.study.config.confirm
-        per_trial = sum(trial.seconds for trial in ended) / len(ended)
-        gone = sum(trial.status != "running" for trial in self.record.trials.values())
-        per_replicate_epoch = sum(t.seconds for t in ended) / sum(t.epochs for t in ended) / search.replicates
-        replicates = sum(planned - done for done, planned in map(self._replicates, self.study.arms))
-        left = per_trial * (search.trials_per_arm * len(self.study.arms) - gone)
+        per_trial = record.trained_seconds / trained
+        gone = sum(map(self._done, arms))
+        per_replicate_epoch = record.trained_seconds / record.trained_epochs / search.replicates
+        replicates = sum(planned - done for done, planned in map(self._replicates, arms))
+        left = per_trial * (search.trials_per_arm * len(arms) - gone)
         left += per_replicate_epoch * replicates * confirm.max_epochs
         return left / self.concurrency

@@ -99,7 +99,7 @@ def _state(trial: TrialRecord) -> TrialState:
 def _medians(trial: TrialRecord, name: str) -> dict[int, float]:
     """Median loss over the replicates by epoch, where every replicate has one."""
     rows = getattr(trial.curves, name)
-    return {epoch: statistics.median(row) for epoch, row in enumerate(rows) if row and None not in row}
+    return {epoch: statistics.median(row) for epoch, row in enumerate(rows.tolist()) if not any(map(math.isnan, row))}
 
 
 def _is_plain(value: object) -> bool:

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class Journal:
                     _write_all(stream, line.encode())
                     os.fsync(stream.fileno())
                 except OSError:
-                    stream.truncate(end)
+                    with suppress(OSError):  # where that fails too, the line is cut short, as after a kill
+                        stream.truncate(end)
                     raise
         except OSError as error:
             raise storage_error(self.file, error) from error

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import ray
 from ray.util.metrics import Gauge
 
-from biotune.study.record import Record
+from biotune.study.record import STATES, Record
 from biotune.study.study import Study
 
 PUBLISH_SECONDS = 2.0
 WINDOW_SECONDS = 60.0
 """Over which epochs and updates per second are taken; a confirmed block counts when it ends."""
-
-STATES = ("running", "completed", "stopped", "diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,14 @@ class Standing:
 def standing(record: Record, arm: str, phase: str) -> Standing:
     """The standing of an arm in `search` or `confirm`."""
     if phase == "search":
-        trials = record.of_arm(arm)
+        tally = record.tally(arm)
         return Standing(
-            trials={state: sum(trial.status == state for trial in trials) for state in STATES},
-            replicates=len(trials) * record.search_replicates,
-            converged=sum(trial.converged for trial in trials),
-            diverged=sum(trial.diverged for trial in trials),
-            best=min((trial.score for trial in trials if trial.score is not None), default=None),
-            epochs=sum(trial.epochs for trial in trials) * record.search_replicates,
+            trials={state: tally[state] for state in STATES},
+            replicates=sum(tally[state] for state in STATES) * record.search_replicates,
+            converged=tally["replicates_converged"],
+            diverged=tally["replicates_diverged"],
+            best=record.best(arm),
+            epochs=tally["epochs"] * record.search_replicates,
         )
     blocks = [block for block in record.blocks if block.arm == arm]
     outcomes = [outcome for block in blocks for outcome in block.convergence]

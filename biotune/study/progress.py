@@ -114,7 +114,7 @@ class SearchProgress:
             return
         if error:
             status = "failed"
-        elif held.curves.validation and held.score is None:
+        elif len(held.curves.validation) and held.score is None:
             status = "diverged"
         elif held.finished:
             status = "completed"
@@ -133,10 +133,10 @@ class SearchProgress:
             return
         match event["event"]:
             case "proposed":
-                known = (trial.index, trial.arm) in self.waiting
+                known = self.waiting[-1:] == [(trial.index, trial.arm)]  # trials are proposed in this order alone
                 if not known or trial.trial != trial_name(trial.arm, trial.index):  # it names a checkpoint's file
                     raise UserError(f"{self.journal.file}: no trial of this study: {trial.trial!r}; start a new run")
-                self.waiting.remove((trial.index, trial.arm))
+                self.waiting.pop()
                 if again:
                     self.samplers[trial.arm].repeat(trial.index, trial.setting)
             case "progress":

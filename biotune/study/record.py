@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,55 +13,41 @@ import pandas as pd
 from biotune.results import TABLES
 from biotune.study.journal import Event
 
-Rows = list[list[float | None]]
-"""[evaluations][replicates]; None is not a finite number, or not there."""
+STATES = ("running", "completed", "stopped", "diverged", "failed")
+"""Of a search trial."""
+
+
+def _nothing() -> np.ndarray:
+    return np.empty((0, 0))
 
 
 @dataclass
 class Curves:
-    """The evaluations of one population.
+    """The evaluations of one population: arrays [evaluations, replicates], NaN where there is no finite number.
 
     Attributes:
         training: losses, a row an epoch; row 0, before the first update, is empty.
-        validation: losses, a row an epoch from 0. accuracy: likewise; empty where the task has none.
+        validation: losses, a row an epoch from 0. accuracy: likewise; no rows where the task has none.
     """
 
-    training: Rows = field(default_factory=list)
-    validation: Rows = field(default_factory=list)
-    accuracy: Rows = field(default_factory=list)
+    training: np.ndarray = field(default_factory=_nothing)
+    validation: np.ndarray = field(default_factory=_nothing)
+    accuracy: np.ndarray = field(default_factory=_nothing)
 
     def extend(self, first: int, rows: Mapping[str, Any]) -> None:
         """Puts rows at epoch `first` and on: what a retried trial reports again replaces what it reported before."""
         for name in ("training", "validation", "accuracy"):
-            held: Rows = getattr(self, name)
+            held: np.ndarray = getattr(self, name)
             if rows[name] or name != "accuracy":
                 if len(held) < first:
                     raise ValueError(f"rows from epoch {first} on, but {name} ends at {len(held)}")
-                held[first:] = rows[name]
+                new = np.array(rows[name], dtype=np.float64)
+                setattr(self, name, np.concatenate([held[:first], new.reshape(-1, held.shape[1])]) if first else new)
 
-    def table(self, phase: str, arm: str, trial: str, replicates: list[int], updates_per_epoch: int) -> pd.DataFrame:
-        """The rows of `curves.parquet`."""
-        epochs, population = len(self.validation), len(replicates)
-
-        def column(rows: Rows) -> np.ndarray:
-            if not rows:
-                return np.full(epochs * population, np.nan)
-            return np.array(rows, dtype=np.float64).reshape(-1)
-
-        epoch = np.repeat(np.arange(epochs, dtype=np.int32), population)
-        return pd.DataFrame(
-            {
-                "phase": phase,
-                "arm": arm,
-                "trial": trial,
-                "replicate": np.tile(np.array(replicates, dtype=np.int32), epochs),
-                "epoch": epoch,
-                "updates": epoch.astype(np.int64) * updates_per_epoch,
-                "training_loss": column(self.training),
-                "validation_loss": column(self.validation),
-                "accuracy": column(self.accuracy),
-            }
-        )
+    @property
+    def nbytes(self) -> int:
+        """Memory that the numbers take."""
+        return self.training.nbytes + self.validation.nbytes + self.accuracy.nbytes
 
 
 @dataclass
@@ -68,7 +55,7 @@ class TrialRecord:
     """One search trial.
 
     Attributes:
-        status: running, completed, stopped, diverged or failed.
+        status: one of `STATES`.
         finished: the trial said that it had trained to its end.
         verdict: what the scheduler answered to its last report, "continue" or "stop".
         score: median over replicates of the best loss so far; None before the first report, and where it diverged.
@@ -94,6 +81,17 @@ class TrialRecord:
     def epochs(self) -> int:
         """Epochs reported so far."""
         return max(len(self.curves.validation) - 1, 0)
+
+    def tally(self) -> Counter[str]:
+        """What the trial adds to the tally of its arm."""
+        return Counter(
+            {
+                self.status: 1,
+                "epochs": self.epochs,
+                "replicates_converged": self.converged,
+                "replicates_diverged": self.diverged,
+            }
+        )
 
 
 @dataclass
@@ -123,6 +121,9 @@ class Record:
         search_replicates: networks a search trial.
         updates_per_epoch: optimiser steps in an epoch.
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
+
+    Attributes:
+        trained_seconds, trained_epochs: of all search trials that completed or were stopped.
     """
 
     search_replicates: int
@@ -132,23 +133,37 @@ class Record:
     selection: dict[str, Any] | None = None
     blocks: list[Block] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    trained_seconds: float = 0.0
+    trained_epochs: int = 0
+    _arms: dict[str, list[TrialRecord]] = field(default_factory=dict, repr=False)
+    _tallies: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
+    _best: dict[str, float] = field(default_factory=dict, repr=False)
 
     def apply(self, event: Event) -> None:
         """Takes one event in."""
         match event["event"]:
             case "proposed":
-                self.trials[event["trial"]] = TrialRecord(
-                    *(event[key] for key in ("trial", "arm", "index", "origin", "setting"))
-                )
+                trial = TrialRecord(*(event[key] for key in ("trial", "arm", "index", "origin", "setting")))
+                self.trials[trial.trial] = trial
+                self._arms.setdefault(trial.arm, []).append(trial)
+                self._count(trial, Counter())
             case "progress":
                 trial = self.trials[event["trial"]]
+                before, score = trial.tally(), trial.score
                 trial.curves.extend(event["first"], event)
                 trial.score, trial.finished, trial.seconds = event["score"], event["finished"], event["seconds"]
                 trial.mean_updates = event["mean_updates"]
                 trial.converged, trial.diverged = event["converged"], event["diverged"]
+                self._count(trial, before)
+                self._compare(trial, score)
             case "ended":
                 trial = self.trials[event["trial"]]
+                before = trial.tally()
                 trial.status, trial.error = event["status"], event["error"]
+                self._count(trial, before)
+                if trial.status in ("completed", "stopped"):
+                    self.trained_seconds += trial.seconds
+                    self.trained_epochs += trial.epochs
             case "selected":
                 self.selection = {"shared": event["shared"], "own_best": event["own_best"]}
             case "confirmed":
@@ -166,7 +181,33 @@ class Record:
 
     def of_arm(self, arm: str) -> list[TrialRecord]:
         """The trials of one arm, in the order of their proposal."""
-        return sorted((t for t in self.trials.values() if t.arm == arm), key=lambda t: t.index)
+        return list(self._arms.get(arm, ()))
+
+    def tally(self, arm: str) -> Counter[str]:
+        """How far the search of an arm has come: trials by state (`STATES`), and summed over the trials `epochs`,
+        `replicates_converged` and `replicates_diverged`. It takes as long at the 10,000th trial as at the first.
+        """
+        return self._tallies.get(arm, Counter())
+
+    def best(self, arm: str) -> float | None:
+        """The least score of an arm, or None."""
+        return self._best.get(arm)
+
+    def _count(self, trial: TrialRecord, before: Counter[str]) -> None:
+        tally = Counter(self._tallies.get(trial.arm))  # a new one: the display looks at it from another thread
+        tally.update(trial.tally())
+        tally.subtract(before)
+        self._tallies[trial.arm] = tally
+
+    def _compare(self, trial: TrialRecord, before: float | None) -> None:
+        """Keeps the arm's best score up; where it was this trial's own and is no more, it is looked for anew."""
+        best = self._best.get(trial.arm)
+        if trial.score is not None and (best is None or trial.score <= best):
+            self._best[trial.arm] = trial.score
+        elif before is not None and before == best:
+            del self._best[trial.arm]
+            if scores := [one.score for one in self._arms[trial.arm] if one.score is not None]:
+                self._best[trial.arm] = min(scores)
 
     def trials_table(self) -> pd.DataFrame:
         """`trials.parquet`."""
@@ -194,15 +235,45 @@ class Record:
 
     def curves_table(self) -> pd.DataFrame:
         """`curves.parquet`."""
+        searched = list(range(self.search_replicates))
         parts = [
-            t.curves.table("search", t.arm, t.trial, list(range(self.search_replicates)), self.updates_per_epoch)
+            ("search", t.arm, t.trial, searched, t.curves)
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
-            if t.curves.validation
+            if len(t.curves.validation)
         ]
-        for phase, block in self._confirmed():
-            trial = f"{block.arm}-{phase}"
-            parts.append(block.curves.table(phase, block.arm, trial, block.replicates, self.updates_per_epoch))
-        return pd.concat(parts, ignore_index=True) if parts else _frame("curves", [])
+        parts += [(phase, b.arm, f"{b.arm}-{phase}", b.replicates, b.curves) for phase, b in self._confirmed()]
+        if not parts:
+            return _frame("curves", [])
+        phases, arms, trials, replicates, curves = zip(*parts, strict=True)
+        rows = [one.validation.size for one in curves]
+        epoch = np.concatenate(
+            [np.repeat(np.arange(len(one.validation), dtype=np.int32), one.validation.shape[1]) for one in curves]
+        )
+
+        def column(name: str) -> np.ndarray:
+            columns = [getattr(one, name) for one in curves]
+            return np.concatenate(
+                [c.reshape(-1) if c.size else np.full(size, np.nan) for c, size in zip(columns, rows, strict=True)]
+            )
+
+        return pd.DataFrame(
+            {
+                "phase": pd.Categorical(phases).repeat(rows),
+                "arm": pd.Categorical(arms).repeat(rows),
+                "trial": pd.Categorical(trials).repeat(rows),
+                "replicate": np.concatenate(
+                    [
+                        np.tile(np.array(numbers, dtype=np.int32), len(one.validation))
+                        for numbers, one in zip(replicates, curves, strict=True)
+                    ]
+                ),
+                "epoch": epoch,
+                "updates": epoch.astype(np.int64) * self.updates_per_epoch,
+                "training_loss": column("training"),
+                "validation_loss": column("validation"),
+                "accuracy": column("accuracy"),
+            }
+        )
 
     def convergence_table(self) -> pd.DataFrame:
         """`convergence.parquet`."""

@@ -205,6 +205,8 @@ class _Run:
         if self.mirror is not None:
             self.mirror.copy()
             self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
+        if self.resources.dashboard:
+            self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):
@@ -245,20 +247,26 @@ class _Run:
         self._copy()
         self.display.enter(name)
         self.metrics.publish(name)
-        start = time.monotonic()
+        start, full = time.monotonic(), False
         try:
             yield
+        except StorageError:
+            full = True
+            raise
         finally:
-            event = {"event": "spent", "phase": name, "seconds": time.monotonic() - start}
-            self.record.apply(self.journal.append(event))
-            self._write_tables()
-            self.metrics.publish(name, ended=True)
-            self._copy()
+            if not full:
+                self._close(name, time.monotonic() - start)
         if self.interrupted():
             self._write_state(name)
             self._copy()
             raise Interrupted(self.directory)
         self.display.changed(now=True)
+
+    def _close(self, phase: str, seconds: float) -> None:
+        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": seconds}))
+        self._write_tables()
+        self.metrics.publish(phase, ended=True)
+        self._copy()
 
     def _changed(self) -> None:
         self.display.changed()

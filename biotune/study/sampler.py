@@ -4,8 +4,14 @@ The shared settings are a Sobol sequence, or, where the sampler is a grid, every
 
 One sampler an arm: arms must not steer each other's search. A proposal depends on the seed, the arm, its own index and
 the trials that the arm has ended so far, and on nothing else, so a resumed study proposes what it would have proposed.
+
+What TPE takes for a proposal grows with the trials it looks at. It ranks at most `BEST` of them as good, whatever their
+number, and the further back one of the others lies, the less it counts. So once an arm's sampler holds `MOST` ended
+trials it lets go of all but the `BEST` best and the latest `LATEST`: its good group stays exactly that of all trials,
+and the group that it is held against becomes the recent ones.
 """
 
+import heapq
 import itertools
 import math
 import zlib
@@ -16,12 +22,17 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from biotune.study.config import Domain, SearchConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+BEST = 25
+"""Trials that TPE ranks as good at most: Optuna's default is a tenth of them, and no more than this."""
+LATEST = 250
+MOST = 500
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -85,20 +96,35 @@ class ArmSampler:
         self.study = optuna.create_study(direction="minimize")
         for setting in shared_settings(tune, search, seed):
             self.study.enqueue_trial(setting)
+        self.proposed, self.held, self.bounded = 0, 0, False
+        self.numbers: dict[int, int] = {}  # Optuna's, of the trials that run
+        self.unasked = RandomSampler()  # stands by where a setting is given: TPE takes longer to make than all the rest
 
     def propose(self, index: int) -> tuple[dict[str, Any], str]:
         """The setting of the arm's trial `index` (from 0, in order), and where it comes from."""
-        self.study.sampler = self._sampler(index)
+        return self._ask(index, self._sampler(index))
+
+    def _ask(
+        self, index: int, sampler: BaseSampler, setting: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], str]:
+        if index != self.proposed:
+            raise ValueError(f"trial {index} was proposed out of order, after {self.proposed} others")
+        ended = self.held - len(self.numbers)
+        if ended >= MOST and self.search.sampler == "tpe" and index >= self.search.shared_settings:
+            self._let_go()
+        if setting is not None and index >= self.search.shared_settings:
+            self.study.enqueue_trial(dict(setting))
+        self.study.sampler = sampler
         trial = self.study.ask(self.distributions)
-        if trial.number != index:
-            raise ValueError(f"trial {index} was proposed out of order, as number {trial.number}")
-        return dict(trial.params), "shared" if index < self.search.shared_settings else self.search.sampler
+        self.numbers[index] = trial.number
+        self.proposed, self.held = self.proposed + 1, self.held + 1
+        if index < self.search.shared_settings:
+            return dict(trial.params), "shared"
+        return dict(trial.params), f"{self.search.sampler}_bounded" if self.bounded else self.search.sampler
 
     def repeat(self, index: int, setting: Mapping[str, Any]) -> None:
         """Takes a setting that was proposed before as proposed, when a study is resumed."""
-        if index >= self.search.shared_settings:
-            self.study.enqueue_trial(dict(setting))
-        proposed, _ = self.propose(index)
+        proposed, _ = self._ask(index, self.unasked, setting)
         if proposed != dict(setting):
             raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
 
@@ -107,12 +133,25 @@ class ArmSampler:
 
         A diverged one counts as worse than all that have a loss; a failed one says nothing about its setting.
         """
+        number = self.numbers.pop(index)
         if status == "failed":
-            self.study.tell(index, state=TrialState.FAIL)
+            self.study.tell(number, state=TrialState.FAIL)
         elif score is None or not math.isfinite(score):
-            self.study.tell(index, state=TrialState.PRUNED)  # TPE ranks it last, and would leave out a failed one
+            self.study.tell(number, state=TrialState.PRUNED)  # TPE ranks it last, and would leave out a failed one
         else:
-            self.study.tell(index, score)
+            self.study.tell(number, score)
+
+    def _let_go(self) -> None:
+        """Goes on with the best, the latest and the running trials alone, renumbered in the same order."""
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        best = heapq.nsmallest(BEST, (t for t in trials if t.value is not None), key=lambda t: t.value or 0.0)
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        keep: dict[int, FrozenTrial] = {t.number: t for t in (*best, *trials[-LATEST:], *running)}
+        renumbered = {number: new for new, number in enumerate(sorted(keep))}
+        self.study = optuna.create_study(direction="minimize")
+        self.study.add_trials(keep[number] for number in renumbered)
+        self.numbers = {index: renumbered[number] for index, number in self.numbers.items()}
+        self.held, self.bounded = len(keep), True
 
     def _sampler(self, index: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([*self.seed, index]).generate_state(1)[0])

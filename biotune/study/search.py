@@ -136,11 +136,20 @@ class _Scheduler(_Unsaved, FIFOScheduler):
                 self._end(trial, error=reason_of(error) if error else "its worker died")
 
     def _end(self, trial: TuneTrial, error: str = "") -> None:
+        # Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+        for name in ("training", "validation", "accuracy"):
+            trial.last_result.pop(name, None)
         # where the search itself ends, the trial stays unfinished, to go on when the study is resumed
         if not self.ending():
             with self.ending:
                 self.progress.end(trial.config["trial"], error)
                 self.changed()
+
+
+def _name(trial: TuneTrial) -> str:
+    return trial.config["trial"]
 
 
 def _error_of(trial: TuneTrial) -> Exception | None:
@@ -194,6 +203,7 @@ def run_search(
         threads=resources.cpus,
         every=every,
     )
+    trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
     Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=TuneConfig(
@@ -204,8 +214,8 @@ def run_search(
             num_samples=-1,
             max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
-            trial_name_creator=lambda trial: trial.config["trial"],
-            trial_dirname_creator=lambda trial: trial.config["trial"],
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=RunConfig(
             name="search",

@@ -85,6 +85,7 @@ def search_trial(
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
     torch.set_num_threads(threads)
+    print(f"{study}/{config['arm']}/{config['trial']} begins", flush=True)  # in its actor's log, which is of several
     made_from = plan(config["arm"], config["setting"])
     steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
     try:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError
@@ -77,6 +76,8 @@ def neurons_by_density(
     if unmeasured is not None and unmeasured < 1:
         raise UserError(f"neurons_per_region.unmeasured: {unmeasured!r}; at least 1 is needed")
     counts = np.full(connectome.size, unmeasured or 1, np.int64)
+    from scipy.stats import rankdata  # slow to import, and every worker imports this module
+
     scale = found[measured] if density == "ratio" else rankdata(found[measured])
     counts[measured] = np.maximum(1, np.round(mean * scale / scale.mean()))
     return counts

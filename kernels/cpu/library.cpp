@@ -191,6 +191,6 @@ FACE(double, double)
 int sparse_rnn_instructions(int limit) { return instructions = std::min(best_instructions(), limit); }
 
 // So that a library of another version is not mistaken for this one.
-int sparse_rnn_version() { return 2; }
+int sparse_rnn_version() { return 3; }
 }
 #pragma GCC visibility pop

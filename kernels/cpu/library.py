@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kernels.cpu.plan import Lines
 
-_VERSION = 2
+_VERSION = 3
 
 
 class CLines(ctypes.Structure):

@@ -65,13 +65,14 @@ static double check(int n, double density, int batch, int time, int inputs, int 
     };
     auto v = draw(nnz, 0.3), w = draw(n * inputs, 1), b = draw(n, 1), x = draw(time * inputs * batch, 1), g = draw(time * n * batch, 1);
     std::vector<T> h(time * n * batch), drive(h.size()), gv(nnz), gw(n * inputs), gb(n);
+    const int first = relu ? 0 : 2;  // step that the loss depends on
     Shape shape = {1, n, int64_t(nnz), batch, time, inputs, relu};
     Cut rows, columns, sums;
     cut(rows, target, source, n, block, block), cut(columns, source, target, n, block, block), cut(sums, target, source, n, block, 0);
     std::vector<T> arranged(rows.other.size()), arranged_columns(columns.other.size()), grouped(sums.other.size());
     Strided sequence = {x.data(), inputs * batch, 0, batch, 1};
     Forward f = {shape, rows.lines, arranged.data(), w.data(), b.data(), sequence, {}, h.data()};
-    Backward back = {shape, columns.lines, arranged_columns.data(), h.data(), {g.data(), n, 0, 1, int64_t(time) * n}, drive.data(), nullptr};
+    Backward back = {shape, columns.lines, arranged_columns.data(), h.data(), {g.data() + first * n, n, 0, 1, int64_t(time) * n}, time - first, drive.data(), nullptr};
     Weights sum = {shape, sums.lines, h.data(), drive.data(), sequence, nullptr, grouped.data(), gw.data(), gb.data()};
     if (forward(&f, v.data(), arranged.data()) || backward(&back, v.data(), arranged_columns.data()) || weights(&sum, gv.data())) return 1e9;
 
@@ -92,7 +93,7 @@ static double check(int n, double density, int batch, int time, int inputs, int 
     for (int t = time - 1; t >= 0; --t) {
         for (int k = 0; k < batch; ++k) {
             std::vector<double> total(n);
-            for (int i = 0; i < n; ++i) total[i] = g[(k * time + t) * n + i];
+            for (int i = 0; i < n; ++i) total[i] = t < first ? 0 : g[(k * time + t) * n + i];
             for (size_t e = 0; t < time - 1 && e < nnz; ++e) total[source[e]] += v[e] * ed[((t + 1) * n + target[e]) * batch + k];
             for (int i = 0; i < n; ++i) {
                 double s = eh[(t * n + i) * batch + k], d = total[i] * (relu ? s > 0 : 1 - s * s);

@@ -1,19 +1,10 @@
 """A reduced study as a job on a cluster that is started as docs/clusters.md says: it ends well, and can be watched."""
 
-import os
 import re
-import secrets
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,8 +12,6 @@ import pytest
 from biotune.results import Results
 
 pytestmark = pytest.mark.slow
-
-RAY = Path(sys.executable).with_name("ray")
 
 
 @dataclass
@@ -34,70 +23,24 @@ class Job:
     results: Results
     scraped: list[str]
     arguments: str
-    folder: Path
-    token: str
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> Iterator[Job]:
+def job(head: Any, tmp_path_factory: pytest.TempPathFactory, small_text: str) -> Job:
     work = tmp_path_factory.mktemp("job")
-    space = work / "space.yaml"
-    space.write_text(small_text)
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets lie in it, and their paths must be short
-    token = secrets.token_hex(32)
-    (work / "token").touch(0o600)
-    (work / "token").write_text(token)
-    environment = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_TOKEN", "PYTHONPATH")}
-    environment |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(work / "token"),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    environment["PATH"] = f"{RAY.parent}:{environment['PATH']}"
-    gcs, dashboard, agent, client, metrics = free_ports(5)
-    start = [RAY, "start", "--head", "--node-ip-address=127.0.0.1", f"--port={gcs}", "--num-cpus=2", "--block"]
-    start += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
-    start += [f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}", f"--temp-dir={folder}"]
-    submit = [RAY, "job", "submit", "--address", f"http://127.0.0.1:{dashboard}", "--working-dir", ".", "--"]
-    submit += ["python", "tune_main.py", "--space", space, "--address", "auto", "--output", work / "results"]
-    with (work / "head.log").open("w") as log:
-        head = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield run(submit, environment, head, metrics, work, folder, token)
-    finally:
-        family = psutil.Process(head.pid).children(recursive=True)
-        head.send_signal(signal.SIGTERM)
-        head.wait(60)
-        _, left = psutil.wait_procs(family, timeout=30)
-        for process in left:
-            process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run(submit: list[object], environment: dict[str, str], head: subprocess.Popen, metrics: int, *rest: object) -> Job:
-    work, folder, token = rest
-    assert isinstance(work, Path)
+    (work / "space.yaml").write_text(small_text)
+    submit = [head.ray, "job", "submit", "--address", f"http://{head.dashboard}", "--working-dir", ".", "--"]
+    submit += ["python", "tune_main.py", "--space", work / "space.yaml", "--address", "auto"]
+    submit += ["--output", work / "results"]
     deadline = time.monotonic() + 300
     scraped, arguments, printed = [], "", ""
     while True:  # the head takes some seconds until it takes jobs
         with (work / "job.log").open("w") as log:
-            process = subprocess.Popen([str(part) for part in submit], env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen(submit, env=head.environment, stdout=log, stderr=log)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(1)
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as answer:
-                    scraped.append(answer.read().decode())
-            except OSError:
-                continue  # not there yet
-            arguments += " ".join(part for one in psutil.Process(head.pid).children(True) for part in command(one))
+            scraped.append(head.metrics())
+            arguments += " ".join(part for one in head.process.children(True) for part in command(one))
         printed = (work / "job.log").read_text()
         early = "No available agent" in printed or "Failed to connect" in printed
         if not early or time.monotonic() > deadline:
@@ -105,7 +48,7 @@ def run(submit: list[object], environment: dict[str, str], head: subprocess.Pope
     assert process.poll() is not None, printed
     outputs = list((work / "results").glob("*"))
     assert len(outputs) == 1, printed
-    return Job(printed, process.returncode, Results.open(outputs[0]), scraped, arguments, folder, token)  # type: ignore[arg-type]
+    return Job(printed, process.returncode, Results.open(outputs[0]), scraped, arguments)
 
 
 def command(process: psutil.Process) -> list[str]:
@@ -140,11 +83,20 @@ def test_metrics_are_scraped_by_study_arm_and_phase(job: Job) -> None:
     assert not any("-0000" in line for line in seen)  # no series a trial, which would outlive it
 
 
-def test_the_token_is_nowhere_to_be_read(job: Job) -> None:
+def test_no_series_outlives_its_study(job: Job, head: Any) -> None:
+    assert any("ray_biotune_" in text for text in job.scraped)
+    deadline = time.monotonic() + 60
+    while "ray_biotune_" in head.metrics():
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert "ray_node_cpu_utilization" in head.metrics()
+
+
+def test_the_token_is_nowhere_to_be_read(job: Job, head: Any) -> None:
     assert "tune_main.py" in job.arguments
-    assert job.token not in job.arguments
-    assert job.token not in job.printed
-    files = [file for root in (job.folder, job.results.path) for file in root.rglob("*")]
+    assert head.token not in job.arguments
+    assert head.token not in job.printed
+    files = [file for root in (head.folder, job.results.path) for file in root.rglob("*")]
     files = [file for file in files if file.is_file() and not file.is_symlink()]
     assert len(files) > 20
-    assert not [file for file in files if job.token.encode() in file.read_bytes()]
+    assert not [file for file in files if head.token.encode() in file.read_bytes()]

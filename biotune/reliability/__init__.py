@@ -1,0 +1,1 @@
+"""How a study stands up to faults and load: each module is a command that says what it found, and on which machine."""

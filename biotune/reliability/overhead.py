@@ -1,0 +1,187 @@
+"""What it costs to run a trial at all, on 1, 2, 4 and 8 logical workers.
+
+    python -m biotune.reliability.overhead
+    python -m biotune.reliability.overhead --trials 200 --workers 1,2,4,8 --json overhead.json
+
+For each number of workers a Ray head is started with so many logical cores, as docs/clusters.md starts one, and a study
+of short trials joins it by `tune_main.py --address`. Three questions are answered from its journal as it grew:
+
+- What does a trial cost beside its own work? `overhead` is the time that the places had, workers times the seconds of
+  the second half of the trials, less what those trials spent on setting up and training, a trial; as in
+  `python -m biotune.bench`. With more workers than cores the places wait for a core, and that counts as overhead too:
+  there the cost is in `wall`, the seconds a trial took off the clock.
+- Does throughput fall with workers? Trials a second over the second half, when every worker has long begun.
+- How long until the first trial has ended? A worker takes seconds of a core to import what it needs, and they all do so
+  at once.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from biotune.reliability.short_study import machine, write_short_study
+from biotune.reliability.watching import TUNE_MAIN, JournalTail
+from biotune.results import Results
+
+PATIENCE_SECONDS = 60.0
+"""For a head to take drivers, and to end."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the trials of a study cost on so many logical workers.
+
+    Attributes:
+        search_s: the search's wall time. first_s: from its start until a trial had ended.
+        trials_a_second, wall_s, overhead_s: over the second half of the trials; see this module.
+        trial_s: mean seconds that such a trial spent on setting up and training, waiting for a core included.
+    """
+
+    workers: int
+    trials: int
+    search_s: float
+    first_s: float
+    trials_a_second: float
+    wall_s: float
+    trial_s: float
+    overhead_s: float
+
+
+@contextmanager
+def ray_head(cores: int, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A Ray head of its own with so many logical cores, which asks for a token; ended by its own process ids.
+
+    Gives its address, and what the environment of a driver needs.
+    """
+    token = folder / "token"
+    token.touch(0o600)
+    token.write_text(secrets.token_hex(32))
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
+    full = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"} | environment
+    gcs, dashboard, agent, client, metrics = _free_ports(5)
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--num-cpus={cores}"]
+    command += ["--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    command += [f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}", f"--temp-dir={folder}"]
+    with (folder / "head.log").open("w") as log:
+        head = subprocess.Popen(command, env=full, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "Ray runtime started" not in (folder / "head.log").read_text():
+            if head.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Ray did not start:\n{(folder / 'head.log').read_text()}")
+            time.sleep(0.2)
+        yield f"127.0.0.1:{gcs}", environment
+    finally:
+        family = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
+        head.send_signal(signal.SIGTERM)
+        head.wait(PATIENCE_SECONDS)
+        _, left = psutil.wait_procs(family, timeout=PATIENCE_SECONDS / 2)
+        for process in left:
+            process.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def measure(workers: int, trials: int) -> Cost:
+    """Runs a study of so many short trials on so many logical workers.
+
+    Raises:
+        RuntimeError: it did not end well; with what it printed.
+    """
+    # Ray's sockets lie under it, and their paths must be short
+    folder = Path(tempfile.mkdtemp(prefix="load-", dir="/tmp"))
+    try:
+        space = folder / "space.yaml"
+        write_short_study(space, f"workers{workers}", trials)
+        output = folder / "results"
+        with ray_head(workers, folder) as (address, environment):
+            command = [*TUNE_MAIN, "--space", str(space), "--output", str(output), "--address", address]
+            full = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"} | environment
+            tail = JournalTail(output)
+            with (folder / "study.log").open("w") as log:
+                study = subprocess.Popen(command, env=full, stdout=log, stderr=log)
+            while study.poll() is None:
+                tail.look()
+                time.sleep(0.01)
+        if study.returncode or tail.look() != trials:
+            raise RuntimeError(f"ended with {study.returncode}:\n{(folder / 'study.log').read_text()}")
+        [directory] = output.iterdir()
+        results = Results.open(directory)
+        state, table = results.read_json("state"), results.read_table("trials").set_index("trial")
+        if state["concurrency"] != workers:
+            raise RuntimeError(f"{state['concurrency']} trials ran at once, not {workers}")
+        half = trials // 2
+        seconds = tail.ended[-1] - tail.ended[half - 1]
+        spent = float(table.loc[tail.names[half:], "seconds"].mean())
+        search = state["seconds"]["search"]
+        return Cost(
+            workers=workers,
+            trials=trials,
+            search_s=search,
+            first_s=search - (tail.ended[-1] - tail.ended[0]),
+            trials_a_second=(trials - half) / seconds,
+            wall_s=seconds / (trials - half),
+            trial_s=spent,
+            overhead_s=workers * seconds / (trials - half) - spent,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m biotune.reliability.overhead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--trials", type=int, default=200, help="an even number; default 200")
+    parser.add_argument("--workers", default="1,2,4,8", metavar="N,N", help="default 1,2,4,8")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    try:
+        workers = [int(number) for number in arguments.workers.split(",")]
+    except ValueError:
+        parser.error(f"--workers {arguments.workers}: give whole numbers, such as 1,2,4,8")
+    if min(workers) < 1 or arguments.trials < 4 or arguments.trials % 2:
+        parser.error("give at least one worker, and an even number of at least 4 trials")
+    costs = [measure(number, arguments.trials) for number in workers]
+    table = Table(title=f"{arguments.trials} short trials\n{machine()}")
+    heads = ("workers", "search\ns", "first ended\ns", "trials\na second", "wall\ns a trial", "own work\ns a trial")
+    for head in (*heads, "overhead\ns a trial"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for cost in costs:
+        values = (cost.search_s, cost.first_s, cost.trials_a_second, cost.wall_s, cost.trial_s, cost.overhead_s)
+        digits = (1, 1, 1, 3, 3, 3)
+        row = (f"{value:.{places}f}" for value, places in zip(values, digits, strict=True))
+        table.add_row(str(cost.workers), *row)
+    Console(width=120).print(table)
+    if arguments.json:
+        content = {"machine": machine(), "costs": [asdict(cost) for cost in costs]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""What the driver costs at scale: many trials, simulated through a study's own searcher and scheduler.
+
+    python -m biotune.reliability.scale
+    python -m biotune.reliability.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
+
+Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush
+to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a
+writing of the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their
+losses fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice:
+the trials in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
+
+Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m biotune.reliability.soak` has it.
+"""
+
+import argparse
+import gc
+import heapq
+import io
+import json
+import multiprocessing
+import tempfile
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from rich.console import Console
+from rich.table import Table
+
+from biotune.reliability.short_study import machine, write_short_study
+from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, style
+from biotune.results import TABLES, Results
+from biotune.study import Study, load_study
+from biotune.study.display import Display
+from biotune.study.journal import Journal
+from biotune.study.metrics import Metrics
+from biotune.study.progress import SearchProgress
+from biotune.study.record import Record, TrialRecord
+
+REPLICATES, EPOCHS, GRACE = 4, 81, 9
+POINTS = 10
+"""Times that the costs are taken, spread evenly over the trials."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What the driver's work cost when there were so many trials.
+
+    Attributes:
+        propose_ms, report_ms, end_ms: a trial, over the trials since the point before; a trial has several reports.
+        redraw_ms, publish_ms, tables_ms: once, of the display, the metrics and all tables.
+        memory_mib: unshared memory of the process, above what it had before the first trial. curves_mib: of it, the
+            numbers of the curves.
+        journal_mib: on disk. resume_s: to take up the study from the journal so far.
+    """
+
+    trials: int
+    propose_ms: float
+    report_ms: float
+    end_ms: float
+    redraw_ms: float
+    publish_ms: float
+    tables_ms: float
+    memory_mib: float
+    curves_mib: float
+    journal_mib: float
+    resume_s: float = 0.0
+
+    @property
+    def trial_ms(self) -> float:
+        """Propose, report and end together."""
+        return self.propose_ms + self.report_ms + self.end_ms
+
+
+def simulated_losses(trial: TrialRecord, null_loss: float) -> np.ndarray:
+    """Validation losses [evaluations, replicates]: they fall from `null_loss` to a level that the setting decides."""
+    generator = np.random.default_rng(zlib.crc32(trial.trial.encode()))
+    level = 0.02 + 0.1 * abs(np.log(trial.setting["learning_rate"] / 0.02))
+    epochs = np.arange(EPOCHS + 1)[:, None]
+    noise = np.exp(0.05 * generator.standard_normal((EPOCHS + 1, REPLICATES)))
+    return null_loss * (level + np.exp(-epochs / 15)) * noise
+
+
+@dataclass
+class Simulation:
+    """Trials that run at once, on a clock of their own.
+
+    Attributes:
+        progress: proposes them and decides who goes on.
+        at_once: how many.
+        spent: seconds of the driver's work by kind, since it was last cleared.
+        ended: trials so far.
+    """
+
+    progress: SearchProgress
+    at_once: int = 8
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    ended: int = 0
+
+    def run(self) -> Iterator[int]:
+        """Runs the trials that are left; gives after every end how many have ended."""
+        running: list[tuple[float, str, int]] = []
+        losses: dict[str, np.ndarray] = {}
+        rungs = [*self.progress.study.config.search.rungs, EPOCHS]
+        now, more = 0.0, True
+        while running or more:
+            while more and len(running) < self.at_once:
+                with self._timed("propose"):
+                    trial = self.progress.propose()
+                more = trial is not None
+                if trial is not None:
+                    losses[trial.trial] = simulated_losses(trial, self.progress.study.task.null_loss)
+                    reached = sum(rung <= trial.epochs for rung in rungs)  # by one that a kill left unfinished
+                    heapq.heappush(running, (now + rungs[reached] - trial.epochs, trial.trial, reached))
+            if not running:
+                return
+            now, name, rung = heapq.heappop(running)
+            if self._report(name, losses[name], rungs[rung]) == "continue" and rungs[rung] < EPOCHS:
+                heapq.heappush(running, (now + rungs[rung + 1] - rungs[rung], name, rung + 1))
+                continue
+            with self._timed("end"):
+                self.progress.end(name)
+            del losses[name]
+            self.ended += 1
+            yield self.ended
+
+    def _report(self, name: str, losses: np.ndarray, epoch: int) -> str:
+        held = self.progress.record.trials[name].curves.validation
+        rows = losses[len(held) : epoch + 1].tolist()
+        result: dict[str, Any] = {
+            "first": len(held),
+            "training": rows if len(held) else [[None] * REPLICATES, *rows[1:]],
+            "validation": rows,
+            "accuracy": [],
+            "score": float(np.median(losses[: epoch + 1].min(axis=0))),
+            "finished": epoch == EPOCHS,
+            "seconds": 0.01 * epoch,
+            "mean_updates": 2.0 * EPOCHS,
+            "converged": 0,
+            "diverged": 0,
+        }
+        with self._timed("report"):
+            return self.progress.report(name, result)
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.spent[kind] += time.perf_counter() - start
+
+
+def begin(study: Study, journal: Journal) -> SearchProgress:
+    """The search of a study, taken up from its journal."""
+    past = journal.read()
+    return SearchProgress(study, Record(study.config.search.replicates, updates_per_epoch=2), journal, past)
+
+
+def simulate(arms: int, trials: int) -> list[Point]:
+    """Simulates a study of so many trials, and says at `POINTS` points what they cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        space = Path(folder) / "space.yaml"
+        write_short_study(space, "scale", trials, arms=arms, replicates=REPLICATES, epochs=EPOCHS, grace=GRACE)
+        study = load_study(space)
+        journal = Journal(Path(folder) / "journal.jsonl")
+        progress = begin(study, journal)
+        record, results = progress.record, Results(folder)
+        console = Console(file=io.StringIO(), force_terminal=True, width=120)
+        display = Display(study, record, concurrency=8, console=console, dashboard=None, banners=[])
+        metrics = Metrics(study, record, gpus=False)
+
+        def redraw() -> None:
+            console.print(display)
+            console.file = io.StringIO()
+
+        def write_tables() -> None:
+            for name in TABLES:
+                results.write_table(name, getattr(record, f"{name}_table")())
+
+        write_tables()  # what these need at their first time is not of the trials
+        redraw()
+        before = _memory()
+        simulation = Simulation(progress)
+        points: list[Point] = []
+        for ended in simulation.run():
+            if ended % (trials // POINTS):
+                continue
+            done = ended - (points[-1].trials if points else 0)
+            points.append(
+                Point(
+                    trials=ended,
+                    **{f"{kind}_ms": 1000 * simulation.spent[kind] / done for kind in ("propose", "report", "end")},
+                    memory_mib=(_memory() - before) / 2**20,
+                    redraw_ms=_milliseconds(redraw),
+                    publish_ms=_milliseconds(lambda: metrics.publish("search", ended=True)),
+                    tables_ms=_milliseconds(write_tables, times=1),
+                    curves_mib=sum(trial.curves.nbytes for trial in record.trials.values()) / 2**20,
+                    journal_mib=journal.file.stat().st_size / 2**20,
+                )
+            )
+            simulation.spent.clear()
+        return _with_resumes(points, study, journal)
+
+
+def _with_resumes(points: list[Point], study: Study, journal: Journal) -> list[Point]:
+    """Adds how long it takes to take the study up from the journal as it was at each point."""
+    content = journal.file.read_bytes()
+    part = Journal(journal.file.with_name("part.jsonl"))
+    timed = []
+    for point in points:
+        part.file.write_bytes(content[: round(point.journal_mib * 2**20)])
+        start = time.perf_counter()
+        begin(study, part)
+        timed.append(Point(**asdict(point) | {"resume_s": time.perf_counter() - start}))
+    return timed
+
+
+def _memory() -> int:
+    gc.collect()
+    return psutil.Process().memory_full_info().uss
+
+
+def _milliseconds(work: Any, times: int = 5) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(1000 * (time.perf_counter() - start))
+    return float(np.median(taken))
+
+
+def draw(simulations: dict[str, list[Point]], file: Path) -> None:
+    """Draws the costs against the number of trials, one line style a simulation."""
+    colours = (INK, REFERENCE_COLOUR, ARM_COLOURS[2])
+    panels = (
+        ("for a trial, ms", {"proposal": "propose_ms", "reports": "report_ms", "end": "end_ms"}),
+        ("once, ms", {"tables": "tables_ms", "display": "redraw_ms", "metrics": "publish_ms"}),
+        ("memory and journal, MiB", {"memory": "memory_mib", "of it, curves": "curves_mib", "journal": "journal_mib"}),
+        ("to resume, s", {"resume": "resume_s"}),
+    )
+    with style():
+        canvas = Canvas(figsize=(1.4 * WIDTH, 5.2), dpi=200, layout="constrained")
+        for axes, (label, lines) in zip(canvas.subplots(2, 2).flat, panels, strict=True):
+            for points, line_style in zip(simulations.values(), LINE_STYLES, strict=False):
+                trials = [point.trials for point in points]
+                for (name, attribute), colour in zip(lines.items(), colours, strict=False):
+                    values = [getattr(point, attribute) for point in points]
+                    axes.plot(trials, values, color=colour, ls=line_style, lw=1.2, label=name)
+            axes.set(xlabel="trials", ylabel=label, xlim=(0, None))
+            if "tables" in lines:
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(0, None)
+            if len(lines) > 1:
+                handles, names = axes.get_legend_handles_labels()
+                axes.legend(handles[: len(lines)], names[: len(lines)], loc="upper left")
+        keys = [
+            Line2D([], [], color=INK, ls=line_style, lw=1.2)
+            for line_style, _ in zip(LINE_STYLES, simulations, strict=False)
+        ]
+        canvas.legend(keys, list(simulations), loc="outside upper left", ncols=len(simulations))
+        canvas.savefig(file, metadata={"Date": None, "Creator": None} if file.suffix == ".svg" else {"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m biotune.reliability.scale",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--trials", type=int, default=10_000, help="a multiple of 40; default 10000")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw them there, as SVG or PNG")
+    arguments = parser.parse_args()
+    if arguments.trials < 40 or arguments.trials % 40:
+        parser.error("--trials: give a multiple of 40, for four arms and ten points")
+    simulations = {}
+    for arms in (4, 1):
+        # a process of its own: memory is measured from the start
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            simulations["four arms" if arms > 1 else "one arm"] = pool.apply(simulate, (arms, arguments.trials))
+    console = Console(width=120)
+    for name, points in simulations.items():
+        table = Table(title=f"{name}\n{machine()}")
+        units = {"trials": "", "propose": "ms", "reports": "ms", "end": "ms", "redraw": "ms", "metrics": "ms"}
+        units |= {"tables": "ms", "memory": "KiB/trial", "journal": "KiB/trial", "resume": "s"}
+        for column, unit in units.items():
+            table.add_column(f"{column}\n{unit}", justify="right", no_wrap=True)
+        for point in points:
+            table.add_row(
+                str(point.trials),
+                *(f"{value:.1f}" for value in (point.propose_ms, point.report_ms, point.end_ms)),
+                *(f"{value:.1f}" for value in (point.redraw_ms, point.publish_ms, point.tables_ms)),
+                *(f"{1024 * value / point.trials:.1f}" for value in (point.memory_mib, point.journal_mib)),
+                f"{point.resume_s:.1f}",
+            )
+        console.print(table)
+    if arguments.json:
+        content = {name: [asdict(point) for point in points] for name, points in simulations.items()}
+        arguments.json.write_text(json.dumps({"machine": machine(), **content}, indent=2) + "\n")
+    if arguments.figure:
+        draw(simulations, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()

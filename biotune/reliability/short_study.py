@@ -1,0 +1,47 @@
+"""A study of many short trials: the smallest networks, the fewest epochs, so that what is left is what it costs to run
+a trial at all."""
+
+import os
+import platform
+from pathlib import Path
+
+import psutil
+import torch
+
+SHORT = """# What does it cost to run a trial?
+name: {name}
+seed: 1
+task: {{name: seq_mem, pattern_length: 2, trials: 20, batch: 16}}
+connectome: {{name: "distance_rule:mouse_gamanut"}}
+topology: {{neurons_per_region: 1}}
+arms: {{{arms}}}
+reference_arm: arm0
+tune:
+  learning_rate: {{loguniform: [1.0e-3, 1.0e-1]}}
+  nonlinearity: {{choice: [tanh, relu]}}
+search:
+  {{trials_per_arm: {each}, shared_settings: {shared}, replicates: {replicates}, max_epochs: {epochs}, grace: {grace}}}
+confirm: {{replicates: 2, max_epochs: 2}}
+"""
+
+
+def write_short_study(
+    file: Path, name: str, trials: int, *, arms: int = 2, replicates: int = 1, epochs: int = 9, grace: int = 1
+) -> None:
+    """Writes the YAML of a study with so many trials in all, the same number in each arm."""
+    if trials % arms:
+        raise ValueError(f"{trials} trials are not the same number in each of {arms} arms")
+    names = ", ".join(f"arm{number}: {{}}" for number in range(arms))
+    each = trials // arms
+    sizes = {"each": each, "shared": min(8, each), "replicates": replicates, "epochs": epochs, "grace": grace}
+    file.write_text(SHORT.format(name=name, arms=names, **sizes))
+
+
+def machine() -> str:
+    """The processor, its cores, the memory and the versions that figures were taken with."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cpu = next(iter(names), platform.processor() or platform.machine())
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    return f"{cpu}, {os.cpu_count()} cores, {memory}, Python {platform.python_version()}, torch {torch.__version__}"

@@ -1,0 +1,239 @@
+"""A soak: many short trials through Ray, as a user runs them on a terminal; what the driver takes and leaves behind.
+
+    python -m biotune.reliability.soak
+    python -m biotune.reliability.soak --trials 1000 --json soak.json
+
+A study of so many short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice
+a second it is looked at: the driver's memory (USS, what would be free if it ended, and PSS), its open files, the
+processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, its
+first fifth left out. Then a longer study is started, and Ctrl-C pressed in its midst.
+
+The exit code is 1 where one of these is broken: the driver grows by less than 50 KB a trial and by no open file;
+nothing that was started is left 10 s after the end, nor after Ctrl-C; the display is drawn at least every 3 s; Ctrl-C
+gives the prompt back in 15 s.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from biotune.reliability.short_study import machine, write_short_study
+from biotune.reliability.watching import TUNE_MAIN, JournalTail, Terminal
+from biotune.results import Results
+from biotune.study.exports import load_record
+
+SAMPLE_SECONDS = 0.5
+WARM_UP = 0.2
+"""Share of the trials that the lines are not fitted to."""
+
+GROWTH, FILES_GROWTH = 50_000.0, 0.005
+"""Bytes and open files a trial."""
+
+GAP_SECONDS, PROMPT_SECONDS = 3.0, 15.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at the driver: seconds since the start, trials ended, bytes, open files, processes of its whole tree."""
+
+    seconds: float
+    trials: int
+    uss: int
+    pss: int
+    files: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What a soak found; of the driver, bytes a trial: growth in USS and PSS, and the curves, which are data.
+
+    Attributes:
+        search_s: from the first trial's end to the last one's.
+        redraw_gap_s: the longest time between two redraws of the display, in the search.
+        disk: bytes a trial, by file or folder of the results directory, and of Ray's session.
+        left_behind, left_after_interrupt: processes. prompt_s: from Ctrl-C to the prompt.
+    """
+
+    trials: int
+    status: int
+    search_s: float
+    uss_a_trial: float
+    pss_a_trial: float
+    curves_a_trial: float
+    files_a_trial: float
+    files: int
+    processes: int
+    redraws: int
+    redraw_gap_s: float
+    disk: dict[str, float]
+    left_behind: list[str]
+    prompt_s: float
+    left_after_interrupt: list[str]
+
+    @property
+    def broken(self) -> list[str]:
+        """The bounds that do not hold."""
+        bounds = {
+            f"the study ended with {self.status}": self.status == 0,
+            f"the driver grew by {self.uss_a_trial / 1000:.1f} KB a trial": self.uss_a_trial < GROWTH,
+            f"the driver opened {self.files_a_trial:.3f} files a trial": self.files_a_trial < FILES_GROWTH,
+            f"left behind: {'; '.join(self.left_behind)}": not self.left_behind,
+            f"left behind after Ctrl-C: {'; '.join(self.left_after_interrupt)}": not self.left_after_interrupt,
+            f"the display stood still for {self.redraw_gap_s:.1f} s": self.redraw_gap_s < GAP_SECONDS,
+            f"the prompt came {self.prompt_s:.1f} s after Ctrl-C": self.prompt_s < PROMPT_SECONDS,
+        }
+        return [text for text, holds in bounds.items() if not holds]
+
+
+def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
+    """Runs a study of so many trials, and a longer one that is interrupted when `interrupt_at` trials have ended.
+
+    Raises:
+        RuntimeError: the study did not get as far as its search; with what it printed.
+    """
+    # Ray's sockets lie under it, and their paths must be short
+    folder = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
+    try:
+        space = folder / "space.yaml"
+        write_short_study(space, "soak", trials)
+        samples: list[Sample] = []
+        with _run(space, folder / "whole") as terminal:
+            tail = _watch(terminal, folder / "whole", samples)
+            left = terminal.left_behind()
+            drawn = [at for at in terminal.drawn if tail.ended and tail.ended[0] <= at <= tail.ended[-1]]
+            if terminal.status is None or len(tail.ended) < 2 or len(drawn) < 2:
+                raise RuntimeError(terminal.printed.decode(errors="replace"))
+            status = terminal.status
+        write_short_study(space, "interrupted", 50 * interrupt_at)
+        prompt, left_after = _interrupt(space, folder / "interrupted", interrupt_at)
+        search = [sample for sample in samples if WARM_UP * trials <= sample.trials < trials]
+        [directory] = (folder / "whole" / "results").iterdir()
+        _, record = load_record(Results.open(directory))
+        curves = sum(trial.curves.nbytes for trial in record.trials.values())
+        found = Soak(
+            trials=len(tail.ended),
+            status=status,
+            search_s=tail.ended[-1] - tail.ended[0],
+            uss_a_trial=slope(search, "uss"),
+            pss_a_trial=slope(search, "pss"),
+            curves_a_trial=curves / trials,
+            files_a_trial=slope(search, "files"),
+            files=max(sample.files for sample in search),
+            processes=max(sample.processes for sample in search),
+            redraws=len(drawn),
+            redraw_gap_s=float(np.diff(drawn).max()),
+            disk={name: size / trials for name, size in _sizes(directory, folder / "whole" / "ray").items()},
+            left_behind=left,
+            prompt_s=prompt,
+            left_after_interrupt=left_after,
+        )
+        return found, samples
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def slope(samples: list[Sample], name: str) -> float:
+    """Of the line through an attribute of samples against the trials that had ended (least squares)."""
+    if len({sample.trials for sample in samples}) < 2:
+        return 0.0
+    return float(np.polyfit([s.trials for s in samples], [getattr(s, name) for s in samples], 1)[0])
+
+
+def _run(space: Path, folder: Path) -> Terminal:
+    folder.mkdir()
+    command = [*TUNE_MAIN, "--space", str(space), "--output", str(folder / "results"), "--concurrency", "2"]
+    return Terminal(command, {"RAY_TMPDIR": str(folder)})
+
+
+def _watch(terminal: Terminal, folder: Path, samples: list[Sample]) -> JournalTail:
+    tail, start = JournalTail(folder / "results"), time.monotonic()
+    while terminal.watch(SAMPLE_SECONDS):
+        trials = tail.look()
+        try:
+            memory, files = terminal.process.memory_full_info(), terminal.process.num_fds()
+            processes = 1 + len(terminal.process.children(recursive=True))
+        except psutil.Error:  # it is just ending
+            continue
+        samples.append(Sample(time.monotonic() - start, trials, memory.uss, memory.pss, files, processes))
+    tail.look()
+    return tail
+
+
+def _interrupt(space: Path, folder: Path, at: int) -> tuple[float, list[str]]:
+    """Seconds from Ctrl-C to the prompt, and what was left behind."""
+    with _run(space, folder) as terminal:
+        tail = JournalTail(folder / "results")
+        while tail.look() < at:
+            if not terminal.watch(0.1):
+                raise RuntimeError(terminal.printed.decode(errors="replace"))
+        terminal.press_ctrl_c()
+        pressed = time.monotonic()
+        while terminal.watch(0.05):
+            pass
+        seconds = time.monotonic() - pressed
+        if terminal.status != 130 or b"--resume" not in terminal.printed:
+            raise RuntimeError(f"ended with {terminal.status}: {terminal.printed.decode(errors='replace')[-2000:]}")
+        return seconds, terminal.left_behind()
+
+
+def _sizes(directory: Path, session: Path) -> dict[str, int]:
+    """Bytes of each file and folder of the results directory, and of Ray's session."""
+
+    def size(path: Path) -> int:
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if not file.is_symlink()]
+        return sum(512 * file.stat().st_blocks for file in files)  # as taken on the disk, folders too
+
+    sizes = {path.name: size(path) for path in sorted(directory.iterdir())}
+    return {name: value for name, value in sizes.items() if value} | {"Ray's session": size(session)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m biotune.reliability.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--trials", type=int, default=1000, help="an even number; default 1000")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the samples there too")
+    arguments = parser.parse_args()
+    if arguments.trials < 20 or arguments.trials % 2:
+        parser.error("--trials: give an even number of at least 20")
+    found, samples = soak(arguments.trials, interrupt_at=100)
+    rows: dict[str, Any] = {
+        "trials": found.trials,
+        "search, s": f"{found.search_s:.0f}",
+        "driver's growth, KB a trial, USS": f"{found.uss_a_trial / 1000:.1f}",
+        "driver's growth, KB a trial, PSS": f"{found.pss_a_trial / 1000:.1f}",
+        "of it the curves": f"{found.curves_a_trial / 1000:.2f}",
+        "open files at most, and more a trial": f"{found.files}, {found.files_a_trial:.4f}",
+        "processes at most": found.processes,
+        "left behind, after the end and after Ctrl-C": f"{len(found.left_behind)}, {len(found.left_after_interrupt)}",
+        "redraws, and the longest gap, s": f"{found.redraws}, {found.redraw_gap_s:.2f}",
+        "from Ctrl-C to the prompt, s": f"{found.prompt_s:.1f}",
+        **{f"disk, KB a trial, {name}": f"{size / 1000:.2f}" for name, size in found.disk.items()},
+    }
+    table = Table("", "", title=f"{found.trials} short trials on two workers\n{machine()}", show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console(width=120).print(table)
+    if arguments.json:
+        content = {"machine": machine(), **asdict(found), "samples": [asdict(sample) for sample in samples]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    for text in found.broken:
+        print(f"broken: {text}")
+    raise SystemExit(1 if found.broken else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""A study run as a user runs it, in a process of its own, and watched from outside: what it prints, what it has done,
+what it takes, what it leaves behind."""
+
+import fcntl
+import json
+import os
+import pty
+import secrets
+import select
+import struct
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+MARK = "BIOTUNE_WATCHED"
+"""In the environment of everything that a watched command starts, however deep: so what it leaves behind is found."""
+
+TUNE_MAIN = (sys.executable, "-c", "from biotune.cli import tune_main; raise SystemExit(tune_main())")
+"""`python tune_main.py`, from any folder."""
+
+
+class Terminal:
+    """A command on a terminal of its own, 120 columns wide, in which Ctrl-C can be pressed.
+
+    Args:
+        command: what runs.
+        environment: added to this process's own.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.mark = secrets.token_hex(8)
+        self.printed = b""
+        self.drawn: list[float] = []
+        self.status: int | None = None
+        full = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40", **environment, MARK: self.mark}
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.execvpe(command[0], list(command), full)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.process = psutil.Process(self.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status is None:
+            self.process.kill()
+            self._reap()
+        os.close(self.master)
+
+    def watch(self, seconds: float) -> bool:
+        """Reads what is printed for so long; says whether the command still runs."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([self.master], [], [], left)[0]:
+                break
+            try:
+                chunk = os.read(self.master, 65536)
+            except OSError:  # nothing holds the terminal any more
+                chunk = b""
+            if not chunk:
+                self._reap()
+                return False
+            self.printed += chunk
+            if b"\x1b[2K" in chunk:  # the live display erases its lines before it draws them again
+                self.drawn.append(time.monotonic())
+        return True
+
+    def press_ctrl_c(self) -> None:
+        """As a person would."""
+        os.write(self.master, b"\x03")
+
+    def left_behind(self, patience: float = 10.0) -> list[str]:
+        """What the command started that still runs `patience` seconds after it ended."""
+        until = time.monotonic() + patience
+        while (left := marked(self.mark)) and time.monotonic() < until:
+            time.sleep(0.2)
+        return [_describe(process) for process in left]
+
+    def _reap(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        self.status = os.waitstatus_to_exitcode(status)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes that have inherited a mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:  # another user's, or it has ended
+            continue
+    return found
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())[:100]}"
+    except psutil.Error:
+        return f"{process.pid} (ended meanwhile)"
+
+
+class JournalTail:
+    """Counts the trials that a study has ended, from its journal as it grows.
+
+    Args:
+        output: the folder that the study makes its results directory in.
+
+    Attributes:
+        ended: when each trial was seen to have ended, by the monotonic clock. names: which.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.file: Path | None = None
+        self.offset, self.rest = 0, b""
+        self.ended: list[float] = []
+        self.names: list[str] = []
+
+    def look(self) -> int:
+        """Reads on; gives how many trials have ended."""
+        if self.file is None:
+            self.file = next(self.output.glob("*/journal.jsonl"), None)
+            if self.file is None:
+                return 0
+        with self.file.open("rb") as stream:
+            stream.seek(self.offset)
+            new = stream.read()
+        self.offset += len(new)
+        *lines, self.rest = (self.rest + new).split(b"\n")
+        now = time.monotonic()
+        for line in lines:
+            if line.startswith(b'{"event":"ended"'):
+                self.ended.append(now)
+                self.names.append(json.loads(line)["trial"])
+        return len(self.ended)
