@@ -28,6 +28,7 @@ _RUN_EXAMPLES = """examples:
   python tune_main.py --space search_spaces/seq_mem.yaml --arms marmoset,degrees --seed 7
   python tune_main.py --space search_spaces/seq_mem.yaml --set task.pattern_length=10 --set search.trials_per_arm=32
   python tune_main.py --space search_spaces/seq_mem.yaml --address auto --output /shared/results
+  python tune_main.py --space search_spaces/seq_mem.yaml --address auto --storage s3://bucket/studies
   python tune_main.py --resume results/seq_mem-20260101T120000Z
 """
 

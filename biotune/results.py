@@ -12,7 +12,8 @@
         matrices.parquet      each arm's matrix, replicate 0, in at most 200 by 200 blocks: what a picture of it needs
         summary.json          every number on the report's page
         report/               index.html, figures/, tables/
-        checkpoints/, ray/
+        checkpoints/          of running trials, and the confirmed networks; or in the storage that state.json names
+        ray/                  Ray's own
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
 either the old file or the new one.

@@ -27,6 +27,7 @@ os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import StorageError, UserError
 from biotune.files import replacing
@@ -139,9 +140,13 @@ def fit_resources(
     return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
 
 
+_SHARED = "; let --output, or --storage, be a folder that all machines share, or --storage a bucket"
+
+
 def require_reachable(kept: Place) -> None:
-    """Makes sure that the workers can keep checkpoints in a place: every node reads there what is written here, and
-    writes and removes what is its own.
+    """Makes sure that the workers can keep checkpoints in a place.
+
+    Every node reads there what is written here, and writes and removes a file of its own.
 
     Raises:
         UserError: this machine cannot write there, or a node cannot.
@@ -154,32 +159,27 @@ def require_reachable(kept: Place) -> None:
         if probe.read_bytes().decode() != content:
             raise UserError(f"{kept}: gives other content than was written")
         here = ray.get_runtime_context().get_node_id()
-        looks = {
-            node["NodeManagerAddress"]: _sees.options(
-                scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], False)
-            ).remote(probe, content)
-            for node in ray.nodes()
+        looks = []
+        for node in ray.nodes():
             # what this process sees on a disk, its node's workers see; for a bucket they need credentials of their own
-            if node["Alive"]
-            and node["Resources"].get("CPU", 0) > 0
-            and (node["NodeID"] != here or isinstance(kept, BucketPath))
-        }
-        blind: dict[str, list[str]] = {}
-        for address, look in looks.items():
+            known = node["NodeID"] == here and not isinstance(kept, BucketPath)
+            if node["Alive"] and node["Resources"].get("CPU", 0) > 0 and not known:
+                there = _sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+                looks.append((node["NodeManagerAddress"], there.remote(probe, content)))
+        blind: dict[str, set[str]] = {}
+        for address, look in looks:
             try:
                 reason = ray.get(look)
             except RayError as error:
                 reason = reason_of(error)
             if reason:
-                blind.setdefault(reason, []).append(address)
+                blind.setdefault(reason, set()).add(address)
     finally:
         probe.unlink(missing_ok=True)
     if blind:
-        what = "; ".join(f"from {', '.join(sorted(set(nodes)))}: {reason}" for reason, nodes in blind.items())
-        raise UserError(
-            f"{kept}: the workers keep their checkpoints there, and cannot ({what}); on several machines it must be on "
-            "a file system that all of them share: name one as --output, or one, or a bucket, as --storage"
-        )
+        what = "; ".join(f"on {', '.join(sorted(addresses))}: {reason}" for reason, addresses in blind.items())
+        shared = "" if isinstance(kept, BucketPath) else _SHARED
+        raise UserError(f"{kept}: trials cannot keep their checkpoints there ({what}){shared}")
 
 
 @ray.remote(num_cpus=0, max_retries=0)

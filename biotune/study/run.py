@@ -173,6 +173,9 @@ class _Run:
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
         self.state = self._go_on() if past else self._begin(plans)
+        if isinstance(kept, Path):
+            for phase in ("search", "confirm"):
+                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self.plans = replace(plans, backends=self.state["backend"])
         self.record = Record(
             study.config.search.replicates,

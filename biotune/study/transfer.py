@@ -64,6 +64,11 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
     asked = study.arms[arm].network.start_from
     if asked is None:
         return None
+    if "://" in asked.results:
+        raise UserError(
+            f"arm {arm}: start_from {asked.results}: results are read from a folder; copy them out of the storage, all "
+            "but the checkpoints, which are found where they are"
+        )
     results = Results.open(asked.results)
     where = f"arm {arm}: start_from {asked.results}"
     source, state = load_study(results.path / "study.yaml"), results.read_json("state")

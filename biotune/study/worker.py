@@ -1,10 +1,12 @@
 """What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from traceback import clear_frames
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from ray import tune
 from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
 
+from biotune.errors import StorageError
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.storage import Place
 from biotune.topology import measure_row, region_blocks
@@ -30,7 +33,14 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
 
     A checkpoint is written every `every` seconds, and training goes on from it where there is one: its epoch is yielded
     first, since a kill may have come before that was reported.
+
+    Raises:
+        StorageError: the checkpoint cannot be kept.
     """
+    folder = checkpoint.parent
+    if isinstance(folder, Path) and not folder.is_dir():  # the driver made it; a machine must not make one of its own
+        where = f"not seen on {socket.gethostname()}, where a trial was to run"
+        raise StorageError(f"{folder}: {where}; let that machine see it")
     try:
         started = saved = time.monotonic()
         keep_freed_memory()
