@@ -7,8 +7,8 @@ from torch import Tensor
 
 from kernels.pattern import Compressed
 
-_FEW = 6  # edges of a line in a block, below which starting the line anew costs more than the cache saves
-_FIRST_LEVEL = 256 * 1024
+_CACHES = (48 * 1024, 256 * 1024)  # bytes that stay near: of today's first-level caches, and a part of the second
+_FEW = 9  # edges, of those that would miss the cache, that are worth starting a line once more
 _LARGEST = 2**16 - 1  # places in a block are 16-bit, and one more holds zeros
 
 
@@ -36,12 +36,19 @@ class Lines:
 
 
 def block_size(size: int, nnz: int, row_bytes: int) -> int:
-    """Other ends in a block, so that their states, `row_bytes` each, stay in cache where that is worth it."""
-    most = max(_FIRST_LEVEL // row_bytes, 1)
-    if nnz / size * most / size < _FEW:
-        most = _LARGEST
-    blocks = -(-size // most)
-    return -(-size // blocks)
+    """Other ends in a block, so that their states, `row_bytes` each, stay in the nearest cache where that is worth it.
+
+    Each block walks every line anew. That pays where a line has many edges whose ends would otherwise be out of reach.
+    The sizes are fixed, not read off the machine, so that sums come in the same order everywhere.
+    """
+    for cache in _CACHES:
+        most = max(cache // row_bytes, 1)
+        if most >= size:
+            break
+        blocks = -(-size // most)
+        if nnz / size * (1 - most / size) >= _FEW * (blocks - 1):
+            return -(-size // blocks)
+    return -(-size // -(-size // _LARGEST))
 
 
 def cut(lines: Compressed, size: int, block: int, fill: int) -> Lines:
