@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import psutil
 
 from biotune.network import load_checkpoint
 from biotune.reliability.integrity import events_of
-from biotune.reliability.watching import MARK, TUNE_MAIN, marked
+from biotune.reliability.watching import MARK, TUNE_MAIN, describe, marked
 from biotune.results import Results
 from biotune.study.journal import Event
 from biotune.study.study import load_study
@@ -22,8 +23,9 @@ from biotune.study.study import load_study
 KINDS = ("driver", "worker", "tree")
 SLACK = 1.0
 """Seconds beyond a checkpoint's interval that may be lost: the epoch that runs as it passes, and the writing."""
-PATIENCE = 60.0
-"""Seconds within which the processes of a killed study must be gone; one that was starting notices once it has."""
+PATIENCE = 90.0
+"""Seconds within which the processes of a killed study must be gone; Ray's two agents may try to tell the head, which
+is dead too, for a minute before they end."""
 LONGEST = 600.0
 """Seconds without a kill after which the study is taken to hang."""
 
@@ -130,6 +132,7 @@ class Disturbed:
         self.kills: list[Kill] = []
         self.seen: dict[tuple[int, str], float] = {}
         self.wrong: list[str] = []
+        self.going: list[threading.Thread] = []
         self.rates = _epochs_a_second(undisturbed)
 
     def _start(self, *arguments: str | Path) -> Launch:
@@ -222,11 +225,19 @@ class Disturbed:
         self.kills.append(kill)
         if moment.kind != "worker":
             self.launch.process.wait()
-            killed, at = self.launch, time.monotonic()
+            going = threading.Thread(target=self._watch_go, args=(kill, len(self.kills), self.launch))
+            going.start()
+            self.going.append(going)
             self.launches.append(self._start("--resume", self.directory))
-            while killed.family() and time.monotonic() - at < PATIENCE:
-                time.sleep(0.1)
-            kill.gone = time.monotonic() - at
+
+    def _watch_go(self, kill: Kill, number: int, killed: Launch) -> None:
+        at = time.monotonic()
+        while (left := killed.family()) and time.monotonic() - at < PATIENCE:
+            time.sleep(0.2)
+        kill.gone = time.monotonic() - at
+        if left:
+            names = ", ".join(map(describe, left))
+            self.wrong.append(f"kill {number}: of the killed study ran on for {PATIENCE:g} s: {names}")
 
     def _account(self, kill: Kill, name: str, process: psutil.Process, now: float, events: list[Event]) -> None:
         """What a kill costs the trial or block that was running: all since its checkpoint, or since it was begun."""
@@ -243,10 +254,12 @@ class Disturbed:
 
     def _see_off(self) -> None:
         """Waits until no process of any launch is left."""
+        for one in self.going:
+            one.join()
         deadline = time.monotonic() + PATIENCE
         while (left := [one for launch in self.launches for one in launch.family()]) and time.monotonic() < deadline:
             time.sleep(0.2)
-        self.wrong += [f"process {one.pid} was left behind: {one.name()}" for one in left]
+        self.wrong += [f"left behind: {describe(one)}" for one in left]
 
     def broken(self) -> list[str]:
         """What cost more than it may."""
@@ -254,8 +267,6 @@ class Disturbed:
         for number, kill in enumerate(self.kills, 1):
             if kill.lost > self.every + SLACK:
                 found.append(f"kill {number} cost {kill.running} {kill.lost:.1f} s, more than one interval")
-            if kill.gone is not None and kill.gone >= PATIENCE:
-                found.append(f"kill {number}: processes of the killed study ran on for {PATIENCE:g} s")
         return found
 
 

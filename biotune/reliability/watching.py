@@ -91,7 +91,7 @@ class Terminal:
         until = time.monotonic() + patience
         while (left := marked(self.mark)) and time.monotonic() < until:
             time.sleep(0.2)
-        return [_describe(process) for process in left]
+        return [describe(process) for process in left]
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -106,7 +106,8 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def _describe(process: psutil.Process) -> str:
+def describe(process: psutil.Process) -> str:
+    """Its id and command line."""
     try:
         return f"{process.pid} {' '.join(process.cmdline())[:100]}"
     except psutil.Error:
