@@ -62,15 +62,20 @@ REDUCED = {
         *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
         *("--set", "confirm={replicates: 2, max_epochs: 3}"),
     ],
+    "biotune.reliability.faults": ["--kills", "3"],
+    "biotune.reliability.overhead": ["--trials", "12", "--workers", "1"],
+    "biotune.reliability.soak": ["--trials", "200"],
+    "biotune.reliability.scale": ["--trials", "40"],
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
+SLOW = ("biotune.repeat", "biotune.reliability")
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(line, marks=[pytest.mark.slow] if "biotune.repeat" in line else [], id=line[:60])
-        for name in ("validation", "replication")
+        pytest.param(line, marks=[pytest.mark.slow] if any(one in line for one in SLOW) else [], id=line[:60])
+        for name in ("validation", "replication", "reliability")
         for block in re.findall(r"^```sh\n(.*?)^```", Path(f"docs/{name}.md").read_text(), re.M | re.S)
         for line in block.splitlines()
     ],
@@ -78,11 +83,15 @@ REDUCED = {
 def test_commands_of_long_runs_run_reduced(line: str, tmp_path: Path) -> None:
     python, *arguments = shlex.split(line)
     assert python == "python"
+    if "pytest" in arguments:  # those tests are run as tests: it is enough that they are there
+        assert all(Path(one).exists() for one in arguments if one.startswith("tests/"))
+        return
     [reduced] = [options for program, options in REDUCED.items() if program in arguments]
     output = ["--output", str(tmp_path)] if "biotune.repeat" in arguments else []
-    command = [sys.executable, *arguments, *reduced, *output]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{line}\n{done.stderr}"
+    files = [str(tmp_path / Path(one).name) if one.startswith("docs/") else one for one in arguments]
+    command = [sys.executable, *files, *reduced, *output]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, Path("README.md"), Path("CONTRIBUTING.md")], ids=lambda page: page.name)
