@@ -1,7 +1,6 @@
 """A study end to end through Ray, as a user runs it: in a process of its own."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -95,41 +94,31 @@ def test_the_same_seed_gives_the_same_tables(finished: tuple[Path, Results, str]
     same_numbers(results, only_results(tmp_path))
 
 
-def kill_when(process: subprocess.Popen[str], output: Path, ready: Callable[[str], bool], how: int) -> Path:
-    """Sends `how` to the driver once its journal satisfies `ready`; returns the results directory."""
+def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable[[str], bool]) -> Path:
+    """Presses Ctrl-C once the journal satisfies `ready`; returns the results directory."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for journal in output.glob("*/journal.jsonl"):
             if ready(journal.read_text()):
-                os.kill(process.pid, how)
+                process.send_signal(signal.SIGINT)
                 process.wait(60)
                 return journal.parent
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "it ended before it could be interrupted"
         time.sleep(0.02)
-    raise AssertionError("it was never ready to be killed")
+    raise AssertionError("it was never ready to be interrupted")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("how", "ready"),
-    [
-        (signal.SIGKILL, lambda text: text.count('"ended"') >= 3),
-        (signal.SIGKILL, lambda text: text.count('"confirmed"') >= 2),
-        (signal.SIGINT, lambda text: text.count('"proposed"') >= 4),
-    ],
-    ids=["killed in search", "killed in confirm", "Ctrl-C in search"],
-)
-def test_a_resumed_study_ends_as_if_undisturbed(
-    finished: tuple[Path, Results, str], tmp_path: Path, how: int, ready: Callable[[str], bool]
+@pytest.mark.slow  # kills are in test_faults.py
+def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
+    finished: tuple[Path, Results, str], tmp_path: Path
 ) -> None:
     space, undisturbed, _ = finished
     command = [sys.executable, TUNE_MAIN, "--space", space, "--output", tmp_path, "--concurrency", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        directory = kill_when(process, tmp_path, ready, how)
-        if how == signal.SIGINT:
-            assert process.returncode == 130
-            assert process.stdout is not None
-            assert f"--resume {directory}" in process.stdout.read()
+        directory = interrupt_when(process, tmp_path, lambda text: text.count('"proposed"') >= 4)
+        assert process.returncode == 130
+        assert process.stdout is not None
+        assert f"--resume {directory}" in process.stdout.read()
     assert Results.open(directory).read_json("state")["phase"] != "finished"
     resumed = tune("--resume", directory, "--concurrency", "1")
     assert resumed.returncode == 0, resumed.stderr
