@@ -1,6 +1,5 @@
 """A study that is killed at given moments, and goes on; what each kill hit, and what it cost."""
 
-import json
 import os
 import secrets
 import signal
@@ -15,7 +14,7 @@ import psutil
 
 from biotune.network import load_checkpoint
 from biotune.reliability.integrity import events_of
-from biotune.reliability.watching import MARK, TUNE_MAIN, describe, marked
+from biotune.reliability.watching import MARK, TUNE_MAIN, GrowingJournal, describe, marked
 from biotune.results import Results
 from biotune.study.journal import Event
 from biotune.study.study import load_study
@@ -91,29 +90,6 @@ def start(log: Path, *arguments: str | Path) -> Launch:
     return Launch(process, mark)
 
 
-class GrowingJournal:
-    """The events of a journal that is being written, each read once.
-
-    Args:
-        output: the folder that the study makes its results directory in.
-    """
-
-    def __init__(self, output: Path) -> None:
-        self.output, self.offset = output, 0
-        self.events: list[Event] = []
-
-    def look(self) -> list[Event]:
-        """All events so far; a line that is not whole yet, or never will be, is left for later."""
-        file = next(self.output.glob("*/journal.jsonl"), None)
-        if file is not None:
-            with file.open("rb") as stream:
-                stream.seek(self.offset)
-                whole, end, _ = stream.read().rpartition(b"\n")
-            self.offset += len(whole + end)
-            self.events += [json.loads(line) for line in whole.splitlines()]
-        return self.events
-
-
 class Disturbed:
     """The study that is killed.
 
@@ -177,7 +153,7 @@ class Disturbed:
             if status is not None:
                 raise SystemExit(f"the study ended by itself with {status}: see {self.log}")
             workers = self._workers()
-            events = self.journal.look()
+            events = self.journal.look().events
             if not events:
                 continue
             done = _done(events, moment.phase) - moment.done

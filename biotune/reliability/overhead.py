@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.reliability.short_study import machine, write_short_study
-from biotune.reliability.watching import TUNE_MAIN, JournalTail
+from biotune.reliability.watching import TUNE_MAIN, GrowingJournal
 from biotune.results import Results
 
 PATIENCE_SECONDS = 60.0
@@ -120,13 +120,14 @@ def measure(workers: int, trials: int) -> Cost:
         with ray_head(workers, folder) as (address, environment):
             command = [*TUNE_MAIN, "--space", str(space), "--output", str(output), "--address", address]
             full = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"} | environment
-            tail = JournalTail(output)
+            journal = GrowingJournal(output)
             with (folder / "study.log").open("w") as log:
                 study = subprocess.Popen(command, env=full, stdout=log, stderr=log)
             while study.poll() is None:
-                tail.look()
+                journal.look()
                 time.sleep(0.01)
-        if study.returncode or tail.look() != trials:
+        ended = journal.look().ended
+        if study.returncode or len(ended) != trials:
             raise RuntimeError(f"ended with {study.returncode}:\n{(folder / 'study.log').read_text()}")
         [directory] = output.iterdir()
         results = Results.open(directory)
@@ -134,14 +135,15 @@ def measure(workers: int, trials: int) -> Cost:
         if state["concurrency"] != workers:
             raise RuntimeError(f"{state['concurrency']} trials ran at once, not {workers}")
         half = trials // 2
-        seconds = tail.ended[-1] - tail.ended[half - 1]
-        spent = float(table.loc[tail.names[half:], "seconds"].mean())
+        names, moments = list(ended), list(ended.values())
+        seconds = moments[-1] - moments[half - 1]
+        spent = float(table.loc[names[half:], "seconds"].mean())
         search = state["seconds"]["search"]
         return Cost(
             workers=workers,
             trials=trials,
             search_s=search,
-            first_s=search - (tail.ended[-1] - tail.ended[0]),
+            first_s=search - (moments[-1] - moments[0]),
             trials_a_second=(trials - half) / seconds,
             wall_s=seconds / (trials - half),
             trial_s=spent,

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.reliability.short_study import machine, write_short_study
-from biotune.reliability.watching import TUNE_MAIN, JournalTail, Terminal
+from biotune.reliability.watching import TUNE_MAIN, GrowingJournal, Terminal
 from biotune.results import Results
 from biotune.study.exports import load_record
 
@@ -109,10 +109,10 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
         write_short_study(space, "soak", trials)
         samples: list[Sample] = []
         with _run(space, folder / "whole") as terminal:
-            tail = _watch(terminal, folder / "whole", samples)
+            ended = _watch(terminal, folder / "whole", samples)
             left = terminal.left_behind()
-            drawn = [at for at in terminal.drawn if tail.ended and tail.ended[0] <= at <= tail.ended[-1]]
-            if terminal.status is None or len(tail.ended) < 2 or len(drawn) < 2:
+            drawn = [at for at in terminal.drawn if ended and ended[0] <= at <= ended[-1]]
+            if terminal.status is None or len(ended) < 2 or len(drawn) < 2:
                 raise RuntimeError(terminal.printed.decode(errors="replace"))
             status = terminal.status
         write_short_study(space, "interrupted", 50 * interrupt_at)
@@ -122,9 +122,9 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
         _, record = load_record(Results.open(directory))
         curves = sum(trial.curves.nbytes for trial in record.trials.values())
         found = Soak(
-            trials=len(tail.ended),
+            trials=len(ended),
             status=status,
-            search_s=tail.ended[-1] - tail.ended[0],
+            search_s=ended[-1] - ended[0],
             uss_a_trial=slope(search, "uss"),
             pss_a_trial=slope(search, "pss"),
             curves_a_trial=curves / trials,
@@ -156,25 +156,25 @@ def _run(space: Path, folder: Path) -> Terminal:
     return Terminal(command, {"RAY_TMPDIR": str(folder)})
 
 
-def _watch(terminal: Terminal, folder: Path, samples: list[Sample]) -> JournalTail:
-    tail, start = JournalTail(folder / "results"), time.monotonic()
+def _watch(terminal: Terminal, folder: Path, samples: list[Sample]) -> list[float]:
+    """Takes samples until the study ends; gives when each trial ended, by the monotonic clock."""
+    journal, start = GrowingJournal(folder / "results"), time.monotonic()
     while terminal.watch(SAMPLE_SECONDS):
-        trials = tail.look()
+        trials = len(journal.look().ended)
         try:
             memory, files = terminal.process.memory_full_info(), terminal.process.num_fds()
             processes = 1 + len(terminal.process.children(recursive=True))
         except psutil.Error:  # it is just ending
             continue
         samples.append(Sample(time.monotonic() - start, trials, memory.uss, memory.pss, files, processes))
-    tail.look()
-    return tail
+    return list(journal.look().ended.values())
 
 
 def _interrupt(space: Path, folder: Path, at: int) -> tuple[float, list[str]]:
     """Seconds from Ctrl-C to the prompt, and what was left behind."""
     with _run(space, folder) as terminal:
-        tail = JournalTail(folder / "results")
-        while tail.look() < at:
+        journal = GrowingJournal(folder / "results")
+        while len(journal.look().ended) < at:
             if not terminal.watch(0.1):
                 raise RuntimeError(terminal.printed.decode(errors="replace"))
         terminal.press_ctrl_c()

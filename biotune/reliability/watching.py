@@ -17,6 +17,8 @@ from typing import Self
 
 import psutil
 
+from biotune.study.journal import Event
+
 MARK = "BIOTUNE_WATCHED"
 """In the environment of everything that a watched command starts, however deep: so what it leaves behind is found."""
 
@@ -114,37 +116,32 @@ def describe(process: psutil.Process) -> str:
         return f"{process.pid} (ended meanwhile)"
 
 
-class JournalTail:
-    """Counts the trials that a study has ended, from its journal as it grows.
+class GrowingJournal:
+    """The events of a journal that is being written, each read once.
 
     Args:
         output: the folder that the study makes its results directory in.
 
     Attributes:
-        ended: when each trial was seen to have ended, by the monotonic clock. names: which.
+        events: so far. ended: the trials that have ended, and when that was seen, by the monotonic clock.
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output
-        self.file: Path | None = None
-        self.offset, self.rest = 0, b""
-        self.ended: list[float] = []
-        self.names: list[str] = []
+        self.output, self.offset = output, 0
+        self.events: list[Event] = []
+        self.ended: dict[str, float] = {}
 
-    def look(self) -> int:
-        """Reads on; gives how many trials have ended."""
-        if self.file is None:
-            self.file = next(self.output.glob("*/journal.jsonl"), None)
-            if self.file is None:
-                return 0
-        with self.file.open("rb") as stream:
+    def look(self) -> Self:
+        """Reads on; a line that is not whole yet, or never will be, is left for later."""
+        file = next(self.output.glob("*/journal.jsonl"), None)
+        if file is None:
+            return self
+        with file.open("rb") as stream:
             stream.seek(self.offset)
-            new = stream.read()
-        self.offset += len(new)
-        *lines, self.rest = (self.rest + new).split(b"\n")
+            whole, end, _ = stream.read().rpartition(b"\n")
+        self.offset += len(whole + end)
+        new = [json.loads(line) for line in whole.splitlines()]
+        self.events += new
         now = time.monotonic()
-        for line in lines:
-            if line.startswith(b'{"event":"ended"'):
-                self.ended.append(now)
-                self.names.append(json.loads(line)["trial"])
-        return len(self.ended)
+        self.ended |= {event["trial"]: now for event in new if event["event"] == "ended"}
+        return self

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from biotune.reliability.soak import Soak
-from biotune.reliability.watching import MARK, JournalTail, Terminal, marked
+from biotune.reliability.watching import MARK, GrowingJournal, Terminal, marked
 
 pytestmark = pytest.mark.slow
 
@@ -68,14 +68,14 @@ def test_what_a_command_leaves_behind_is_found_however_it_left(tmp_path: Path) -
 
 
 def test_a_journal_is_followed_across_lines_that_are_half_written(tmp_path: Path) -> None:
-    tail = JournalTail(tmp_path)
-    assert tail.look() == 0
+    followed = GrowingJournal(tmp_path)
+    assert followed.look().events == []
     (tmp_path / "study").mkdir()
     with (tmp_path / "study" / "journal.jsonl").open("a") as journal:
         journal.write('{"event":"proposed","trial":"a-0000"}\n{"event":"ended","tr')
         journal.flush()
-        assert tail.look() == 0
+        assert len(followed.look().events) == 1
         journal.write('ial":"a-0000","status":"stopped"}\n')
         journal.flush()
-        assert tail.look() == 1
-    assert tail.names == ["a-0000"]
+        assert list(followed.look().ended) == ["a-0000"]
+    assert len(followed.events) == 2
