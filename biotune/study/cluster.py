@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,18 +110,27 @@ def _require_listening(address: str) -> None:
         raise UserError(f"no Ray cluster at {address} ({error}); `ray status` shows a running one") from None
 
 
+def nodes() -> list[Mapping[str, float]]:
+    """What each node of the cluster has, by Ray's names ("CPU", "GPU")."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
 def fit_resources(
-    cpus: int | None, gpus: float | None, concurrency: int | None, dashboard: str | None = None, grows: bool = False
+    nodes: Sequence[Mapping[str, float]],
+    cpus: int | None,
+    gpus: float | None,
+    concurrency: int | None,
+    dashboard: str | None = None,
+    grows: bool = False,
 ) -> Resources:
-    """Resources that the cluster has.
+    """Resources of a trial that the nodes have.
 
     By default a trial gets one core and, where there are GPUs, a quarter of one. Where `grows`, nodes may be added when
     there is more to do than fits: as many trials as `concurrency` says then wait or run.
 
     Raises:
-        UserError: no node has as many cores or GPUs as one trial asks for; Ray would wait for ever.
+        UserError: no node has as many cores and GPUs as one trial asks for; Ray would wait for ever.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
     most_cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
     gpus = (0.25 if most_gpus else 0.0) if gpus is None else gpus
@@ -135,9 +144,15 @@ def fit_resources(
     fitting = sum(
         int(min(node.get("CPU", 0.0) // cpus, node.get("GPU", 0.0) / gpus if gpus else float("inf"))) for node in nodes
     )
+    if not fitting:
+        cores = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
+        raise UserError(
+            f"--cpus-per-trial {cpus}, --gpus-per-trial {gpus:g}: no node has both; those with the GPUs have at most "
+            f"{cores:g} cores: ask for at most that"
+        )
     if concurrency is not None:
         fitting = concurrency if grows else min(fitting, concurrency)
-    return Resources(cpus=cpus, gpus=gpus, concurrency=max(fitting, 1), dashboard=dashboard)
+    return Resources(cpus=cpus, gpus=gpus, concurrency=fitting, dashboard=dashboard)
 
 
 _SHARED = "; let --output, or --storage, be a folder that all machines share, or --storage a bucket"

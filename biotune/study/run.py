@@ -18,7 +18,7 @@ from biotune.errors import StorageError, UserError
 from biotune.files import remove_leftovers
 from biotune.results import SCHEMA, Results
 from biotune.storage import Place, clear, patient, spelled
-from biotune.study.cluster import Resources, connected, describe, fit_resources, reason_of, require_reachable
+from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, reason_of, require_reachable
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
 from biotune.study.display import Display
@@ -118,7 +118,7 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
 
         def fit(gpus: float | None) -> Resources:
             joined = options.address is not None
-            return fit_resources(options.cpus, gpus, options.concurrency, dashboard, grows=joined)
+            return fit_resources(nodes(), options.cpus, gpus, options.concurrency, dashboard, grows=joined)
 
         resources = fit(None if options.gpus == "auto" else options.gpus)
         if options.gpus == "auto" and not resources.gpus:
