@@ -216,8 +216,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
+    import torch
     import yaml
 
+    from biotune.study.cluster import fit_resources
     from biotune.study.display import spell
     from biotune.study.estimate import estimate
     from biotune.study.plans import Plans
@@ -231,14 +233,21 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     if note:
         console.print(note, highlight=False, soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
-    concurrency = arguments.concurrency or max((os.cpu_count() or 1) // (arguments.cpus_per_trial or 1), 1)
+    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    if arguments.address is None:
+        gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
+        # more at once than fit here are asked of a dry run that is about another machine
+        fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
+        concurrency = fitting.concurrency
+    else:  # what a cluster has is not known: a dry run doesn't join it
+        concurrency = arguments.concurrency or int(here["CPU"])
     seconds = estimate(plans, concurrency)
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
         f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
         f"about {spell(seconds['confirm'])}\n"
-        f"in all about {spell(sum(seconds.values()))}, {concurrency} trials at once on this machine",
+        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once, as fast as this machine",
         highlight=False,
         soft_wrap=True,
     )

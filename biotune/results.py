@@ -142,9 +142,11 @@ class Results:
         """
         results = cls(path)
         if not results.path.is_dir():
-            raise UserError(f"{path}: no such directory; a results directory is what a study printed as its output")
+            raise UserError(f"{path}: no such directory; a study printed its own after 'Results:'")
         if not (results.path / "study.yaml").is_file() or not (results.path / "state.json").is_file():
-            raise UserError(f"{path}: not a results directory (it has no study.yaml and state.json)")
+            within = sorted(file.parent.name for file in results.path.glob("*/state.json"))
+            hint = f"; those in it are {', '.join(within)}" if within else ""
+            raise UserError(f"{path}: not a results directory (it has no study.yaml and state.json){hint}")
         found = results.read_json("state").get("schema")
         if found != SCHEMA:
             raise UserError(f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again")

@@ -24,6 +24,10 @@ OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
         (["--space", SPACE, "--set", "connectome.otherwise=distance_rul"], "did you mean 'distance_rule'"),
         (["--space", SPACE, "--set", "reference_arm=macaque"], "unknown reference_arm 'macaque'"),
         (["--space", SPACE, *OFFLINE, "--output", "pyproject.toml/results"], "is a file; name a folder"),
+        (["--space", SPACE, "--set", "task.patern_length=3"], "seq_mem.yaml:4, --set task.patern_length: "),
+        (["--space", SPACE, "--set", "tune.learning_rate=0.1"], "(loguniform, uniform, int, choice), found 0.1"),
+        (["--space", SPACE, *OFFLINE, "--dry-run", "--gpus-per-trial", "64"], "the largest node has"),
+        (["--space", SPACE, *OFFLINE, "--output", "/tmp/working_dir_files/pkg/results"], "in Ray's copy of the job's"),
         (["--resume", "search_spaces"], "not a results directory"),
         (["--resume", "nowhere"], "no such directory"),
         (["--resume", "nowhere", "--seed", "3"], "--seed: a resumed study goes on as it was started"),
@@ -40,6 +44,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_the_results_in_a_folder_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Results(tmp_path / "seq_mem-1").write_json("state", {"schema": SCHEMA})
+    assert tune_main(["--resume", str(tmp_path)]) == 2
+    assert "those in it are seq_mem-1" in capsys.readouterr().err
 
 
 def test_a_results_directory_of_another_study_or_version_is_refused(

@@ -64,7 +64,10 @@ def load_connectome(
         return _from_catalogue(entry, options.get("keep"))
     except Unavailable as error:
         if otherwise is None:
-            raise
+            raise UserError(
+                f"connectome {name}: {error}; or fetch it where there is a network (biotune connectome fetch {name}), "
+                "or name a generator that takes its place (connectome.otherwise: distance_rule)"
+            ) from None
         stand_in = GENERATORS[otherwise](entry, int(seed))
         reason = "; ".join(error.tried)
         return replace(stand_in, provenance=replace(stand_in.provenance, substitutes=name, reason=reason))

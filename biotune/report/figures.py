@@ -111,9 +111,8 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
                 ends += [c.ratio.low, c.ratio.high]
             axes.plot(c.ratio.estimate, y, marker, color=colour, mfc=face, ms=6 if marker == "o" else 4.5, mew=1)
             ends.append(c.ratio.estimate)
-        # above the row's interval, at the right edge, clear of the points
-        axes.text(1, row + 0.36, comparison.verdict.name if comparison.verdict else "to come",
-                  transform=axes.get_yaxis_transform(), ha="right", va="bottom", color=INK, fontsize=8.5)  # fmt: skip
+        axes.text(1.02, row, comparison.verdict.name if comparison.verdict else "to come",
+                  transform=axes.get_yaxis_transform(), ha="left", va="center", color=INK, fontsize=8.5)  # fmt: skip
     axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in reversed(shown) if c.ratio])
     axes.set_ylim(-0.5, len(shown) - 0.3)
     axes.spines["left"].set_visible(False)

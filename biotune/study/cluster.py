@@ -85,8 +85,13 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         )
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        what = f"no Ray cluster at {address}" if address else "Ray cannot start here"
-        raise UserError(f"{what} ({reason}); `ray status` shows a running one") from None
+        if address is None:
+            raise UserError(f"Ray cannot start here ({reason})") from None
+        raise UserError(
+            f"the Ray cluster at {address} cannot be joined ({reason}). Where it asks for a token, set "
+            "RAY_AUTH_MODE=token and have the token in ~/.ray/auth_token, or in the file that RAY_AUTH_TOKEN_PATH "
+            "names; `ray status` says whether that is so"
+        ) from None
     try:
         url = context.dashboard_url
         if address is not None and not allow_open:

@@ -66,11 +66,13 @@ class Section(BaseModel):
     def _known_keys(cls, content: Any) -> Any:
         if content is None:
             content = {}
+        known = [field.alias or name for name, field in cls.model_fields.items()]
         if not isinstance(content, dict):
             raise PydanticCustomError(
-                "not_a_mapping", "must be a mapping of keys, found {found}", {"found": repr(content)}
+                "not_a_mapping",
+                "must be a mapping of keys ({known}), found {found}",
+                {"known": ", ".join(known[:5]) + (", …" if len(known) > 5 else ""), "found": repr(content)},
             )
-        known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in content:
             if key not in known and cls.model_config.get("extra") == "forbid":
                 raise PydanticCustomError(

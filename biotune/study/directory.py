@@ -22,6 +22,11 @@ def new_directory(study: Study, output: Path) -> Path:
         UserError: the folder can't be written.
     """
     output = output.expanduser().resolve()
+    if "working_dir_files" in output.parts:  # where Ray unpacks what a job brought along
+        raise UserError(
+            f"--output {output}: is in Ray's copy of the job's folder, which goes with the cluster; give an absolute "
+            "path that stays, which all machines see"
+        )
     existing = output
     while not existing.exists():
         existing = existing.parent

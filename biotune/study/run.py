@@ -100,8 +100,11 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
-    if resume and Results.open(resume).read_json("state")["phase"] == "finished":
-        return resume.resolve()  # killed as it was reported
+    if resume and (state := Results.open(resume).read_json("state"))["phase"] == "finished":
+        console.print(
+            f"Done since {state['finished']}: only the report is made again.", highlight=False, soft_wrap=True
+        )
+        return resume.resolve()
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
@@ -112,9 +115,14 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
-        _interruptible(console) as interrupted,
+        _interruptible(console, signal.SIGINT) as pressed,
         connected(options.address, options.allow_open, options.listen) as dashboard,
+        # what ends a job of Ray, Slurm or Kubernetes; Ray sets a handler of its own as it starts
+        _interruptible(console, signal.SIGTERM) as terminated,
     ):
+
+        def interrupted() -> bool:
+            return pressed() or terminated()
 
         def fit(gpus: float | None) -> Resources:
             joined = options.address is not None
@@ -207,6 +215,8 @@ class _Run:
             self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
         if self.resources.dashboard:
             self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
+        kernels = sorted({name for arms in self.state["backend"].values() for name in arms.values()})
+        self.console.print(f"Kernels: {', '.join(kernels)}", highlight=False)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):
@@ -440,17 +450,17 @@ def _unusable(names: set[str]) -> dict[str, str]:
 
 
 class _interruptible:
-    """Within it, Ctrl-C once asks the study to stop, twice ends it at once; gives the question whether it did."""
+    """Within it, a signal once asks the study to stop, twice ends it at once; gives the question whether it did."""
 
-    def __init__(self, console: Console) -> None:
-        self.console, self.pressed = console, False
+    def __init__(self, console: Console, number: signal.Signals) -> None:
+        self.console, self.number, self.pressed = console, number, False
 
     def __enter__(self) -> Callable[[], bool]:
-        self.before = signal.signal(signal.SIGINT, self._press)
+        self.before = signal.signal(self.number, self._press)
         return lambda: self.pressed
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
+        signal.signal(self.number, self.before)
 
     def _press(self, *_: object) -> None:
         if self.pressed:

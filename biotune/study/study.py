@@ -185,7 +185,8 @@ def load_study(
         for length in range(len(location), 0, -1):
             if location[:length] in changed:
                 return changed[location[:length]]
-        return source.where(location)
+        within = [option for path, option in changed.items() if path[: len(location)] == location]
+        return ", ".join([source.where(location), *within])
 
     try:
         config = StudyConfig.model_validate(content)

@@ -94,13 +94,13 @@ def test_the_same_seed_gives_the_same_tables(finished: tuple[Path, Results, str]
     same_numbers(results, only_results(tmp_path))
 
 
-def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable[[str], bool]) -> Path:
-    """Presses Ctrl-C once the journal satisfies `ready`; returns the results directory."""
+def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable[[str], bool], how: int) -> Path:
+    """Sends a signal once the journal satisfies `ready`; returns the results directory."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for journal in output.glob("*/journal.jsonl"):
             if ready(journal.read_text()):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(how)
                 process.wait(60)
                 return journal.parent
         assert process.poll() is None, "it ended before it could be interrupted"
@@ -109,13 +109,14 @@ def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable
 
 
 @pytest.mark.slow  # kills are in test_faults.py
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
-    finished: tuple[Path, Results, str], tmp_path: Path
+    finished: tuple[Path, Results, str], tmp_path: Path, how: int
 ) -> None:
     space, undisturbed, _ = finished
     command = [sys.executable, TUNE_MAIN, "--space", space, "--output", tmp_path, "--concurrency", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        directory = interrupt_when(process, tmp_path, lambda text: text.count('"proposed"') >= 4)
+        directory = interrupt_when(process, tmp_path, lambda text: text.count('"proposed"') >= 4, how)
         assert process.returncode == 130
         assert process.stdout is not None
         assert f"--resume {directory}" in process.stdout.read()
@@ -124,6 +125,7 @@ def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
     assert resumed.returncode == 0, resumed.stderr
     complete(Results.open(directory), trials=10, confirmed=12)
     same_numbers(undisturbed, Results.open(directory))
+    assert "only the report is made again" in tune("--resume", directory).stdout
 
 
 @pytest.mark.slow
