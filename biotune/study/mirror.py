@@ -1,9 +1,11 @@
 """A study's results, copied to a storage while it runs, so that it can go on where the driver's machine is lost."""
 
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from biotune.errors import UserError
 from biotune.files import replacing, storage_error
@@ -15,8 +17,10 @@ from biotune.study.record import Record
 MIRROR_SECONDS = 10.0
 """Between two copies; what a trial does in between is done again where the driver's machine is lost."""
 
-_FIRST = ("study.yaml", "state.json", "environment.json", "journal.jsonl")
-"""What a study is resumed from; the rest is made again from it."""
+_FIRST = ("study.yaml", "environment.json", "journal.jsonl")
+"""What a study is resumed from, with its state; the rest is made again from it."""
+_LAST = "state.json"
+"""It says how far the study has come: a copy that broke off must not say that of files that it has not got."""
 _OWN = {"checkpoints", "ray"}
 """Folders that are not copied: the workers write the one, Ray the other."""
 
@@ -43,27 +47,32 @@ class Mirror:
         start = time.monotonic()
         try:
             for file in self._files():
-                stat = file.stat()
-                stamp = (stat.st_mtime_ns, stat.st_size)
-                if self.copied.get(file) != stamp:
-                    target = self.target
-                    for part in file.relative_to(self.directory).parts:
-                        target = target / part
-                    with replacing(target) as temporary:
-                        shutil.copyfile(file, temporary)
-                    self.copied[file] = stamp
+                with suppress(FileNotFoundError), file.open("rb") as source:  # a report may be made anew meanwhile
+                    self._copy(file, source)
         finally:
             now = time.monotonic()
             self.due = now + max(MIRROR_SECONDS, 9 * (now - start))  # never more than a tenth of the time
 
-    def _files(self) -> Iterator[Path]:
-        first = [self.directory / name for name in _FIRST]
-        others = [
-            file
-            for file in sorted(self.directory.rglob("*"))
-            if file.relative_to(self.directory).parts[0] not in _OWN and not file.name.startswith(".")
-        ]
-        yield from dict.fromkeys(file for file in [*first, *others] if file.is_file())
+    def _copy(self, file: Path, source: BinaryIO) -> None:
+        stat = os.fstat(source.fileno())
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if self.copied.get(file) != stamp:
+            target = self.target
+            for part in file.relative_to(self.directory).parts:
+                target = target / part
+            with replacing(target) as temporary, temporary.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+            self.copied[file] = stamp
+
+    def _files(self) -> list[Path]:
+        found = []
+        for folder, folders, names in os.walk(self.directory):  # passes over a folder that is removed meanwhile
+            if Path(folder) == self.directory:
+                folders[:] = [name for name in folders if name not in _OWN]
+            found += [Path(folder, name) for name in names if not name.startswith(".")]
+        first, last = [self.directory / name for name in _FIRST], self.directory / _LAST
+        order = {file: place for place, file in enumerate(first)} | {last: len(first) + 1}
+        return sorted(found, key=lambda file: (order.get(file, len(first)), file))
 
 
 def storage_of(results: Results) -> Place | None:

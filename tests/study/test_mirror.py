@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from biotune.errors import UserError
+from biotune.errors import StorageError, UserError
+from biotune.files import replacing
 from biotune.network import save_checkpoint
 from biotune.results import TABLES, Results
 from biotune.storage import BucketPath, Place, place, spelled
@@ -54,6 +56,30 @@ def test_a_copy_holds_the_results_and_takes_up_what_changes(results: Results, st
     mirror.copy()
     assert (copy / "state.json").read_bytes() == (results.path / "state.json").read_bytes()
     assert not (copy / "study.yaml").exists()  # had not changed
+
+
+def test_a_copy_that_broke_off_does_not_say_what_it_has_not_got(results: Results, tmp_path: Path) -> None:
+    copy = tmp_path / "storage" / "study-1"
+    mirror = Mirror(results.path, copy)
+    mirror.copy()
+    (copy / "trials.parquet").mkdir()  # cannot be replaced by a file
+    (results.path / "trials.parquet").touch()
+    results.write_json("state", {"schema": 1, "phase": "finished"})
+    with pytest.raises(StorageError):
+        mirror.copy()
+    assert Results(copy).read_json("state") == {"schema": 1}
+
+
+def test_what_is_removed_while_it_is_copied_is_passed_over(
+    results: Results, storage: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced(file: Place) -> AbstractContextManager[Path]:
+        shutil.rmtree(results.path / "report", ignore_errors=True)  # as one does that makes it anew
+        return replacing(file)
+
+    monkeypatch.setattr("biotune.study.mirror.replacing", replaced)
+    Mirror(results.path, storage / "study-1").copy()
+    assert names(storage / "study-1") == ["journal.jsonl", "state.json", "study.yaml"]
 
 
 def test_a_copy_is_fetched_as_it_was(results: Results, bucket: str, tmp_path: Path) -> None:
