@@ -351,7 +351,7 @@ class SearchConfig(Section):
 class ConfirmConfig(Section):
     """The confirmation on fresh seeds."""
 
-    replicates: int = Field(16, ge=2, description="networks an arm: the pairs of the statistics")
+    replicates: int = Field(16, ge=1, description="networks an arm: the pairs of the statistics")
     max_epochs: int = Field(100, ge=1, description="the budget")
     population: int = Field(8, ge=1, description="replicates trained together as one Ray task")
 
