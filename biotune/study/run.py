@@ -181,9 +181,6 @@ class _Run:
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
         self.state = self._go_on() if past else self._begin(plans)
-        if isinstance(kept, Path):
-            for phase in ("search", "confirm"):
-                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self.plans = replace(plans, backends=self.state["backend"])
         self.record = Record(
             study.config.search.replicates,
@@ -193,6 +190,9 @@ class _Run:
         self.progress = SearchProgress(study, self.record, self.journal, past)
         if past and storage is not None:
             drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
+        if isinstance(kept, Path):
+            for phase in ("search", "confirm"):
+                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
             study,
