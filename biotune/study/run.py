@@ -188,7 +188,7 @@ class _Run:
             frozenset(key for key, domain in study.config.tune.items() if domain.mixed),
         )
         self.progress = SearchProgress(study, self.record, self.journal, past)
-        if past and storage is not None:
+        if storage is not None:  # of a copy from before the first event, too
             drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
         if isinstance(kept, Path):
             for phase in ("search", "confirm"):
