@@ -130,4 +130,5 @@ class Metrics:
         while len(points) > 2 and points[1][0] <= now - WINDOW_SECONDS:
             points.popleft()
         (start, before), (end, after) = points[0], points[-1]
-        return (after - before) / (end - start) if end > start else 0.0
+        # what goes on from its checkpoint has lost some
+        return max(after - before, 0) / (end - start) if end > start else 0.0

@@ -69,10 +69,9 @@ class SearchProgress:
         self.waiting.reverse()
         for event in past:
             self._apply(event, again=True)
-        self.unfinished = [t.trial for t in reversed(record.trials.values()) if t.status == UNFINISHED]
-        for name in [name for name in self.unfinished if record.trials[name].verdict == "stop"]:
-            self.end(name)  # killed between the verdict and its execution
-            self.unfinished.remove(name)
+        self.unfinished: list[str] = []
+        for name in [t.trial for t in reversed(record.trials.values()) if t.status == UNFINISHED]:
+            self.take_up_again(name)
 
     @property
     def trials(self) -> int:
@@ -104,25 +103,28 @@ class SearchProgress:
         return self.record.trials[trial].verdict
 
     def take_up_again(self, trial: str) -> None:
-        """Proposes a trial once more, as it stands: its worker died."""
-        self.unfinished.append(trial)
+        """Proposes a trial once more, as it stands: its worker died. One with nothing left to do is ended instead."""
+        held = self.record.trials[trial]
+        if held.finished or held.verdict == "stop" or held.status != UNFINISHED:
+            self.end(trial)
+        else:
+            self.unfinished.append(trial)
 
     def end(self, trial: str, error: str = "") -> None:
-        """Ends a trial that ran to its end, was stopped, or failed with an error."""
+        """Ends a trial that ran to its end, was stopped, or failed; an error after its last report changes nothing."""
         held = self.record.trials[trial]
         if held.status != UNFINISHED:
             return
-        if error:
-            status = "failed"
-        elif len(held.curves.validation) and held.score is None:
+        failure = ""
+        if len(held.curves.validation) and held.score is None:
             status = "diverged"
         elif held.finished:
             status = "completed"
         elif held.verdict == "stop":
             status = "stopped"
         else:
-            status, error = "failed", "it ended without having trained to its end"
-        event = {"event": "ended", "trial": trial, "status": status, "error": error}
+            status, failure = "failed", error or "it ended without having trained to its end"
+        event = {"event": "ended", "trial": trial, "status": status, "error": failure}
         self._apply(self.journal.append(event))
 
     def _apply(self, event: Event, again: bool = False) -> None:

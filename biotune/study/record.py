@@ -158,10 +158,10 @@ class Record:
                 trial = self.trials[event["trial"]]
                 before = trial.tally()
                 trial.status, trial.error = event["status"], event["error"]
-                self._count(trial, before)
                 if trial.status in ("completed", "stopped"):
                     self.trained_seconds += trial.seconds
                     self.trained_epochs += trial.epochs
+                self._count(trial, before)  # last: the display, in its own thread, divides by what it counts
             case "selected":
                 self.selection = {"shared": event["shared"], "own_best": event["own_best"]}
             case "confirmed":

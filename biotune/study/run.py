@@ -181,9 +181,6 @@ class _Run:
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
         self.state = self._go_on() if past else self._begin(plans)
-        if isinstance(kept, Path):
-            for phase in ("search", "confirm"):
-                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self.plans = replace(plans, backends=self.state["backend"])
         self.record = Record(
             study.config.search.replicates,
@@ -191,8 +188,11 @@ class _Run:
             frozenset(key for key, domain in study.config.tune.items() if domain.mixed),
         )
         self.progress = SearchProgress(study, self.record, self.journal, past)
-        if past and storage is not None:
+        if storage is not None:  # of a copy from before the first event, too
             drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
+        if isinstance(kept, Path):
+            for phase in ("search", "confirm"):
+                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
             study,

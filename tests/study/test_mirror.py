@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,9 +17,12 @@ from biotune.files import replacing
 from biotune.network import save_checkpoint
 from biotune.results import TABLES, Results
 from biotune.storage import BucketPath, Place, place, spelled
+from biotune.study import load_study
 from biotune.study.journal import Journal
 from biotune.study.mirror import Mirror, checkpoints_of, drop_ahead, fetch
+from biotune.study.plans import Plans
 from biotune.study.record import Record
+from biotune.study.worker import train
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 
@@ -187,6 +191,30 @@ def test_a_study_whose_machine_is_lost_goes_on_from_its_copy(
     copied = names(storage / lost.name)
     assert "report/index.html" in copied
     assert {name.split("/")[1] for name in copied if name.startswith("checkpoints/")} == {"confirm"}
+
+
+@pytest.mark.slow
+def test_a_study_whose_machine_is_lost_before_its_journal_was_copied_begins_anew(
+    undisturbed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    space, expected = undisturbed
+    copy = Results(tmp_path / "storage" / expected.name)
+    copy.path.mkdir(parents=True)
+    for name in ("study.yaml", "environment.json"):
+        shutil.copy(expected / name, copy.path)
+    state = Results.open(expected).read_json("state")
+    copy.write_json("state", state | {"phase": "search", "selection": None, "storage": str(tmp_path / "storage")})
+    trials = Results.open(expected).read_table("trials").set_index("trial")
+    stopped = trials[trials["status"] == "stopped"].iloc[0]
+    setting = {key: stopped[f"tune.{key}"] for key in ("learning_rate", "nonlinearity")}
+    plans = replace(Plans.load(load_study(space)), backends=state["backend"])
+    folder = copy.path / "checkpoints" / "search"
+    folder.mkdir(parents=True)
+    for _ in train(plans.search(stopped["arm"], setting), folder / f"{stopped.name}.pt", every=0.0):
+        pass  # far beyond the rung that it is to be measured at
+    done = tune("--resume", copy.path, "--concurrency", "1")
+    assert done.returncode == 0, done.stderr
+    same_numbers(expected, copy.path)
 
 
 @pytest.mark.slow

@@ -42,8 +42,9 @@ def results(small_space: Path, tmp_path: Path) -> Results:
     while (trial := progress.propose()) is not None:
         losses = [[1.0 / (trial.index + 1), None if trial.index == 1 else 0.5]] * 4
         report = {"first": 0, "training": [[None, None], *losses[1:]], "validation": losses, "accuracy": []}
-        report |= {"score": None if trial.index == 1 else 0.25, "finished": True, "seconds": 1.0, "mean_updates": 9.0}
-        progress.report(trial.trial, report | {"converged": 1, "diverged": int(trial.index == 1)})
+        report |= {"score": None if trial.index == 1 else 0.25, "finished": trial.index != 2}
+        report |= {"seconds": 1.0, "mean_updates": 9.0, "converged": 1, "diverged": int(trial.index == 1)}
+        progress.report(trial.trial, report)
         if trial.trial != RUNNING:
             progress.end(trial.trial, "no memory" if trial.index == 2 else "")
     return results

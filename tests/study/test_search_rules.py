@@ -171,6 +171,30 @@ def test_a_search_resumed_from_its_journal_ends_as_if_never_killed(
     assert state(again) == state(undisturbed)
 
 
+@pytest.mark.parametrize("again", ["resumed", "its worker died", "its worker died for the last time"])
+def test_a_trial_that_has_nothing_left_to_do_is_not_run_again(small_space: Path, tmp_path: Path, again: str) -> None:
+    progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    trials = [progress.propose() for _ in range(3)]
+    names = [trial.trial for trial in trials if trial is not None]
+    assert names == ["real-0000", "rewired-0000", "real-0001"]
+    progress.report("real-0000", report(1, 0.1))
+    progress.report("real-0000", report(9, 0.1, first=2, finished=True))
+    progress.report("rewired-0000", report(1, float("inf")))
+    progress.report("real-0001", report(1, 0.5))
+    if again == "resumed":
+        progress = start(load_study(small_space), tmp_path / "journal.jsonl")
+    for name in names:
+        if again == "its worker died":
+            progress.take_up_again(name)
+            progress.take_up_again(name)  # when it has ended, too
+        elif again != "resumed":
+            progress.end(name, error=again)
+    assert [progress.record.trials[name].status for name in names] == ["completed", "diverged", "stopped"]
+    following = progress.propose()
+    assert following is not None
+    assert following.trial == "rewired-0001"
+
+
 def test_what_a_retried_trial_reports_again_is_kept_once(small_space: Path, tmp_path: Path) -> None:
     progress = start(load_study(small_space), tmp_path / "journal.jsonl")
     trial = progress.propose()
