@@ -151,9 +151,10 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def on_unknown_error(self, error: RayError) -> None:
         """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
-        for name, actor in list(self.running.items()):
+        named = {name for name, actor in self.running.items() if actor in str(error)}
+        for name in list(self.running):
             with self.ending:
-                if actor in str(error):
+                if name in named or not named:  # it counts for all where it names none, else there might be no end
                     self._died(name, error)
                 else:
                     self._take_up_again(name)
@@ -298,7 +299,7 @@ def run_search(
                 folder = Path(getattr(error, "filename", None) or ray_folder())
                 ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
         except RuntimeError as error:
-            if not isinstance(error.__cause__, RayError):
+            if not isinstance(error.__cause__, RayError) or not scheduler.running:
                 raise
             scheduler.on_unknown_error(error.__cause__)  # such as a worker that Ray killed for want of memory
     if ending.error is not None:
