@@ -25,7 +25,7 @@ def test_trials_share_a_gpu_as_long_as_it_is_worth_it(rates, trials):
 
 @pytest.mark.parametrize(
     ("replicates", "gpus", "first"),
-    [(16, 1, 16), (16, 2, 16), (16, 3, 8), (16, 4, 8), (16, 64, 1), (5, 3, 3), (2, 8, 1)],
+    [(16, 1, 16), (16, 2, 16), (16, 3, 8), (16, 4, 8), (16, 64, 1), (5, 3, 3), (2, 8, 1), (1, 8, 1)],
 )
 def test_a_confirm_block_is_as_large_as_leaves_no_gpu_idle(write_space, replicates, gpus, first):
     space = write_space(("replicates: 3", f"replicates: {replicates}"), (", population: 2", ""))
