@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from biotune.errors import UserError
-from biotune.files import replacing, storage_error
+from biotune.files import remove_leftovers, replacing, storage_error
 from biotune.network import load_checkpoint
 from biotune.results import Results
 from biotune.storage import BucketPath, Place, clear, place
@@ -26,7 +26,7 @@ _OWN = {"checkpoints", "ray"}
 
 
 class Mirror:
-    """Keeps a copy of a results directory.
+    """Keeps a copy of a results directory; what a killed process left half copied is removed first.
 
     Args:
         directory: the results.
@@ -37,6 +37,8 @@ class Mirror:
         self.directory, self.target = directory, target
         self.copied: dict[Path, tuple[int, int]] = {}
         self.due = 0.0
+        if isinstance(target, Path):
+            remove_leftovers(target)
 
     def copy(self) -> None:
         """Copies every file that has changed since it was copied last.

@@ -86,6 +86,20 @@ def test_what_is_removed_while_it_is_copied_is_passed_over(
     assert names(storage / "study-1") == ["journal.jsonl", "state.json", "study.yaml"]
 
 
+def test_what_a_killed_process_left_half_copied_is_removed(results: Results, tmp_path: Path) -> None:
+    copy = tmp_path / "storage" / "study-1"
+    copying = """import os, sys
+from pathlib import Path
+from biotune.study import mirror
+mirror.shutil.copyfileobj = lambda source, copy: os.kill(os.getpid(), 9)
+mirror.Mirror(Path(sys.argv[1]), Path(sys.argv[2])).copy()"""
+    killed = subprocess.run([sys.executable, "-c", copying, results.path, copy], cwd=TUNE_MAIN.parent)
+    assert killed.returncode == -9
+    assert names(copy)
+    Mirror(results.path, copy).copy()
+    assert names(copy) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
+
+
 def test_a_copy_is_fetched_as_it_was(results: Results, bucket: str, tmp_path: Path) -> None:
     copy = place(bucket) / "study-1"
     assert isinstance(copy, BucketPath)
