@@ -1,15 +1,19 @@
 """Simulated studies with known ratios, written through the results' contract."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from biotune.report import Several, Summary, make_report, make_report_of_several
+from biotune.report import Several, Summary, make_report, make_report_of_several, print_summary
+from biotune.report.summary import Comparison
 from biotune.results import POSITIVE_CONTROL, Results
 from biotune.training.criterion import updates_to_criterion
 
@@ -346,3 +350,51 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> Several:
     directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
     make_report(directories[0])
     return make_report_of_several(directories, folder / "combined-report")
+
+
+class Page(HTMLParser):
+    """A report's tags with their attributes, and its text."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.parts: list[str] = []
+        self.feed((directory / "report" / "index.html").read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.parts))
+
+    def attributes(self, name: str) -> list[str | None]:
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+@pytest.fixture
+def read_page() -> Callable[[Path], Page]:
+    """Reads the page of a results directory."""
+    return Page
+
+
+@pytest.fixture
+def printed() -> Callable[..., str]:
+    """What the terminal shows of a summary."""
+
+    def print_it(summary: Summary, width: int = 100) -> str:
+        console = Console(width=width)
+        with console.capture() as capture:
+            print_summary(summary, console)
+        return capture.get()
+
+    return print_it
+
+
+@pytest.fixture
+def verdicts() -> Callable[[Sequence[Comparison]], dict[str, str | None]]:
+    """The verdict of each arm."""
+    return lambda comparisons: {c.arm: c.verdict and c.verdict.name for c in comparisons}

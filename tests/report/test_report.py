@@ -1,52 +1,19 @@
+"""What a report says of a whole study, on its page, in its files and in the terminal."""
+
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
-from biotune.report import make_report, print_summary
+from biotune.report import make_report
 from biotune.results import Results
 
 
-class Elements(HTMLParser):
-    """A page's tags with their attributes, and its text."""
-
-    def __init__(self, directory):
-        super().__init__()
-        self.tags, self.parts = [], []
-        self.feed((directory / "report" / "index.html").read_text())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.parts.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.parts))
-
-    def attributes(self, name):
-        return [attributes[name] for _, attributes in self.tags if name in attributes]
-
-
-def verdicts(comparisons):
-    return {c.arm: c.verdict and c.verdict.name for c in comparisons}
-
-
-def printed(summary, width=100):
-    console = Console(width=width)
-    with console.capture() as capture:
-        print_summary(summary, console)
-    return capture.get()
-
-
 class TestAnswer:
-    def test_finds_the_ratios_that_were_simulated(self, reported):
+    def test_finds_the_ratios_that_were_simulated(self, reported, verdicts):
         _, summary = reported
         found = {c.arm: c.ratio.estimate for c in summary.comparisons}
         assert found["degrees"] == pytest.approx(0.5, rel=0.1)
@@ -101,29 +68,29 @@ class TestAnswer:
 
 
 class TestBesideTheVerdict:
-    def test_a_bootstrap_t_interval_stands_beside_the_paired_t(self, reported):
+    def test_a_bootstrap_t_interval_stands_beside_the_paired_t(self, reported, read_page):
         directory, summary = reported
-        text = Elements(directory).text
+        text = read_page(directory).text
         for c in summary.comparisons:
             assert c.bootstrap.estimate == c.ratio.estimate
             assert (c.bootstrap.low, c.bootstrap.high) != (c.ratio.low, c.ratio.high)
             if c.verdict.name != "not comparable":
                 assert f"[{c.bootstrap.low:.2f}, {c.bootstrap.high:.2f}]" in text
 
-    def test_the_reference_among_at_least_nineteen_draws(self, simulate):
+    def test_the_reference_among_at_least_nineteen_draws(self, simulate, read_page):
         directory = simulate(pairs=19)
         degrees, random = make_report(directory).comparisons
         assert (degrees.rank.percentile, degrees.rank.p) == (100, 1 / 20)
         assert 0 < random.rank.percentile < 100
-        text = Elements(directory).text
+        text = read_page(directory).text
         assert "marmoset is at percentile 100 of 19 draws of degrees" in text
         assert "permutation p = 0.050" in text
 
-    def test_fewer_draws_give_a_sentence_instead(self, simulate):
+    def test_fewer_draws_give_a_sentence_instead(self, simulate, read_page):
         directory = simulate(pairs=18)
         summary = make_report(directory)
         assert [c.rank for c in summary.comparisons] == [None, None]
-        assert "18 draws of each are there, and with fewer than 19 no place" in Elements(directory).text
+        assert "18 draws of each are there, and with fewer than 19 no place" in read_page(directory).text
 
     def test_an_arm_that_is_no_null_has_no_place(self, simulate):
         directory = simulate(pairs=20)
@@ -144,35 +111,35 @@ class TestWhichProperty:
     RATIOS = {"marmoset": 1.0, "a tenth": 0.98, "half": 0.8, "all": 0.6}  # noqa: RUF012
     FRACTIONS = {"a tenth": 0.1, "half": 0.5, "all": 1.0}  # noqa: RUF012
 
-    def test_the_dose_comes_first(self, simulate):
+    def test_the_dose_comes_first(self, simulate, read_page, printed):
         directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
         summary = make_report(directory)
         [trend] = summary.trends
         assert trend.doses == {"marmoset": 0, **self.FRACTIONS}
         assert trend.slope.factor == pytest.approx(0.6, rel=0.1)
         assert trend.slope.high < 0.7
-        text = Elements(directory).text
+        text = read_page(directory).text
         assert text.index("makes learning faster") < text.index("Verdicts")
         assert "makes learning faster" in re.sub(r"\s+", " ", printed(summary))
-        ids = Elements(directory).attributes("id")
+        ids = read_page(directory).attributes("id")
         assert ids.index("figure-dose") < ids.index("figure-associations")
         assert "The trend comes from doses that were set. What follows is association" in text
 
-    def test_a_trend_that_cannot_be_told(self, simulate):
+    def test_a_trend_that_cannot_be_told(self, simulate, read_page):
         directory = simulate(ratios=dict.fromkeys(self.RATIOS, 1.0), fractions=self.FRACTIONS)
         make_report(directory)
-        assert "does not tell whether learning gets faster or slower" in Elements(directory).text
+        assert "does not tell whether learning gets faster or slower" in read_page(directory).text
 
-    def test_no_trend_where_an_arm_does_not_converge(self, simulate):
+    def test_no_trend_where_an_arm_does_not_converge(self, simulate, read_page):
         directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS, never={"all": 8})
         [trend] = make_report(directory).trends
         assert trend.slope is None
-        assert "fewer than 80 % of the replicates of all met the criterion" in Elements(directory).text
+        assert "fewer than 80 % of the replicates of all met the criterion" in read_page(directory).text
 
     def test_two_doses_are_no_trend(self, simulate):
         assert not make_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
 
-    def test_measures_are_marked_as_association(self, simulate):
+    def test_measures_are_marked_as_association(self, simulate, read_page):
         directory = simulate()
         results = Results(directory)
         topologies, confirmed = results.read_table("topologies"), results.read_table("convergence")
@@ -184,24 +151,24 @@ class TestWhichProperty:
             ("reciprocity", 48, 3),
         ]
         assert summary.associations[0].across.value == pytest.approx(-1)
-        text = Elements(directory).text
+        text = read_page(directory).text
         assert "what follows is association" in text
-        assert {"figure-associations", "figure-measures"} <= set(Elements(directory).attributes("id"))
+        assert {"figure-associations", "figure-measures"} <= set(read_page(directory).attributes("id"))
 
-    def test_each_arms_matrix(self, simulate):
+    def test_each_arms_matrix(self, simulate, read_page):
         directory = simulate()
         make_report(directory)
-        assert "figure-matrices" in Elements(directory).attributes("id")
+        assert "figure-matrices" in read_page(directory).attributes("id")
         (directory / "matrices.parquet").unlink()  # as directories were before there was this table
         make_report(directory)
-        assert "figure-matrices" not in Elements(directory).attributes("id")
+        assert "figure-matrices" not in read_page(directory).attributes("id")
 
-    def test_a_matrix_without_any_weight_is_drawn_blank(self, simulate):
+    def test_a_matrix_without_any_weight_is_drawn_blank(self, simulate, read_page):
         directory = simulate()
         results = Results(directory)
         results.write_table("matrices", results.read_table("matrices").assign(weight=0.0))
         make_report(directory)
-        assert "figure-matrices" in Elements(directory).attributes("id")
+        assert "figure-matrices" in read_page(directory).attributes("id")
 
 
 class TestSearch:
@@ -226,141 +193,19 @@ class TestSearch:
         Results(directory).write_study(study)
         assert [found.expected_best for found in make_report(directory).search] == [[], [], []]
 
-    def test_importances_from_thirty_completed_trials_on(self, simulate):
+    def test_importances_from_thirty_completed_trials_on(self, simulate, read_page):
         assert make_report(simulate(trials=14)).importances is None  # 9 of 14 complete in each of three arms
         directory = simulate(trials=16)
         summary = make_report(directory)
         assert summary.importances.trials == 33
         assert set(summary.importances.lost) == {"learning_rate", "nonlinearity"}
-        assert "Exploratory: a random forest" in Elements(directory).text
-
-
-class TestUnfinished:
-    def test_search_alone_has_no_verdict(self, simulate):
-        directory = simulate(phase="search", trials=3)
-        summary = make_report(directory)
-        assert not summary.comparisons
-        assert "no verdict" in summary.answer[0]
-        assert "9 of 9 search trials" in summary.answer[1]
-        elements = Elements(directory)
-        assert "Unfinished: the study had reached the search" in elements.text
-        assert "figure-search" in elements.attributes("id")
-        assert "Unfinished" in printed(summary)
-
-    def test_nothing_at_all_yet(self, simulate):
-        directory = simulate(phase="search", trials=0)
-        summary = make_report(directory)
-        assert "Nothing has been evaluated yet" in Elements(directory).text
-        assert "0 of 0" in summary.answer[1]
-
-    def test_an_arm_gets_its_verdict_when_all_its_pairs_are_there(self, simulate):
-        directory = simulate(phase="confirm", confirmed={"random": 9})
-        summary = make_report(directory)
-        assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
-        assert "random is still to be confirmed" in summary.answer[0]
-        assert "random: 9 of 16 replicates confirmed" in Elements(directory).text
-
-    def test_an_arm_without_a_pair_yet(self, simulate):
-        summary = make_report(simulate(phase="confirm", confirmed={"random": 0}))
-        assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
-        assert "random" in printed(summary)
-
-    def test_the_reference_still_to_come(self, simulate):
-        summary = make_report(simulate(phase="confirm", confirmed={"marmoset": 0}))
-        assert verdicts(summary.comparisons) == {"degrees": None, "random": None}
-        assert "still to be confirmed" in summary.answer[0]
-
-    def test_missing_replicates_of_a_finished_study_count_against_it(self, simulate):
-        summary = make_report(simulate(confirmed={"random": 9, "degrees": 0}))
-        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "not comparable"}
-        assert any("the missing ones count as not converged" in limit.text for limit in summary.limits)
-
-    def test_remaking_it_removes_figures_that_are_no_longer_its(self, simulate):
-        directory = simulate()
-        make_report(directory)
-        assert (directory / "report/figures/ratios.svg").exists()
-        for table in ("convergence", "curves", "trials", "topologies", "matrices"):
-            (directory / f"{table}.parquet").unlink()
-        simulate(phase="search")
-        make_report(directory)
-        assert {file.stem for file in (directory / "report/figures").iterdir()} == {"search", "search_best"}
-
-
-class TestDegenerateStudies:
-    def test_one_arm(self, simulate):
-        directory = simulate(ratios={"marmoset": 1.0})
-        summary = make_report(directory)
-        assert "marmoset met the criterion in 16 of 16 replicates" in summary.answer[0]
-        assert "nothing to compare" in summary.answer[1]
-        assert "reference" in printed(summary)
-
-    def test_one_pair(self, simulate):
-        summary = make_report(simulate(pairs=1))
-        assert set(verdicts(summary.comparisons).values()) == {"undecided"}
-        assert any("raise confirm.replicates" in limit.text for limit in summary.limits)
-
-    def test_nothing_converged(self, simulate):
-        directory = simulate(never={"marmoset": 16, "degrees": 16, "random": 16})
-        summary = make_report(directory)
-        assert set(verdicts(summary.comparisons).values()) == {"not comparable"}
-        assert summary.result("random").median_updates == np.inf
-        assert "0 of 16" in Elements(directory).text
-
-    def test_every_loss_is_nan(self, simulate):
-        directory = simulate(diverging={"degrees": 16})
-        summary = make_report(directory)
-        assert summary.result("degrees").converged.count == 0
-        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "equivalent"}
-        assert json.loads((directory / "summary.json").read_text())["results"]
-
-    def test_trials_that_diverged_or_failed_are_counted_and_kept(self, simulate):
-        directory = simulate(phase="search", trials=4)
-        results = Results(directory)
-        trials, curves = results.read_table("trials"), results.read_table("curves")
-        trials.loc[trials["arm"] == "random", ["status", "best_loss"]] = ["diverged", np.nan]
-        trials.loc[0, ["status", "best_loss", "error"]] = ["failed", np.nan, "Traceback\nMemoryError: too large"]
-        curves.loc[curves["arm"] == "random", "validation_loss"] = np.nan
-        results.write_table("trials", trials)
-        results.write_table("curves", curves[curves["trial"] != trials.loc[0, "trial"]])
-        summary = make_report(directory)
-        texts = [limit.text for limit in summary.limits]
-        assert "4 of 12 search trials diverged (random 4)." in texts
-        assert "1 of 12 search trials failed (marmoset 1). First error: MemoryError: too large" in texts
-        [random] = [arm for arm in summary.search if arm.arm == "random"]
-        assert random.best_trial is None
-
-    def test_all_pairs_identical_is_pointed_out(self, simulate):
-        directory = simulate()
-        results = Results(directory)
-        confirmed = results.read_table("convergence")
-        reference = confirmed[confirmed["arm"] == "marmoset"].set_index(["phase", "replicate"])["updates"]
-        same = confirmed["arm"] == "random"
-        confirmed.loc[same, "updates"] = [
-            reference[key] for key in zip(confirmed.loc[same, "phase"], confirmed.loc[same, "replicate"], strict=True)
-        ]
-        results.write_table("convergence", confirmed)
-        summary = make_report(directory)
-        assert verdicts(summary.comparisons)["random"] == "equivalent"
-        assert any("random: every pair has the same ratio" in limit.text for limit in summary.limits)
-
-    def test_a_criterion_that_is_met_at_once_is_pointed_out(self, simulate):
-        directory = simulate()
-        results = Results(directory)
-        results.write_table("convergence", results.read_table("convergence").assign(updates=0.25))
-        summary = make_report(directory)
-        assert verdicts(summary.comparisons)["degrees"] == "equivalent"
-        assert any("before the first update" in limit.text for limit in summary.limits)
-
-    def test_more_pairs_than_flips_can_be_listed(self, simulate):
-        directory = simulate(pairs=22)
-        assert not make_report(directory).comparisons[0].p_exact
-        assert "Monte Carlo" in Elements(directory).text
+        assert "Exploratory: a random forest" in read_page(directory).text
 
 
 class TestFiles:
-    def test_page_has_nothing_from_elsewhere(self, reported):
+    def test_page_has_nothing_from_elsewhere(self, reported, read_page):
         directory, _ = reported
-        elements = Elements(directory)
+        elements = read_page(directory)
         assert not [tag for tag, _ in elements.tags if tag in ("script", "img", "iframe", "object", "base")]
         # an SVG's namespaces are names, not addresses that anything is fetched from
         assert all(
@@ -372,10 +217,10 @@ class TestFiles:
         )
         assert not re.search(r"@import|url\((?!#)", (directory / "report/index.html").read_text())
 
-    def test_every_figure_is_there_in_both_formats_and_in_words(self, reported):
+    def test_every_figure_is_there_in_both_formats_and_in_words(self, reported, read_page):
         directory, summary = reported
         names = {file.name for file in (directory / "report/figures").iterdir()}
-        elements = Elements(directory)
+        elements = read_page(directory)
         shown = [i.removeprefix("figure-") for i in elements.attributes("id") if i.startswith("figure-")]
         shown = [name for name in shown if f"{name}.svg" in names]
         assert shown[0] == "ratios"
@@ -386,17 +231,17 @@ class TestFiles:
             assert attributes["role"] == "img"
             assert any(arm in attributes["aria-label"] for arm in summary.arms)
 
-    def test_ids_are_unique(self, reported):
+    def test_ids_are_unique(self, reported, read_page):
         directory, _ = reported
-        ids = Elements(directory).attributes("id")
+        ids = read_page(directory).attributes("id")
         assert len(ids) == len(set(ids))
 
-    def test_tables_and_summary_hold_the_numbers_of_the_page(self, reported):
+    def test_tables_and_summary_hold_the_numbers_of_the_page(self, reported, read_page):
         directory, summary = reported
         table = pd.read_csv(directory / "report/tables/verdicts.csv")
         content = json.loads((directory / "summary.json").read_text())
         shared = table[table["phase"] == "shared"].set_index("arm")
-        text = Elements(directory).text
+        text = read_page(directory).text
         for held, c in zip(content["comparisons"], summary.comparisons, strict=True):
             assert shared.loc[c.arm, "ratio"] == pytest.approx(held["ratio"]["estimate"])
             assert shared.loc[c.arm, "verdict"] == held["verdict"]["name"] == c.verdict.name
@@ -409,19 +254,19 @@ class TestFiles:
         for name in ("arms", "search", "expected_best", "measures", "importances", "topologies", "trials"):
             assert len(pd.read_csv(directory / f"report/tables/{name}.csv"))
 
-    def test_limits_methods_and_citations_are_on_the_page(self, reported):
+    def test_limits_methods_and_citations_are_on_the_page(self, reported, read_page):
         directory, summary = reported
-        text = Elements(directory).text
+        text = read_page(directory).text
         for part in [limit.text for limit in summary.limits] + summary.methods:
             assert re.sub(r"\s+", " ", part) in text
-        links = Elements(directory).attributes("href")
+        links = read_page(directory).attributes("href")
         assert "https://doi.org/10.1002/cne.24023" in links
         assert "https://doi.org/10.1016/j.neunet.2021.07.011" in links
 
-    def test_a_substituted_connectome_is_said_everywhere(self, reported):
+    def test_a_substituted_connectome_is_said_everywhere(self, reported, read_page, printed):
         directory, summary = reported
         assert summary.limits[0].kind == "banner"
-        for place in (Elements(directory).text, printed(summary), summary.methods[0], summary.answer[0]):
+        for place in (read_page(directory).text, printed(summary), summary.methods[0], summary.answer[0]):
             assert "distance_rule_marmoset" in place
             assert "in place of" in place
 
@@ -434,7 +279,7 @@ class TestFiles:
 
         assert content() == content()
 
-    def test_what_programs_and_files_said_is_text_and_nothing_else(self, simulate):
+    def test_what_programs_and_files_said_is_text_and_nothing_else(self, simulate, read_page):
         directory = simulate(trials=3, substituted=True)
         results = Results(directory)
         trials = results.read_table("trials")
@@ -447,17 +292,17 @@ class TestFiles:
         results.write_json("state", state)
         results.write_json("environment", {"command": "</code><script>alert(1)</script>"})
         make_report(directory)
-        elements = Elements(directory)
+        elements = read_page(directory)
         assert not {"script", "b", "i", "u", "img"} & {tag for tag, _ in elements.tags}
         assert not [link for link in elements.attributes("href") if "javascript" in link]
         for text in ("ValueError: <img src=x onerror=alert(1)>", "<i>gone</i>", "<u>3</u> rows"):
             assert text in elements.text
 
-    def test_names_from_the_results_are_text_and_nothing_else(self, simulate):
+    def test_names_from_the_results_are_text_and_nothing_else(self, simulate, read_page, printed):
         nasty = '<script>alert(1)</script>"&$x_1$'
         directory = simulate(ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?")
         summary = make_report(directory)
-        elements = Elements(directory)
+        elements = read_page(directory)
         assert not {"script", "b", "i", "u"} & {tag for tag, _ in elements.tags}
         assert nasty in elements.text
         assert "Is <i>this</i> it?" in elements.text
@@ -469,7 +314,7 @@ class TestFiles:
 
 class TestTerminal:
     @pytest.mark.parametrize("width", [100, 80])
-    def test_fits(self, reported, width):
+    def test_fits(self, reported, width, printed):
         directory, summary = reported
         lines = printed(summary, width).splitlines()
         assert max(len(line) for line in lines if not line.startswith("Report: ")) <= width
@@ -479,7 +324,7 @@ class TestTerminal:
         assert table[0][1] == "reference"
         assert table[1][1] == "faster"
 
-    def test_names_the_limits_first(self, reported):
+    def test_names_the_limits_first(self, reported, printed):
         _, summary = reported
         text = printed(summary, 1000)
         places = [text.index(part) for part in (summary.limits[0].text, *summary.answer, "verdict ")]
