@@ -9,20 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import ray
-import torch
-from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
 
 from biotune.errors import StorageError, UserError
 from biotune.files import remove_leftovers
 from biotune.results import SCHEMA, Results
 from biotune.storage import Place, clear, patient, spelled
-from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, reason_of, require_reachable
+from biotune.study.backends import choose_backends, unusable_backends
+from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
 from biotune.study.display import Display
 from biotune.study.environment import environment
+from biotune.study.interrupt import interruptible
 from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
 from biotune.study.mirror import Mirror, drop_ahead, resumed_storage
@@ -30,13 +29,11 @@ from biotune.study.packing import pack
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
-from biotune.study.retries import MAX_RETRIES
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
 from biotune.tasks import source_digest
-from biotune.training import Trial, TrialPlan
-from kernels import backends, choose_backend
+from biotune.training import TrialPlan
 
 TABLE_SECONDS = 5.0
 """Between two writings of the tables; the journal is written at every event."""
@@ -115,10 +112,10 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
-        _interruptible(console, signal.SIGINT) as pressed,
+        interruptible(console, signal.SIGINT) as pressed,
         connected(options.address, options.allow_open, options.listen) as dashboard,
         # what ends a job of Ray, Slurm or Kubernetes; Ray sets a handler of its own as it starts
-        _interruptible(console, signal.SIGTERM) as terminated,
+        interruptible(console, signal.SIGTERM) as terminated,
     ):
 
         def interrupted() -> bool:
@@ -332,7 +329,7 @@ class _Run:
                 "digest": connectome.digest,
                 "notes": list(provenance.notes),
             }
-        chosen, precision = self._choose_backends(plans)
+        chosen, precision = choose_backends(plans, self.resources)
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
         state = {
@@ -372,50 +369,11 @@ class _Run:
                 f"{self.resources.device}; resume it where there is the same, or say so by --gpus-per-trial"
             )
         needed = {name for arms in state["backend"].values() for name in arms.values()}
-        unusable = self._on_a_worker(_unusable, needed)
+        unusable = unusable_backends(needed, self.resources)
         if unusable:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in unusable.items())
             raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({reasons})")
         return state | {"storage": None if self.storage is None else spelled(self.storage)}
-
-    def _on_a_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function where a trial would run; the worker ends with it, and gives its memory back."""
-        # without retries of Ray's own: what was killed for want of memory it would try again for ever
-        task = ray.remote(max_calls=1, max_retries=0)(function)
-        placed = task.options(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)
-        died: RayError | None = None
-        for _ in range(MAX_RETRIES + 1):
-            try:
-                return ray.get(placed.remote(*arguments))
-            except RayTaskError as error:
-                raise UserError(f"a worker could not begin: {reason_of(error)}") from error
-            except RayError as error:
-                died = error
-        assert died is not None
-        raise UserError(f"a worker could not begin: {reason_of(died)}") from died
-
-    def _choose_backends(self, plans: Plans) -> tuple[dict[str, dict[str, str]], str]:
-        """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.
-
-        And how exactly float32 matrices are multiplied there, in PyTorch's words ("highest": no TF32).
-        """
-        config = self.study.config
-        setting = {key: domain.ends[0] for key, domain in config.tune.items()}
-        populations = {
-            "search": range(config.search.replicates),
-            "confirm": range(min(config.confirm.population, config.confirm.replicates)),
-        }
-        asked = [
-            (phase, arm, plans.plan(arm, setting, phase, replicates))
-            for phase, replicates in populations.items()
-            for arm in self.study.arms
-        ]
-        # in one task, one after another: measurements must not disturb each other
-        names, precision = self._on_a_worker(_choose, [(arm, plan) for _, arm, plan in asked], self.resources.cpus)
-        chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
-        for (phase, arm, _), name in zip(asked, names, strict=True):
-            chosen[phase][arm] = name
-        return chosen, precision
 
 
 def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -427,46 +385,6 @@ def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if used["substituted"]
     ]
     return list(dict.fromkeys(texts))
-
-
-def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> tuple[list[str], str]:
-    torch.set_num_threads(threads)
-    names = []
-    for arm, plan in plans:
-        try:
-            trial = Trial(plan)
-        except (UserError, ValueError) as error:
-            raise UserError(f"arm {arm}: {error}") from error
-        pattern, task = trial.loop.population.pattern, trial.task
-        names.append(
-            choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
-        )
-    return names, torch.get_float32_matmul_precision()
-
-
-def _unusable(names: set[str]) -> dict[str, str]:
-    usable = backends()
-    return {name: usable[name] or "" for name in sorted(names) if usable.get(name, "unknown") is not None}
-
-
-class _interruptible:
-    """Within it, a signal once asks the study to stop, twice ends it at once; gives the question whether it did."""
-
-    def __init__(self, console: Console, number: signal.Signals) -> None:
-        self.console, self.number, self.pressed = console, number, False
-
-    def __enter__(self) -> Callable[[], bool]:
-        self.before = signal.signal(self.number, self._press)
-        return lambda: self.pressed
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(self.number, self.before)
-
-    def _press(self, *_: object) -> None:
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-        self.console.print("Stopping; everything so far is kept (Ctrl-C again: at once) …", style="yellow")
 
 
 def _now() -> str:
