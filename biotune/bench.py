@@ -11,8 +11,6 @@ epochs each: as in a study, an epoch finds the processor's caches as the one bef
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from biotune.connectome import load_connectome
+from biotune.machine import machine
 from biotune.network import NetworkOptions
 from biotune.results import Results
 from biotune.tasks import Trials
@@ -187,8 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     taken = measure(arguments.rounds)
     peer = taken["masked nn.RNN"]
-    machine = f"{_cpu()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    table = Table(title=f"{machine}, 1 thread")
+    table = Table(title=f"{machine()}, 1 thread")
     for column in ("an epoch of one replicate", "ms", "of the peer's time"):
         table.add_column(column, justify="left" if column.startswith("an") else "right")
     for way, milliseconds in taken.items():
@@ -201,14 +199,8 @@ def main() -> None:
             costs.add_row(name, f"{value:.2f}")
         Console().print(costs)
     if arguments.json:
-        content = {"machine": machine, "an epoch of one replicate, ms, 1 thread": taken, "study": study}
+        content = {"machine": machine(), "an epoch of one replicate, ms, 1 thread": taken, "study": study}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
         concurrency = fitting.concurrency
     else:  # what a cluster has is not known: a dry run doesn't join it
-        concurrency = arguments.concurrency or int(here["CPU"])
+        concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
     seconds = estimate(plans, concurrency)
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "

@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "machine": describe_machine(device),
         "cores": os.cpu_count(),
         "threads": options.threads,
-        "system": platform.platform(terse=True),
+        "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),

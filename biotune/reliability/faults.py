@@ -23,6 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from biotune.machine import machine
 from biotune.reliability.integrity import differences, events_of, faults
 from biotune.reliability.kills import KINDS, Disturbed, Kill, Moment, directory_of, phase_of, start
 from biotune.results import Results
@@ -157,11 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if given.json:
         content: dict[str, Any] = {
+            "machine": machine(),
             "kills": [asdict(kill) for kill in disturbed.kills],
             "seed": given.seed,
             "checkpoint_every": given.checkpoint_every,
             "seconds": {"undisturbed": alone, "disturbed": took},
-            "results": {"undisturbed": str(undisturbed.path), "disturbed": str(results.path)},
             "wrong": wrong,
         }
         given.json.write_text(json.dumps(content, indent=2) + "\n")

@@ -35,7 +35,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from biotune.reliability.short_study import machine, write_short_study
+from biotune.machine import machine
+from biotune.reliability.short_study import write_short_study
 from biotune.reliability.watching import TUNE_MAIN, GrowingJournal
 from biotune.results import Results
 

@@ -1,12 +1,7 @@
 """A study of many short trials: the smallest networks, the fewest epochs, so that what is left is what it costs to run
 a trial at all."""
 
-import os
-import platform
 from pathlib import Path
-
-import psutil
-import torch
 
 SHORT = """# What does it cost to run a trial?
 name: {name}
@@ -35,13 +30,3 @@ def write_short_study(
     each = trials // arms
     sizes = {"each": each, "shared": min(8, each), "replicates": replicates, "epochs": epochs, "grace": grace}
     file.write_text(SHORT.format(name=name, arms=names, **sizes))
-
-
-def machine() -> str:
-    """The processor, its cores, the memory and the versions that figures were taken with."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cpu = next(iter(names), platform.processor() or platform.machine())
-    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-    return f"{cpu}, {os.cpu_count()} cores, {memory}, Python {platform.python_version()}, torch {torch.__version__}"

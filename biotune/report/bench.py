@@ -7,14 +7,13 @@ The study is read and left as it is; the confirmed replicates of a copy are repe
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
-import psutil
 
+from biotune.machine import machine
 from biotune.report import make_report
 from biotune.report.analysis import CONFIRMED
 from biotune.results import TABLES, Results
@@ -38,7 +37,7 @@ def main() -> None:
             "arms": len(summary.arms),
             "seconds": round(seconds, 1),
             "page_mb": round(summary.page.stat().st_size / 1e6, 1),
-            "machine": {"cpu": platform.processor() or platform.machine(), "cores": psutil.cpu_count(logical=False)},
+            "machine": machine(),
         }
     print(json.dumps(content, indent=2))
 

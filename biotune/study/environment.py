@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from biotune.connectome import Connectome
+from biotune.machine import memory, processor
 
 PACKAGES = (
     "biotune",
@@ -41,9 +42,9 @@ def environment(connectomes: Mapping[str, Connectome]) -> dict[str, Any]:
         **{name: _version(name) for name in PACKAGES},
         "machine": {
             "system": platform.platform(),
-            "cpu": _cpu(),
+            "cpu": processor(),
             "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "memory_gib": round(memory(), 1),
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         },
         "git": _git(),
@@ -60,15 +61,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git() -> dict[str, Any] | None:
