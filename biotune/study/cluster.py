@@ -146,9 +146,7 @@ def fit_resources(
         raise UserError(f"--gpus-per-trial {gpus:g}: above one GPU, ask for a whole number")
     if cpus > most_cpus:
         raise UserError(f"--cpus-per-trial {cpus}: the largest node has {most_cpus:g} cores; ask for at most that")
-    fitting = sum(
-        int(min(node.get("CPU", 0.0) // cpus, node.get("GPU", 0.0) / gpus if gpus else float("inf"))) for node in nodes
-    )
+    fitting = sum(_places(node, cpus, gpus) for node in nodes)
     if not fitting:
         cores = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
         raise UserError(
@@ -158,6 +156,15 @@ def fit_resources(
     if concurrency is not None:
         fitting = concurrency if grows else min(fitting, concurrency)
     return Resources(cpus=cpus, gpus=gpus, concurrency=fitting, dashboard=dashboard)
+
+
+def _places(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """Trials that a node has room for; one of a fraction of a GPU gets all of it from the same GPU."""
+    places = int(node.get("CPU", 0.0) // cpus)
+    if not gpus:
+        return places
+    there = node.get("GPU", 0.0)
+    return min(places, int(there * int(1 / gpus) if gpus < 1 else there // gpus))
 
 
 _SHARED = "; let --output, or --storage, be a folder that all machines share, or --storage a bucket"

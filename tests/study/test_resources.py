@@ -22,6 +22,14 @@ def test_a_trial_gets_a_core_and_a_quarter_of_a_gpu_where_there_is_one() -> None
     assert (with_gpu.cpus, with_gpu.gpus, with_gpu.concurrency) == (1, 0.25, 4)
 
 
+def test_a_fraction_comes_from_one_gpu() -> None:
+    two = {"CPU": 16.0, "GPU": 2.0}
+    places = {
+        gpus: fit_resources([two], None, gpus, None).concurrency for gpus in (0.1, 1 / 3, 0.4, 0.5, 0.6, 1.0, 2.0)
+    }
+    assert places == {0.1: 16, 1 / 3: 6, 0.4: 4, 0.5: 4, 0.6: 2, 1.0: 2, 2.0: 1}
+
+
 def test_where_nodes_may_be_added_more_trials_may_wait() -> None:
     assert fit_resources([HEAD], None, None, 20).concurrency == 8
     assert fit_resources([HEAD], None, None, 20, grows=True).concurrency == 20
