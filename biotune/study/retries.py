@@ -30,7 +30,7 @@ class Retries:
         Raises:
             StorageError: there is no room on the disk of the results, or of Ray's own files: it died of that.
         """
-        for folder in (self.directory, ray_folder()):
+        for folder in filter(Path.exists, (self.directory, ray_folder())):  # of a cluster that is joined, Ray has none
             require_room(folder)
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))
