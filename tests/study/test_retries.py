@@ -34,6 +34,13 @@ def test_what_gets_further_in_between_may_die_as_often_as_it_likes(tmp_path: Pat
         save(checkpoint, death + 1)
 
 
+def test_a_machine_that_joins_a_cluster_needs_no_folder_of_ray(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "nowhere"))
+    assert Retries(tmp_path).again(checkpoint)
+
+
 def test_one_that_dies_is_counted_apart_from_another(tmp_path: Path, checkpoint: Path) -> None:
     retries = Retries(tmp_path)
     assert retries.again(checkpoint)
