@@ -41,7 +41,7 @@ from torch import Tensor
 
 from kernels.pattern import SparsePattern
 
-NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "triton")
+NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "cuda_graph", "triton")
 """Every backend, by the module that holds it."""
 
 NONLINEARITIES = ("tanh", "relu")

@@ -1,5 +1,11 @@
-"""Every backend that is usable here against the reference: hidden states and each gradient, at odd sizes."""
+"""Every backend that is usable here against the reference: hidden states and each gradient, at odd sizes.
 
+On a GPU where there is one, else on the CPU.
+"""
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -8,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels import SparsePattern, backends, sparse_rnn
+import kernels.cuda_graph
+from kernels import SparsePattern, backends, select, sparse_rnn
 from kernels.backend import load
 from kernels.cpu.library import library
 
-REASONS = backends()
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+REASONS = backends(DEVICE)
 BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(reason is not None, reason=f"{name}: {reason}"))
     for name, reason in REASONS.items()
@@ -58,7 +66,7 @@ def problem(case: Case, dtype: torch.dtype, seed: int = 0) -> tuple[SparsePatter
     place = torch.stack(places)
 
     def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
 
     arguments = {
         "inputs": random(case.population, case.batch, case.time, case.input_size),
@@ -68,7 +76,7 @@ def problem(case: Case, dtype: torch.dtype, seed: int = 0) -> tuple[SparsePatter
     }
     if case.initial:
         arguments["hidden_0"] = random(case.population, case.batch, case.size)
-    return SparsePattern(place // case.size, place % case.size, case.size), arguments
+    return SparsePattern(place // case.size, place % case.size, case.size).to(DEVICE), arguments
 
 
 def run(
@@ -87,7 +95,7 @@ def run(
 def gradient_like_hidden(case: Case, dtype: torch.dtype) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     shape = (case.population, case.batch, case.time, case.size)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
@@ -159,7 +167,7 @@ def test_takes_gradients_of_any_strides(backend: str, layout: str) -> None:
     if layout == "transposed":
         grad = grad.transpose(1, 3).contiguous().transpose(1, 3)
     elif layout == "expanded":
-        grad = torch.ones((), dtype=torch.float64).expand(grad.shape)
+        grad = torch.ones((), dtype=torch.float64, device=DEVICE).expand(grad.shape)
     else:
         grad = torch.cat((torch.zeros_like(grad[:, :, :2]), grad[:, :, 2:]), dim=2)
     expected = run("reference", pattern, arguments, "tanh", grad)
@@ -232,6 +240,90 @@ def test_nan_and_inf_flow_as_in_the_reference(backend: str, nonlinearity: str, v
     found = run(backend, pattern, arguments, nonlinearity, grad)
     for name in ("hidden", "values", "bias"):
         torch.testing.assert_close(found[name], expected[name], equal_nan=True, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without a GPU, a graph's place is taken by what it does: the same kernels again, at the same addresses."""
+    if DEVICE == "cuda":
+        yield
+        return
+
+    def record(
+        steps: Callable[..., Sequence[Tensor | None]], arguments: Sequence[Tensor | None]
+    ) -> tuple[Callable[[], None], Sequence[Tensor | None]]:
+        results = steps(*arguments)
+
+        def replay() -> None:
+            for result, again in zip(results, steps(*arguments), strict=True):
+                if result is not None and again is not None:
+                    result.copy_(again)
+
+        return replay, results
+
+    monkeypatch.setattr(kernels.cuda_graph, "unusable", lambda *_: None)
+    monkeypatch.setattr(kernels.cuda_graph, "_stream", lambda: 0)
+    monkeypatch.setattr(kernels.cuda_graph, "_record", record)
+    select._why_not.cache_clear()
+    yield
+    select._why_not.cache_clear()
+
+
+@pytest.mark.usefixtures("graphs")
+class TestCudaGraph:
+    """What holds for recorded passes: they work at fixed addresses, and nobody who calls them may notice."""
+
+    @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+    @pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[5], CASES[8]], ids=str)
+    def test_every_pass_is_that_of_its_own_arguments(self, case: Case, nonlinearity: str) -> None:
+        pattern, arguments = problem(case, torch.float64)
+        grad = gradient_like_hidden(case, torch.float64)
+        found, expected = [], []
+        for scale in (1.0, 0.5, -2.0):
+            scaled = {name: scale * tensor for name, tensor in arguments.items()}
+            found.append(run("cuda_graph", pattern, scaled, nonlinearity, scale * grad))
+            expected.append(run("reference", pattern, scaled, nonlinearity, scale * grad))
+        for one, other in zip(found, expected, strict=True):  # after all, as a later pass might have written into one
+            assert_close(one, other, 1e-12)
+
+    def test_other_shapes_gradients_and_steps_do_not_meet(self) -> None:
+        case = Case(30, 0.3, 9, 4, 2, 2, initial=True)
+        pattern, arguments = problem(case, torch.float64)
+        grad = gradient_like_hidden(case, torch.float64)
+        for _ in range(2):
+            for batch, first in ((9, 0), (5, 0), (9, 2), (5, 3)):
+                few = {name: t[:, :batch] if name in ("inputs", "hidden_0") else t for name, t in arguments.items()}
+                given = few, "tanh", grad[:, :batch, first:], first
+                assert_close(run("cuda_graph", pattern, *given), run("reference", pattern, *given), 1e-12)
+        assert len(pattern.memo["cuda_graph"]) <= kernels.cuda_graph._MOST
+        for wanted in ARGUMENTS:
+            leaf = arguments[wanted].clone().requires_grad_()
+            hidden = sparse_rnn(pattern=pattern, backend="cuda_graph", **{**arguments, wanted: leaf})
+            (found,) = torch.autograd.grad(hidden, leaf, grad)
+            torch.testing.assert_close(found, run("reference", pattern, arguments, "tanh", grad)[wanted])
+
+    def test_inference_and_training_take_turns(self) -> None:
+        pattern, arguments = problem(CASES[2], torch.float64)
+        expected = sparse_rnn(pattern=pattern, backend="reference", **arguments)
+        for scope in (torch.inference_mode, torch.enable_grad, torch.no_grad, torch.inference_mode):
+            with scope():
+                torch.testing.assert_close(sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments), expected)
+
+    def test_a_caller_that_records_a_graph_gets_the_steps_themselves(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kernels.cuda_graph, "_stream", lambda: None)
+        pattern, arguments = problem(CASES[2], torch.float64)
+        expected = sparse_rnn(pattern=pattern, backend="torch_csr", **arguments)
+        assert torch.equal(sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments), expected)
+        assert "cuda_graph" not in pattern.memo
+
+    def test_what_is_recorded_is_not_kept_beyond_its_pattern(self) -> None:
+        pattern, arguments = problem(CASES[2], torch.float64)
+        sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments)
+        (recorded,) = pattern.memo["cuda_graph"].values()
+        argument = weakref.ref(recorded.arguments[0])
+        del recorded, pattern
+        gc.collect()
+        assert argument() is None
 
 
 @pytest.mark.skipif(REASONS["cpu"] is not None, reason=f"cpu: {REASONS['cpu']}")

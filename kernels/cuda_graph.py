@@ -1,0 +1,128 @@
+"""Backend `cuda_graph`: the steps of `torch_csr` on an NVIDIA GPU, recorded once for a shape and launched as one.
+
+cuSPARSE takes less time for a step of some thousand neurons than PyTorch takes to launch its kernels. A CUDA graph
+replays a whole pass with one launch, always at the addresses at which it was recorded: a call copies its arguments
+there, and the results away.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from kernels import torch_csr
+from kernels.backend import Gradients
+from kernels.pattern import SparsePattern
+
+_MOST = 8
+"""Graphs kept for a pattern, the one unused for longest leaving first; each holds its arguments and its results."""
+
+_WARM_UPS = 3
+"""Runs before recording, in which libraries set up what can't be set up inside a graph."""
+
+_one_at_a_time = Lock()
+
+Steps = Callable[..., Sequence[Tensor | None]]
+
+
+def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda" or torch.version.cuda is None:
+        return "it needs an NVIDIA GPU; use device cuda"
+    return None
+
+
+def forward(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> Tensor:
+    steps = partial(torch_csr.forward, pattern=pattern, nonlinearity=nonlinearity)
+    tensors = inputs, values, weight_ih, bias, hidden_0
+    (hidden,) = _launch(lambda *given: (steps(*given),), tensors, pattern, ("forward", nonlinearity))
+    assert hidden is not None
+    return hidden
+
+
+def backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+    wanted: frozenset[str],
+) -> Gradients:
+    steps = partial(torch_csr.backward, pattern=pattern, nonlinearity=nonlinearity, wanted=wanted)
+    tensors = grad, hidden, inputs, values, weight_ih, hidden_0
+    return Gradients(*_launch(steps, tensors, pattern, ("backward", nonlinearity, wanted)))
+
+
+def _launch(
+    steps: Steps, tensors: Sequence[Tensor | None], pattern: SparsePattern, what: tuple[Hashable, ...]
+) -> Sequence[Tensor | None]:
+    """steps(*tensors) by the graph for these shapes, which is recorded first where there is none."""
+    with torch.cuda.device_of(pattern.target):
+        if (stream := _stream()) is None:
+            return steps(*tensors)
+        shapes = tuple(None if tensor is None else (tensor.shape, tensor.dtype) for tensor in tensors)
+        key = *what, shapes, stream, torch.get_float32_matmul_precision()
+        with _one_at_a_time:
+            kept: OrderedDict[Hashable, _Recorded] = pattern.memo.setdefault("cuda_graph", OrderedDict())
+            if key not in kept:
+                kept[key] = _Recorded(steps, tensors)
+            kept.move_to_end(key)
+            if len(kept) > _MOST:
+                kept.popitem(last=False)
+            return kept[key](tensors)
+
+
+def _stream() -> int | None:
+    """The current stream, as two would write to one graph's arguments at once; None while a caller records a graph."""
+    return None if torch.cuda.is_current_stream_capturing() else torch.cuda.current_stream().cuda_stream
+
+
+class _Recorded:
+    """A pass whose arguments, results and kernels are fixed."""
+
+    def __init__(self, steps: Steps, tensors: Sequence[Tensor | None]) -> None:
+        # what is made in inference mode can't be written to outside of it
+        with torch.inference_mode(False), torch.no_grad():
+            self.arguments = [
+                None if t is None else torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors
+            ]
+            self._fill(tensors)
+            self.replay, self.results = _record(steps, self.arguments)
+
+    def __call__(self, tensors: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        self._fill(tensors)
+        self.replay()
+        return [None if result is None else result.clone() for result in self.results]
+
+    def _fill(self, tensors: Sequence[Tensor | None]) -> None:
+        for argument, tensor in zip(self.arguments, tensors, strict=True):
+            if argument is not None and tensor is not None:
+                argument.copy_(tensor)
+
+
+def _record(steps: Steps, arguments: Sequence[Tensor | None]) -> tuple[Callable[[], None], Sequence[Tensor | None]]:
+    """What replays steps(*arguments), and where it leaves its results."""
+    aside, here = torch.cuda.Stream(), torch.cuda.current_stream()
+    aside.wait_stream(here)
+    with torch.cuda.stream(aside):
+        for _ in range(_WARM_UPS):
+            steps(*arguments)
+    here.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # other threads of this process may use the GPU meanwhile
+    with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+        results = steps(*arguments)
+    return graph.replay, results
