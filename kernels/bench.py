@@ -3,8 +3,9 @@
     python -m kernels.bench --device cpu --threads 2 --shapes 1,2,3 --json result.json
 
 Prints the machine and a table: the median milliseconds of a pass (hidden states, then the gradients of values,
-weight_ih and bias), peak memory above what the process held before, and the ratio best peer / auto. Contestants take
-turns, a few passes each, so that all of them see the same machine.
+weight_ih and bias), peak memory above what the process held before, networks a second, and how much slower than auto
+one network at a time and the best peer are. Contestants take turns, a few passes each, so that all of them see the same
+machine. --precision says how float32 matrices are multiplied on a GPU, in PyTorch's words; cuDNN is held to it too.
 """
 
 import argparse
@@ -27,12 +28,13 @@ from kernels.backend import NAMES, load
 from kernels.layer import sparse_rnn
 from kernels.pattern import SparsePattern
 from kernels.peers import PEERS
-from kernels.select import choose_backend, describe_machine
+from kernels.select import choose_backend, describe_machine, failures
 
 _SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
 _MOST_RUNS = 60
 _IN_A_ROW = 5
 _DENSE_GIB = 2.0  # an N x N matrix above this is not tried
+_ALONE = "auto, one at a time"
 _REFERENCE_PRODUCTS = 4e7  # edges x batch x time above which the reference, which keeps them all, is not tried
 
 
@@ -71,7 +73,10 @@ SHAPES = (
     _of_density(2952, 0.013, 21),  # fruit fly larva
     _of_density(220, 0.475, 7, population=8),
     Shape(139_255, 3_732_460, 16, 7, 1),  # fruit fly
+    _of_density(220, 0.475, 7, population=64),
 )
+
+_CONTESTANTS = ("auto", _ALONE, *NAMES, *PEERS)
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,20 @@ class Problem:
 
         return run
 
+    def alone(self) -> Callable[[], object]:
+        """What "auto" makes of every network by itself, one after the other."""
+        parameters = [
+            [tensor[p : p + 1].clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
+            for p in range(self.shape.population)
+        ]
+
+        def run() -> None:
+            for p, (values, weight_ih, bias) in enumerate(parameters):
+                hidden = sparse_rnn(self.inputs[p : p + 1], values, self.patterns[p], weight_ih, bias)
+                torch.autograd.grad(hidden, parameters[p], self.grad[p : p + 1])
+
+        return run
+
     def peer(self, name: str) -> Callable[[], object]:
         """The peer's run of every network, one after the other."""
         runs = [
@@ -128,6 +147,8 @@ class Problem:
     def unsuitable(self, name: str) -> str:
         """Why this contestant is not tried at this shape; empty where it is."""
         shape, device = self.shape, self.inputs.device
+        if name == _ALONE and shape.population == 1:
+            return "it is one network"
         if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
             return reason
         if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
@@ -148,16 +169,16 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
     times: dict[str, list[float]] = {}
     results: dict[str, Result] = {}
     peaks: dict[str, float | None] = {}
-    for name in ("auto", *NAMES, *PEERS):
+    for name in _CONTESTANTS:
         note = problem.unsuitable(name)
         if note:
             results[name] = Result(note=note)
             continue
-        run = problem.peer(name) if name in PEERS else problem.backend(name)
         try:
+            run = problem.peer(name) if name in PEERS else problem.alone() if name == _ALONE else problem.backend(name)
             _wait(run, device)  # what is derived from a pattern once is no part of a pass
             peaks[name], first = _peak_mib(run, device)
-        except RuntimeError as error:
+        except failures() as error:
             results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
             continue
         times[name] = [first] if first > _SECONDS else []
@@ -175,7 +196,7 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
             pattern = problem.pattern
             note = choose_backend(pattern, shape.batch, shape.steps, shape.input_size)
         results[name] = Result(1e3 * statistics.median(took), 1e3 * min(took), len(took), peaks[name], note)
-    return {name: results[name] for name in ("auto", *NAMES, *PEERS)}
+    return {name: results[name] for name in _CONTESTANTS}
 
 
 def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
@@ -190,20 +211,25 @@ def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
 
 def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
     """The results in Markdown: medians in milliseconds, and below why a figure is missing."""
-    names = ["auto", *NAMES, *PEERS]
     lines = [
-        f"| shape | {' | '.join(names)} | auto chose | peak MiB of auto | best peer / auto |",
-        f"|---|{'---:|' * len(names)}---|---:|---|",
+        f"| shape | {' | '.join(_CONTESTANTS)} | auto chose | peak MiB of auto | networks/s of auto "
+        "| one at a time / auto | best peer / auto |",
+        f"|---|{'---:|' * len(_CONTESTANTS)}---|---:|---:|---:|---|",
     ]
     notes: dict[str, list[str]] = {}
     for row, (shape, results) in enumerate(measured, start=1):
-        cells = [f"{m:,.2f}" if (m := results[name].median_ms) is not None else "–" for name in names]
+        cells = [f"{m:,.2f}" if (m := results[name].median_ms) is not None else "–" for name in _CONTESTANTS]
+        auto, alone = results["auto"].median_ms, results[_ALONE].median_ms
+        speed = "–" if auto is None else f"{1e3 * shape.population / auto:,.0f}"
+        gain = "–" if auto is None or alone is None else f"{alone / auto:.1f}"
         peak = results["auto"].peak_mib
         best = best_peer(results)
         ratio = f"**{best[1]:.1f}** ({best[0]})" if best else "–"
         memory = "–" if peak is None else f"{peak:,.0f}"
-        lines.append(f"| {shape} | {' | '.join(cells)} | {results['auto'].note} | {memory} | {ratio} |")
-        for name in names[1:]:
+        lines.append(
+            f"| {shape} | {' | '.join(cells)} | {results['auto'].note} | {memory} | {speed} | {gain} | {ratio} |"
+        )
+        for name in _CONTESTANTS[1:]:
             if results[name].note:
                 notes.setdefault(f"{name}: {results[name].note}", []).append(str(row))
     remarks = [f"- row{'s' * (len(rows) > 1)} {', '.join(rows)}: {note}" for note, rows in notes.items()]
@@ -261,22 +287,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's, by default as it says")
+    parser.add_argument(
+        "--precision",
+        choices=("highest", "high", "medium"),
+        default="highest",
+        help="of float32 products on a GPU (default: highest, no TF32)",
+    )
     parser.add_argument("--shapes", help=f"rows of the table to run, as in 1,3; 1 to {len(SHAPES)}, default all")
     parser.add_argument("--json", type=Path, help="write every figure here too")
     options = parser.parse_args(arguments)
     try:
-        rows = [int(row) for row in options.shapes.split(",")] if options.shapes else range(1, len(SHAPES) + 1)
+        rows = (
+            [int(row) for row in options.shapes.split(",")] if options.shapes is not None else range(1, len(SHAPES) + 1)
+        )
         shapes = [SHAPES[row - 1] for row in rows if row > 0 or parser.error("--shapes: rows count from 1")]
     except (ValueError, IndexError):
         parser.error(f"--shapes: expected rows from 1 to {len(SHAPES)}, as in 1,3; got {options.shapes!r}")
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this PyTorch sees no CUDA device")
+    if options.threads < 1:
+        parser.error(f"--threads: expected 1 or more, got {options.threads}")
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
     torch.set_num_threads(options.threads)
+    torch.set_float32_matmul_precision(options.precision)
+    torch.backends.cudnn.allow_tf32 = options.precision != "highest"
     machine: dict[str, Any] = {
         "machine": describe_machine(device),
         "cores": os.cpu_count(),
         "threads": options.threads,
+        "precision": options.precision,
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,

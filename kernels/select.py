@@ -160,7 +160,7 @@ def _measure(
         try:
             run(name)  # builds what the backend keeps for the pattern
             seconds[name] = _seconds(lambda name=name: run(name), device)  # type: ignore[misc]
-        except _failures() as error:  # memory, or a library that lacks this dtype: not a candidate then
+        except failures() as error:  # memory, or a library that lacks this dtype: not a candidate then
             logger.warning("auto: backend %s failed at this shape and is left out: %s", name, error)
     end = time.perf_counter() + _SECONDS
     for i in range(_ROUNDS):
@@ -176,7 +176,7 @@ def _measure(
     return seconds
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[Exception], ...]:
     """What a backend raises at a shape that is too much for it; Triton's errors are no RuntimeErrors."""
     if "triton" not in sys.modules:
         return (RuntimeError,)

@@ -1,4 +1,7 @@
-"""A bucket on this machine, served by moto as Amazon would serve it."""
+"""A bucket on this machine, served by moto as Amazon would serve it.
+
+What serves it is imported late: tests/kernels run where nothing is installed but torch, pytest and hypothesis.
+"""
 
 import logging
 import uuid
@@ -6,8 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
-from pyarrow.fs import FileSystem
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, which is no failure
 settings.load_profile("any machine")
@@ -16,6 +17,8 @@ settings.load_profile("any machine")
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """Where the server listens; what is started from here has credentials for it in its environment."""
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
@@ -31,6 +34,8 @@ def s3() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3: str) -> str:
     """The URI of a prefix in a bucket that nothing is in yet."""
+    from pyarrow.fs import FileSystem
+
     name, query = f"bucket-{uuid.uuid4().hex}", f"?scheme=http&endpoint_override={s3}"
     filesystem, _ = FileSystem.from_uri(f"s3://{name}{query}&allow_bucket_creation=true")
     filesystem.create_dir(name)

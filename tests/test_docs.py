@@ -38,6 +38,12 @@ def test_python_in_the_docs_gives_what_it_shows(page: Path) -> None:
     assert failed == 0
 
 
+def test_code_on_the_kernels_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", Path("kernels/README.md").read_text(), re.M | re.S)
+    exec(compile(code, "kernels/README.md", "exec"), {})
+    assert "reference" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("package", [biotune.connectome, biotune.tasks, biotune.topology])
 def test_examples_at_the_head_of_a_package_run(package: ModuleType) -> None:
     failed, attempted = doctest.testmod(package)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "interface.h"
 
@@ -100,6 +103,20 @@ std::unique_ptr<void, Free> scratch(int64_t bytes) {
     return std::unique_ptr<void, Free>(memory);
 }
 
+// Asks for huge pages for states that are about to be written. The C library maps blocks from 32 MiB on anew each time,
+// and their faults, one for every 4 KiB, would take longer than the pass. Smaller blocks it keeps.
+template <typename T>
+void ask_for_huge_pages(const Shape& s, void* states) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t bytes = uintptr_t(s.time * s.population * s.size * s.batch) * sizeof(T);
+    if (bytes < uintptr_t(32) << 20) return;
+    const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = (uintptr_t(states) + page - 1) / page * page;
+    madvise(reinterpret_cast<void*>(begin), (uintptr_t(states) + bytes) / page * page - begin, MADV_HUGEPAGE);
+#else
+    (void)s, (void)states;
+#endif
+}
+
 // Runs a pass over all chunks of batch columns of all replicates. Returns 0, or 1 where memory was lacking.
 template <typename T, typename Job>
 int over_chunks(const Job& job, int64_t threads, void (*run)(const Job&, Chunk, void*)) {
@@ -169,10 +186,12 @@ void restore(const Shape& s, const Lines& lines, const T* groups, T* values, int
 #define FACE(T, SUFFIX)                                                                                                    \
     int sparse_rnn_forward_##SUFFIX(const Forward* job, const T* values, T* arranged, int64_t threads) {                   \
         arrange(job->shape, job->lines, values, arranged, threads);                                                        \
+        ask_for_huge_pages<T>(job->shape, job->hidden);                                                                    \
         return over_chunks<T>(*job, threads, functions<T>().forward);                                                      \
     }                                                                                                                      \
     int sparse_rnn_backward_##SUFFIX(const Backward* job, const T* values, T* arranged, int64_t threads) {                 \
         arrange(job->shape, job->lines, values, arranged, threads);                                                        \
+        ask_for_huge_pages<T>(job->shape, job->drive);                                                                     \
         return over_chunks<T>(*job, threads, functions<T>().backward);                                                     \
     }                                                                                                                      \
     int sparse_rnn_weights_##SUFFIX(const Weights* job, T* grad_values, int64_t threads) {                                 \

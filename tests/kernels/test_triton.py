@@ -2,7 +2,7 @@
 
 The interpreter has to be asked for before Triton loads, so that without a GPU these tests run in a process of their
 own, which `test_in_the_interpreter` starts. On a GPU machine, `python -m pytest -rP tests/kernels/test_triton.py`
-prints every error it measured; it needs torch, numpy, pytest and hypothesis.
+prints every error it measured.
 """
 
 import itertools
