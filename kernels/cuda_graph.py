@@ -1,8 +1,8 @@
 """Backend `cuda_graph`: the steps of `torch_csr` on an NVIDIA GPU, recorded once for a shape and launched as one.
 
-cuSPARSE takes less time for a step of some thousand neurons than PyTorch takes to launch its kernels. A CUDA graph
-replays a whole pass with one launch, always at the addresses at which it was recorded: a call copies its arguments
-there, and the results away.
+Step by step, a GPU waits for PyTorch wherever a product takes less time than its launch. A CUDA graph replays a whole
+pass with one launch, always at the addresses at which it was recorded: a call copies its arguments there, and the
+results away.
 """
 
 from collections import OrderedDict
