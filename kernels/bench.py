@@ -113,26 +113,21 @@ class Problem:
         ]
 
     def backend(self, name: str) -> Callable[[], object]:
-        parameters = [tensor.clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
-        values, weight_ih, bias = parameters
-
-        def run() -> None:
-            hidden = sparse_rnn(self.inputs, values, self.pattern, weight_ih, bias, backend=name)
-            torch.autograd.grad(hidden, parameters, self.grad)
-
-        return run
+        return self._pass(name, self.pattern, slice(None))
 
     def alone(self) -> Callable[[], object]:
         """What "auto" makes of every network by itself, one after the other."""
-        parameters = [
-            [tensor[p : p + 1].clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
-            for p in range(self.shape.population)
-        ]
+        runs = [self._pass("auto", pattern, slice(p, p + 1)) for p, pattern in enumerate(self.patterns)]
+        return lambda: [run() for run in runs]
+
+    def _pass(self, backend: str, pattern: SparsePattern, networks: slice) -> Callable[[], object]:
+        inputs, grad = self.inputs[networks], self.grad[networks]
+        parameters = [tensor[networks].clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
+        values, weight_ih, bias = parameters
 
         def run() -> None:
-            for p, (values, weight_ih, bias) in enumerate(parameters):
-                hidden = sparse_rnn(self.inputs[p : p + 1], values, self.patterns[p], weight_ih, bias)
-                torch.autograd.grad(hidden, parameters[p], self.grad[p : p + 1])
+            hidden = sparse_rnn(inputs, values, pattern, weight_ih, bias, backend=backend)
+            torch.autograd.grad(hidden, parameters, grad)
 
         return run
 

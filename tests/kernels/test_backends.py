@@ -286,21 +286,44 @@ class TestCudaGraph:
         for one, other in zip(found, expected, strict=True):  # after all, as a later pass might have written into one
             assert_close(one, other, 1e-12)
 
-    def test_other_shapes_gradients_and_steps_do_not_meet(self) -> None:
+    def test_other_shapes_and_steps_do_not_meet(self) -> None:
         case = Case(30, 0.3, 9, 4, 2, 2, initial=True)
         pattern, arguments = problem(case, torch.float64)
         grad = gradient_like_hidden(case, torch.float64)
         for _ in range(2):
-            for batch, first in ((9, 0), (5, 0), (9, 2), (5, 3)):
+            for batch, first in ((9, 0), (5, 0), (9, 2), (5, 3), (4, 0), (3, 0)):
                 few = {name: t[:, :batch] if name in ("inputs", "hidden_0") else t for name, t in arguments.items()}
                 given = few, "tanh", grad[:, :batch, first:], first
                 assert_close(run("cuda_graph", pattern, *given), run("reference", pattern, *given), 1e-12)
-        assert len(pattern.memo["cuda_graph"]) <= kernels.cuda_graph._MOST
-        for wanted in ARGUMENTS:
-            leaf = arguments[wanted].clone().requires_grad_()
-            hidden = sparse_rnn(pattern=pattern, backend="cuda_graph", **{**arguments, wanted: leaf})
-            (found,) = torch.autograd.grad(hidden, leaf, grad)
-            torch.testing.assert_close(found, run("reference", pattern, arguments, "tanh", grad)[wanted])
+        assert len(pattern.memo["cuda_graph"]) == kernels.cuda_graph._MOST
+
+    def test_other_gradients_and_nonlinearities_do_not_meet(self) -> None:
+        case = Case(30, 0.3, 9, 4, 2, 2, initial=True)
+        pattern, arguments = problem(case, torch.float64)
+        grad = gradient_like_hidden(case, torch.float64)
+        for nonlinearity in ("tanh", "relu"):
+            expected = run("reference", pattern, arguments, nonlinearity, grad)
+            for wanted in ARGUMENTS:
+                leaf = arguments[wanted].clone().requires_grad_()
+                given = {**arguments, wanted: leaf}
+                hidden = sparse_rnn(pattern=pattern, backend="cuda_graph", nonlinearity=nonlinearity, **given)
+                (found,) = torch.autograd.grad(hidden, leaf, grad)
+                torch.testing.assert_close(found, expected[wanted])
+
+    def test_a_pass_is_recorded_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        record, recorded = kernels.cuda_graph._record, []
+
+        def count(
+            steps: Callable[..., Sequence[Tensor | None]], arguments: Sequence[Tensor | None]
+        ) -> tuple[Callable[[], None], Sequence[Tensor | None]]:
+            recorded.append(len(arguments))
+            return record(steps, arguments)
+
+        monkeypatch.setattr(kernels.cuda_graph, "_record", count)
+        pattern, arguments = problem(CASES[2], torch.float64)
+        for _ in range(3):
+            run("cuda_graph", pattern, arguments, "tanh", gradient_like_hidden(CASES[2], torch.float64))
+        assert recorded == [5, 6]  # forward, backward
 
     def test_inference_and_training_take_turns(self) -> None:
         pattern, arguments = problem(CASES[2], torch.float64)
