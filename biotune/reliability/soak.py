@@ -101,7 +101,7 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
     """Runs a study of so many trials, and a longer one that is interrupted when `interrupt_at` trials have ended.
 
     Raises:
-        RuntimeError: the study did not get as far as its search; with what it printed.
+        RuntimeError: the study did not get as far as its search (with what it printed), or its trials were too few.
     """
     # Ray's sockets lie under it, and their paths must be short
     folder = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
@@ -113,8 +113,10 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
             ended = _watch(terminal, folder / "whole", samples)
             left = terminal.left_behind()
             drawn = [at for at in terminal.drawn if ended and ended[0] <= at <= ended[-1]]
-            if terminal.status is None or len(ended) < 2 or len(drawn) < 2:
+            if terminal.status is None or len(ended) < 2:
                 raise RuntimeError(terminal.printed.decode(errors="replace"))
+            if len(drawn) < 2:
+                raise RuntimeError(f"{trials} trials ended between two redraws of the display; take more of them")
             status = terminal.status
         write_short_study(space, "interrupted", 50 * interrupt_at)
         prompt, left_after = _interrupt(space, folder / "interrupted", interrupt_at)

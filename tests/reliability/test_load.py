@@ -26,11 +26,11 @@ def run(module: str, file: Path, *arguments: str) -> tuple[subprocess.CompletedP
 
 
 def test_a_short_soak_leaves_nothing_behind_and_opens_no_more_files(tmp_path: Path) -> None:
-    done, content, _ = run("soak", tmp_path / "soak.json", "--trials", "60")
+    done, content, _ = run("soak", tmp_path / "soak.json", "--trials", "240")
     content.pop("machine")
     samples = content.pop("samples")
     found = Soak(**content)
-    assert (found.trials, found.status) == (60, 0)
+    assert (found.trials, found.status) == (240, 0)
     assert found.left_behind == []
     assert found.left_after_interrupt == []
     assert found.redraws >= 2
