@@ -36,6 +36,7 @@ from biotune.errors import UserError
 from biotune.report.analysis import Tables, summarise
 from biotune.report.summary import Comparison
 from biotune.results import SCHEMA, Results
+from biotune.seeds import stream
 from biotune.study import Study, load_study
 from biotune.training.criterion import updates_to_criterion
 
@@ -142,7 +143,7 @@ class Simulator:
 
     def simulate(self, ratio: float, model: Model, studies: int, seed: int) -> Found:
         """Many studies of one true ratio, each its own draw."""
-        random = np.random.default_rng([seed, round(1e6 * ratio)])
+        random = stream(seed, "simulation", round(1e6 * ratio))
         verdicts: Counter[str] = Counter()
         covered = covered_bootstrap = censored = 0
         confidence = math.nan

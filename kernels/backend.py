@@ -1,9 +1,13 @@
 """What a backend is, and which there are.
 
-A backend is a module (or folder) `kernels/<name>` with three functions, and its name in `NAMES` below:
+A backend is a module (or folder) `kernels/<name>` with four functions, and its name in `NAMES` below:
 
     unusable(device, dtype) -> str | None
         None where it works here, otherwise why not and what would make it work, in one line.
+
+    independent(device) -> bool
+        Whether a network's states and gradients are the same, bit for bit, whichever networks share its population and
+        whatever its place among them.
 
     forward(inputs, values, weight_ih, bias, hidden_0, pattern, nonlinearity) -> hidden
         h_t = f(W_ih x_t + W_hh h_{t-1} + b) for t = 1 .. time, W_hh[target, source] = values.
@@ -58,10 +62,13 @@ class Gradients(NamedTuple):
 
 
 class Backend(Protocol):
-    """The three functions of a backend's module; see the text above."""
+    """The four functions of a backend's module; see the text above."""
 
     @staticmethod
     def unusable(device: torch.device, dtype: torch.dtype) -> str | None: ...
+
+    @staticmethod
+    def independent(device: torch.device) -> bool: ...
 
     @staticmethod
     def forward(

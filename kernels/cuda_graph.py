@@ -34,6 +34,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return torch_csr.independent(device)
+
+
 def forward(
     inputs: Tensor,
     values: Tensor,

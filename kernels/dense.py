@@ -34,6 +34,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return device.type == "cpu"  # cuBLAS chooses its kernels by the number of matrices
+
+
 def forward(
     inputs: Tensor,
     values: Tensor,

@@ -14,6 +14,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return False  # autograd sums over the population as it likes
+
+
 def forward(
     inputs: Tensor,
     values: Tensor,

@@ -89,6 +89,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return device.type == "cpu"  # cuSPARSE chooses its kernels by the size of the whole block-diagonal matrix
+
+
 def forward(
     inputs: Tensor,
     values: Tensor,

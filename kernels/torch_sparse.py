@@ -51,6 +51,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return False  # not shown
+
+
 def forward(
     inputs: Tensor,
     values: Tensor,

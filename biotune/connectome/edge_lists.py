@@ -270,7 +270,7 @@ def _ids(
                     )
     different = np.unique(np.concatenate([column.names[np.unique(column.code)] for column in coded]))
     number = _whole_numbers(different)
-    ordered = different if number is None else different[np.argsort(number)]
+    ordered = different if number is None else different[np.argsort(number, kind="stable")]
     place_of = {text: place for place, text in enumerate(ordered.tolist())}
     ends = [np.array([place_of.get(text, -1) for text in column.names])[column.code] for column in coded]
     return ends[0], ends[1], tuple(ordered.tolist())

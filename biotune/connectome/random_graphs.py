@@ -9,6 +9,7 @@ import numpy as np
 
 from biotune.connectome.wiring import Connectome, Provenance
 from biotune.errors import UserError
+from biotune.seeds import stream
 
 
 def erdos_renyi(generator: np.random.Generator, *, size: int, edges: int) -> tuple[int, np.ndarray, np.ndarray]:
@@ -159,7 +160,7 @@ def random_graph(name: str, seed: int, options: dict[str, object]) -> Connectome
     for option in options:
         if option not in needed:
             raise UserError(f"connectome.{option} means nothing for {name}, which needs {', '.join(needed)}")
-    generator = np.random.default_rng([seed, *name.encode()])
+    generator = stream(seed, "random_connectome", name)
     size, source, target = draw(generator, **options)
     shown = ", ".join(f"{key}={options[key]}" for key in needed)
     return Connectome(

@@ -5,6 +5,7 @@ from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_va
 from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
 from biotune.network.signs import edge_signs
+from biotune.network.sums import add_halves_, fixed_order_sum
 
 __all__ = [
     "INITIALISATIONS",
@@ -12,7 +13,9 @@ __all__ = [
     "Draws",
     "NetworkOptions",
     "Population",
+    "add_halves_",
     "edge_signs",
+    "fixed_order_sum",
     "load_checkpoint",
     "recurrent_values",
     "remap_by_rank",

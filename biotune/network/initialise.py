@@ -1,5 +1,7 @@
 """Initial weights of one network: drawn, laid on the topology, and brought to a spectral radius."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,11 +27,11 @@ def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) ->
     """
     match initialisation:
         case "default" | "orthogonal":
-            return neurons**-0.5
+            return 1 / math.sqrt(neurons)
         case "xavier":
-            return (6 / (rows + columns)) ** 0.5
+            return math.sqrt(6 / (rows + columns))
         case "he":
-            return (6 / rows) ** 0.5
+            return math.sqrt(6 / rows)
     raise ValueError(f"unknown initialisation {initialisation!r}; known: {', '.join(INITIALISATIONS)}")
 
 

@@ -16,6 +16,7 @@ from biotune.errors import UserError
 from biotune.network.initialise import recurrent_values, uniform_bound
 from biotune.network.options import NetworkOptions
 from biotune.network.signs import edge_signs, keep_signs
+from biotune.network.sums import readout
 from biotune.topology import Topology
 from kernels import SparsePattern, sparse_rnn
 
@@ -156,5 +157,4 @@ class Population(nn.Module):
         )
         # [steps, population, neurons, trials], the order that the kernels keep in memory: nothing is copied
         read = hidden.permute(2, 0, 3, 1)[scored]
-        outputs = torch.matmul(self.weight_out, read) + self.bias_out[:, :, None]
-        return outputs.permute(1, 3, 0, 2)
+        return readout(read, self.weight_out, self.bias_out).permute(1, 3, 0, 2)

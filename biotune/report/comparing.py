@@ -11,6 +11,7 @@ import pandas as pd
 from biotune.report import statistics
 from biotune.report.statistics import Share, Verdict
 from biotune.report.summary import ArmResult, Comparison, Level
+from biotune.seeds import stream
 from biotune.training.criterion import updates_to_criterion
 
 LEVEL_FACTORS = (3.0, 2.0, 1.5, 0.5, 0.25)
@@ -74,12 +75,10 @@ class Analysis:
             return Comparison(arm, self.reference, None, verdict, None, True, None, None, None, None, None)
         differences = statistics.log_ratios(mine.loc[pairs, "updates"], theirs.loc[pairs, "updates"])
         ratio = statistics.geometric_ratio(differences, self.confidence)
-        number = list(self.arms).index(arm)
-        p, exact = statistics.sign_flip_p(differences, np.random.default_rng([self.seed, number]))
+        p, exact = statistics.sign_flip_p(differences, stream(self.seed, "sign_flips", arm))
         resampled = None
         if bootstrap:
-            generator = np.random.default_rng([self.seed, number, 1])
-            resampled = statistics.bootstrap_t(differences, self.confidence, generator)
+            resampled = statistics.bootstrap_t(differences, self.confidence, stream(self.seed, "bootstrap", arm))
         decided = complete or self.finished
         sensitivity = (ratio.spread, ratio.pairs, self.confidence, self.margin)
         return Comparison(

@@ -8,6 +8,7 @@ import pandas as pd
 from biotune.report.comparing import scalar
 from biotune.report.summary import SearchResult
 from biotune.report.tuning import Importances, expected_best, importances
+from biotune.seeds import derived_seed
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "running")
 
@@ -48,4 +49,4 @@ def find_importances(trials: pd.DataFrame, seed: int) -> Importances | None:
     if settings.shape[1] == 0:
         return None
     settings = settings.rename(columns=lambda key: key.removeprefix("tune."))
-    return importances(settings, completed["arm"], completed["best_loss"], seed)
+    return importances(settings, completed["arm"], completed["best_loss"], derived_seed(seed, "importances"))

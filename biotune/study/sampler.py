@@ -14,17 +14,16 @@ and the group that it is held against becomes the recent ones.
 import heapq
 import itertools
 import math
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
+from biotune.seeds import derived_seed, stream
 from biotune.study.config import Domain, SearchConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -50,10 +49,10 @@ def at(domain: Domain, share: float) -> Any:
     """The value that lies `share` (0 to 1) of the way through a domain."""
     if domain.loguniform:
         low, high = map(math.log, domain.loguniform)
-        return min(max(math.exp(low + share * (high - low)), domain.loguniform[0]), domain.loguniform[1])
+        return min(max(rounded(math.exp(low + share * (high - low))), domain.loguniform[0]), domain.loguniform[1])
     if domain.uniform:
         low, high = domain.uniform
-        return low + share * (high - low)
+        return min(max(rounded(low + share * (high - low)), low), high)
     if domain.int:
         low, high = domain.int
         return min(low + int(share * (high - low + 1)), high)
@@ -63,7 +62,7 @@ def at(domain: Domain, share: float) -> Any:
 
 def sobol_settings(tune: Mapping[str, Domain], count: int, seed: int) -> list[dict[str, Any]]:
     """The first `count` settings of a scrambled Sobol sequence over the tuned hyperparameters (Owen 1998)."""
-    engine = qmc.Sobol(len(tune), scramble=True, rng=np.random.default_rng([seed, 0]))
+    engine = qmc.Sobol(len(tune), scramble=True, rng=stream(seed, "shared_settings"))
     points = engine.random_base2(max(count - 1, 0).bit_length())[:count]
     return [{key: at(tune[key], float(share)) for key, share in zip(tune, point, strict=True)} for point in points]
 
@@ -91,7 +90,7 @@ class ArmSampler:
 
     def __init__(self, arm: str, tune: Mapping[str, Domain], search: SearchConfig, seed: int) -> None:
         self.search = search
-        self.seed = [seed, zlib.crc32(arm.encode())]
+        self.arm, self.seed = arm, seed
         self.distributions = {key: distribution(domain) for key, domain in tune.items()}
         self.study = optuna.create_study(direction="minimize")
         for setting in shared_settings(tune, search, seed):
@@ -154,9 +153,54 @@ class ArmSampler:
         self.held, self.bounded = len(keep), True
 
     def _sampler(self, index: int) -> BaseSampler:
-        seed = int(np.random.SeedSequence([*self.seed, index]).generate_state(1)[0])
+        seed = derived_seed(self.seed, "sampler", self.arm, index)
         if self.search.sampler != "tpe":  # of a grid every setting is shared, and nothing is left to be drawn
-            return RandomSampler(seed=seed)
-        return TPESampler(
-            seed=seed, n_startup_trials=self.search.shared_settings, multivariate=True, constant_liar=True
+            return Rounded(RandomSampler(seed=seed))
+        startup = self.search.shared_settings
+        return Rounded(TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True))
+
+
+class Rounded(BaseSampler):
+    """A sampler whose numbers are rounded as `rounded` does.
+
+    Args:
+        sampler: proposes the numbers.
+    """
+
+    def __init__(self, sampler: BaseSampler) -> None:
+        self.sampler = sampler
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        found = self.sampler.sample_relative(study, trial, search_space)
+        return {name: _within(value, search_space[name]) for name, value in found.items()}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return _within(
+            self.sampler.sample_independent(study, trial, param_name, param_distribution), param_distribution
         )
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.sampler.before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self.sampler.after_trial(study, trial, state, values)
+
+
+def _within(value: Any, distribution: BaseDistribution) -> Any:
+    if not isinstance(distribution, FloatDistribution):
+        return value
+    return min(max(rounded(value), distribution.low), distribution.high)
+
+
+def rounded(value: float) -> float:
+    """To six significant digits: a logarithm's last bit, which differs between machines, makes no other setting."""
+    return float(f"{value:.6g}")

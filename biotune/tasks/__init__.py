@@ -8,6 +8,7 @@
 ((100, 7, 2), (100, 3, 1))
 """
 
+import hashlib
 from dataclasses import fields
 from typing import Any
 
@@ -59,6 +60,17 @@ def make_task(name: str, **options: Any) -> Task:
     return task
 
 
+def task_digest(name: str, task: Task) -> str | None:
+    """SHA-256 of what a task's trials come from beside options and seed: its own digest and, of a user's, its file.
+
+    Args:
+        name: what the study calls it.
+        task: made from that name.
+    """
+    parts = [part for part in (source_digest(name), task.digest()) if part is not None]
+    return hashlib.sha256("".join(parts).encode()).hexdigest() if parts else None
+
+
 __all__ = [
     "TASKS",
     "NBackMem",
@@ -69,5 +81,5 @@ __all__ = [
     "Trials",
     "full_name",
     "make_task",
-    "source_digest",
+    "task_digest",
 ]

@@ -1,11 +1,12 @@
 """n-back memory of pictures seen through an encoder: does the last show the same as the one `n_back` before it?"""
 
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from biotune.tasks.encoder import LATENTS, latents, trained_encoder
+from biotune.tasks.encoder import LATENTS, latents, trained_encoder, weights_digest
 from biotune.tasks.pic_mem import PictureTask
 
 
@@ -25,6 +26,9 @@ class PicLatentMem(PictureTask):
 
     def vectors(self) -> np.ndarray:
         return latents(self.pictures)
+
+    def digest(self) -> str:
+        return hashlib.sha256((super().digest() + weights_digest(self.pictures)).encode()).hexdigest()
 
     def prepare(self) -> str | None:
         encoder = trained_encoder(self.pictures)

@@ -1,5 +1,6 @@
 """n-back memory of pictures: does the last one show the same as the one `n_back` before it?"""
 
+import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -56,6 +57,10 @@ class PictureTask(MatchingTask):
         inputs[:, : self.trial_length, 1:] = self.vectors()[shown]
         inputs[:, self.trial_length, 0] = 1
         return Trials(inputs, targets(matches))
+
+    def digest(self) -> str:
+        shown = trial_pictures(self.pictures)
+        return hashlib.sha256(shown.pixels.tobytes() + shown.classes.tobytes()).hexdigest()
 
     def draw_pictures(self, matches: np.ndarray, classes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Which picture each step shows: int64 `[count, trial_length]`.

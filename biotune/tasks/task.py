@@ -63,6 +63,13 @@ class Task(ABC):
     def trials(self, count: int, generator: np.random.Generator) -> Trials:
         """Draws `count` trials."""
 
+    def digest(self) -> str | None:
+        """SHA-256 of what the trials come from beside options and seed, such as pictures; None where there is nothing.
+
+        A study is not gone on with where this is another one.
+        """
+        return None
+
     def prepare(self) -> str | None:
         """Gets ready what takes time or a network, such as pictures to download, before many processes ask for it.
 

@@ -119,7 +119,7 @@ def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator
     if count >= candidates:
         return np.tile(np.arange(candidates), (rows, 1))
     if 8 * count > candidates:
-        return np.argpartition(generator.random((rows, candidates), dtype=np.float32), count, axis=1)[:, :count]
+        return generator.permuted(np.tile(np.arange(candidates), (rows, 1)), axis=1)[:, :count]
     drawn = np.sort(generator.integers(candidates, size=(rows, count)), axis=1)  # few of many: memory for the few
     while np.any(twice := drawn[:, 1:] == drawn[:, :-1]):
         drawn[:, 1:][twice] = generator.integers(candidates, size=np.count_nonzero(twice))
@@ -140,10 +140,20 @@ def _equal(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _dirichlet(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Flat Dirichlet: independent exponentials over their sum."""
-    parts = parts[parts > 0]
-    share = generator.standard_exponential(parts.sum())
-    return share / np.repeat(np.add.reduceat(share, np.cumsum(parts) - parts), parts) if len(parts) else share
+    """Flat Dirichlet: the gaps between sorted uniform numbers (Devroye 1986, Non-Uniform Random Variate Generation).
+
+    Not exponentials over their sum: a logarithm's last bit differs between machines, and with it the weights' ranks.
+    """
+    share = np.empty(parts.sum())
+    first = np.cumsum(parts) - parts
+    for count in np.unique(parts[parts > 0]).tolist():
+        alike = first[parts == count]
+        gaps = np.zeros((len(alike), count))
+        while len(empty := np.flatnonzero((gaps == 0).any(axis=1))):  # two equal numbers, rarer than 1 in 10¹⁵ / count²
+            cuts = np.sort(generator.random((len(empty), count - 1)), axis=1)
+            gaps[empty] = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
+        share[alike[:, None] + np.arange(count)] = gaps
+    return share
 
 
 def _stick_breaking(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -218,12 +218,12 @@ def region_contrast(graph: Graph) -> float:
 
 def spectral_radius(graph: Graph) -> float:
     """Spectral radius of the weight matrix, `max_i |lambda_i|`."""
-    return float(np.abs(graph.eigenvalues).max(initial=0.0))
+    return float(spectrum.moduli(graph.eigenvalues).max(initial=0.0))
 
 
 def spectral_gap(graph: Graph) -> float:
     """Difference of the two largest moduli of the weight matrix's eigenvalues, a conjugate pair counted once."""
-    modulus = np.sort(np.abs(graph.eigenvalues[graph.eigenvalues.imag >= 0]))
+    modulus = np.sort(spectrum.moduli(graph.eigenvalues[graph.eigenvalues.imag >= 0]))
     if len(modulus) < 2:
         raise NotMeasured("one eigenvalue")
     return float(modulus[-1] - modulus[-2])
@@ -238,7 +238,7 @@ def non_normality(graph: Graph) -> float:
     if graph.size > spectrum.DENSE_SIZE:
         raise NotMeasured(f"too dear above {spectrum.DENSE_SIZE:,} neurons")
     square = float(np.sum(graph.weight**2))
-    normal = float(np.sum(np.abs(graph.eigenvalues) ** 2))
+    normal = float(np.sum(spectrum.moduli(graph.eigenvalues) ** 2))
     return float(np.sqrt(max(0.0, _ratio(square - normal, square, "all weights are 0"))))
 
 

@@ -143,7 +143,7 @@ def _direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
     turned = edges.moving & ~np.isin(opposite, key[~edges.moving])
     source, target = np.where(turned, edges.target, edges.source), np.where(turned, edges.source, edges.target)
     if edges.moving.all():
-        before, after = np.argsort(key), np.argsort(opposite)
+        before, after = np.argsort(key, kind="stable"), np.argsort(opposite, kind="stable")
         if np.array_equal(key[before], opposite[after]) and np.array_equal(edges.weight[before], edges.weight[after]):
             raise UserError(
                 "null direction_reversed: the wiring is symmetric, so reversed it is the same; "

@@ -139,7 +139,7 @@ def _scatter(
     end = np.cumsum(cells)
     start = end - cells
 
-    by_block = np.argsort(blocks)
+    by_block = np.argsort(blocks, kind="stable")
     held = by_block[np.searchsorted(blocks[by_block], _block(edges, region))]  # the block that each edge lies in
     skip = (outer == inner)[held] & (not loops)  # there a node isn't counted among its own targets
     column = place[edges.target] - (skip & (place[edges.target] > place[edges.source]))

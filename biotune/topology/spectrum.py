@@ -30,7 +30,12 @@ def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np
     Raises:
         UserError: the iteration doesn't converge.
     """
-    return float(np.abs(leading_eigenvalues(size, target, source, value)).max(initial=0.0))
+    return float(moduli(leading_eigenvalues(size, target, source, value)).max(initial=0.0))
+
+
+def moduli(eigenvalues: np.ndarray) -> np.ndarray:
+    """`|lambda|`; unlike `np.abs` of complex numbers, by operations that every processor rounds alike."""
+    return np.sqrt(eigenvalues.real * eigenvalues.real + eigenvalues.imag * eigenvalues.imag)
 
 
 def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 Never relative to a run's own minimum: "99 % of its own range" calls a network fast that never learnt.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,7 @@ def updates_to_criterion(
         before, after = float(losses[first - 1]), float(losses[first])
         start = float(updates[first - 1])
         # a loss of exactly 0 lies infinitely far below the level in log loss: the crossing is then at the start
-        share = 0.0 if after <= 0 else np.log(before / level) / np.log(before / after)
-        reached = start + (reached - start) * float(share)
+        # (math's logarithm, not NumPy's, whose last bit depends on the processor's vector instructions)
+        share = 0.0 if after <= 0 else math.log(before / level) / math.log(before / after)
+        reached = start + (reached - start) * share
     return (reached, True) if reached <= budget else (float(budget), False)

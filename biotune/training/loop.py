@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from biotune.network import Population
+from biotune.network import Population, add_halves_, fixed_order_sum
 from biotune.tasks import Task, Trials
 
 
@@ -16,8 +16,8 @@ class TrainingLoop:
     """Trains a population, one epoch a call.
 
     The loss that is minimised is the sum over replicates of each one's mean batch loss, so that every replicate gets
-    the gradient that it would get alone. A replicate whose loss is not finite is `diverged` from then on; since no
-    operation mixes replicates, the others go on untouched.
+    the gradient that it would get alone, to the last bit where the kernel backend is `independent`. A replicate whose
+    loss is not finite is `diverged` from then on; since no operation mixes replicates, the others go on untouched.
 
     Args:
         population: the networks.
@@ -127,14 +127,16 @@ class TrainingLoop:
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss [population] of outputs [population, trials, steps, output_size]."""
         if self.task.loss == "mse":
-            return (outputs - targets).square().mean((1, 2, 3))
-        scores = functional.cross_entropy(outputs.flatten(0, 2), targets.flatten(), reduction="none")
-        return scores.view(targets.shape).mean((1, 2))
+            errors = (outputs - targets).square()
+        else:
+            errors = functional.cross_entropy(outputs.flatten(0, 2), targets.flatten(), reduction="none")
+        errors = errors.reshape(len(targets), -1)
+        return fixed_order_sum(errors) / errors.shape[1]
 
     def _clip_gradients(self) -> None:
         gradients = [p.grad for p in self.population.parameters() if p.grad is not None]
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
-        scale = self.gradient_clip / torch.linalg.vector_norm(norms, dim=0).clamp(min=self.gradient_clip)
+        squares = torch.cat([gradient.flatten(1).square() for gradient in gradients], dim=1)
+        scale = self.gradient_clip / add_halves_(squares, 1).sqrt().clamp(min=self.gradient_clip)
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
 

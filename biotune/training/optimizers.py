@@ -1,6 +1,7 @@
 """Optimisers of a population: they work element by element, so one over the stacked parameters is one a replicate."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,8 +33,9 @@ def make_optimizer(
     """
     if momentum and name not in WITH_MOMENTUM:
         raise ValueError(f"momentum {momentum} is for {' and '.join(WITH_MOMENTUM)}; {name} has no such option")
-    options: dict[str, float | bool] = {"momentum": momentum} if name in WITH_MOMENTUM else {}
-    if name != "RMSprop":
-        options["fused"] = True
+    options: dict[str, Any] = {"momentum": momentum} if name in WITH_MOMENTUM else {}
+    # torch's fused loops round the last few elements of a tensor otherwise than the rest: a network's numbers would
+    # depend on its place in the population
+    options |= {"fused": False, "foreach": False} if name != "RMSprop" else {"foreach": False}
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     return OPTIMIZERS[name](trained, lr=learning_rate, weight_decay=weight_decay, **options)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -187,7 +186,7 @@ class Trial:
             ),
             gradient_clip=plan.network.gradient_clip,
             batch=plan.batch,
-            order=partial(_order, plan),  # not a method: a cycle would keep the tensors until Python looks for cycles
+            order=_Orders(plan),
         )
         self.test_losses: torch.Tensor | None = None
 
@@ -254,5 +253,21 @@ class Trial:
         self.test_losses = state["test_losses"]
 
 
-def _order(plan: TrialPlan, epoch: int) -> np.ndarray:
-    return np.stack([plan.generator(r, "order", epoch).permutation(plan.training_trials) for r in plan.replicates])
+class _Orders:
+    """The order of each replicate's training trials in an epoch, [population, trials]; many epochs are drawn at once."""
+
+    EPOCHS = 50
+
+    def __init__(self, plan: TrialPlan) -> None:
+        self.plan = plan
+        self.block: int | None = None
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        block, row = divmod(epoch, self.EPOCHS)
+        if block != self.block:
+            in_turn = np.tile(np.arange(self.plan.training_trials), (self.EPOCHS, 1))
+            self.drawn = np.stack(
+                [self.plan.generator(r, "order", block).permuted(in_turn, axis=1) for r in self.plan.replicates], axis=1
+            )
+            self.block = block
+        return self.drawn[row]

@@ -39,6 +39,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def independent(device: torch.device) -> bool:
+    return False  # how a tile is cut follows the population
+
+
 def interpreted() -> bool:
     """Whether Triton's interpreter runs the kernels."""
     return os.environ.get("TRITON_INTERPRET") == "1"

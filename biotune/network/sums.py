@@ -1,0 +1,87 @@
+"""Sums in an order of their own, so that a network's numbers do not depend on which networks are trained beside it.
+
+A library chooses the order of a sum by the shape of the whole tensor, where it lies in memory, the number of threads
+and the processor: in a population of four, a network's sums then differ in the last bits from those that it has alone.
+Here halves are added to halves, element by element, which every processor rounds alike.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def add_halves_(scratch: Tensor, dim: int) -> Tensor:
+    """The sum over one dimension, 1 or more long, by adding its upper half to its lower half again and again.
+
+    Args:
+        scratch: is overwritten.
+        dim: which dimension.
+
+    Returns:
+        A view of `scratch` without that dimension.
+    """
+    count = scratch.shape[dim]
+    while count > 1:
+        half = (count + 1) // 2
+        scratch.narrow(dim, 0, count - half).add_(scratch.narrow(dim, half, count - half))
+        count = half
+    return scratch.select(dim, 0)
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.shape = values.shape
+        return add_halves_(values.clone(), -1).clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return grad[..., None].expand(ctx.shape)
+
+
+def fixed_order_sum(values: Tensor) -> Tensor:
+    """The sum over the last dimension, the same bits for a row whatever the other rows are; differentiable.
+
+    Args:
+        values: [..., count], count 1 or more.
+
+    Returns:
+        [...].
+    """
+    return _Sum.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Readout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(states, weight)
+        outputs = [add_halves_(states * of_output, 2) for of_output in weight[..., None].unbind(1)]
+        return torch.stack(outputs, 2) + bias[:, :, None]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        states, weight = ctx.saved_tensors
+        to_states = torch.zeros_like(states) if grad.shape[2] > 1 else None
+        to_weight = torch.empty_like(weight)
+        for output, of_output in enumerate(grad.unbind(2)):
+            from_output = weight[:, output, :, None] * of_output[:, :, None]
+            to_states = from_output if to_states is None else to_states.add_(from_output)
+            over_steps = add_halves_(states * of_output[:, :, None], 0)
+            to_weight[:, output] = add_halves_(over_steps, 2)
+        to_bias = fixed_order_sum(grad.permute(1, 2, 0, 3).flatten(2))
+        return to_states, to_weight, to_bias
+
+
+def readout(states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear readout of a population, `y = W h + b`; it and its gradients are summed in a fixed order.
+
+    Args:
+        states: [steps, population, neurons, trials].
+        weight: [population, output_size, neurons].
+        bias: [population, output_size].
+
+    Returns:
+        [steps, population, output_size, trials].
+    """
+    return _Readout.apply(states, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
