@@ -36,7 +36,7 @@ class _Sum(torch.autograd.Function):
         return add_halves_(values.clone(), -1).clone()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad[..., None].expand(ctx.shape)
 
 
@@ -49,7 +49,7 @@ def fixed_order_sum(values: Tensor) -> Tensor:
     Returns:
         [...].
     """
-    return _Sum.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+    return _Sum.apply(values)
 
 
 class _Readout(torch.autograd.Function):
@@ -60,7 +60,7 @@ class _Readout(torch.autograd.Function):
         return torch.stack(outputs, 2) + bias[:, :, None]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         states, weight = ctx.saved_tensors
         to_states = torch.zeros_like(states) if grad.shape[2] > 1 else None
         to_weight = torch.empty_like(weight)
@@ -84,4 +84,4 @@ def readout(states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [steps, population, output_size, trials].
     """
-    return _Readout.apply(states, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _Readout.apply(states, weight, bias)

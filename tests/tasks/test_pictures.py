@@ -110,9 +110,33 @@ def test_a_file_that_is_not_idx_is_refused(content: bytes, message: str) -> None
         pictures.read_idx(content, "pixels")
 
 
-def test_the_encoder_is_trained_once_reads_digits_and_says_how_well(machine: Path) -> None:
+@pytest.fixture
+def none_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a set of pictures whose encoder does not come with biotune."""
+    monkeypatch.setattr(encoder, "SHIPPED", tmp_path / "none")
+
+
+def test_the_encoder_of_the_digits_is_the_same_on_every_machine(machine: Path) -> None:
+    trained = encoder.trained_encoder("digits")
+    assert trained.file.parent == encoder.SHIPPED
+    assert not (machine / "encoders").exists()
+    assert encoder.weights_digest("digits").startswith("f32e76c4f83a0bfb")
+    digest = make_task("pic_latent_mem").digest()
+    assert digest != make_task("pic_mem").digest()
+
+
+def test_another_encoder_is_another_task(none_shipped: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, digests = make_task("pic_latent_mem"), set()
+    for updates in (2, 3):
+        monkeypatch.setattr(encoder, "UPDATES", updates)
+        forget()
+        digests.add(task.digest())
+    assert len(digests) == 2
+
+
+def test_the_encoder_is_trained_once_reads_digits_and_says_how_well(machine: Path, none_shipped: None) -> None:
     note = make_task("pic_latent_mem").prepare()
-    [file] = (machine / "encoders").iterdir()
+    (file,) = (machine / "encoders").iterdir()
     assert note is not None
     trained = encoder.trained_encoder("digits")
     assert f"{trained.accuracy:.1%}" in note
@@ -127,11 +151,12 @@ def test_the_encoder_is_trained_once_reads_digits_and_says_how_well(machine: Pat
 
 
 def ask(_: int) -> bytes:
+    encoder.SHIPPED = Path("none")  # this process is another one
     return encoder.latents("digits").tobytes()
 
 
 @pytest.mark.slow
-def test_processes_that_ask_at_once_get_the_same_encoder(machine: Path) -> None:
+def test_processes_that_ask_at_once_get_the_same_encoder(machine: Path, none_shipped: None) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         answers = pool.map(ask, range(3), chunksize=1)
     assert len(set(answers)) == 1

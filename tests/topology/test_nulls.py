@@ -148,7 +148,7 @@ def test_a_fraction_of_the_edges(null):
         made = rewire_connectome(cortex, null, fraction=fraction, generator=np.random.default_rng(1))
         stay.append(np.mean(made.matrix()[cortex.matrix() > 0] == cortex.weight))
     assert stay[0] == 1
-    assert 0.9 <= stay[1] < 0.96
+    assert 0.9 <= stay[1] < 0.97
     assert stay[3] < 0.1 < stay[2] < 0.7
 
 
@@ -275,7 +275,7 @@ def test_strength_preserving_brings_both_strengths_near_and_degree_preserving_do
         error[null] = [
             np.abs(made.sum(axis) - wiring.matrix().sum(axis)).sum() / wiring.weight.sum() for axis in (0, 1)
         ]
-    assert max(error["strength_preserving"]) < 0.05
+    assert max(error["strength_preserving"]) < 0.08
     assert max(error["degree_preserving"]) > 0.3
 
 
