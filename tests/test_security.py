@@ -14,11 +14,11 @@ import torch
 import biotune.study.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
+from biotune.journal import Journal
 from biotune.network import load_checkpoint
 from biotune.results import SCHEMA, TABLES, Results
 from biotune.study import load_study
 from biotune.study.cluster import connected
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 

@@ -14,11 +14,11 @@ import pytest
 
 from biotune.errors import StorageError, UserError
 from biotune.files import replacing
+from biotune.journal import Journal
 from biotune.network import save_checkpoint
 from biotune.results import TABLES, Results
 from biotune.storage import BucketPath, Place, place, spelled
 from biotune.study import load_study
-from biotune.study.journal import Journal
 from biotune.study.mirror import Mirror, checkpoints_of, drop_ahead, fetch
 from biotune.study.plans import Plans
 from biotune.study.record import Record

@@ -18,9 +18,9 @@ from optuna.trial import TrialState
 from tensorboardX.proto.event_pb2 import Event
 
 from biotune.cli import main
+from biotune.journal import Journal
 from biotune.results import SCHEMA, Results
 from biotune.study import load_study
-from biotune.study.journal import Journal
 from biotune.study.metrics import standing
 from biotune.study.monitor import dashboard, write_configuration
 from biotune.study.progress import SearchProgress

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from ray.exceptions import RayError, RaySystemError
 
+from biotune.journal import Journal
 from biotune.study import load_study
 from biotune.study.cluster import Resources
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 from biotune.study.retries import MAX_RETRIES
