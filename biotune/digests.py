@@ -13,6 +13,9 @@ from typing import Any
 MAY_DIFFER = ("description",)
 """Keys of a study that may be changed while its results stay what they are: no number depends on them."""
 
+THERE_AND_HERE = "{key} is {one} there and {other} here"
+BEFORE_AND_NOW = "{key} was {one} and is {other}"
+
 _MOST_NAMED = 3
 _WIDEST = 60
 
@@ -22,14 +25,14 @@ def study_digest(study: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(_of_study(study), sort_keys=True).encode()).hexdigest()
 
 
-def study_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def study_difference(one: Mapping[str, Any], other: Mapping[str, Any], words: str = THERE_AND_HERE) -> str:
     """As `difference` of two resolved studies, less the keys that may differ."""
-    return _described(_of_study(there), _of_study(here))
+    return _described(_of_study(one), _of_study(other), words)
 
 
-def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], words: str = THERE_AND_HERE) -> str:
     """In which keys two mappings differ, in words: `confirm.max_epochs is 80 there and 40 here`; "" if in none."""
-    return _described(dict(_flat(there)), dict(_flat(here)))
+    return _described(dict(_flat(one)), dict(_flat(other)), words)
 
 
 def _of_study(study: Mapping[str, Any]) -> dict[str, str]:
@@ -49,10 +52,10 @@ def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
             yield f"{above}{key}", json.dumps(value, default=str)
 
 
-def _described(there: Mapping[str, str], here: Mapping[str, str]) -> str:
-    differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+def _described(one: Mapping[str, str], other: Mapping[str, str], words: str) -> str:
+    differ = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     named = [
-        f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} here" for key in differ[:_MOST_NAMED]
+        words.format(key=key, one=_short(one.get(key)), other=_short(other.get(key))) for key in differ[:_MOST_NAMED]
     ]
     more = [f"{len(differ) - _MOST_NAMED} further keys differ"] if len(differ) > _MOST_NAMED else []
     return ", ".join(named + more)

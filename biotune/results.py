@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from biotune.digests import difference, study_difference, study_digest
+from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_digest
 from biotune.errors import UserError
 from biotune.files import replacing
 from biotune.journal import Head, Journal
@@ -177,7 +177,7 @@ class Results:
             raise UserError(f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again")
         if study_digest(study) != state.get("study_sha256"):
             begun = (results.journal().first() or {}).get("study")
-            changed = study_difference(begun, study) if isinstance(begun, dict) else ""
+            changed = study_difference(begun, study, BEFORE_AND_NOW) if isinstance(begun, dict) else ""
             raise UserError(
                 f"{results.path / 'study.yaml'}: has changed since the study was started "
                 f"({changed or 'state.json has another digest'}); put it back, or "

@@ -26,6 +26,7 @@ def search(space: Path, folder: Path, tuner: type, monkeypatch: pytest.MonkeyPat
         checkpoints=folder,
         resources=Resources(cpus=1, gpus=0.0, concurrency=1, dashboard=None),
         every=1.0,
+        set_aside=lambda checkpoint, reason: None,
         changed=lambda: None,
         interrupted=lambda: False,
     )
