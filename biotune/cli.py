@@ -98,6 +98,11 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="go on with a study that was killed or interrupted; or, URI/NAME, with its copy in a storage",
     )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="with --resume: go on from what stands before the damage in a damaged journal, which is kept as it was",
+    )
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
     parser.add_argument(
         "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
@@ -167,6 +172,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
     storage = None if arguments.storage is None else place(arguments.storage)
     resume = None if arguments.resume is None else place(arguments.resume)
+    if arguments.repair and resume is None:
+        raise UserError("--repair: names no results; add --resume DIR")
     if resume is not None:
         given = [
             name
@@ -198,7 +205,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         storage=storage,
     )
     try:
-        directory = run_study(study, options, console, resume=resume)
+        directory = run_study(study, options, console, resume=resume, repair=arguments.repair)
     except Interrupted as interrupted:
         console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
         return 130

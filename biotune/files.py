@@ -42,6 +42,29 @@ def replacing(file: Place) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def free_name(file: Place) -> str:
+    """A name that nothing beside a damaged file has yet, to keep it under."""
+    number, name = 1, f"{file.name}.damaged"
+    while (file.parent / name).exists():
+        number += 1
+        name = f"{file.name}.damaged{number}"
+    return name
+
+
+def set_aside(file: Place) -> Place:
+    """Renames a damaged file, so that another can take its place; returns where it is kept.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    kept = file.parent / free_name(file)
+    try:
+        file.rename(kept)  # type: ignore[arg-type]  # both are of one kind
+    except OSError as error:
+        raise storage_error(Path(str(file)), error) from error
+    return kept
+
+
 def remove_leftovers(*folders: Path) -> None:
     """Removes the temporary files of processes that were killed as they wrote; none may be writing there."""
     for folder in folders:

@@ -3,20 +3,23 @@
     results/<study>-<UTC time>/
         study.yaml            the study, resolved: every default written out
         environment.json      versions, hardware, git commit, data digests
-        state.json            phase reached, the chosen settings, which connectome was used, seconds per phase
-        journal.jsonl         every event as it happened: what a killed study is resumed from
+        state.json            phase reached, the chosen settings, seconds per phase, how far the journal has come, and
+                              the digests of what the study is made from: study.yaml, connectomes, task, topologies
+        journal.jsonl         every event as it happened: what a killed study is resumed from; see `biotune.journal`
         trials.parquet        a row a search trial
         curves.parquet        a row an evaluation of a replicate, in search and confirm
-        topologies.parquet    a row a confirmed replicate's topology, with every measure
+        topologies.parquet    a row a confirmed replicate's topology, with its digest and every measure
         convergence.parquet   a row a confirmed replicate
         matrices.parquet      each arm's matrix, replicate 0, in at most 200 by 200 blocks: what a picture of it needs
         summary.json          every number on the report's page
         report/               index.html, figures/, tables/
-        checkpoints/          of running trials, and the confirmed networks; or in the storage that state.json names
+        checkpoints/          of running trials, and the confirmed networks with their edges; or in the storage that
+                              state.json names; one that could not be read is kept as NAME.pt.damaged
         ray/                  Ray's own
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
-either the old file or the new one.
+either the old file or the new one. Each table carries the digests of `state.json` in its metadata, and a checksum of
+every page: a table of another study, or a damaged one, is not read.
 """
 
 import json
@@ -29,8 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_digest
 from biotune.errors import UserError
 from biotune.files import replacing
+from biotune.journal import Head, Journal
 
 SCHEMA = 1
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
@@ -77,6 +82,7 @@ _TOPOLOGIES = pa.schema(
         ("replicate", pa.int32()),
         ("neurons", pa.int64()),
         ("edges", pa.int64()),
+        ("digest", pa.string()),  # of size and weighted edges, see `Topology.digest`
     ]
 )  # `rewired`, see `Topology`; one float column a measure, empty where it has no value, and `left_empty`, the reasons:
 # "name: reason; ..."
@@ -109,7 +115,10 @@ _MATRICES = pa.schema(
         ("regions", pa.int32()),
         ("bins", pa.int32()),  # along each side; region i lies in bin i * bins // regions
     ]
-)  # a directory that was written before there was this table has a report without these pictures
+)
+
+_DIGESTS = b"biotune"
+"""The key of a table's metadata under which it has the digests of what the study was made from."""
 
 POSITIVE_CONTROL = "positive_control"
 """The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""
@@ -121,6 +130,20 @@ TABLES: Mapping[str, pa.Schema] = {
     "convergence": _CONVERGENCE,
     "matrices": _MATRICES,
 }
+
+
+def digests_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The digests in `state.json` of what a study is made from: its own, the task's file's, and of each arm the
+    connectome's and the first confirmed replicate's topology's.
+    """
+    used = state.get("connectomes")
+    found = used.items() if isinstance(used, dict) else ()
+    return {
+        "study": state.get("study_sha256"),
+        "task": state.get("task_sha256"),
+        "connectomes": {arm: one.get("digest") for arm, one in found if isinstance(one, dict)},
+        "topologies": state.get("topologies"),
+    }
 
 
 class Results:
@@ -138,7 +161,8 @@ class Results:
         """An existing results directory.
 
         Raises:
-            UserError: it does not exist, is not a results directory, or was written with another schema.
+            UserError: it does not exist, is not a results directory, or was written with another schema; or its
+                study.yaml is not the one that the study was started with.
         """
         results = cls(path)
         if not results.path.is_dir():
@@ -147,10 +171,46 @@ class Results:
             within = sorted(file.parent.name for file in results.path.glob("*/state.json"))
             hint = f"; those in it are {', '.join(within)}" if within else ""
             raise UserError(f"{path}: not a results directory (it has no study.yaml and state.json){hint}")
-        found = results.read_json("state").get("schema")
+        state, study = results.read_json("state"), results.read_study()
+        found = state.get("schema")
         if found != SCHEMA:
             raise UserError(f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again")
+        if study_digest(study) != state.get("study_sha256"):
+            begun = (results.journal().first() or {}).get("study")
+            changed = study_difference(begun, study, BEFORE_AND_NOW) if isinstance(begun, dict) else ""
+            raise UserError(
+                f"{results.path / 'study.yaml'}: has changed since the study was started "
+                f"({changed or 'state.json has another digest'}); put it back, or "
+                "run it as a study of its own (--space)"
+            )
         return results
+
+    def journal(self) -> Journal:
+        """Its journal, which must have come at least as far as `state.json` says."""
+        if not (self.path / "state.json").is_file():
+            return Journal(self.path / "journal.jsonl")
+        known: Any = self.read_json("state").get("journal")
+        try:
+            head = Head(int(known["events"]), str(known["check"]))
+        except (TypeError, KeyError, ValueError):
+            raise UserError(f"{self.path / 'state.json'}: does not say how far the journal has come") from None
+        return Journal(self.path / "journal.jsonl", head)
+
+    def require_whole(self) -> None:
+        """Makes sure that the journal is whole, and of this study.
+
+        Raises:
+            UserError: a line of it is damaged or missing, or it is of another study than `state.json`.
+        """
+        journal = self.journal()
+        journal.check()
+        begun = journal.first()
+        if begun is None:  # killed before its first event
+            return
+        digests, held = begun.get("digests"), digests_of(self.read_json("state"))
+        differs = difference(digests, held) if isinstance(digests, dict) else "it has no digests"
+        if differs:
+            raise UserError(f"{journal.file}:1: is not of the study in state.json ({differs}); put back what was moved")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes `<name>.parquet` whole; columns of the schema that the table lacks are refused, further ones kept."""
@@ -163,8 +223,9 @@ class Results:
         core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False, nthreads=1)
         for column in extra:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
+        core = core.replace_schema_metadata({**(core.schema.metadata or {}), _DIGESTS: json.dumps(self._digests())})
         with replacing(self.path / f"{name}.parquet") as temporary:
-            pq.write_table(core, temporary)
+            pq.write_table(core, temporary, write_page_checksum=True)
         del core
         pa.default_memory_pool().release_unused()  # else it holds on to what a large table took, for the next one
 
@@ -172,19 +233,30 @@ class Results:
         """Reads `<name>.parquet`; an empty table where the study has not come that far.
 
         Raises:
-            UserError: the file is damaged, or lacks a column of its schema.
+            UserError: the file is damaged, is of another study, or lacks a column of its schema.
         """
         file = self.path / f"{name}.parquet"
         if not file.is_file():
             return TABLES[name].empty_table().to_pandas()
         try:
-            table = pq.read_table(file).to_pandas()
+            held = pq.read_table(file, page_checksum_verification=True)
+            table = held.to_pandas()
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{file}: not readable as Parquet ({error}); resume the study to have it written") from None
+            raise UserError(f"{file}: not readable as Parquet ({error}); {self._remedy}") from None
+        digests = json.loads((held.schema.metadata or {}).get(_DIGESTS, b"{}"))
+        if differs := difference(digests, self._digests()):
+            raise UserError(f"{file}: is not of the study in state.json ({differs}); {self._remedy}")
         missing = [field for field in TABLES[name].names if field not in table.columns]
         if missing:
             raise UserError(f"{file}: lacks the columns {', '.join(missing)}; was it written by another version?")
         return table
+
+    @property
+    def _remedy(self) -> str:
+        return f"to have it written from the journal: python tune_main.py --resume {self.path}"
+
+    def _digests(self) -> dict[str, Any]:
+        return digests_of(self.read_json("state")) if (self.path / "state.json").is_file() else digests_of({})
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes `<name>.json`."""
@@ -199,9 +271,17 @@ class Results:
         """
         file = self.path / f"{name}.json"
         try:
-            return json.loads(file.read_text())
+            content = json.loads(file.read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"{file}: not readable as JSON ({error})") from None
+        return _mapping(content, file)
+
+    def begin(self, study: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes `study.yaml`, and `state.json` with its digest; returns that."""
+        self.write_study(study)
+        begun = {**state, "study_sha256": study_digest(study)}
+        self.write_json("state", begun)
+        return begun
 
     def write_study(self, study: Mapping[str, Any]) -> None:
         """Writes `study.yaml`."""
@@ -216,6 +296,13 @@ class Results:
         """
         file = self.path / "study.yaml"
         try:
-            return yaml.safe_load(file.read_text())
+            content = yaml.safe_load(file.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"{file}: not readable as YAML ({error})") from None
+        return _mapping(content, file)
+
+
+def _mapping(content: Any, file: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: its content is a {type(content).__name__}, where keys and values are needed")
+    return content

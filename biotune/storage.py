@@ -127,6 +127,11 @@ class BucketPath:
         except FileNotFoundError as error:
             raise self._error("written", error) from None  # the bucket
 
+    def rename(self, target: "BucketPath") -> None:
+        """Gives the object another key in the same bucket."""
+        bucket = urlsplit(self.root).netloc.rpartition("@")[2]
+        self._ask("renamed", lambda filesystem, path: filesystem.move(path, f"{bucket}/{target.key}"))
+
     def unlink(self, missing_ok: bool = False) -> None:
         """Removes the object."""
         try:

@@ -70,8 +70,7 @@ def test_a_results_directory_of_another_study_or_version_is_refused(
     from biotune.study import load_study
 
     results = Results(tmp_path / "other")
-    results.write_study(load_study(SPACE, seed=7).resolved())
-    results.write_json("state", {"schema": SCHEMA})
+    results.begin(load_study(SPACE, seed=7).resolved(), {"schema": SCHEMA})
     assert tune_main(["--resume", str(results.path), "--space", SPACE]) == 2
     assert "holds another study than search_spaces/seq_mem.yaml: seed is 7 there and 1 here" in capsys.readouterr().err
 
@@ -95,8 +94,7 @@ def test_results_of_another_schema_are_refused_in_a_sentence(
     from biotune.study import load_study
 
     results = Results(tmp_path / "old")
-    results.write_study(load_study(SPACE).resolved())
-    results.write_json("state", {"schema": schema, "phase": "finished"})
+    results.begin(load_study(SPACE).resolved(), {"schema": schema, "phase": "finished"})
     before = sorted(tmp_path.rglob("*"))
     assert main([argument.replace("OLD", str(results.path)) for argument in arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()

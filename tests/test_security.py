@@ -9,20 +9,22 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-import torch
 
 import biotune.study.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
-from biotune.network import load_checkpoint
+from biotune.journal import Journal
+from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import SCHEMA, TABLES, Results
 from biotune.study import load_study
 from biotune.study.cluster import connected
-from biotune.study.journal import Journal
+from biotune.study.events import begun
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 
 SPACE = "search_spaces/seq_mem.yaml"
+NEW = {"schema": SCHEMA, "updates_per_epoch": 4, "journal": {"events": 0, "check": ""}}
+"""state.json of a study in which nothing has happened."""
 
 
 class Malicious:
@@ -53,11 +55,10 @@ def test_a_pickle_in_place_of_a_result_is_refused(
     name: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = Results(tmp_path / "results")
-    results.write_study(load_study(SPACE).resolved())
-    results.write_json("state", {"schema": SCHEMA})
+    results.begin(load_study(SPACE).resolved(), NEW)
     (results.path / name).write_bytes(pickle.dumps(Malicious(made)) + b"\n")
     if name == "journal.jsonl":
-        with pytest.raises(UserError, match="not an event"):
+        with pytest.raises(UserError, match="no line of a journal"):
             Journal(results.path / name).read()
     elif name.endswith(".parquet"):
         with pytest.raises(UserError, match="not readable as Parquet"):
@@ -102,7 +103,7 @@ def test_a_python_tag_in_a_study_is_refused(tmp_path: Path, made: Path, capsys: 
 def test_a_checkpoint_with_a_malicious_reduce_is_refused(wrapped: bool, tmp_path: Path, made: Path) -> None:
     file = tmp_path / "trial.pt"
     if wrapped:
-        torch.save({"seconds": 1.0, "weights": Malicious(made)}, file)
+        save_checkpoint(file, {"seconds": 1.0, "weights": Malicious(made)})
     else:
         file.write_bytes(pickle.dumps(Malicious(made)))
     with pytest.raises(UserError, match="not a checkpoint"):
@@ -131,10 +132,10 @@ def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = Results(tmp_path / "results")
-    results.write_study(load_study(SPACE).resolved())
-    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    study = load_study(SPACE).resolved()
+    results.journal().append(begun(study, results.begin(study, NEW)))
     event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
-    Journal(results.path / "journal.jsonl").append(event | {"trial": "../../outside"})
+    results.journal().append(event | {"trial": "../../outside"})
     assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
     assert "no trial of this study: '../../outside'" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
@@ -147,8 +148,7 @@ def test_looking_at_results_does_not_run_the_task_that_they_name(
     results = Results(tmp_path / "results")
     study = load_study(SPACE).resolved()
     study["task"] = {"name": f"{tmp_path}/malicious.py:Task"}
-    results.write_study(study)
-    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 4})
+    results.begin(study, NEW)
     (tmp_path / "malicious.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
     monkeypatch.chdir(tmp_path)
     main([*command, str(results.path)])

@@ -1,6 +1,6 @@
 """The network: a population of Elman networks on given topologies, their initial weights, their checkpoints."""
 
-from biotune.network.checkpoint import load_checkpoint, save_checkpoint
+from biotune.network.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_values, remap_by_rank, uniform_bound
 from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
@@ -10,6 +10,7 @@ from biotune.network.sums import add_halves_, fixed_order_sum
 __all__ = [
     "INITIALISATIONS",
     "REMAPPINGS",
+    "DamagedCheckpoint",
     "Draws",
     "NetworkOptions",
     "Population",

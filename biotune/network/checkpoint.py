@@ -1,13 +1,27 @@
-"""Checkpoints: tensors and plain values in a file that cannot run code when loaded."""
+"""Checkpoints: tensors and plain values in a file that says whether it is whole, and cannot run code when loaded.
 
+A checkpoint is what `torch.save` writes, a ZIP archive, with the SHA-256 of itself as the archive's comment. That is
+compared before anything in it is read; `torch.load` would take a changed weight without a word.
+"""
+
+import hashlib
 import pickle
-from typing import Any
+import struct
+from typing import IO, Any
 
 import torch
 
 from biotune.errors import UserError
 from biotune.files import replacing
 from biotune.storage import Place
+
+_MARK = b"sha256:"
+_COMMENT = len(_MARK) + hashlib.sha256().digest_size * 2
+_CHUNK = 2**20
+
+
+class DamagedCheckpoint(UserError):
+    """A checkpoint is not as it was written, or cannot be read."""
 
 
 def save_checkpoint(file: Place, content: dict[str, Any]) -> None:
@@ -16,27 +30,55 @@ def save_checkpoint(file: Place, content: dict[str, Any]) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    with replacing(file) as temporary, temporary.open("wb") as stream:
-        try:
-            torch.save(content, stream)
-        except RuntimeError as error:
-            if isinstance(error.__context__, OSError):  # torch stumbles over its own half file after the disk's error
-                raise error.__context__ from None
-            raise
+    with replacing(file) as temporary:
+        with temporary.open("wb") as stream:
+            try:
+                torch.save(content, stream)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # torch stumbles over its own half file after the disk's
+                    raise error.__context__ from None
+                raise
+        with temporary.open("r+b") as stream:
+            stream.seek(-2, 2)
+            stream.write(struct.pack("<H", _COMMENT))  # the archive ends with the length of its comment
+            size = stream.seek(0, 2)
+            comment = _MARK + _digest(stream, size).encode()
+            stream.seek(size)
+            stream.write(comment)
 
 
 def load_checkpoint(file: Place) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
     Raises:
-        UserError: the file is damaged, or holds anything but tensors and plain values.
+        DamagedCheckpoint: it is not as it was written, or cannot be read.
+        UserError: it is not there, or holds anything but tensors and plain values.
     """
     try:
         with file.open("rb") as stream:
+            size = stream.seek(0, 2) - _COMMENT
+            stream.seek(max(size, 0))
+            if size < 0 or stream.read() != _MARK + _digest(stream, size).encode():
+                raise DamagedCheckpoint(f"{file}: not a checkpoint as it was written; it is damaged")
+            stream.seek(0)
             content = torch.load(stream, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such checkpoint") from None
+    except OSError as error:
+        raise DamagedCheckpoint(f"{file}: not readable ({error.strerror or error})") from None
+    except (pickle.UnpicklingError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{file}: not a checkpoint ({reason}); remove it to train from the start") from None
+        raise UserError(f"{file}: not a checkpoint ({reason}); who wrote it?") from None
     if not isinstance(content, dict):
-        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); remove it")
+        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); who wrote it?")
     return content
+
+
+def _digest(stream: IO[bytes], size: int) -> str:
+    """SHA-256 of the first `size` bytes."""
+    digest = hashlib.sha256()
+    stream.seek(0)
+    while size and (chunk := stream.read(min(size, _CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest()

@@ -48,6 +48,7 @@ class Population(nn.Module):
         values: [population, edges], the recurrent weights in the order of each topology's edges.
         weight_ih: [population, neurons, input_size]. bias: [population, neurons].
         weight_out: [population, output_size, neurons]. bias_out: [population, output_size].
+        sign: [population, edges], 1 or -1, if Dale's law is kept; else None.
 
     Raises:
         UserError: the topologies differ in neurons or number of edges.
@@ -107,7 +108,7 @@ class Population(nn.Module):
 
         self.values = parameter(values).requires_grad_(not options.freeze_recurrent)
         kept = [sign for sign in signs if sign is not None] if options.dale else []
-        # not in checkpoints: the signs are drawn again from the seeds
+        # not of the state that training goes on from, in which the signs are drawn again from the seeds
         self.register_buffer("sign", torch.from_numpy(np.stack(kept)).to(dtype) if kept else None, persistent=False)
         self.weight_ih = parameter(
             [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]

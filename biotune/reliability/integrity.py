@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from biotune.journal import Event
 from biotune.results import TABLES, Results
-from biotune.study.journal import Event, Journal
 from biotune.study.study import load_study
 
 
 def events_of(results: Results) -> list[Event]:
     """The journal's events, oldest first; the file is left as it is."""
-    return Journal(results.path / "journal.jsonl").read(mend=False)
+    return results.journal().read(mend=False)
 
 
 def differences(one: Results, other: Results) -> list[str]:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from biotune.journal import Event
 from biotune.network import load_checkpoint
 from biotune.reliability.integrity import events_of
 from biotune.reliability.watching import MARK, TUNE_MAIN, GrowingJournal, describe, marked
 from biotune.results import Results
-from biotune.study.journal import Event
 from biotune.study.study import load_study
 
 KINDS = ("driver", "worker", "tree")

@@ -35,13 +35,13 @@ from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.table import Table
 
+from biotune.journal import Journal
 from biotune.machine import machine
 from biotune.reliability.short_study import write_short_study
 from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
 from biotune.results import TABLES, Results
 from biotune.study import Study, load_study
 from biotune.study.display import Display
-from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record, TrialRecord

@@ -30,6 +30,7 @@ def make_report(directory: Path | str) -> Summary:
         UserError: not a results directory, damaged, or written by another version; the report cannot be written.
     """
     results = Results.open(directory)
+    results.require_whole()
     tables = Tables.read(results)
     summary = summarise(results, tables)
     figures = draw_figures(summary, tables)

@@ -62,9 +62,8 @@ def repeat(results: Results, into: Results, curves: int) -> int:
     for name in ("convergence", "topologies"):
         tables[name] = again(tables[name])
     study["confirm"]["replicates"] = times * replicates
-    into.write_study(study)
-    for name in ("state", "environment"):
-        into.write_json(name, results.read_json(name))
+    into.begin(study, results.read_json("state") | {"journal": {"events": 0, "check": ""}})
+    into.write_json("environment", results.read_json("environment"))
     for name, table in tables.items():
         into.write_table(name, table.reset_index(drop=True))
     return searched + times * found

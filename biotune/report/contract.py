@@ -131,6 +131,7 @@ class StateFile(_Part):
     updates_per_epoch: PositiveInt
     budget: PositiveInt
     selection: _Selection | None = None
+    set_aside: dict[str, str] = {}
 
 
 class EnvironmentFile(_Part):

@@ -22,6 +22,7 @@ def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame
         *_replicates(summary),
         *_power(summary),
         *_trials(trials),
+        *_set_aside(state),
         *_reading(summary),
         *_working_tree(summary.environment),
     ]
@@ -120,6 +121,16 @@ def _trials(trials: pd.DataFrame) -> list[str]:
             first = f" First error: {errors[0]}" if errors else ""
             texts.append(f"{len(rows)} of {count(len(trials), 'search trial')} {what} ({by_arm}).{first}")
     return texts
+
+
+def _set_aside(state: Mapping[str, Any]) -> list[str]:
+    damaged = list(state.get("set_aside", {}))
+    if not damaged:
+        return []
+    return [
+        f"{count(len(damaged), 'checkpoint')} could not be read and was set aside ({several(damaged)}); what it was of "
+        "was trained again from the start, with the result that it would have had."
+    ]
 
 
 def _working_tree(environment: Mapping[str, Any]) -> list[str]:

@@ -135,6 +135,7 @@ def combine(directories: Sequence[Path | str], output: Path) -> Several:
             raise UserError(f"{directories[place]}: given twice; name each results directory once")
     read = []
     for results in opened:
+        results.require_whole()
         tables = Tables.read(results)
         read.append((results, summarise(results, tables), tables.convergence))
     names = [summary.name for _, summary, _ in read]

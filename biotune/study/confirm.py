@@ -8,14 +8,15 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import StorageError, UserError
+from biotune.journal import Journal
+from biotune.network import DamagedCheckpoint
 from biotune.storage import Place
 from biotune.study.cluster import Resources, reason_of
-from biotune.study.journal import Journal
 from biotune.study.record import Record
 from biotune.study.retries import MAX_RETRIES, Retries
 from biotune.study.study import Study
 from biotune.study.worker import confirm_block
-from biotune.training import TrialPlan
+from biotune.training import ForeignState, TrialPlan
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def run_confirm(
     checkpoints: Place,
     resources: Resources,
     every: float,
+    set_aside: Callable[[Place, str], None],
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -75,12 +77,14 @@ def run_confirm(
         plan: a job's plan.
         checkpoints: where the workers keep theirs.
         resources: of a job. every: seconds between two checkpoints of one.
+        set_aside: called with a checkpoint that cannot be read, and why, before its job is trained from the start.
         changed: called now and then.
         interrupted: whether the user asked to stop.
 
     Raises:
         UserError: jobs failed again and again; the others were done.
         StorageError: something could not be written, here or by a job.
+        ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
     """
     if record.selection is None:
         raise ValueError("nothing was selected to be confirmed")
@@ -108,9 +112,13 @@ def run_confirm(
                 try:
                     result = ray.get(reference)
                 except RayError as error:
-                    if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
-                        raise error.cause from error
-                    if retries.again(checkpoint(job)):
+                    cause = error.cause if isinstance(error, RayTaskError) else None
+                    if isinstance(cause, StorageError | ForeignState):
+                        raise cause from error
+                    if isinstance(cause, DamagedCheckpoint):
+                        set_aside(checkpoint(job), str(cause))
+                        left.append(job)
+                    elif retries.again(checkpoint(job)):
                         left.append(job)
                     else:
                         failed[job.name] = reason_of(error)

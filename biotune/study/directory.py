@@ -8,9 +8,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from biotune.connectome import Connectome
+from biotune.digests import study_difference
 from biotune.errors import UserError
+from biotune.journal import Event
 from biotune.results import Results
+from biotune.study.events import replay, require_own
+from biotune.study.plans import Plans
+from biotune.study.record import Record
 from biotune.study.study import Study, load_study
 from biotune.tasks import source_digest
 
@@ -87,14 +94,59 @@ def load_resumed(directory: Path, space: Path | None) -> Study:
         other = load_study(space)
         if "population" not in other.config.confirm.model_fields_set:  # chosen when the study began, to fit a GPU
             other = other.with_population(study.config.confirm.population)
-        asked, held = other.resolved(), study.resolved()
-        for key in held:
-            if key != "description" and asked[key] != held[key]:
-                raise UserError(
-                    f"--resume {directory}: holds another study than {space}: {key} is {held[key]!r} there and "
-                    f"{asked[key]!r} here; leave --space out to go on with the one that is there"
-                )
+        if differs := study_difference(study.resolved(), other.resolved()):
+            raise UserError(
+                f"--resume {directory}: holds another study than {space}: {differs}; leave --space out to go on with "
+                "the one that is there"
+            )
     return study
+
+
+def new_record(study: Study, updates_per_epoch: int) -> Record:
+    """The record of a study in which nothing has happened yet."""
+    mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
+    return Record(study.config.search.replicates, updates_per_epoch, mixed)
+
+
+def load_record(results: Results) -> tuple[Study, Record]:
+    """What a results directory holds, from its journal; nothing in it is changed, and no code that it names is run.
+
+    Raises:
+        UserError: a file of it is damaged.
+    """
+    results.require_whole()
+    study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
+    record = new_record(study, results.read_json("state")["updates_per_epoch"])
+
+    def apply(event: Event) -> None:
+        if event["event"] == "proposed":
+            require_own(study, event)
+        record.apply(event)
+
+    journal = results.journal()
+    replay(journal, journal.read(mend=False), apply)
+    return study, record
+
+
+def repair_journal(results: Results) -> Path | None:
+    """Takes of a damaged journal what stands before the damage, so that the study goes on from there.
+
+    Returns:
+        Where the journal is kept as it was; None if it was not there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    journal = results.journal()
+    events, head = journal.sound()
+    selected = any(event.get("event") == "selected" for event in events)
+    state = {
+        "phase": "confirm" if selected else "search",
+        "finished": None,
+        "journal": {"events": head.events, "check": head.check},
+    }
+    results.write_json("state", results.read_json("state") | state)  # first: it must not know of more than there is
+    return journal.repair()
 
 
 def require_same_connectomes(results: Results, connectomes: Mapping[str, Connectome]) -> None:
@@ -123,3 +175,18 @@ def require_same_task(results: Results, study: Study) -> None:
             f"{results.path}: the file of task {name} has changed since the study was started; "
             "put the file back as it was, or start the study anew"
         )
+
+
+def require_same_topologies(results: Results, plans: Plans) -> None:
+    """Makes sure that a resumed study goes on where its topologies are drawn as they were where it was started.
+
+    Raises:
+        UserError: an arm's first one is drawn otherwise here: trained weights would lie on other edges.
+    """
+    for arm, before in results.read_json("state")["topologies"].items():
+        if before != plans.topologies[arm]:
+            versions = f"NumPy {results.read_json('environment').get('numpy')} there and {np.__version__} here"
+            raise UserError(
+                f"{results.path}: this machine draws another topology for arm {arm} than the one that the study was "
+                f"started on ({versions}); go on where it was started, or on a machine like that"
+            )

@@ -17,29 +17,9 @@ from tensorboardX.summary import hparams
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.study.journal import Journal
-from biotune.study.progress import trial_name
-from biotune.study.record import Record, TrialRecord
+from biotune.study.directory import load_record
+from biotune.study.record import TrialRecord
 from biotune.study.sampler import distribution
-from biotune.study.study import Study, load_study
-
-
-def load_record(results: Results) -> tuple[Study, Record]:
-    """What a results directory holds, from its journal; nothing in it is changed.
-
-    Raises:
-        UserError: a file of it is damaged.
-    """
-    study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
-    mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
-    record = Record(study.config.search.replicates, results.read_json("state")["updates_per_epoch"], mixed)
-    journal = Journal(results.path / "journal.jsonl")
-    for event in journal.read(mend=False):
-        record.apply(event)
-    for trial in record.trials.values():
-        if trial.arm not in study.arms or trial.trial != trial_name(trial.arm, trial.index):  # it names a folder
-            raise UserError(f"{journal.file}: no trial of this study: {trial.trial!r}")
-    return study, record
 
 
 def write_tensorboard(results: Results) -> Path:
@@ -73,8 +53,8 @@ def write_optuna(results: Results) -> Path:
         copy = optuna.create_study(storage=storage, study_name=f"{study.config.name}/{arm}", direction="minimize")
         for trial in record.of_arm(arm):
             state = _state(trial)
-            copy.add_trial(
-                create_trial(
+            try:
+                told = create_trial(
                     state=state,
                     value=trial.score if state == TrialState.COMPLETE else None,
                     params=trial.setting,
@@ -82,7 +62,9 @@ def write_optuna(results: Results) -> Path:
                     intermediate_values=_medians(trial, "validation"),
                     user_attrs={"trial": trial.trial, "status": trial.status, "origin": trial.origin},
                 )
-            )
+            except ValueError as error:
+                raise UserError(f"{results.path}: trial {trial.trial} is not of this study: {error}") from None
+            copy.add_trial(told)
     temporary.replace(file)
     return file
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from biotune.errors import UserError
 from biotune.files import remove_leftovers, replacing, storage_error
-from biotune.network import load_checkpoint
+from biotune.network import DamagedCheckpoint, load_checkpoint
 from biotune.results import Results
 from biotune.storage import BucketPath, Place, clear, place
 from biotune.study.record import Record
@@ -150,10 +150,12 @@ def fetch(copy: BucketPath, output: Path) -> Path:
 
 
 def drop_ahead(checkpoints: Place, record: Record, rungs: list[int]) -> None:
-    """Removes the checkpoints that are of a later time than the journal, which may be a copy from before the last ones.
+    """Removes the checkpoints that are of a later time than the journal, which may be a copy from before the last ones,
+    or what was kept of a damaged one.
 
     They would be gone on from with something missing: a trial may have been proposed with another setting since, have
-    passed a rung that it has to be measured at, or been confirmed at a setting that is yet to be selected.
+    passed a rung that it has to be measured at, or been confirmed at a setting that is yet to be selected. One that
+    cannot be read is left to the worker that meets it.
 
     Args:
         checkpoints: of the study.
@@ -163,7 +165,10 @@ def drop_ahead(checkpoints: Place, record: Record, rungs: list[int]) -> None:
     for file in (checkpoints / "search").rglob("*.pt"):
         trial = record.trials.get(file.stem)
         if trial is not None and trial.status == "running":
-            epoch = load_checkpoint(file)["loop"]["epoch"]
+            try:
+                epoch = load_checkpoint(file)["loop"]["epoch"]
+            except DamagedCheckpoint:
+                continue
             if not any(trial.epochs < rung < epoch for rung in rungs):
                 continue
         file.unlink()

@@ -25,6 +25,7 @@ class Plans:
         trained: of each arm, the trained networks it starts from, or None.
         backends: phase -> arm -> kernel backend; "auto" where it is not decided yet.
         device: where the networks live.
+        topologies: of each arm the digest of its first confirmed replicate's, at the study's own options.
     """
 
     study: Study
@@ -32,6 +33,7 @@ class Plans:
     trained: Mapping[str, TrainedNetworks | None]
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     device: str = "cpu"
+    topologies: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, study: Study) -> "Plans":
@@ -42,17 +44,21 @@ class Plans:
         """
         connectomes = load_connectomes(study)
         trained = {arm: trained_networks(study, arm, connectomes[arm]) for arm in study.arms}
-        plans = cls(study, connectomes, trained)
+        plans, topologies = cls(study, connectomes, trained), {}
         for arm in study.arms:
             try:
                 plan = plans.plan(arm, {}, "confirm", [0])
-                first = draw_topology(plan, 0)
-                edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
-                _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
-                _require_another_draw(first, plans.plan(arm, {}, "confirm", [0]))
+                if plan.start is not None:
+                    [first] = plan.start.load().topologies
+                else:
+                    first = draw_topology(plan, 0)
+                    edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
+                    _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
+                    _require_another_draw(first, plan)
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
-        return plans
+            topologies[arm] = first.digest
+        return replace(plans, topologies=topologies)
 
     def plan(self, arm: str, setting: Setting, phase: str, replicates: Sequence[int]) -> TrialPlan:
         """The plan of an arm at a setting, on replicates of a phase ("search", "confirm")."""
@@ -90,8 +96,7 @@ def _require_another_draw(first: Topology, plan: TrialPlan) -> None:
     """Refuses to draw anew what isn't drawn: the arm would be the same as the one it is compared with."""
     if not plan.draw:
         return
-    other = draw_topology(replace(plan, draw=0), 0)
-    if all(np.array_equal(getattr(first, name), getattr(other, name)) for name in ("target", "source", "weight")):
+    if first.digest == draw_topology(replace(plan, draw=0), 0).digest:
         raise UserError(
             f"topology.draw: {plan.draw} gives the same topology as 0: nothing is drawn in this arm, which has one "
             "neuron a region and no null"

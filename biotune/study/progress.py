@@ -6,13 +6,14 @@ it had when it was killed.
 """
 
 import math
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from biotune.errors import UserError
-from biotune.study.journal import Event, Journal
+from biotune.journal import Event, Journal
+from biotune.study.events import replay, require_own, trial_name
 from biotune.study.record import Record, TrialRecord
 from biotune.study.sampler import ArmSampler
 from biotune.study.study import Study
@@ -58,6 +59,9 @@ class SearchProgress:
         record: receives the events.
         journal: keeps them.
         past: the journal's events, when the study is resumed.
+
+    Raises:
+        UserError: an event of the past is none of this study.
     """
 
     def __init__(self, study: Study, record: Record, journal: Journal, past: list[Event]) -> None:
@@ -67,8 +71,7 @@ class SearchProgress:
         self.rungs = {arm: Rungs(study) for arm in study.arms}
         self.waiting = [(index, arm) for index in range(search.trials_per_arm) for arm in study.arms]
         self.waiting.reverse()
-        for event in past:
-            self._apply(event, again=True)
+        replay(journal, past, partial(self._apply, again=True))
         self.unfinished: list[str] = []
         for name in [t.trial for t in reversed(record.trials.values()) if t.status == UNFINISHED]:
             self.take_up_again(name)
@@ -128,29 +131,33 @@ class SearchProgress:
         self._apply(self.journal.append(event))
 
     def _apply(self, event: Event, again: bool = False) -> None:
-        """Takes an event in; `again` when it comes from the journal of a run that ended."""
+        """Takes an event in; `again` when it comes from the journal of a run that ended.
+
+        One that has been taken in already changes nothing.
+
+        Raises:
+            ValueError: it is none of this study.
+        """
+        known = self.record.trials.get(event.get("trial", ""))
+        if event["event"] == "proposed" and known is None:
+            require_own(self.study, event)
+            if self.waiting[-1:] != [(event["index"], event["arm"])]:  # trials are proposed in this order alone
+                raise ValueError(f"trial {event['trial']!r} was proposed before another that comes first")
+            self.record.apply(event)
+            self.waiting.pop()
+            if again:
+                self.samplers[event["arm"]].repeat(event["index"], event["setting"])
+            return
+        ended = known is not None and known.status != UNFINISHED
         self.record.apply(event)
-        trial = self.record.trials[event["trial"]] if "trial" in event else None
-        if trial is None:
+        if known is None:
             return
         match event["event"]:
-            case "proposed":
-                known = self.waiting[-1:] == [(trial.index, trial.arm)]  # trials are proposed in this order alone
-                if not known or trial.trial != trial_name(trial.arm, trial.index):  # it names a checkpoint's file
-                    raise UserError(f"{self.journal.file}: no trial of this study: {trial.trial!r}; start a new run")
-                self.waiting.pop()
-                if again:
-                    self.samplers[trial.arm].repeat(trial.index, trial.setting)
             case "progress":
-                score = math.inf if trial.score is None else trial.score
+                score = math.inf if known.score is None else known.score
                 if not math.isfinite(score):
-                    trial.verdict = "stop"  # never told to ASHA, whose rungs would keep it
-                elif not trial.finished:
-                    trial.verdict = self.rungs[trial.arm].verdict(trial.trial, trial.epochs, score)
-            case "ended":
-                self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)
-
-
-def trial_name(arm: str, index: int) -> str:
-    """The name of an arm's trial `index`, and of its files."""
-    return f"{arm}-{index:04d}"
+                    known.verdict = "stop"  # never told to ASHA, whose rungs would keep it
+                elif not known.finished and known.verdict != "stop":
+                    known.verdict = self.rungs[known.arm].verdict(known.trial, known.epochs, score)
+            case "ended" if not ended:
+                self.samplers[known.arm].learn(known.index, known.status, known.score)

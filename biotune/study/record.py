@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biotune.results import TABLES
-from biotune.study.journal import Event
+from biotune.journal import Event
+from biotune.results import TABLES, Results
 
 STATES = ("running", "completed", "stopped", "diverged", "failed")
 """Of a search trial."""
@@ -34,15 +34,27 @@ class Curves:
     validation: np.ndarray = field(default_factory=_nothing)
     accuracy: np.ndarray = field(default_factory=_nothing)
 
-    def extend(self, first: int, rows: Mapping[str, Any]) -> None:
-        """Puts rows at epoch `first` and on: what a retried trial reports again replaces what it reported before."""
+    def extend(self, first: int, rows: Mapping[str, Any], replicates: int) -> None:
+        """Puts rows at epoch `first` and on: what a retried trial reports again replaces what it reported before.
+
+        Raises:
+            ValueError: they don't go on from what is there, or are not of so many replicates; nothing is taken.
+        """
+        longer = {}
         for name in ("training", "validation", "accuracy"):
             held: np.ndarray = getattr(self, name)
             if rows[name] or name != "accuracy":
+                if any(len(row) != replicates for row in rows[name]):
+                    raise ValueError(f"{name} is not of {replicates} replicates")
                 if len(held) < first:
                     raise ValueError(f"rows from epoch {first} on, but {name} ends at {len(held)}")
-                new = np.array(rows[name], dtype=np.float64)
-                setattr(self, name, np.concatenate([held[:first], new.reshape(-1, held.shape[1])]) if first else new)
+                new = np.array(rows[name], dtype=np.float64).reshape(-1, replicates)
+                longer[name] = np.concatenate([held[:first], new]) if first else new
+        epochs = len(longer["validation"])
+        if len(longer["training"]) != epochs or len(longer.get("accuracy", self.accuracy)) not in (0, epochs):
+            raise ValueError("training, validation and accuracy are not of the same epochs")
+        for name, values in longer.items():
+            setattr(self, name, values)
 
     @property
     def nbytes(self) -> int:
@@ -110,7 +122,7 @@ class Block:
     convergence: list[dict[str, Any]]
     measures: list[dict[str, Any]]
     seconds: float
-    matrix: dict[str, list[float]] | None = None
+    matrix: dict[str, list[float]] | None
 
 
 @dataclass
@@ -123,6 +135,8 @@ class Record:
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
 
     Attributes:
+        blocks: the confirmed ones, by arm, phases and first replicate.
+        set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         trained_seconds, trained_epochs: of all search trials that completed or were stopped.
     """
 
@@ -131,31 +145,45 @@ class Record:
     mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     selection: dict[str, Any] | None = None
-    blocks: list[Block] = field(default_factory=list)
+    confirmed: dict[tuple[str, tuple[str, ...], int], Block] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     trained_seconds: float = 0.0
     trained_epochs: int = 0
     _tallies: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
     _best: dict[str, float] = field(default_factory=dict, repr=False)
 
+    @property
+    def blocks(self) -> list[Block]:
+        """The confirmed blocks."""
+        return list(self.confirmed.values())
+
     def apply(self, event: Event) -> None:
-        """Takes one event in."""
+        """Takes one event in; one that has been taken in already changes nothing.
+
+        Raises:
+            ValueError: it does not go on from what is there.
+        """
         match event["event"]:
+            case "begun":
+                pass
             case "proposed":
                 trial = TrialRecord(*(event[key] for key in ("trial", "arm", "index", "origin", "setting")))
-                self.trials[trial.trial] = trial
-                self._count(trial, Counter())
+                if self.trials.setdefault(trial.trial, trial) is trial:
+                    self._count(trial, Counter())
             case "progress":
-                trial = self.trials[event["trial"]]
+                trial = self._proposed(event["trial"])
                 before, score = trial.tally(), trial.score
-                trial.curves.extend(event["first"], event)
+                trial.curves.extend(event["first"], event, self.search_replicates)
                 trial.score, trial.finished, trial.seconds = event["score"], event["finished"], event["seconds"]
                 trial.mean_updates = event["mean_updates"]
                 trial.converged, trial.diverged = event["converged"], event["diverged"]
                 self._count(trial, before)
                 self._compare(trial, score)
             case "ended":
-                trial = self.trials[event["trial"]]
+                trial = self._proposed(event["trial"])
+                if trial.status != "running":
+                    return
                 before = trial.tally()
                 trial.status, trial.error = event["status"], event["error"]
                 if trial.status in ("completed", "stopped"):
@@ -165,17 +193,27 @@ class Record:
             case "selected":
                 self.selection = {"shared": event["shared"], "own_best": event["own_best"]}
             case "confirmed":
-                curves = Curves()
-                curves.extend(0, event)
-                keys = ("phases", "arm", "replicates", "setting", "convergence", "measures", "seconds")
-                # a journal from before there were matrices has none
-                self.blocks.append(
-                    Block(**{key: event[key] for key in keys}, curves=curves, matrix=event.get("matrix"))
-                )
+                self._confirm(event)
+            case "set_aside":
+                self.set_aside[event["checkpoint"]] = event["reason"]
             case "spent":
-                self.seconds[event["phase"]] = self.seconds.get(event["phase"], 0.0) + event["seconds"]
+                self.seconds[event["phase"]] = event["seconds"]
             case other:
                 raise ValueError(f"unknown event {other!r}")
+
+    def _proposed(self, name: str) -> TrialRecord:
+        if name not in self.trials:
+            raise ValueError(f"no trial {name!r} has been proposed")
+        return self.trials[name]
+
+    def _confirm(self, event: Event) -> None:
+        replicates, curves = event["replicates"], Curves()
+        if not len(replicates) == len(event["convergence"]) == len(event["measures"]) > 0:
+            raise ValueError(f"{len(event['convergence'])} outcomes of {len(replicates)} replicates")
+        curves.extend(0, event, len(replicates))
+        keys = ("phases", "arm", "replicates", "setting", "convergence", "measures", "seconds", "matrix")
+        block = Block(**{key: event[key] for key in keys}, curves=curves)
+        self.confirmed[block.arm, tuple(block.phases), replicates[0]] = block
 
     def of_arm(self, arm: str) -> list[TrialRecord]:
         """The trials of one arm, in the order of their proposal."""
@@ -307,6 +345,11 @@ class Record:
         found = {block.arm: block.matrix for _, block in reversed(list(self._confirmed())) if block.matrix}
         parts = [pd.DataFrame({"arm": arm, "replicate": 0, **found[arm]}) for arm in sorted(found)]
         return pd.concat(parts, ignore_index=True) if parts else _frame("matrices", [])
+
+    def write_tables(self, results: Results) -> None:
+        """Writes every table."""
+        for name in TABLES:
+            results.write_table(name, getattr(self, f"{name}_table")())
 
     def _tuned(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -12,23 +12,32 @@ from typing import Any, Literal
 from rich.console import Console
 
 from biotune.errors import StorageError, UserError
-from biotune.files import remove_leftovers
+from biotune.files import remove_leftovers, set_aside
+from biotune.journal import DamagedJournal
 from biotune.results import SCHEMA, Results
 from biotune.storage import Place, clear, patient, spelled
 from biotune.study.backends import choose_backends, unusable_backends
 from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
 from biotune.study.confirm import Job, run_confirm
-from biotune.study.directory import locked, new_directory, require_same_connectomes, require_same_task
+from biotune.study.directory import (
+    load_record,
+    locked,
+    new_directory,
+    new_record,
+    repair_journal,
+    require_same_connectomes,
+    require_same_task,
+    require_same_topologies,
+)
 from biotune.study.display import Display
 from biotune.study.environment import environment
+from biotune.study.events import begun
 from biotune.study.interrupt import interruptible
-from biotune.study.journal import Journal
 from biotune.study.metrics import Metrics
 from biotune.study.mirror import Mirror, drop_ahead, resumed_storage
 from biotune.study.packing import pack
 from biotune.study.plans import Plans
 from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
@@ -82,7 +91,9 @@ class Incomplete(UserError):
         self.directory = directory
 
 
-def run_study(study: Study, options: Options, console: Console, resume: Path | None = None) -> Path:
+def run_study(
+    study: Study, options: Options, console: Console, resume: Path | None = None, *, repair: bool = False
+) -> Path:
     """Runs a study, or what is left of one, and returns its results directory.
 
     Args:
@@ -90,6 +101,7 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         options: how.
         console: what a person sees.
         resume: the directory of the same study, killed or interrupted.
+        repair: if its journal is damaged, go on from what stands before the damage.
 
     Raises:
         UserError: something that the user can mend, before anything is written.
@@ -97,16 +109,25 @@ def run_study(study: Study, options: Options, console: Console, resume: Path | N
         StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
-    if resume and (state := Results.open(resume).read_json("state"))["phase"] == "finished":
-        console.print(
-            f"Done since {state['finished']}: only the report is made again.", highlight=False, soft_wrap=True
-        )
-        return resume.resolve()
+    if resume:
+        results = Results.open(resume)
+        if repair:
+            _repair(results, console)
+        results.require_whole()
+        if (state := results.read_json("state"))["phase"] == "finished":
+            load_record(results)[1].write_tables(results)
+            console.print(
+                f"Done since {state['finished']}: only the tables and the report are made again.",
+                highlight=False,
+                soft_wrap=True,
+            )
+            return results.path
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
         require_same_connectomes(Results.open(directory), plans.connectomes)
         require_same_task(Results.open(directory), study)
+        require_same_topologies(Results.open(directory), plans)
     storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
@@ -168,25 +189,20 @@ class _Run:
         self.directory, self.resources, self.console, self.interrupted = directory, resources, console, interrupted
         self.every = every
         self.results = Results(directory)
-        self.journal = Journal(directory / "journal.jsonl")
         kept = directory if storage is None else storage / directory.name
         self.storage, self.checkpoints = storage, patient(kept / "checkpoints", PATIENCE)
         self.mirror = None if kept == directory else Mirror(directory, kept)
         if isinstance(kept, Path):
             remove_leftovers(*(kept / "checkpoints" / phase for phase in ("search", "confirm")))
         require_reachable(directory if storage is None else storage)
+        self.journal = self.results.journal()
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
         self.state = self._go_on() if past else self._begin(plans)
         self.plans = replace(plans, backends=self.state["backend"])
-        self.record = Record(
-            study.config.search.replicates,
-            self.state["updates_per_epoch"],
-            frozenset(key for key, domain in study.config.tune.items() if domain.mixed),
-        )
+        self.record = new_record(study, self.state["updates_per_epoch"])
         self.progress = SearchProgress(study, self.record, self.journal, past)
-        if storage is not None:  # of a copy from before the first event, too
-            drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
+        drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
         if isinstance(kept, Path):
             for phase in ("search", "confirm"):
                 (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
@@ -224,6 +240,7 @@ class _Run:
                         checkpoints=self.checkpoints / "search",
                         resources=self.resources,
                         every=self.every,
+                        set_aside=self._set_aside,
                         changed=self._changed,
                         interrupted=self.interrupted,
                     )
@@ -238,6 +255,7 @@ class _Run:
                     checkpoints=self.checkpoints / "confirm",
                     resources=self.resources,
                     every=self.every,
+                    set_aside=self._set_aside,
                     changed=self._changed,
                     interrupted=self.interrupted,
                 )
@@ -270,10 +288,19 @@ class _Run:
         self.display.changed(now=True)
 
     def _close(self, phase: str, seconds: float) -> None:
-        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": seconds}))
+        so_far = self.record.seconds.get(phase, 0.0) + seconds
+        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": so_far}))
         self._write_tables()
         self.metrics.publish(phase, ended=True)
         self._copy()
+
+    def _set_aside(self, checkpoint: Place, reason: str) -> None:
+        """Gets a checkpoint that cannot be read out of the way, and says that its networks are trained anew."""
+        name = f"{checkpoint.parent.name}/{checkpoint.name}"
+        self.record.apply(self.journal.append({"event": "set_aside", "checkpoint": name, "reason": reason}))
+        kept = set_aside(checkpoint)
+        text = f"NOTE: {reason}. It is kept as {kept.name}; its networks are trained again from the start."
+        self.console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
 
     def _changed(self) -> None:
         self.display.changed()
@@ -294,11 +321,7 @@ class _Run:
 
     def _write_tables(self) -> None:
         start = time.monotonic()
-        self.results.write_table("trials", self.record.trials_table())
-        self.results.write_table("curves", self.record.curves_table())
-        self.results.write_table("convergence", self.record.convergence_table())
-        self.results.write_table("topologies", self.record.topologies_table())
-        self.results.write_table("matrices", self.record.matrices_table())
+        self.record.write_tables(self.results)
         # a large study's tables take long to write: never more than a tenth of the time
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 
@@ -308,6 +331,8 @@ class _Run:
             "finished": finished,
             "seconds": self.record.seconds,
             "selection": self.record.selection,
+            "set_aside": self.record.set_aside,
+            "journal": asdict(self.journal.head),
         }
         self.results.write_json("state", self.state)
 
@@ -346,14 +371,18 @@ class _Run:
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
             "task_sha256": source_digest(task.name),
+            "topologies": dict(plans.topologies),
             "updates_per_epoch": updates_per_epoch,
             "budget": study.config.confirm.max_epochs * updates_per_epoch,
             "selection": None,
+            "set_aside": {},
+            "journal": asdict(self.journal.head),
             "storage": None if self.storage is None else spelled(self.storage),
         }
-        self.results.write_study(study.resolved())
+        resolved = study.resolved()
         self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()})
-        self.results.write_json("state", state)
+        state = self.results.begin(resolved, state)
+        self.journal.append(begun(resolved, state))
         return state
 
     def _go_on(self) -> dict[str, Any]:
@@ -374,6 +403,21 @@ class _Run:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in unusable.items())
             raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({reasons})")
         return state | {"storage": None if self.storage is None else spelled(self.storage)}
+
+
+def _repair(results: Results, console: Console) -> None:
+    """Mends a damaged journal, and says what that costs."""
+    with locked(results.path):
+        try:
+            results.journal().check()
+        except DamagedJournal:
+            kept = repair_journal(results)
+            left = results.read_json("state")["journal"]["events"]
+            text = f"NOTE: the journal is damaged from line {left + 1} on; the study goes on from what stands before."
+            text += "" if kept is None else f" As it was, it is kept as {kept.name}."
+            console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
+        else:
+            console.print("The journal is whole: there is nothing to repair.", highlight=False)
 
 
 def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -16,12 +16,13 @@ from ray.tune.search import Searcher
 
 from biotune.errors import StorageError
 from biotune.files import storage_error
+from biotune.network import DamagedCheckpoint
 from biotune.storage import Place
 from biotune.study.cluster import Resources, ray_folder, reason_of
 from biotune.study.progress import SearchProgress
 from biotune.study.retries import Retries
 from biotune.study.worker import search_trial
-from biotune.training import TrialPlan
+from biotune.training import ForeignState, TrialPlan
 
 _REPORTED = (
     "first",
@@ -107,12 +108,13 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         progress: SearchProgress,
         checkpoints: Place,
         retries: Retries,
+        set_aside: Callable[[Place, str], None],
         changed: Callable[[], None],
         ending: _Ending,
     ) -> None:
         super().__init__()
         self.progress, self.checkpoints, self.retries = progress, checkpoints, retries
-        self.changed, self.ending = changed, ending
+        self.set_aside, self.changed, self.ending = set_aside, changed, ending
         self.running: dict[str, str] = {}
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
@@ -160,9 +162,13 @@ class _Scheduler(_Unsaved, FIFOScheduler):
                     self._take_up_again(name)
 
     def _died(self, name: str, error: Exception | None) -> None:
-        if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
-            raise error.cause
-        if self.retries.again(self.checkpoints / f"{name}.pt"):
+        cause, checkpoint = error.cause if isinstance(error, RayTaskError) else None, self.checkpoints / f"{name}.pt"
+        if isinstance(cause, StorageError | ForeignState):
+            raise cause
+        if isinstance(cause, DamagedCheckpoint):
+            self.set_aside(checkpoint, str(cause))
+            self._take_up_again(name)
+        elif self.retries.again(checkpoint):
             self._take_up_again(name)
         else:
             self._end(name, error=reason_of(error) if error else "its worker died")
@@ -236,6 +242,7 @@ def run_search(
     checkpoints: Place,
     resources: Resources,
     every: float,
+    set_aside: Callable[[Place, str], None],
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -246,11 +253,13 @@ def run_search(
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
         directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
         resources: of a trial. every: seconds between two checkpoints of one.
+        set_aside: called with a checkpoint that cannot be read, and why, before its trial is trained from the start.
         changed: called after every report, and now and then between.
         interrupted: whether the user asked to stop.
 
     Raises:
         StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
+        ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
     """
     ending = _Ending(interrupted)
     trainable = tune.with_parameters(
@@ -263,7 +272,7 @@ def run_search(
         every=every,
     )
     trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
-    scheduler = _Scheduler(progress, checkpoints, Retries(directory), changed, ending)
+    scheduler = _Scheduler(progress, checkpoints, Retries(directory), set_aside, changed, ending)
 
     def search() -> None:
         Tuner(

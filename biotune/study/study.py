@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from biotune.connectome import Connectome
+from biotune.digests import study_digest
 from biotune.errors import UserError
 from biotune.network import NetworkOptions
 from biotune.results import POSITIVE_CONTROL
@@ -93,6 +94,11 @@ class Study:
         }
         return content
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the resolved study, see `biotune.digests`."""
+        return study_digest(self.resolved())
+
     def with_population(self, population: int) -> "Study":
         """The same study, with confirm blocks of so many replicates."""
         confirm = self.config.confirm.model_copy(update={"population": population})
@@ -137,6 +143,7 @@ class Study:
             backend=backend,
             device=device,
             start=start,
+            study=self.digest,
         )
 
 

@@ -69,8 +69,9 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
             f"arm {arm}: start_from {asked.results}: results are read from a folder; copy them out of the storage, all "
             "but the checkpoints, which are found where they are"
         )
-    results = Results.open(asked.results)
     where = f"arm {arm}: start_from {asked.results}"
+    results = Results.open(asked.results)
+    results.require_whole()
     source, state = load_study(results.path / "study.yaml"), results.read_json("state")
     name = asked.arm or arm
     if name not in source.arms:

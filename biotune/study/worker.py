@@ -19,7 +19,7 @@ from biotune.errors import StorageError
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.storage import Place
 from biotune.topology import measure_row, region_blocks
-from biotune.training import Trial, TrialPlan, free_memory, keep_freed_memory
+from biotune.training import ForeignState, Trial, TrialPlan, edges, free_memory, keep_freed_memory
 
 REPORT_SECONDS = 1.0
 
@@ -36,6 +36,8 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
 
     Raises:
         StorageError: the checkpoint cannot be kept.
+        DamagedCheckpoint: the one that is there cannot be read; the driver sets it aside, and the plan is begun anew.
+        ForeignState: the one that is there is of another plan, or of topologies that this machine draws otherwise.
     """
     folder = checkpoint.parent
     if isinstance(folder, Path) and not folder.is_dir():  # the driver made it; a machine must not make one of its own
@@ -44,11 +46,16 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
     try:
         started = saved = time.monotonic()
         keep_freed_memory()
+        state = load_checkpoint(checkpoint) if checkpoint.exists() else None
         trial, spent = Trial(plan), 0.0
-        if checkpoint.exists():
-            state = load_checkpoint(checkpoint)
-            spent = state.pop("seconds")
-            trial.load_state_dict(state)
+        if state is not None:
+            spent = state["seconds"]
+            try:
+                trial.load_state_dict(state)
+            except ForeignState as error:
+                host = socket.gethostname()
+                raise ForeignState(f"{checkpoint}: {error} ({host}); put back what belongs together") from None
+            del state
         if trial.loop.epoch or trial.finished:  # before the first epoch, where every replicate diverged as it was drawn
             yield trial, spent
         while not trial.finished:
@@ -130,7 +137,8 @@ def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float
     torch.set_num_threads(threads)
     for step in train(plan, checkpoint, every):
         trial, seconds = step
-    save_checkpoint(checkpoint, trial.state_dict() | {"seconds": seconds})
+    networks = {"edges": edges(trial.topologies, trial.loop.population.sign)}
+    save_checkpoint(checkpoint, trial.state_dict() | networks | {"seconds": seconds})
     tests = [None] * len(plan.replicates) if trial.test_losses is None else trial.test_losses.tolist()
     return {
         **curves(trial),
@@ -138,7 +146,7 @@ def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float
             asdict(outcome) | {"test_loss": test} for outcome, test in zip(trial.convergence(), tests, strict=True)
         ],
         "measures": [
-            {"neurons": topology.size, "edges": topology.edges, "rewired": topology.rewired}
+            {"neurons": topology.size, "edges": topology.edges, "digest": topology.digest, "rewired": topology.rewired}
             | measure_row(topology, values)
             for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
         ],

@@ -1,6 +1,8 @@
 """What a topology is: a connectome laid out over neurons, as sorted COO."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -47,6 +49,14 @@ class Topology:
     def edges(self) -> int:
         """Number of edges."""
         return len(self.target)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of size, target and source (int64) and weight (float64), each little-endian, on every machine."""
+        digest = hashlib.sha256(np.array(self.size, "<i8").tobytes())
+        for array, kind in ((self.target, "<i8"), (self.source, "<i8"), (self.weight, "<f8")):
+            digest.update(np.ascontiguousarray(array, kind).data)
+        return digest.hexdigest()
 
     def matrix(self) -> np.ndarray:
         """The dense matrix, float64 `[target, source]`, 0 where there is no edge: for pictures and small checks."""

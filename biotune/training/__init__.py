@@ -3,21 +3,26 @@
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.memory import free_memory, keep_freed_memory
+from biotune.training.networks import Networks, edges, load_networks
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
 from biotune.training.start import Start
-from biotune.training.trial import Convergence, Trial, TrialPlan, draw_topology
+from biotune.training.trial import Convergence, ForeignState, Trial, TrialPlan, draw_topology
 
 __all__ = [
     "OPTIMIZERS",
     "WITH_MOMENTUM",
     "Convergence",
+    "ForeignState",
+    "Networks",
     "Start",
     "TrainingLoop",
     "Trial",
     "TrialPlan",
     "draw_topology",
+    "edges",
     "free_memory",
     "keep_freed_memory",
+    "load_networks",
     "make_optimizer",
     "updates_to_criterion",
 ]

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from biotune.connectome import Connectome
+from biotune.digests import difference
+from biotune.errors import UserError
 from biotune.network import Draws, NetworkOptions, Population
 from biotune.seeds import generator
-from biotune.tasks import Task, Trials, make_task
+from biotune.tasks import Task, Trials, make_task, source_digest
 from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
@@ -34,6 +36,7 @@ class TrialPlan:
         max_epochs: the budget. level, sustain: the criterion.
         backend, device: where the networks run.
         start: trained networks to start from, instead of drawing topologies and weights.
+        study: digest of the study that it belongs to.
     """
 
     task: Mapping[str, Any]
@@ -55,6 +58,37 @@ class TrialPlan:
     device: str = "cpu"
     dtype: torch.dtype = field(default=torch.float32)
     start: Start | None = None
+    study: str = ""
+
+    def identity(self) -> dict[str, Any]:
+        """What the networks depend on, but for the machine, in plain values: by it a checkpoint is known again."""
+        start = self.start and {
+            **self.start.plan.identity(),
+            "networks": [[file.name, place] for file, place in self.start.networks],
+        }
+        content = {
+            "study": self.study,
+            "task": {**self.task, "sha256": source_digest(self.task["name"])},
+            "connectome": self.connectome.digest,
+            "topology": dict(self.topology),
+            "null": self.null and dict(self.null),
+            "network": asdict(self.network),
+            "start": start,
+            "dtype": str(self.dtype),
+        }
+        plain = (
+            "trials",
+            "train_share",
+            "batch",
+            "draw",
+            "seed",
+            "phase",
+            "replicates",
+            "max_epochs",
+            "level",
+            "sustain",
+        )
+        return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}))
 
     @property
     def epochs(self) -> int:
@@ -130,6 +164,10 @@ class Convergence:
     final_loss: float
 
 
+class ForeignState(UserError):
+    """What was to be gone on from is not of this trial: weights would lie on edges that they were not trained on."""
+
+
 class Trial:
     """One plan, being trained.
 
@@ -146,8 +184,11 @@ class Trial:
     def __init__(self, plan: TrialPlan) -> None:
         self.plan = plan
         self.task: Task = make_task(**plan.task)
-        drawn_by = plan if plan.start is None else plan.start.plan
-        self.topologies = [_topologies.of(drawn_by, replicate) for replicate in drawn_by.replicates]
+        trained = None if plan.start is None else plan.start.load()
+        if trained is None:
+            self.topologies = [_topologies.of(plan, replicate) for replicate in plan.replicates]
+        else:
+            self.topologies = list(trained.topologies)
         population = Population(
             self.topologies,
             input_size=self.task.input_size,
@@ -159,15 +200,15 @@ class Trial:
                     recurrent_weights=plan.generator(replicate, "recurrent_weights"),
                     readout_weights=plan.generator(replicate, "readout_weights"),
                     ties=plan.generator(replicate, "ties"),
-                    signs=drawn_by.generator(origin, "signs"),  # trained networks keep their neurons
+                    signs=plan.generator(replicate, "signs"),
                 )
-                for replicate, origin in zip(plan.replicates, drawn_by.replicates, strict=True)
+                for replicate in plan.replicates
             ],
             backend=plan.backend,
             dtype=plan.dtype,
         )
-        if plan.start is not None:
-            take_up(population, plan.start)
+        if trained is not None:
+            take_up(population, trained)
         population.to(plan.device)
         data = [self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates]
         train = plan.training_trials
@@ -245,10 +286,24 @@ class Trial:
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on; the topologies and data are drawn again from the seeds."""
-        return {"loop": self.loop.state_dict(), "test_losses": self.test_losses}
+        return {
+            "plan": self.plan.identity(),
+            "topologies": [topology.digest for topology in self.topologies],
+            "loop": self.loop.state_dict(),
+            "test_losses": self.test_losses,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to the state that `state_dict` returned."""
+        """Goes back to the state that `state_dict` returned.
+
+        Raises:
+            ForeignState: it is of another plan, or its topologies were drawn otherwise; nothing is taken from it.
+        """
+        if differs := difference(state["plan"], self.plan.identity()):
+            raise ForeignState(f"was trained by another plan: {differs}")
+        for replicate, there, here in zip(self.plan.replicates, state["topologies"], self.topologies, strict=True):
+            if there != here.digest:
+                raise ForeignState(f"was trained on other edges than this machine draws for replicate {replicate}")
         self.loop.load_state_dict(state["loop"])
         self.test_losses = state["test_losses"]
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 import biotune.study.sampler
+from biotune.journal import Journal
 from biotune.reliability.scale import Simulation, begin, draw, simulate
 from biotune.reliability.short_study import write_short_study
 from biotune.study import Study, load_study
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.sampler import BEST, ArmSampler
 

@@ -28,10 +28,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("key", ["confirm", "criterion", "equivalence_margin", "arms", "search", "tune", "task"])
     def test_a_study_that_lacks_a_key(self, simulate, key):
-        directory = simulate(trials=2)
-        study = Results(directory).read_study()
-        del study[key]
-        Results(directory).write_study(study)
+        directory = simulate(trials=2, edit=lambda study: study.pop(key))
         with pytest.raises(UserError, match=rf"study.yaml: lacks {key}"):
             make_report(directory)
 

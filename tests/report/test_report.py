@@ -93,10 +93,9 @@ class TestBesideTheVerdict:
         assert "18 draws of each are there, and with fewer than 19 no place" in read_page(directory).text
 
     def test_an_arm_that_is_no_null_has_no_place(self, simulate):
-        directory = simulate(pairs=20)
-        study = Results(directory).read_study()
-        study["arms"]["degrees"] = {"connectome": {"name": "macaque"}}
-        Results(directory).write_study(study)
+        directory = simulate(
+            pairs=20, edit=lambda study: study["arms"].update(degrees={"connectome": {"name": "macaque"}})
+        )
         assert [c.rank is None for c in make_report(directory).comparisons] == [True, False]
 
     def test_intervals_that_lie_apart_are_said(self, simulate):
@@ -159,7 +158,7 @@ class TestWhichProperty:
         directory = simulate()
         make_report(directory)
         assert "figure-matrices" in read_page(directory).attributes("id")
-        (directory / "matrices.parquet").unlink()  # as directories were before there was this table
+        (directory / "matrices.parquet").unlink()  # as long as nothing is confirmed
         make_report(directory)
         assert "figure-matrices" not in read_page(directory).attributes("id")
 
@@ -187,10 +186,7 @@ class TestSearch:
             assert found.expected_best[0] == pytest.approx(np.exp(np.log(losses).mean()))
 
     def test_a_grid_has_none(self, simulate):
-        directory = simulate(trials=4)
-        study = Results(directory).read_study()
-        study["search"]["sampler"] = "grid"
-        Results(directory).write_study(study)
+        directory = simulate(trials=4, edit=lambda study: study["search"].update(sampler="grid"))
         assert [found.expected_best for found in make_report(directory).search] == [[], [], []]
 
     def test_importances_from_thirty_completed_trials_on(self, simulate, read_page):

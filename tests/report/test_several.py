@@ -82,9 +82,8 @@ class TestGain:
         assert " in as-nback_mem and equal-nback_mem (" in other.sentence
 
     def test_studies_that_differ_in_more_are_no_such_set(self, simulate, tmp_path):
-        directories = [simulate(**THREE_WAYS[0], trials=2), simulate(**THREE_WAYS[1], trials=2)]
-        study = Results(directories[1]).read_study()
-        Results(directories[1]).write_study(study | {"equivalence_margin": 0.3})
+        wider = simulate(**THREE_WAYS[1], trials=2, edit=lambda study: study.update(equivalence_margin=0.3))
+        directories = [simulate(**THREE_WAYS[0], trials=2), wider]
         found = make_report_of_several(directories, tmp_path / "out")
         assert not found.gain
         assert "degrees is faster in as and equal." in found.answer[0]

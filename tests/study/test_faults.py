@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from biotune.journal import Journal
 from biotune.reliability import faults
 from biotune.reliability.integrity import events_of
 from biotune.results import Results
 from biotune.study import load_study
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 

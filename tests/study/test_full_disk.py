@@ -15,10 +15,10 @@ import pytest
 
 from biotune.errors import StorageError
 from biotune.files import replacing
+from biotune.journal import Journal
 from biotune.network import save_checkpoint
 from biotune.reliability.integrity import differences, faults
 from biotune.results import Results
-from biotune.study.journal import Journal
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 

@@ -13,12 +13,11 @@ import pandas as pd
 import pytest
 
 from biotune.errors import StorageError, UserError
-from biotune.files import replacing
-from biotune.network import save_checkpoint
-from biotune.results import TABLES, Results
+from biotune.files import replacing, set_aside
+from biotune.network import load_checkpoint, save_checkpoint
+from biotune.results import SCHEMA, TABLES, Results
 from biotune.storage import BucketPath, Place, place, spelled
 from biotune.study import load_study
-from biotune.study.journal import Journal
 from biotune.study.mirror import Mirror, checkpoints_of, drop_ahead, fetch
 from biotune.study.plans import Plans
 from biotune.study.record import Record
@@ -31,9 +30,8 @@ TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 def results(tmp_path: Path) -> Results:
     """A directory like a study's."""
     results = Results(tmp_path / "here" / "study-1")
-    results.write_study({"name": "study"})
-    results.write_json("state", {"schema": 1})
-    Journal(results.path / "journal.jsonl").append({"event": "spent", "phase": "search", "seconds": 1.0})
+    results.begin({"name": "study"}, {"schema": SCHEMA, "journal": {"events": 0, "check": ""}})
+    results.journal().append({"event": "spent", "phase": "search", "seconds": 1.0})
     for own in ("checkpoints/search/real-0000.pt", "ray/search/params.pkl", "report/index.html", ".lock"):
         (results.path / own).parent.mkdir(parents=True, exist_ok=True)
         (results.path / own).touch()
@@ -56,7 +54,7 @@ def test_a_copy_holds_the_results_and_takes_up_what_changes(results: Results, st
     assert names(copy) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
     assert mirror.due > time.monotonic() + 5
     (copy / "study.yaml").unlink()
-    results.write_json("state", {"schema": 1, "phase": "confirm"})
+    results.write_json("state", {"schema": SCHEMA, "phase": "confirm"})
     mirror.copy()
     assert (copy / "state.json").read_bytes() == (results.path / "state.json").read_bytes()
     assert not (copy / "study.yaml").exists()  # had not changed
@@ -68,10 +66,11 @@ def test_a_copy_that_broke_off_does_not_say_what_it_has_not_got(results: Results
     mirror.copy()
     (copy / "trials.parquet").mkdir()  # cannot be replaced by a file
     (results.path / "trials.parquet").touch()
-    results.write_json("state", {"schema": 1, "phase": "finished"})
+    before = results.read_json("state")
+    results.write_json("state", before | {"phase": "finished"})
     with pytest.raises(StorageError):
         mirror.copy()
-    assert Results(copy).read_json("state") == {"schema": 1}
+    assert Results(copy).read_json("state") == before
 
 
 def test_what_is_removed_while_it_is_copied_is_passed_over(
@@ -130,7 +129,7 @@ def test_no_object_of_a_crafted_copy_is_written_outside_of_the_results(
 
 def test_checkpoints_are_where_the_state_says(results: Results, bucket: str) -> None:
     assert checkpoints_of(results) == results.path / "checkpoints"
-    results.write_json("state", {"schema": 1, "storage": bucket})
+    results.write_json("state", {"schema": SCHEMA, "storage": bucket})
     assert str(checkpoints_of(results)) == f"{place(bucket)}/study-1/checkpoints"
 
 
@@ -155,6 +154,25 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
     record.selection = {}
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert "confirm/real-shared-0000.pt" in names(storage)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_left_to_the_worker_that_meets_it(storage: Place) -> None:
+    record = Record(search_replicates=1, updates_per_epoch=1)
+    keys = {"trial": "real-0000", "arm": "real", "index": 0, "origin": "tpe", "setting": {}}
+    record.apply({"event": "proposed", **keys})
+    file = storage / "search" / "real-0000.pt"
+    save_checkpoint(file, {"loop": {"epoch": 1}})
+    file.write_bytes(bytes(100))
+    drop_ahead(storage, record, rungs=[3])
+    assert names(storage) == ["search/real-0000.pt"]
+
+
+def test_a_damaged_file_is_set_aside_under_a_name_that_is_free(storage: Place) -> None:
+    for number in (1, 2):
+        save_checkpoint(storage / "search" / "real-0000.pt", {"number": number})
+        set_aside(storage / "search" / "real-0000.pt")
+    assert names(storage) == ["search/real-0000.pt.damaged", "search/real-0000.pt.damaged2"]
+    assert [load_checkpoint(storage / name)["number"] for name in names(storage)] == [1, 2]
 
 
 def tune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -217,7 +235,8 @@ def test_a_study_whose_machine_is_lost_before_its_journal_was_copied_begins_anew
     for name in ("study.yaml", "environment.json"):
         shutil.copy(expected / name, copy.path)
     state = Results.open(expected).read_json("state")
-    copy.write_json("state", state | {"phase": "search", "selection": None, "storage": str(tmp_path / "storage")})
+    begun = {"phase": "search", "selection": None, "journal": {"events": 0, "check": ""}}
+    copy.write_json("state", state | begun | {"storage": str(tmp_path / "storage")})
     trials = Results.open(expected).read_table("trials").set_index("trial")
     stopped = trials[trials["status"] == "stopped"].iloc[0]
     setting = {key: stopped[f"tune.{key}"] for key in ("learning_rate", "nonlinearity")}

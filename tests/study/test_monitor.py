@@ -20,7 +20,7 @@ from tensorboardX.proto.event_pb2 import Event
 from biotune.cli import main
 from biotune.results import SCHEMA, Results
 from biotune.study import load_study
-from biotune.study.journal import Journal
+from biotune.study.events import begun
 from biotune.study.metrics import standing
 from biotune.study.monitor import dashboard, write_configuration
 from biotune.study.progress import SearchProgress
@@ -35,9 +35,9 @@ def results(small_space: Path, tmp_path: Path) -> Results:
     """A search of two arms, five trials each: one diverged, one failed, one is still running."""
     study = load_study(small_space)
     results = Results(tmp_path / "results" / "small")
-    results.write_study(study.resolved())
-    results.write_json("state", {"schema": SCHEMA, "updates_per_epoch": 3})
-    journal = Journal(results.path / "journal.jsonl")
+    new = {"schema": SCHEMA, "updates_per_epoch": 3, "journal": {"events": 0, "check": ""}}
+    state, journal = results.begin(study.resolved(), new), results.journal()
+    journal.append(begun(study.resolved(), state))
     progress = SearchProgress(study, Record(2, 3), journal, [])
     while (trial := progress.propose()) is not None:
         losses = [[1.0 / (trial.index + 1), None if trial.index == 1 else 0.5]] * 4
@@ -182,7 +182,7 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest
 
 def test_the_standing_counts_trials_and_replicates(results: Results) -> None:
     record = Record(2, 3)
-    for event in Journal(results.path / "journal.jsonl").read():
+    for event in results.journal().read():
         record.apply(event)
     now = standing(record, "real", "search")
     assert now.trials == {"running": 1, "completed": 2, "stopped": 0, "diverged": 1, "failed": 1}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from ray.exceptions import RayError, RaySystemError
 
+from biotune.journal import Journal
 from biotune.study import load_study
 from biotune.study.cluster import Resources
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 from biotune.study.retries import MAX_RETRIES
@@ -26,6 +26,7 @@ def search(space: Path, folder: Path, tuner: type, monkeypatch: pytest.MonkeyPat
         checkpoints=folder,
         resources=Resources(cpus=1, gpus=0.0, concurrency=1, dashboard=None),
         every=1.0,
+        set_aside=lambda checkpoint, reason: None,
         changed=lambda: None,
         interrupted=lambda: False,
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from biotune.errors import UserError
+from biotune.journal import Journal
 from biotune.results import Results
 from biotune.study import Study, load_study
 from biotune.study.confirm import jobs
-from biotune.study.journal import Journal
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record, TrialRecord
 from biotune.study.sampler import sobol_settings

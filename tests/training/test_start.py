@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from biotune.errors import UserError
-from biotune.network import save_checkpoint
-from biotune.training import Start, Trial, TrialPlan
+from biotune.network import DamagedCheckpoint, load_checkpoint, save_checkpoint
+from biotune.training import Start, Trial, TrialPlan, edges
 
 MakePlan = Callable[..., TrialPlan]
 
@@ -18,7 +18,8 @@ def trained(plan: TrialPlan, file: Path) -> Trial:
     trial = Trial(plan)
     while not trial.finished:
         trial.run_epoch()
-    save_checkpoint(file, trial.state_dict())
+    networks = edges(trial.topologies, trial.loop.population.sign)
+    save_checkpoint(file, trial.state_dict() | {"edges": networks, "seconds": 1.0})
     return trial
 
 
@@ -42,10 +43,67 @@ def test_networks_start_from_trained_ones_with_a_new_readout(make_plan: MakePlan
     assert not torch.isclose(after.loop.population.values, values).all()
 
 
-def test_a_missing_or_unfitting_checkpoint_is_named(make_plan: MakePlan, tmp_path: Path) -> None:
+def test_networks_that_started_from_trained_ones_are_started_from_on_their_own_edges(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    first = trained(make_plan(phase="confirm", seed=7, replicates=(0,)), tmp_path / "first.pt")
+    start = Start(make_plan(phase="confirm", seed=7, replicates=(0,)), ((tmp_path / "first.pt", 0),))
+    trained(make_plan(phase="confirm", seed=8, replicates=(0,), start=start), tmp_path / "second.pt")
+    start = Start(make_plan(phase="confirm", seed=8, replicates=(0,)), ((tmp_path / "second.pt", 0),))
+    third = Trial(make_plan(seed=9, replicates=(0,), start=start))
+    assert third.topologies[0].digest == first.topologies[0].digest
+
+
+def test_nothing_is_drawn_again_of_what_is_taken_up(
+    make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(phase="confirm", network={"signs": 0.3, "dale": True, "remap": "magnitude"})
+    before = trained(plan, tmp_path / "block.pt")
+
+    def drawn(*_: object) -> None:
+        raise AssertionError("a topology was drawn")
+
+    monkeypatch.setattr("biotune.training.trial.draw_topology", drawn)
+    start = Start(plan, tuple((tmp_path / "block.pt", place) for place in range(3)))
+    after = Trial(make_plan(network={"signs": 0.3, "dale": True, "remap": "magnitude"}, seed=2, start=start))
+    assert [t.digest for t in after.topologies] == [t.digest for t in before.topologies]
+    assert after.loop.population.sign is not None
+    assert before.loop.population.sign is not None
+    torch.testing.assert_close(after.loop.population.sign, before.loop.population.sign, rtol=0, atol=0)
+    start = Start(plan, ((tmp_path / "block.pt", 0),) * 3)
+    with pytest.raises(UserError, match=r"block\.pt: its network 0 is of replicate 0, not of 1"):
+        start.load()
+
+
+def test_networks_without_dales_law_are_not_taken_up_under_it(make_plan: MakePlan, tmp_path: Path) -> None:
     plan = make_plan(phase="confirm", replicates=(0,))
+    trained(plan, tmp_path / "block.pt")
+    dale = {"signs": 0.3, "dale": True, "remap": "magnitude"}
+    with pytest.raises(UserError, match="not trained under Dale's law"):
+        Trial(make_plan(replicates=(0,), network=dale, start=Start(plan, ((tmp_path / "block.pt", 0),))))
+
+
+def test_a_missing_damaged_or_unfitting_checkpoint_is_named(make_plan: MakePlan, tmp_path: Path) -> None:
+    plan = make_plan(phase="confirm", replicates=(0,))
+
+    def start(name: str) -> Trial:
+        return Trial(make_plan(replicates=(0,), start=Start(plan, ((tmp_path / name, 0),))))
+
     with pytest.raises(UserError, match=r"gone\.pt: the trained networks are not there"):
-        Trial(make_plan(replicates=(0,), start=Start(plan, ((tmp_path / "gone.pt", 0),))))
+        start("gone.pt")
     trained(make_plan(phase="confirm", replicates=(0,), topology={"neurons_per_region": 2}), tmp_path / "small.pt")
-    with pytest.raises(UserError, match=r"small\.pt: values of a network has the shape"):
-        Trial(make_plan(replicates=(0,), start=Start(plan, ((tmp_path / "small.pt", 0),))))
+    with pytest.raises(
+        UserError,
+        match=r"small\.pt: its networks were not .* \(topology\.neurons_per_region is 2 there and 3 here",
+    ):
+        start("small.pt")
+    trained(plan, tmp_path / "block.pt")
+    content = load_checkpoint(tmp_path / "block.pt")
+    del content["edges"]
+    save_checkpoint(tmp_path / "running.pt", content)
+    with pytest.raises(UserError, match=r"running\.pt: its networks are not trained to the end"):
+        start("running.pt")
+    (tmp_path / "block.pt").write_bytes((tmp_path / "block.pt").read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"block\.pt: .* damaged; put back a copy") as refused:
+        start("block.pt")
+    assert not isinstance(refused.value, DamagedCheckpoint)  # of the trial's own checkpoint, as the driver takes it
