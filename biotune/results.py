@@ -37,7 +37,7 @@ from biotune.errors import UserError
 from biotune.files import replacing
 from biotune.journal import Head, Journal
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
 
 PHASES = ("search", "shared", "own_best")
@@ -174,7 +174,10 @@ class Results:
         state, study = results.read_json("state"), results.read_study()
         found = state.get("schema")
         if found != SCHEMA:
-            raise UserError(f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again")
+            raise UserError(
+                f"{path}: written with schema {found}, this version reads {SCHEMA}, and draws other networks "
+                "from the same seed; run the study again"
+            )
         if study_digest(study) != state.get("study_sha256"):
             begun = (results.journal().first() or {}).get("study")
             changed = study_difference(begun, study, BEFORE_AND_NOW) if isinstance(begun, dict) else ""

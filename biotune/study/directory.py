@@ -15,11 +15,12 @@ from biotune.digests import study_difference
 from biotune.errors import UserError
 from biotune.journal import Event
 from biotune.results import Results
+from biotune.seeds import streams_digest
 from biotune.study.events import replay, require_own
 from biotune.study.plans import Plans
 from biotune.study.record import Record
 from biotune.study.study import Study, load_study
-from biotune.tasks import source_digest
+from biotune.tasks import is_own, task_digest
 
 
 def new_directory(study: Study, output: Path) -> Path:
@@ -167,13 +168,28 @@ def require_same_task(results: Results, study: Study) -> None:
     """Makes sure that a resumed study goes on with the task it was started with.
 
     Raises:
-        UserError: the file of a user's own task holds something else now.
+        UserError: the file of a user's own task, or the pictures or the encoder of a task, are others now.
     """
-    name = study.config.task.name
-    if results.read_json("state").get("task_sha256") != source_digest(name):
+    task = study.config.task
+    if results.read_json("state").get("task_sha256") != task_digest(**task.options):
+        file = f"the file of task {task.name} has" if is_own(task.name) else f"what task {task.name} shows has"
         raise UserError(
-            f"{results.path}: the file of task {name} has changed since the study was started; "
-            "put the file back as it was, or start the study anew"
+            f"{results.path}: {file} changed since the study was started; "
+            "put it back as it was, or start the study anew"
+        )
+
+
+def require_same_streams(results: Results) -> None:
+    """Makes sure that a resumed study goes on where NumPy's generators draw what they drew where it was started.
+
+    Raises:
+        UserError: they draw other numbers; both versions are named.
+    """
+    before = results.read_json("state")["streams"]
+    if before["sha256"] != streams_digest():
+        raise UserError(
+            f"{results.path}: was started with NumPy {before['numpy']}, whose generators draw other numbers than those "
+            f"of NumPy {np.__version__} here; go on with NumPy {before['numpy']}, or start the study anew"
         )
 
 

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 
 from biotune.errors import StorageError, UserError
 from biotune.files import remove_leftovers, set_aside
 from biotune.journal import DamagedJournal
 from biotune.results import SCHEMA, Results
+from biotune.seeds import streams_digest
 from biotune.storage import Place, clear, patient, spelled
 from biotune.study.backends import choose_backends, unusable_backends
 from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
@@ -26,6 +28,7 @@ from biotune.study.directory import (
     new_record,
     repair_journal,
     require_same_connectomes,
+    require_same_streams,
     require_same_task,
     require_same_topologies,
 )
@@ -41,7 +44,7 @@ from biotune.study.progress import SearchProgress
 from biotune.study.search import run_search
 from biotune.study.selection import select
 from biotune.study.study import Study
-from biotune.tasks import source_digest
+from biotune.tasks import task_digest
 from biotune.training import TrialPlan
 
 TABLE_SECONDS = 5.0
@@ -125,6 +128,7 @@ def run_study(
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
     if resume:
+        require_same_streams(Results.open(directory))
         require_same_connectomes(Results.open(directory), plans.connectomes)
         require_same_task(Results.open(directory), study)
         require_same_topologies(Results.open(directory), plans)
@@ -370,8 +374,9 @@ class _Run:
             "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
-            "task_sha256": source_digest(task.name),
+            "task_sha256": task_digest(**task.options),
             "topologies": dict(plans.topologies),
+            "streams": {"sha256": streams_digest(), "numpy": np.__version__},
             "updates_per_epoch": updates_per_epoch,
             "budget": study.config.confirm.max_epochs * updates_per_epoch,
             "selection": None,

@@ -23,6 +23,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
+from biotune.errors import UserError
 from biotune.seeds import derived_seed, stream
 from biotune.study.config import Domain, SearchConfig
 
@@ -125,7 +126,10 @@ class ArmSampler:
         """Takes a setting that was proposed before as proposed, when a study is resumed."""
         proposed, _ = self._ask(index, self.unasked, setting)
         if proposed != dict(setting):
-            raise ValueError(f"trial {index} had the setting {dict(setting)}, not {proposed}")
+            raise UserError(
+                f"arm {self.arm}: trial {index} had the setting {dict(setting)}, and here it would have {proposed}; go "
+                "on with the versions of SciPy and Optuna that environment.json names, or start the study anew"
+            )
 
     def learn(self, index: int, status: str, score: float | None) -> None:
         """Tells how a trial ended, and its best loss.

@@ -60,14 +60,12 @@ def make_task(name: str, **options: Any) -> Task:
     return task
 
 
-def task_digest(name: str, task: Task) -> str | None:
+def task_digest(name: str, **options: Any) -> str | None:
     """SHA-256 of what a task's trials come from beside options and seed: its own digest and, of a user's, its file.
 
-    Args:
-        name: what the study calls it.
-        task: made from that name.
+    Arguments and errors as of `make_task`; None if there is nothing.
     """
-    parts = [part for part in (source_digest(name), task.digest()) if part is not None]
+    parts = [part for part in (source_digest(name), make_task(name, **options).digest()) if part is not None]
     return hashlib.sha256("".join(parts).encode()).hexdigest() if parts else None
 
 
@@ -80,6 +78,7 @@ __all__ = [
     "Task",
     "Trials",
     "full_name",
+    "is_own",
     "make_task",
     "task_digest",
 ]

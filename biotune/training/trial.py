@@ -13,7 +13,7 @@ from biotune.digests import difference
 from biotune.errors import UserError
 from biotune.network import Draws, NetworkOptions, Population
 from biotune.seeds import generator
-from biotune.tasks import Task, Trials, make_task, source_digest
+from biotune.tasks import Task, Trials, make_task, task_digest
 from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
 from biotune.training.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
@@ -68,7 +68,7 @@ class TrialPlan:
         }
         content = {
             "study": self.study,
-            "task": {**self.task, "sha256": source_digest(self.task["name"])},
+            "task": {**self.task, "sha256": task_digest(**self.task)},
             "connectome": self.connectome.digest,
             "topology": dict(self.topology),
             "null": self.null and dict(self.null),
@@ -309,7 +309,7 @@ class Trial:
 
 
 class _Orders:
-    """The order of each replicate's training trials in an epoch, [population, trials]; many epochs are drawn at once."""
+    """The order of each replicate's training trials in an epoch, [population, trials]; drawn many epochs at once."""
 
     EPOCHS = 50
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from biotune.report import Several, Summary, make_report, make_report_of_several, print_summary
 from biotune.report.summary import Comparison
-from biotune.results import POSITIVE_CONTROL, Results
+from biotune.results import POSITIVE_CONTROL, SCHEMA, Results
 from biotune.training.criterion import updates_to_criterion
 
 NULL_LOSS = 1 / 12
@@ -142,7 +142,7 @@ class Simulation:
             "digest": "cd" * 32,
         }
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "study": "simulated",
             "phase": self.phase,
             "started": "2026-01-01T12:00:00Z",
