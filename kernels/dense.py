@@ -2,23 +2,30 @@
 
 The gradient is computed for the whole matrix and read at the edges. A zero times an infinite state is NaN here, as in
 any dense layer, where the sparse backends have no such product.
+
+On a CPU, neurons and batch are filled up with zeros to multiples of 16. Every network's matrices then lie alike in
+memory, at multiples of 64 bytes: BLAS may sum in another order where they lie otherwise, and a network's numbers would
+depend on its place in the population.
 """
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from kernels import stepwise
 from kernels.backend import Gradients
 from kernels.pattern import SparsePattern
 
+_ALIGNED = 16
+
 
 class _Products:
-    def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
-        if "dense" not in pattern.memo:
-            pattern.memo["dense"] = pattern.target * pattern.size + pattern.source
-        self.place: Tensor = pattern.memo["dense"]
-        weights = values.new_zeros(pattern.population, pattern.size**2).scatter_(1, self.place, values)
-        self.weights = weights.view(pattern.population, pattern.size, pattern.size)
+    def __init__(self, pattern: SparsePattern, values: Tensor, size: int) -> None:
+        if ("dense", size) not in pattern.memo:
+            pattern.memo["dense", size] = pattern.target * size + pattern.source
+        self.place: Tensor = pattern.memo["dense", size]
+        weights = values.new_zeros(pattern.population, size**2).scatter_(1, self.place, values)
+        self.weights = weights.view(pattern.population, size, size)
 
     def times(self, state: Tensor, add: Tensor) -> Tensor:
         return torch.baddbmm(add, self.weights, state)
@@ -47,7 +54,17 @@ def forward(
     pattern: SparsePattern,
     nonlinearity: str,
 ) -> Tensor:
-    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
+    batch = inputs.shape[3]
+    rows, columns = _filling(inputs.device, pattern.size, batch)
+    hidden = stepwise.forward(
+        _Products(pattern, values, pattern.size + rows),
+        pad(inputs, (0, columns)),
+        pad(weight_ih, (0, 0, 0, rows)),
+        pad(bias, (0, rows)),
+        None if hidden_0 is None else pad(hidden_0, (0, columns, 0, rows)),
+        nonlinearity,
+    )
+    return hidden[:, :, : pattern.size, :batch].contiguous()
 
 
 def backward(
@@ -61,5 +78,28 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    products = _Products(pattern, values)
-    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
+    size, batch = pattern.size, inputs.shape[3]
+    rows, columns = _filling(inputs.device, size, batch)
+    filling = (0, columns, 0, rows)
+    found = stepwise.backward(
+        _Products(pattern, values, size + rows),
+        pad(grad, filling),
+        pad(hidden, filling),
+        pad(inputs, (0, columns)),
+        pad(weight_ih, (0, 0, 0, rows)),
+        None if hidden_0 is None else pad(hidden_0, filling),
+        nonlinearity,
+        wanted,
+    )
+    return Gradients(
+        values=found.values,
+        weight_ih=None if found.weight_ih is None else found.weight_ih[:, :size],
+        bias=None if found.bias is None else found.bias[:, :size],
+        inputs=None if found.inputs is None else found.inputs[..., :batch],
+        hidden_0=None if found.hidden_0 is None else found.hidden_0[:, :size, :batch],
+    )
+
+
+def _filling(device: torch.device, size: int, batch: int) -> tuple[int, int]:
+    """Neurons and batch columns to add."""
+    return (-size % _ALIGNED, -batch % _ALIGNED) if device.type == "cpu" else (0, 0)

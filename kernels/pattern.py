@@ -6,6 +6,7 @@ with the matrix (by rows) and with its transpose (by columns) walk are derived o
 """
 
 import weakref
+from collections.abc import Hashable
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ class SparsePattern:
         return self._compressed(self.source, self.target)
 
     @cached_property
-    def memo(self) -> dict[str, Any]:
+    def memo(self) -> dict[Hashable, Any]:
         """What backends derive from this pattern and wish to keep as long as it lives, by backend name."""
         return {}
 

@@ -18,9 +18,9 @@ INDEPENDENT = [
 
 
 def trained(plan: TrialPlan, replicate: int) -> dict[str, Tensor]:
-    """One network after three epochs: its parameters and its losses."""
+    """One network after two epochs: its parameters and its losses."""
     trial = Trial(plan)
-    for _ in range(3):
+    for _ in range(2):
         trial.run_epoch()
     place = plan.replicates.index(replicate)
     found = {name: tensor.detach()[place] for name, tensor in trial.loop.population.named_parameters()}
@@ -34,7 +34,7 @@ def test_the_cpu_and_dense_backends_are_independent() -> None:
 
 
 @pytest.mark.parametrize("backend", INDEPENDENT)
-@settings(max_examples=12)
+@settings(max_examples=10)
 @given(
     company=st.permutations(range(6)).flatmap(lambda order: st.integers(1, 6).map(lambda count: tuple(order[:count]))),
     optimizer=st.sampled_from(list(OPTIMIZERS)),
@@ -59,7 +59,7 @@ def test_a_network_is_the_same_in_any_company(
     def plan(replicates: tuple[int, ...]) -> TrialPlan:
         return TrialPlan(
             task=task,
-            trials=90,
+            trials=60,
             train_share=0.8,
             batch=batch,
             connectome=load_connectome("distance_rule:mouse_gamanut"),
