@@ -116,9 +116,9 @@ def run_study(
         results = Results.open(resume)
         if repair:
             _repair(results, console)
-        results.require_whole()
+        _, record = load_record(results)  # what is damaged is said before anything is started
         if (state := results.read_json("state"))["phase"] == "finished":
-            load_record(results)[1].write_tables(results)
+            record.write_tables(results)
             console.print(
                 f"Done since {state['finished']}: only the tables and the report are made again.",
                 highlight=False,

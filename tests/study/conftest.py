@@ -16,6 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from biotune.results import Results
+
+TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
+
 SMALL = """# Is a small study run from end to end?
 name: small
 seed: 3
@@ -37,6 +41,19 @@ confirm: {replicates: 3, max_epochs: 6, population: 2}
 @pytest.fixture(scope="session")
 def small_text() -> str:
     return SMALL
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> tuple[Path, Results, str]:
+    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    space, output = folder / "space.yaml", folder / "results"
+    space.write_text(small_text)
+    command = [sys.executable, TUNE_MAIN, "--space", space, "--output", output, "--concurrency", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    [directory] = output.iterdir()
+    return space, Results.open(directory), done.stdout
 
 
 @pytest.fixture

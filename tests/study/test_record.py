@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,37 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[dict[str, A
     trained = [t for t in record.trials.values() if t.status in ("completed", "stopped")]
     assert record.trained_epochs == sum(t.epochs for t in trained)
     assert record.trained_seconds == sum(t.seconds for t in trained)
+
+
+@given(searches())
+def test_an_event_that_comes_twice_changes_nothing(events: list[dict[str, Any]]) -> None:
+    once, twice = (Record(search_replicates=2, updates_per_epoch=3) for _ in range(2))
+    setting = {"learning_rate": 0.01}
+    best = {"real": {"setting": setting, "trial": "real-0000", "same_as_shared": True}}
+    rows = {"training": [[None]], "validation": [[1.0]], "accuracy": []}
+    further: list[dict[str, Any]] = [
+        {"event": "spent", "phase": "search", "seconds": 3.0},
+        {"event": "selected", "shared": {"setting": setting, "index": 0}, "own_best": best},
+        {
+            "event": "confirmed",
+            **{"phases": ["shared", "own_best"], "arm": "real", "replicates": [0], "setting": setting, **rows},
+            **{"convergence": [{"converged": False}], "measures": [{"neurons": 3}], "matrix": None, "seconds": 1.0},
+        },
+        {"event": "set_aside", "checkpoint": "search/real-0000.pt", "reason": "it is damaged"},
+    ]
+    for event in events + further:
+        once.apply(event)
+        for _ in range(2):
+            twice.apply(event)
+    for name in ("trials", "curves"):
+        one, other = (getattr(record, f"{name}_table")() for record in (once, twice))
+        pd.testing.assert_frame_equal(one, other)
+    for name in ("trained_seconds", "trained_epochs", "seconds", "selection", "set_aside"):
+        assert getattr(once, name) == getattr(twice, name)
+    assert len(twice.blocks) == 1
+    for arm in ("real", "rewired"):
+        assert once.tally(arm) == twice.tally(arm)
+        assert once.best(arm) == twice.best(arm)
 
 
 @given(searches())

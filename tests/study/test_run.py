@@ -51,17 +51,6 @@ def complete(results: Results, trials: int, confirmed: int) -> None:
     assert results.read_json("state")["phase"] == "finished"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> tuple[Path, Results, str]:
-    """The small study, run one trial at a time: its YAML, its results, and what it printed."""
-    folder = tmp_path_factory.mktemp("finished")
-    space = folder / "space.yaml"
-    space.write_text(small_text)
-    done = tune("--space", space, "--output", folder / "results", "--concurrency", "1")
-    assert done.returncode == 0, done.stderr
-    return space, only_results(folder / "results"), done.stdout
-
-
 def test_a_study_runs_from_its_yaml_to_its_report(finished: tuple[Path, Results, str]) -> None:
     _, results, printed = finished
     complete(results, trials=10, confirmed=12)
@@ -125,7 +114,7 @@ def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
     assert resumed.returncode == 0, resumed.stderr
     complete(Results.open(directory), trials=10, confirmed=12)
     same_numbers(undisturbed, Results.open(directory))
-    assert "only the report is made again" in tune("--resume", directory).stdout
+    assert "only the tables and the report are made again" in tune("--resume", directory).stdout
 
 
 @pytest.mark.slow

@@ -1,22 +1,34 @@
 """What the search makes of errors that Ray Tune ends with; Tune itself is stood in for."""
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import RayError, RaySystemError
+from ray.exceptions import RayError, RaySystemError, RayTaskError
 
+from biotune.errors import UserError
 from biotune.journal import Journal
+from biotune.network import DamagedCheckpoint
+from biotune.storage import Place
 from biotune.study import load_study
 from biotune.study.cluster import Resources
 from biotune.study.progress import SearchProgress
 from biotune.study.record import Record
 from biotune.study.retries import MAX_RETRIES
 from biotune.study.search import run_search
+from biotune.training import ForeignState
 
 
-def search(space: Path, folder: Path, tuner: type, monkeypatch: pytest.MonkeyPatch) -> SearchProgress:
+def search(
+    space: Path,
+    folder: Path,
+    tuner: type,
+    monkeypatch: pytest.MonkeyPatch,
+    set_aside: Callable[[Place, str], None] = lambda checkpoint, reason: None,
+) -> SearchProgress:
     monkeypatch.setattr("biotune.study.search.Tuner", tuner)
     progress = SearchProgress(load_study(space), Record(2, 3), Journal(folder / "journal.jsonl"), [])
     run_search(
@@ -26,7 +38,7 @@ def search(space: Path, folder: Path, tuner: type, monkeypatch: pytest.MonkeyPat
         checkpoints=folder,
         resources=Resources(cpus=1, gpus=0.0, concurrency=1, dashboard=None),
         every=1.0,
-        set_aside=lambda checkpoint, reason: None,
+        set_aside=set_aside,
         changed=lambda: None,
         interrupted=lambda: False,
     )
@@ -64,3 +76,53 @@ def test_an_error_before_any_trial_is_raised(
 
     with pytest.raises(RuntimeError, match="unexpected"):
         search(small_space, tmp_path, Never, monkeypatch)
+
+
+def ends_with(error: UserError, folder: Path, times: int) -> type:
+    """A stand-in for Tune in which the first trial meets an error so many times; every other one dies of nothing."""
+    file = folder / "error.pkl"
+    file.write_bytes(pickle.dumps(RayTaskError("search_trial", "", error)))
+    left = [times]
+
+    class Meets:
+        def __init__(self, trainable: Any, tune_config: Any, run_config: Any) -> None:
+            self.asked, self.stop = tune_config, run_config.stop
+
+        def fit(self) -> None:
+            while not self.stop.stop_all() and isinstance(config := self.asked.search_alg.suggest("0"), dict):
+                meets = left[0] > 0
+                left[0] -= 1
+                trial = SimpleNamespace(
+                    config=config,
+                    status="RUNNING",
+                    pickled_error_file=str(file) if meets else None,
+                    metric_analysis={},
+                    metric_n_steps={},
+                    last_result={},
+                )
+                scheduler = self.asked.scheduler
+                scheduler.on_trial_add(None, trial)
+                if meets:
+                    scheduler.on_trial_error(None, trial)
+                else:
+                    scheduler.on_trial_complete(None, trial, {})
+
+    return Meets
+
+
+def test_a_trial_whose_checkpoint_is_damaged_is_tried_again_however_often(
+    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Place, str]] = []
+    tuner = ends_with(DamagedCheckpoint("it is damaged"), tmp_path, times=MAX_RETRIES + 3)
+    record = search(small_space, tmp_path, tuner, monkeypatch, lambda *one: told.append(one)).record
+    assert told == [(tmp_path / "real-0000.pt", "it is damaged")] * (MAX_RETRIES + 3)
+    assert {trial.error for trial in record.trials.values()} == {"it ended without having trained to its end"}
+
+
+def test_a_checkpoint_of_another_plan_fails_no_trial_but_ends_the_search(
+    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ForeignState, match="it is of another plan"):
+        search(small_space, tmp_path, ends_with(ForeignState("it is of another plan"), tmp_path, 1), monkeypatch)
+    assert [event["event"] for event in Journal(tmp_path / "journal.jsonl").read()] == ["proposed"]

@@ -171,6 +171,19 @@ def test_a_search_resumed_from_its_journal_ends_as_if_never_killed(
     assert state(again) == state(undisturbed)
 
 
+def test_a_search_in_whose_past_every_event_comes_twice_goes_on_as_if_once(small_space: Path, tmp_path: Path) -> None:
+    study = load_study(small_space)
+    run_all(start(study, tmp_path / "once.jsonl"), by_rate, until=7)
+    twice = Journal(tmp_path / "twice.jsonl")
+    for event in Journal(tmp_path / "once.jsonl").read():
+        for _ in range(2):
+            twice.append(event)
+    searches = [start(study, tmp_path / name) for name in ("once.jsonl", "twice.jsonl")]
+    for search in searches:
+        run_all(search, by_rate)
+    assert state(searches[0]) == state(searches[1])
+
+
 @pytest.mark.parametrize("again", ["resumed", "its worker died", "its worker died for the last time"])
 def test_a_trial_that_has_nothing_left_to_do_is_not_run_again(small_space: Path, tmp_path: Path, again: str) -> None:
     progress = start(load_study(small_space), tmp_path / "journal.jsonl")

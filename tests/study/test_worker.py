@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from ray import tune
 
-from biotune.network import Population
+from biotune.network import DamagedCheckpoint, Population, load_checkpoint, save_checkpoint
 from biotune.study import load_study, worker
 from biotune.study.plans import Plans
-from biotune.training import TrialPlan
+from biotune.training import ForeignState, TrialPlan, draw_topology, load_networks
 
 
 @pytest.fixture
@@ -36,6 +36,52 @@ def test_a_trial_that_goes_on_yields_the_epoch_of_its_checkpoint_first(plan: Tri
     went_on = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "trial.pt", every=0)]
     whole = [(trial.loop.epoch, trial.score) for trial, _ in worker.train(plan, tmp_path / "another.pt", every=10)]
     assert went_on == whole[2:]
+
+
+def test_nothing_is_trained_from_a_checkpoint_that_is_damaged(plan: TrialPlan, tmp_path: Path) -> None:
+    for content in (bytes(1000), b""):
+        (tmp_path / "trial.pt").write_bytes(content)
+        with pytest.raises(DamagedCheckpoint, match=r"trial\.pt: .*damaged"):
+            next(worker.train(plan, tmp_path / "trial.pt", every=10))
+        assert (tmp_path / "trial.pt").read_bytes() == content
+
+
+def test_nothing_is_trained_from_a_checkpoint_of_another_plan_or_of_other_edges(
+    plan: TrialPlan, tmp_path: Path
+) -> None:
+    file = tmp_path / "trial.pt"
+    next(worker.train(plan, file, every=0))
+    for other, differs in (
+        (replace(plan, max_epochs=9), "max_epochs is 6 there and 9 here"),
+        (
+            replace(plan, network=replace(plan.network, learning_rate=0.02)),
+            "network.learning_rate is 0.01 there and 0.02",
+        ),
+        (replace(plan, replicates=(1, 0)), r"replicates is \[0, 1\] there and \[1, 0\] here"),
+        (replace(plan, study="another"), "study is .* there and .another. here"),
+    ):
+        with pytest.raises(ForeignState, match=rf"trial\.pt: was trained by another plan: {differs}"):
+            next(worker.train(other, file, every=10))
+    content = load_checkpoint(file)
+    content["topologies"][1] = "0" * 64
+    save_checkpoint(file, content)
+    with pytest.raises(ForeignState, match=r"trial\.pt: was trained on other edges than .* draws for replicate 1"):
+        next(worker.train(plan, file, every=10))
+
+
+def test_a_checkpoint_is_gone_on_from_on_another_device_or_backend(plan: TrialPlan, tmp_path: Path) -> None:
+    next(worker.train(replace(plan, backend="reference"), tmp_path / "trial.pt", every=0))
+    trial, _ = next(worker.train(replace(plan, backend="dense"), tmp_path / "trial.pt", every=10))
+    assert trial.loop.epoch == 1
+
+
+def test_a_confirmed_checkpoint_holds_the_networks_and_their_edges(plan: TrialPlan, tmp_path: Path) -> None:
+    done = worker.confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
+    networks = load_networks(tmp_path / "block.pt")
+    assert [topology.digest for topology in networks.topologies] == [row["digest"] for row in done["measures"]]
+    assert [topology.digest for topology in networks.topologies] == [
+        draw_topology(plan, replicate).digest for replicate in plan.replicates
+    ]
 
 
 def test_a_trial_that_is_stopped_leaves_no_tensor_behind(
