@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+import biotune.study  # noqa: F401  # before a test's own import of Ray
+
 SMALL = """# Is a small study run from end to end?
 name: small
 seed: 3

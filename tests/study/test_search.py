@@ -1,12 +1,15 @@
 """What the search makes of errors that Ray Tune ends with; Tune itself is stood in for."""
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import RayError, RaySystemError
+from ray.exceptions import RayError, RaySystemError, RayTaskError
+from ray.tune.experiment import Trial as TuneTrial
 
+from biotune.errors import KernelError
 from biotune.journal import Journal
 from biotune.study import load_study
 from biotune.study.cluster import Resources
@@ -64,3 +67,30 @@ def test_an_error_before_any_trial_is_raised(
 
     with pytest.raises(RuntimeError, match="unexpected"):
         search(small_space, tmp_path, Never, monkeypatch)
+
+
+def test_kernels_that_are_wrong_where_a_trial_was_to_run_end_the_search_and_no_trial(
+    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused:
+        def __init__(self, trainable: Any, tune_config: Any, run_config: Any) -> None:
+            self.asked = tune_config
+
+        def fit(self) -> None:
+            error = RayTaskError("train", "Traceback", KernelError("backend triton deviates"))
+            file = tmp_path / "error.pkl"
+            file.write_bytes(pickle.dumps(error))
+            trial = SimpleNamespace(
+                config=self.asked.search_alg.suggest("0"),
+                status=TuneTrial.PENDING,
+                pickled_error_file=file,
+                metric_analysis={},
+                metric_n_steps={},
+                last_result={},
+            )
+            self.asked.scheduler.on_trial_add(None, trial)
+            self.asked.scheduler.on_trial_error(None, trial)
+
+    with pytest.raises(KernelError, match="backend triton deviates"):
+        search(small_space, tmp_path, Refused, monkeypatch)
+    assert [event["event"] for event in Journal(tmp_path / "journal.jsonl").read()] == ["proposed"]
