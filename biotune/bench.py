@@ -111,7 +111,7 @@ def measure(rounds: int) -> dict[str, float]:
     """Median milliseconds of an epoch of one replicate, by way."""
     torch.set_num_threads(1)
     keep_freed_memory()  # for the peer as well
-    names = [name for name, reason in backends().items() if reason is None and name != "reference"]
+    names = [name for name, reason in backends("cpu").items() if reason is None and name != "reference"]
     one = Trial(plan("reference", 1))
     data = one.task.trials(500, np.random.default_rng(1))
     peer = MaskedDense(

@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,6 +127,12 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
     )
     parser.add_argument(
+        "--kernels",
+        metavar="NAME",
+        help="the backend that all networks run on (kernels/README.md lists them); default: auto, the fastest where "
+        "the trials run",
+    )
+    parser.add_argument(
         "--checkpoint-every",
         type=_seconds,
         default=10.0,
@@ -169,7 +176,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.study.directory import load_resumed
     from biotune.study.mirror import fetch, mirror_results
     from biotune.study.run import Incomplete, Interrupted, Options, run_study
+    from biotune.study.trust import require_known
 
+    require_known(arguments.kernels or "auto")
     storage = None if arguments.storage is None else place(arguments.storage)
     resume = None if arguments.resume is None else place(arguments.resume)
     if arguments.repair and resume is None:
@@ -177,7 +186,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     if resume is not None:
         given = [
             name
-            for name, value in (("--set", arguments.overrides), ("--seed", arguments.seed), ("--arms", arguments.arms))
+            for name, value in (
+                ("--set", arguments.overrides),
+                ("--seed", arguments.seed),
+                ("--arms", arguments.arms),
+                ("--kernels", arguments.kernels),
+            )
             if value not in ([], None)
         ]
         if given:
@@ -201,6 +215,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
+        kernels=arguments.kernels or "auto",
         checkpoint_every=arguments.checkpoint_every,
         storage=storage,
     )
@@ -226,6 +241,7 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     import torch
     import yaml
 
+    from biotune.study.backends import all_on
     from biotune.study.cluster import fit_resources
     from biotune.study.display import spell
     from biotune.study.estimate import estimate
@@ -245,16 +261,19 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
         # more at once than fit here are asked of a dry run that is about another machine
         fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
-        concurrency = fitting.concurrency
+        concurrency, device = fitting.concurrency, fitting.device
     else:  # what a cluster has is not known: a dry run doesn't join it
         concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
-    seconds = estimate(plans, concurrency)
+        device = "cpu"
+    backends = all_on(arguments.kernels or "auto", study.arms)
+    seconds = estimate(replace(plans, device=device, backends=backends), concurrency)
+    where = "cores" if device == "cpu" else "GPUs, as if each had one to itself"
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
         f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
         f"about {spell(seconds['confirm'])}\n"
-        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once, as fast as this machine",
+        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine",
         highlight=False,
         soft_wrap=True,
     )

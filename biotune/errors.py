@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class StorageError(UserError):
     """A file could not be written, for want of room or of rights: no trial is to blame, and what is there is whole."""
+
+
+class KernelError(UserError):
+    """Kernels compute on a machine something else than they should, or can't be used there: no trial is to blame."""

@@ -8,6 +8,17 @@ It knows nothing of brains, tasks or Ray; `README.md` beside this file says how 
 
 from kernels.layer import sparse_rnn
 from kernels.pattern import SparsePattern
-from kernels.select import backends, choose_backend
+from kernels.select import Choice, backends, choose, choose_backend, require_backend
+from kernels.verification import Verification, verify
 
-__all__ = ["SparsePattern", "backends", "choose_backend", "sparse_rnn"]
+__all__ = [
+    "Choice",
+    "SparsePattern",
+    "Verification",
+    "backends",
+    "choose",
+    "choose_backend",
+    "require_backend",
+    "sparse_rnn",
+    "verify",
+]

@@ -50,6 +50,9 @@ NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "cuda_graph",
 
 NONLINEARITIES = ("tanh", "relu")
 
+TRAINED = frozenset(("values", "weight_ih", "bias"))
+"""The gradients that training asks for."""
+
 
 class Gradients(NamedTuple):
     """Gradients in the inner layout, each shaped like what it belongs to; None where it was not wanted."""

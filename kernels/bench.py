@@ -26,9 +26,10 @@ from torch import Tensor
 
 from kernels.backend import NAMES, load
 from kernels.layer import sparse_rnn
+from kernels.memory import describe_machine
 from kernels.pattern import SparsePattern
 from kernels.peers import PEERS
-from kernels.select import choose_backend, describe_machine, failures
+from kernels.select import choose_backend, failures
 
 _SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
 _MOST_RUNS = 60
@@ -99,9 +100,8 @@ class Problem:
         def random(*size: int, scale: float = 1.0) -> Tensor:
             return (torch.randn(*size, generator=generator) * scale).to(device)
 
-        edges = torch.stack([_distinct(shape, generator) for _ in range(shape.population)])
         self.shape = shape
-        self.pattern = SparsePattern(edges // shape.neurons, edges % shape.neurons, shape.neurons).to(device)
+        self.pattern = draw_pattern(shape, generator).to(device)
         self.inputs = random(shape.population, shape.batch, shape.steps, shape.input_size)
         self.values = random(shape.population, shape.edges, scale=(shape.neurons / shape.edges) ** 0.5)
         self.weight_ih = random(shape.population, shape.neurons, shape.input_size)
@@ -139,22 +139,22 @@ class Problem:
         ]
         return lambda: [run() for run in runs]
 
-    def unsuitable(self, name: str) -> str:
-        """Why this contestant is not tried at this shape; empty where it is."""
-        shape, device = self.shape, self.inputs.device
-        if name == _ALONE and shape.population == 1:
-            return "it is one network"
-        if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
-            return reason
-        if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
-            return reason
-        dense = 4 * shape.population * shape.neurons**2 / 2**30
-        if (name == "dense" or name.startswith("nn.RNN")) and dense > _DENSE_GIB:
-            return f"its matrix alone would take {dense:.0f} GiB"
-        products = shape.population * shape.edges * shape.batch * shape.steps
-        if name == "reference" and products > _REFERENCE_PRODUCTS:
-            return f"it would keep {4 * products / 2**30:.1f} GiB of products"
-        return ""
+
+def unsuitable(name: str, shape: Shape, device: torch.device) -> str:
+    """Why a contestant is not tried at a shape; empty where it is."""
+    if name == _ALONE and shape.population == 1:
+        return "it is one network"
+    if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
+        return reason
+    if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
+        return reason
+    dense = 4 * shape.population * shape.neurons**2 / 2**30
+    if (name == "dense" or name.startswith("nn.RNN")) and dense > _DENSE_GIB:
+        return f"its matrix alone would take {dense:.0f} GiB"
+    products = shape.population * shape.edges * shape.batch * shape.steps
+    if name == "reference" and products > _REFERENCE_PRODUCTS:
+        return f"it would keep {4 * products / 2**30:.1f} GiB of products"
+    return ""
 
 
 def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
@@ -165,7 +165,7 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
     results: dict[str, Result] = {}
     peaks: dict[str, float | None] = {}
     for name in _CONTESTANTS:
-        note = problem.unsuitable(name)
+        note = unsuitable(name, shape, device)
         if note:
             results[name] = Result(note=note)
             continue
@@ -231,6 +231,12 @@ def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
     return "\n".join(lines + ([""] if remarks else []) + remarks)
 
 
+def draw_pattern(shape: Shape, generator: torch.Generator) -> SparsePattern:
+    """The edges of a population, drawn uniformly."""
+    edges = torch.stack([_distinct(shape, generator) for _ in range(shape.population)])
+    return SparsePattern(edges // shape.neurons, edges % shape.neurons, shape.neurons)
+
+
 def _distinct(shape: Shape, generator: torch.Generator) -> Tensor:
     """Sorted places of distinct edges in an N x N matrix, without ever making one."""
     places = shape.neurons**2
@@ -278,8 +284,8 @@ def _status(field: str) -> int:
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --device, --threads, --precision and --shapes."""
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's, by default as it says")
     parser.add_argument(
@@ -289,8 +295,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="of float32 products on a GPU (default: highest, no TF32)",
     )
     parser.add_argument("--shapes", help=f"rows of the table to run, as in 1,3; 1 to {len(SHAPES)}, default all")
-    parser.add_argument("--json", type=Path, help="write every figure here too")
-    options = parser.parse_args(arguments)
+
+
+def take_machine_options(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> tuple[torch.device, list[Shape]]:
+    """The device and the shapes that are asked for; threads and precision are set."""
     try:
         rows = (
             [int(row) for row in options.shapes.split(",")] if options.shapes is not None else range(1, len(SHAPES) + 1)
@@ -303,10 +313,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--device cuda: this PyTorch sees no CUDA device")
     if options.threads < 1:
         parser.error(f"--threads: expected 1 or more, got {options.threads}")
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json: there is no folder {options.json.parent}")
     torch.set_num_threads(options.threads)
     torch.set_float32_matmul_precision(options.precision)
+    return device, shapes
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
+    add_machine_options(parser)
+    parser.add_argument("--json", type=Path, help="write every figure here too")
+    options = parser.parse_args(arguments)
+    device, shapes = take_machine_options(parser, options)
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
     torch.backends.cudnn.allow_tf32 = options.precision != "highest"
     machine: dict[str, Any] = {
         "machine": describe_machine(device),

@@ -42,7 +42,8 @@ def sparse_rnn(
         weight_ih: [population, size, input_size].
         bias: [population, size].
         nonlinearity: "tanh" or "relu".
-        backend: a name of `backends()`, or "auto": the fastest for these shapes on this machine.
+        backend: a name of `backends()`, taken as it is (see `require_backend`), or "auto": the fastest for these shapes
+            on this machine of those that compute there what they should.
         hidden_0: [population, batch, size], or None for zeros.
         first: the states of the steps before this one are not returned: where a loss reads the last steps alone, no
             gradient of the others is made up of zeros, which takes as long as a small network's step.

@@ -1,6 +1,7 @@
-"""The definition of the sparse recurrent layer in plain torch; every backend is tested against it.
+"""The definition of the sparse recurrent layer in plain torch; every backend is tested against it, and verified by it.
 
-Differentiable by autograd itself, in float32 and float64, as often as one likes.
+In float32 and float64. `sparse_rnn` leaves the derivative to autograd, so that it can be taken as often as one likes;
+`backward` is the one that the other backends compute.
 """
 
 import torch
@@ -29,13 +30,11 @@ def forward(
 ) -> Tensor:
     """h_t = f(W_ih x_t + W_hh h_{t-1} + b), where W_hh[target, source] = values; shapes as in `backend.py`."""
     time, population, _, batch = inputs.shape
-    target = pattern.target[:, :, None].expand(-1, -1, batch)
-    source = pattern.source[:, :, None].expand(-1, -1, batch)
     state = inputs.new_zeros(population, pattern.size, batch) if hidden_0 is None else hidden_0
+    target, source = _rows(pattern)
     states = []
     for t in range(time):
-        messages = values[:, :, None] * state.gather(1, source)
-        recurrent = torch.zeros_like(state).scatter_add(1, target, messages)
+        recurrent = _carried(state, values, source, target)
         state = getattr(torch, nonlinearity)(weight_ih @ inputs[t] + recurrent + bias[:, :, None])
         states.append(state)
     return torch.stack(states)
@@ -52,5 +51,42 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """By autograd, which `sparse_rnn` therefore leaves to it."""
-    raise NotImplementedError("the reference is differentiated by autograd, through its forward")
+    """g_t = f'(h_t) (∂L/∂h_t + W_hhᵀ g_{t+1}), of which all gradients are sums:
+
+    ∂L/∂values = Σ_t g_t[target] h_{t-1}[source],  ∂L/∂W_ih = Σ_t g_t x_tᵀ,  ∂L/∂b = Σ_t g_t,  ∂L/∂x_t = W_ihᵀ g_t
+    """
+    steps = len(hidden)
+    first = steps - len(grad)
+    target, source = _rows(pattern)
+    before = torch.zeros_like(hidden[0]) if hidden_0 is None else hidden_0
+    total = torch.zeros_like(hidden[0])
+    of_values, of_weight_ih, of_bias = torch.zeros_like(values), torch.zeros_like(weight_ih), total.sum(2)
+    of_inputs = []
+    for t in reversed(range(steps)):
+        if t >= first:
+            total = total + grad[t - first]
+        h, previous = hidden[t], hidden[t - 1] if t else before
+        drive = torch.where(h <= 0, 0, total) if nonlinearity == "relu" else (1 - h.square()) * total
+        of_values += (_at(drive, target) * _at(previous, source)).sum(1).view_as(values)
+        of_weight_ih += drive @ inputs[t].mT
+        of_bias += drive.sum(2)
+        of_inputs.append(weight_ih.mT @ drive)
+        total = _carried(drive, values, target, source)
+    return Gradients(of_values, of_weight_ih, of_bias, torch.stack(of_inputs[::-1]), total)
+
+
+def _rows(pattern: SparsePattern) -> tuple[Tensor, Tensor]:
+    """The targets and the sources of all networks' edges, as rows of their states in one matrix."""
+    offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
+    return (pattern.target + offset).flatten(), (pattern.source + offset).flatten()
+
+
+def _at(state: Tensor, rows: Tensor) -> Tensor:
+    """The state [population, size, batch] at one end of each edge, [population * nnz, batch]."""
+    return state.flatten(0, 1).index_select(0, rows)
+
+
+def _carried(state: Tensor, values: Tensor, rows: Tensor, others: Tensor) -> Tensor:
+    """The sum over edges of value times the state at one of their ends, at the other one."""
+    messages = values.flatten()[:, None] * _at(state, rows)
+    return torch.zeros_like(state).flatten(0, 1).index_add(0, others, messages).view_as(state)

@@ -1,26 +1,23 @@
-"""`auto`: the fastest backend for a shape on this machine, measured once and remembered on disk.
+"""`auto`: the fastest backend for a shape on this machine that computes what it should.
 
-The memory is a folder with one small JSON file a choice, `kernels/` in the folder that BIOTUNE_CACHE names (by default
-`biotune` in the platform's cache folder). Where it can't be written, choices last as long as the process.
+Found out once, and remembered on disk (`memory.py`).
 """
 
-import hashlib
-import json
 import logging
-import os
-import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kernels.backend import NAMES, load
+from kernels.backend import NAMES, TRAINED, load
+from kernels.memory import Finding
 from kernels.pattern import SparsePattern
+from kernels.verification import Verification, verify
 
 logger = logging.getLogger("kernels")
 
@@ -30,10 +27,25 @@ _SECONDS = 0.3  # after the first round, measuring stops here
 _OPERATIONS = 4e9  # a measurement takes fewer time steps where a whole run would be more than this
 _DENSE_FROM = 1 / 32  # density under which the N² memory of dense products isn't worth a try
 
-_chosen: dict[tuple[Any, ...], str] = {}
+_chosen: dict[tuple[Any, ...], "Choice"] = {}
 
 
-def backends(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
+@dataclass(frozen=True)
+class Choice:
+    """What "auto" stands for.
+
+    Attributes:
+        backend: the fastest of those that passed.
+        verification: of that one.
+        refused: faster ones that did not pass.
+    """
+
+    backend: str
+    verification: Verification
+    refused: tuple[Verification, ...] = ()
+
+
+def backends(device: torch.device | str, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
     """Every backend by name: None where it is usable on `device`, otherwise why not and what would make it usable."""
     return {name: load(name).unusable(torch.device(device), dtype) for name in NAMES}
 
@@ -46,14 +58,57 @@ def choose_backend(
     nonlinearity: str = "tanh",
     dtype: torch.dtype = torch.float32,
 ) -> str:
-    """The backend that "auto" stands for at this shape, on the pattern's device, with the present number of threads."""
+    """The backend that "auto" stands for at this shape; see `choose`."""
+    return choose(pattern, batch, time, input_size, nonlinearity, dtype).backend
+
+
+def choose(
+    pattern: SparsePattern,
+    batch: int,
+    time: int,
+    input_size: int,
+    nonlinearity: str = "tanh",
+    dtype: torch.dtype = torch.float32,
+    without: Collection[str] = (),
+) -> Choice:
+    """What "auto" stands for at this shape, on the pattern's device, with the present number of threads.
+
+    The usable ones are measured, and the fastest is taken that `verify` finds to compute what it should.
+
+    Args:
+        pattern: the edges. batch, time, input_size, nonlinearity, dtype: of a pass.
+        without: backends that are not to be taken.
+
+    Raises:
+        ValueError: there is none.
+    """
     shape = (pattern.population, pattern.size, pattern.nnz, batch, time, input_size)
     precision = torch.get_float32_matmul_precision()
-    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision)
-    name = _chosen.get(key)
-    if name is None:
-        name = _chosen[key] = _choose(pattern, batch, time, input_size, nonlinearity, dtype)
-    return name
+    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision, frozenset(without))
+    choice = _chosen.get(key)
+    if choice is None:
+        choice = _chosen[key] = _choose(pattern, batch, time, input_size, nonlinearity, dtype, without)
+    return choice
+
+
+def require_backend(
+    name: str,
+    pattern: SparsePattern,
+    batch: int,
+    input_size: int,
+    nonlinearity: str = "tanh",
+    dtype: torch.dtype = torch.float32,
+) -> Verification:
+    """How far a backend that is asked for by name is from its definition at this shape, which it may not be.
+
+    Raises:
+        ValueError: it isn't usable on the pattern's device, or deviates by more than its tolerance.
+    """
+    require_usable(name, pattern.device, dtype)
+    found = verify(name, pattern, batch, input_size, nonlinearity, dtype)
+    if not found.passed:
+        raise ValueError(str(found))
+    return found
 
 
 def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> str:
@@ -65,9 +120,18 @@ def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: 
     if backend == "auto":
         _, batch, steps, input_size = inputs.shape
         return choose_backend(pattern, batch, steps, input_size, nonlinearity, inputs.dtype)
-    if (reason := _why_not(backend, inputs.device, inputs.dtype)) is not None:
-        raise ValueError(f"backend: {backend} can't be used here: {reason}")
+    require_usable(backend, inputs.device, inputs.dtype)
     return backend
+
+
+def require_usable(backend: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Makes sure that a backend is usable.
+
+    Raises:
+        ValueError: it isn't; why not, and what would make it so.
+    """
+    if (reason := _why_not(backend, device, dtype)) is not None:
+        raise ValueError(f"backend: {backend} can't be used here: {reason}")
 
 
 @cache
@@ -75,50 +139,57 @@ def _why_not(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     return load(name).unusable(device, dtype)
 
 
-def cache_folder() -> Path:
-    """Where choices are kept: `$BIOTUNE_CACHE/kernels`, or the same in the platform's cache folder for biotune."""
-    if named := os.environ.get("BIOTUNE_CACHE"):
-        return Path(named).expanduser() / "kernels"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "biotune" / "kernels"
-
-
 def _choose(
-    pattern: SparsePattern, batch: int, time: int, input_size: int, nonlinearity: str, dtype: torch.dtype
-) -> str:
+    pattern: SparsePattern,
+    batch: int,
+    time: int,
+    input_size: int,
+    nonlinearity: str,
+    dtype: torch.dtype,
+    without: Collection[str],
+) -> Choice:
     usable = [name for name, reason in backends(pattern.device, dtype).items() if reason is None]
     if pattern.device.type == "cpu" and "triton" in usable:
         usable.remove("triton")  # its interpreter, which is for tests
-    candidates = [name for name in usable if name != "reference" and (name != "dense" or _dense_enough(pattern))]
-    if len(candidates) < 2:
-        return candidates[0] if candidates else "reference"
-    key = {
-        "machine": describe_machine(pattern.device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "kernels": _digest(),
-        "candidates": candidates,
-        "shape": [pattern.population, pattern.size, pattern.nnz, batch, time, input_size],
-        "nonlinearity": nonlinearity,
-        "dtype": str(dtype),
-        "precision": torch.get_float32_matmul_precision(),
-    }
-    file = cache_folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
-    known = _read(file, key)
-    if known is not None:
-        logger.debug("auto: %s for shape %s, as %s has it", known, key["shape"], file)
-        return known
-    seconds = _measure(candidates, pattern, batch, time, input_size, nonlinearity, dtype)
-    if not seconds:
-        return "reference"
-    name = min(seconds, key=lambda candidate: seconds[candidate])
-    timings = {candidate: round(1e3 * took, 4) for candidate, took in seconds.items()}
-    logger.debug("auto: %s for shape %s; milliseconds: %s", name, key["shape"], timings)
-    _write(file, {"key": key, "backend": name, "milliseconds": timings})
-    return name
+    candidates = [
+        name for name in usable if name not in ("reference", *without) and (name != "dense" or _dense_enough(pattern))
+    ]
+    finding = Finding(
+        "choice",
+        pattern.device,
+        candidates=candidates,
+        shape=[pattern.population, pattern.size, pattern.nnz, batch, time, input_size],
+        nonlinearity=nonlinearity,
+        dtype=str(dtype),
+    )
+
+    def fastest_first() -> Iterator[str]:
+        known = finding.read() or {}
+        if known.get("backend") in candidates:
+            yield known["backend"]
+        if len(candidates) > 1:
+            seconds = _measure(candidates, pattern, batch, time, input_size, nonlinearity, dtype)
+            timings.update({name: round(1e3 * took, 4) for name, took in seconds.items()})
+            yield from sorted(seconds, key=lambda name: seconds[name])
+        else:
+            yield from candidates
+        if "reference" not in without:
+            yield "reference"
+
+    timings: dict[str, float] = {}
+    refused: dict[str, Verification] = {}
+    for name in fastest_first():
+        if name in refused:
+            continue
+        found = verify(name, pattern, batch, input_size, nonlinearity, dtype)
+        if found.passed:
+            logger.debug("auto: %s for shape %s; milliseconds: %s", name, finding.key["shape"], timings or finding.file)
+            if timings:
+                finding.write({"backend": name, "milliseconds": timings})
+            return Choice(name, found, tuple(refused.values()))
+        refused[name] = found
+        logger.warning("auto: %s; it is left out", found)
+    raise ValueError("no backend computes here what it should: " + "; ".join(map(str, refused.values())))
 
 
 def _dense_enough(pattern: SparsePattern) -> bool:
@@ -148,12 +219,11 @@ def _measure(
     values = random(population, pattern.nnz, scale=(size / max(pattern.nnz, 1)) ** 0.5)
     weight_ih, bias = random(population, size, input_size), random(population, size)
     grad = random(population, batch, steps, size).permute(2, 0, 3, 1)
-    wanted = frozenset(("values", "weight_ih", "bias"))
 
     def run(name: str) -> None:
         backend = load(name)
         hidden = backend.forward(inputs, values, weight_ih, bias, None, pattern, nonlinearity)
-        backend.backward(grad, hidden, inputs, values, weight_ih, None, pattern, nonlinearity, wanted)
+        backend.backward(grad, hidden, inputs, values, weight_ih, None, pattern, nonlinearity, TRAINED)
 
     seconds: dict[str, float] = {}
     for name in candidates:
@@ -191,48 +261,3 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - begin
-
-
-def _read(file: Path, key: Mapping[str, Any]) -> str | None:
-    try:
-        content = json.loads(file.read_text())
-        if content["key"] == key and content["backend"] in key["candidates"]:
-            return str(content["backend"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.debug("auto: %s is not readable and is measured anew (%s)", file, error)
-    return None
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        temporary.replace(file)
-    except OSError as error:
-        logger.debug("auto: this choice lasts for this process alone, %s can't be written (%s)", file, error)
-
-
-@cache
-def describe_machine(device: torch.device) -> str:
-    """The processor, as it calls itself."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor()
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{platform.machine()} {name}, {os.cpu_count()} CPUs"
-
-
-@cache
-def _digest() -> str:
-    """Of this package's files, so that another version of any backend is measured anew."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in (".py", ".cpp", ".h", ".so", ".dylib"):
-            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
-    return digest.hexdigest()[:16]

@@ -27,9 +27,11 @@ OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
         (["--space", SPACE, "--set", "task.patern_length=3"], "seq_mem.yaml:4, --set task.patern_length: "),
         (["--space", SPACE, "--set", "tune.learning_rate=0.1"], "(loguniform, uniform, int, choice), found 0.1"),
         (["--space", SPACE, *OFFLINE, "--dry-run", "--gpus-per-trial", "64"], "the largest node has"),
+        (["--space", SPACE, "--kernels", "tritn"], "unknown kernels 'tritn'; did you mean 'triton'? known: auto, "),
         (["--resume", "search_spaces"], "not a results directory"),
         (["--resume", "nowhere"], "no such directory"),
         (["--resume", "nowhere", "--seed", "3"], "--seed: a resumed study goes on as it was started"),
+        (["--resume", "nowhere", "--kernels", "cpu"], "--kernels: a resumed study goes on as it was started"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -55,7 +57,7 @@ def test_results_are_not_left_in_rays_copy_of_a_jobs_folder(tmp_path: Path, caps
 def test_a_dry_run_for_a_cluster_counts_the_cores_of_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--dry-run", "--address", "127.0.0.1:1", "--cpus-per-trial", "4096")
     assert tune_main(["--space", SPACE, *OFFLINE, *options]) == 0
-    assert ", 1 at once" in capsys.readouterr().out
+    assert ", 1 at once on cores, " in capsys.readouterr().out
 
 
 def test_the_results_in_a_folder_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

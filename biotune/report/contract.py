@@ -134,10 +134,19 @@ class StateFile(_Part):
     set_aside: dict[str, str] = {}
 
 
+class _Kernels(_Part):
+    backend: str
+    processor: str
+    gpu: str | None = None
+    deviation: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
+    tolerance: Positive
+
+
 class EnvironmentFile(_Part):
     """environment.json."""
 
     git: Section | None = None
+    kernels: list[_Kernels] = []
 
 
 def require(content: Any, model: type[BaseModel], file: str) -> None:

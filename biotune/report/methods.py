@@ -50,6 +50,17 @@ def citations(state: Mapping[str, Any]) -> list[str]:
     return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
 
 
+def kernels_seen(environment: Mapping[str, Any]) -> str:
+    """What computed the networks, and how far it is from its definition; empty where nothing says."""
+    seen = [
+        f"by at most {max(entry['deviation'].values()):.1g} ({entry['tolerance']:g} allowed) with backend "
+        f"{entry['backend']} on {entry.get('gpu') or entry['processor']}"
+        for entry in environment.get("kernels", [])
+    ]
+    start = "Beside their definition in float64, hidden states and gradients deviated in relative norm"
+    return f"{start} {'; '.join(dict.fromkeys(seen))}." if seen else ""
+
+
 def describe_arm(arm: Mapping[str, Any]) -> str:
     """What an arm changes, in a few words: its null and what that keeps, then each key it sets."""
     parts = []

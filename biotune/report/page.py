@@ -12,6 +12,7 @@ from biotune.report import wording
 from biotune.report.answer import bootstrap_interval, comparable, in_short, interval, rank_sentence, trend_sentence
 from biotune.report.drawing import INK, PAPER, Figure
 from biotune.report.figures import Figures
+from biotune.report.methods import kernels_seen
 from biotune.report.several import Several
 from biotune.report.summary import Summary
 
@@ -27,8 +28,10 @@ def render_page(summary: Summary, figures: Figures, study: str) -> str:
         figures: of its sections.
         study: text of study.yaml.
     """
-    provenance = dict(_flat(summary.environment))
-    return _template("page.html").render(s=summary, figures=figures, study=study, provenance=provenance)
+    provenance, kernels = dict(_flat(summary.environment)), kernels_seen(summary.environment)
+    return _template("page.html").render(
+        s=summary, figures=figures, study=study, provenance=provenance, kernels=kernels
+    )
 
 
 def render_several(studies: Several, figures: Sequence[Figure]) -> str:

@@ -1,89 +1,164 @@
-"""Which kernels a study runs on: measured where its trials will run, and looked for there when it is resumed."""
+"""Which kernels a study runs on: measured where its trials will run, and believed where they have been seen.
 
-from collections.abc import Callable
+Once for every kind of node, the passes that training makes are set beside their definition (`kernels.verification`),
+before the first trial and again where a study goes on. A node of another kind, that joins later, looks itself when a
+trial begins there (`biotune.study.trust`).
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError, TaskUnschedulableError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from biotune.errors import UserError
-from biotune.study.cluster import Resources, reason_of
+from biotune.errors import KernelError, UserError
+from biotune.study.cluster import Resources, places, reason_of
 from biotune.study.plans import Plans
 from biotune.study.retries import MAX_RETRIES
-from biotune.training import Trial, TrialPlan
-from kernels import backends, choose_backend
+from biotune.study.trust import Asked, Look, look
+from kernels.memory import describe_machine, versions
+
+PHASES = ("search", "confirm")
+
+BUSY_SECONDS = 60.0
+"""A kind of node that has no room for so long, and for three times as long as the first look took, is looked at when a
+trial begins there."""
 
 
-def choose_backends(plans: Plans, resources: Resources) -> tuple[dict[str, dict[str, str]], str]:
-    """The kernel backend of each phase and arm, measured where a trial would run, once for a shape.
+@dataclass(frozen=True)
+class Kernels:
+    """What a study runs on.
 
-    And how exactly float32 matrices are multiplied there, in PyTorch's words ("highest": no TF32).
+    Attributes:
+        names: phase -> arm -> backend.
+        precision: how exactly float32 matrices are multiplied, in PyTorch's words ("highest": no TF32).
+        seen: how far they are from their definition on each kind of node, for `environment.json`.
+        left_out: backend -> why "auto" does without it.
+    """
+
+    names: dict[str, dict[str, str]]
+    precision: str
+    seen: list[dict[str, Any]]
+    left_out: dict[str, str]
+
+    def __str__(self) -> str:
+        names = ", ".join(sorted({name for arms in self.names.values() for name in arms.values()}))
+        worst = max((value for entry in self.seen for value in entry["deviation"].values()), default=0.0)
+        return f"{names} (states and gradients within {worst:.1g} of their definition in float64)"
+
+
+def all_on(name: str, arms: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The same kernels for all phases and arms."""
+    return {phase: dict.fromkeys(arms, name) for phase in PHASES}
+
+
+def trust_kernels(plans: Plans, resources: Resources) -> Kernels:
+    """The kernels of each phase and arm: those that the plans name, or, for "auto", the fastest where trials will run.
 
     Raises:
+        KernelError: what is named cannot be used, or computes something else than it should.
         UserError: a worker could not begin.
     """
     study = plans.study
     config = study.config
     setting = {key: domain.ends[0] for key, domain in config.tune.items()}
-    populations = {
-        "search": range(config.search.replicates),
-        "confirm": range(min(config.confirm.population, config.confirm.replicates)),
-    }
+    tuned = config.tune.get("nonlinearity")
+    populations = (range(config.search.replicates), range(min(config.confirm.population, config.confirm.replicates)))
     asked = [
-        (phase, arm, plans.plan(arm, setting, phase, replicates))
-        for phase, replicates in populations.items()
+        Asked(phase, arm, plan, tuned.ends if tuned else [plan.network.nonlinearity])
+        for phase, replicates in zip(PHASES, populations, strict=True)
         for arm in study.arms
+        for plan in [plans.plan(arm, setting, phase, replicates)]
     ]
-    # in one task, one after another: measurements must not disturb each other
-    names, precision = _on_a_worker(resources, _choose, [(arm, plan) for _, arm, plan in asked], resources.cpus)
-    chosen: dict[str, dict[str, str]] = {phase: {} for phase in populations}
-    for (phase, arm, _), name in zip(asked, names, strict=True):
-        chosen[phase][arm] = name
-    return chosen, precision
+    named = {one.plan.backend for one in asked} != {"auto"}
+    kinds = _kinds(resources)
+    without: dict[str, str] = {}
+    while True:
+        # in one task, one after another: measurements must not disturb each other
+        start = time.monotonic()
+        here, first = _on_a_worker(resources, _look, asked, resources.cpus, list(without))
+        patience = BUSY_SECONDS + 3 * (time.monotonic() - start)
+        chosen = [replace(one, plan=replace(one.plan, backend=to)) for one, to in zip(asked, first.names, strict=True)]
+        looks: list[Look] = [first]
+        for node in [nodes[0] for nodes in kinds if here not in nodes]:
+            there = _on_a_worker(resources, _look, chosen, resources.cpus, node=node, patience=patience)
+            looks += [] if there is None else [there[1]]
+        wrong = {name: reason for seen in looks for name, reason in seen.wrong.items()}
+        if not wrong:
+            break
+        if named:
+            raise KernelError("; ".join(wrong.values()))
+        without |= wrong
+    names: dict[str, dict[str, str]] = {phase: {} for phase in PHASES}
+    for one, name in zip(asked, first.names, strict=True):
+        names[one.phase][one.arm] = name
+    return Kernels(names, first.precision, [entry for seen in looks for entry in seen.entries()], without)
 
 
-def unusable_backends(names: set[str], resources: Resources) -> dict[str, str]:
-    """Of these backends those that cannot be used where a trial would run, and why.
+def _look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) -> tuple[str, Look]:
+    """The node's id, and what was seen there."""
+    return ray.get_runtime_context().get_node_id(), look(asked, threads, without)
 
-    Raises:
-        UserError: a worker could not begin.
+
+def _kinds(resources: Resources) -> list[list[str]]:
+    """The nodes that a trial has room on, by their ids, those of one kind together."""
+    fitting = [
+        node for node in ray.nodes() if node["Alive"] and places(node["Resources"], resources.cpus, resources.gpus)
+    ]
+    if len(fitting) < 2:
+        return [[node["NodeID"]] for node in fitting]
+    machines = {}
+    for node in fitting:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        machines[node["NodeID"]] = _machine.options(scheduling_strategy=there).remote()
+    kinds: dict[str, list[str]] = {}
+    for node in fitting:
+        gpus = sorted(name for name in node["Resources"] if name.startswith("accelerator_type:"))
+        try:
+            kind = f"{ray.get(machines[node['NodeID']])} {gpus}"
+        except RayError:  # it is gone
+            continue
+        kinds.setdefault(kind, []).append(node["NodeID"])
+    return list(kinds.values())
+
+
+@ray.remote(num_cpus=0, max_calls=1, max_retries=0)
+def _machine() -> str:
+    return f"{describe_machine(torch.device('cpu'))} {versions()}"
+
+
+def _on_a_worker(
+    resources: Resources,
+    function: Callable[..., Any],
+    *arguments: Any,
+    node: str | None = None,
+    patience: float | None = None,
+) -> Any:
+    """What a function gives where a trial would run; or on a node, None where it has no room for long, or is gone.
+
+    The worker ends with it, and gives its memory back.
     """
-    return _on_a_worker(resources, _unusable, names)
-
-
-def _on_a_worker(resources: Resources, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function where a trial would run; the worker ends with it, and gives its memory back."""
     # without retries of Ray's own: what was killed for want of memory it would try again for ever
-    task = ray.remote(max_calls=1, max_retries=0)(function)
-    placed = task.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=1, max_retries=0)(function)
+    if node is not None:
+        task = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
     died: RayError | None = None
     for _ in range(MAX_RETRIES + 1):
+        result = task.remote(*arguments)
         try:
-            return ray.get(placed.remote(*arguments))
+            return ray.get(result, timeout=patience)
         except RayTaskError as error:
             raise UserError(f"a worker could not begin: {reason_of(error)}") from error
+        except GetTimeoutError:
+            ray.cancel(result, force=True)
+            return None
+        except TaskUnschedulableError:
+            return None
         except RayError as error:
             died = error
     assert died is not None
     raise UserError(f"a worker could not begin: {reason_of(died)}") from died
-
-
-def _choose(plans: list[tuple[str, TrialPlan]], threads: int) -> tuple[list[str], str]:
-    torch.set_num_threads(threads)
-    names = []
-    for arm, plan in plans:
-        try:
-            trial = Trial(plan)
-        except (UserError, ValueError) as error:
-            raise UserError(f"arm {arm}: {error}") from error
-        pattern, task = trial.loop.population.pattern, trial.task
-        names.append(
-            choose_backend(pattern, plan.batch, task.time, task.input_size, plan.network.nonlinearity, plan.dtype)
-        )
-    return names, torch.get_float32_matmul_precision()
-
-
-def _unusable(names: set[str]) -> dict[str, str]:
-    usable = backends()
-    return {name: usable[name] or "" for name in sorted(names) if usable.get(name, "unknown") is not None}

@@ -11,20 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Ray reads these when it is imported
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-# Tune would write all that it knows of all trials every few seconds; nothing is ever restored from that
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-
-# glibc reads it when a worker starts: each trial has a thread of its own, and would leave a heap of its own behind
-os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -146,7 +132,7 @@ def fit_resources(
         raise UserError(f"--gpus-per-trial {gpus:g}: above one GPU, ask for a whole number")
     if cpus > most_cpus:
         raise UserError(f"--cpus-per-trial {cpus}: the largest node has {most_cpus:g} cores; ask for at most that")
-    fitting = sum(_places(node, cpus, gpus) for node in nodes)
+    fitting = sum(places(node, cpus, gpus) for node in nodes)
     if not fitting:
         cores = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
         raise UserError(
@@ -158,13 +144,13 @@ def fit_resources(
     return Resources(cpus=cpus, gpus=gpus, concurrency=fitting, dashboard=dashboard)
 
 
-def _places(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+def places(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     """Trials that a node has room for; one of a fraction of a GPU gets all of it from the same GPU."""
-    places = int(node.get("CPU", 0.0) // cpus)
+    fitting = int(node.get("CPU", 0.0) // cpus)
     if not gpus:
-        return places
+        return fitting
     there = node.get("GPU", 0.0)
-    return min(places, int(there * int(1 / gpus) if gpus < 1 else there // gpus))
+    return min(fitting, int(there * int(1 / gpus) if gpus < 1 else there // gpus))
 
 
 _SHARED = "; let --output, or --storage, be a folder that all machines share, or --storage a bucket"

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from biotune.errors import StorageError, UserError
+from biotune.errors import KernelError, StorageError, UserError
 from biotune.journal import Journal
 from biotune.network import DamagedCheckpoint
 from biotune.storage import Place
@@ -85,6 +85,7 @@ def run_confirm(
         UserError: jobs failed again and again; the others were done.
         StorageError: something could not be written, here or by a job.
         ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
+        KernelError: a job's kernels cannot be trusted where it was to run.
     """
     if record.selection is None:
         raise ValueError("nothing was selected to be confirmed")
@@ -113,7 +114,7 @@ def run_confirm(
                     result = ray.get(reference)
                 except RayError as error:
                     cause = error.cause if isinstance(error, RayTaskError) else None
-                    if isinstance(cause, StorageError | ForeignState):
+                    if isinstance(cause, StorageError | ForeignState | KernelError):
                         raise cause from error
                     if isinstance(cause, DamagedCheckpoint):
                         set_aside(checkpoint(job), str(cause))

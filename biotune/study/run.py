@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
-from biotune.errors import StorageError, UserError
+from biotune.errors import KernelError, StorageError, UserError
 from biotune.files import remove_leftovers, set_aside
 from biotune.journal import DamagedJournal
 from biotune.results import SCHEMA, Results
 from biotune.seeds import streams_digest
 from biotune.storage import Place, clear, patient, spelled
-from biotune.study.backends import choose_backends, unusable_backends
+from biotune.study.backends import all_on, trust_kernels
 from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import (
@@ -63,6 +63,7 @@ class Options:
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
         cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses, and gpus "auto" measures.
+        kernels: the backend that all networks run on; "auto" measures.
         checkpoint_every: seconds of training that a kill may cost a trial.
         storage: where the workers keep their checkpoints, and the results are copied to; None is the results directory.
     """
@@ -74,6 +75,7 @@ class Options:
     cpus: int | None = None
     gpus: float | Literal["auto"] | None = None
     concurrency: int | None = None
+    kernels: str = "auto"
     checkpoint_every: float = 10.0
     storage: Place | None = None
 
@@ -127,6 +129,7 @@ def run_study(
             return results.path
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
+    plans = replace(plans, backends=state["backend"] if resume else all_on(options.kernels, study.arms))
     if resume:
         require_same_streams(Results.open(directory))
         require_same_connectomes(Results.open(directory), plans.connectomes)
@@ -202,7 +205,7 @@ class _Run:
         self.journal = self.results.journal()
         past = self.journal.read()
         plans = replace(plans, device=resources.device)
-        self.state = self._go_on() if past else self._begin(plans)
+        self.state = self._go_on(plans) if past else self._begin(plans)
         self.plans = replace(plans, backends=self.state["backend"])
         self.record = new_record(study, self.state["updates_per_epoch"])
         self.progress = SearchProgress(study, self.record, self.journal, past)
@@ -232,8 +235,9 @@ class _Run:
             self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
         if self.resources.dashboard:
             self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
-        kernels = sorted({name for arms in self.state["backend"].values() for name in arms.values()})
-        self.console.print(f"Kernels: {', '.join(kernels)}", highlight=False)
+        for reason in self.kernels.left_out.values():
+            self.console.print(f"NOTE: {reason}; it is left out", style="bold yellow", soft_wrap=True)
+        self.console.print(f"Kernels: {self.kernels}", highlight=False, soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):
@@ -358,7 +362,10 @@ class _Run:
                 "digest": connectome.digest,
                 "notes": list(provenance.notes),
             }
-        chosen, precision = choose_backends(plans, self.resources)
+        try:
+            self.kernels = trust_kernels(plans, self.resources)
+        except KernelError as error:
+            raise UserError(f"--kernels: {error}; name others, or leave it out") from error
         task = study.config.task
         updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
         state = {
@@ -368,9 +375,9 @@ class _Run:
             "started": _now(),
             "finished": None,
             "seconds": {},
-            "backend": chosen,
+            "backend": self.kernels.names,
             "device": plans.device,
-            "matmul_precision": precision,
+            "matmul_precision": self.kernels.precision,
             "concurrency": self.resources.concurrency,
             "connectomes": connectomes,
             "criterion": {"null_loss": study.task.null_loss, "level": study.level},
@@ -385,13 +392,14 @@ class _Run:
             "storage": None if self.storage is None else spelled(self.storage),
         }
         resolved = study.resolved()
-        self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()})
+        seen = {"kernels": self.kernels.seen, "kernels_left_out": list(self.kernels.left_out.values())}
+        self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()} | seen)
         state = self.results.begin(resolved, state)
         self.journal.append(begun(resolved, state))
         return state
 
-    def _go_on(self) -> dict[str, Any]:
-        """The state of a study that is resumed.
+    def _go_on(self, plans: Plans) -> dict[str, Any]:
+        """The state of a study that is resumed; what its kernels were seen to do here is added to environment.json.
 
         Raises:
             UserError: what it was started on isn't there: its numbers would not be those of one study.
@@ -402,11 +410,14 @@ class _Run:
                 f"{self.directory}: was started on {state['device']}, and its trials would now run on "
                 f"{self.resources.device}; resume it where there is the same, or say so by --gpus-per-trial"
             )
-        needed = {name for arms in state["backend"].values() for name in arms.values()}
-        unusable = unusable_backends(needed, self.resources)
-        if unusable:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in unusable.items())
-            raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({reasons})")
+        try:
+            self.kernels = trust_kernels(plans, self.resources)
+        except KernelError as error:
+            raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({error})") from error
+        known = self.results.read_json("environment")
+        new = [entry for entry in self.kernels.seen if entry not in known["kernels"]]
+        if new:
+            self.results.write_json("environment", known | {"kernels": known["kernels"] + new})
         return state | {"storage": None if self.storage is None else spelled(self.storage)}
 
 

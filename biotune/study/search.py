@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from biotune.errors import StorageError
+from biotune.errors import KernelError, StorageError
 from biotune.files import storage_error
 from biotune.network import DamagedCheckpoint
 from biotune.storage import Place
@@ -163,7 +163,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def _died(self, name: str, error: Exception | None) -> None:
         cause, checkpoint = error.cause if isinstance(error, RayTaskError) else None, self.checkpoints / f"{name}.pt"
-        if isinstance(cause, StorageError | ForeignState):
+        if isinstance(cause, StorageError | ForeignState | KernelError):
             raise cause
         if isinstance(cause, DamagedCheckpoint):
             self.set_aside(checkpoint, str(cause))
@@ -260,6 +260,7 @@ def run_search(
     Raises:
         StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
         ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
+        KernelError: a trial's kernels cannot be trusted where it was to run.
     """
     ending = _Ending(interrupted)
     trainable = tune.with_parameters(

@@ -1,6 +1,5 @@
 """What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
 
-import os
 import socket
 import sys
 import time
@@ -18,14 +17,11 @@ from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled
 from biotune.errors import StorageError
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.storage import Place
+from biotune.study.trust import trusted_trial
 from biotune.topology import measure_row, region_blocks
 from biotune.training import ForeignState, Trial, TrialPlan, edges, free_memory, keep_freed_memory
 
 REPORT_SECONDS = 1.0
-
-# Tune reads it where a worker goes on to its next trial: it would give up, without a word to the search, a trial whose
-# predecessor in the process takes more than two seconds to end
-os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
 
 
 def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[Trial, float], None, None]:
@@ -38,6 +34,7 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
         StorageError: the checkpoint cannot be kept.
         DamagedCheckpoint: the one that is there cannot be read; the driver sets it aside, and the plan is begun anew.
         ForeignState: the one that is there is of another plan, or of topologies that this machine draws otherwise.
+        KernelError: the plan's kernels cannot be trusted on this machine.
     """
     folder = checkpoint.parent
     if isinstance(folder, Path) and not folder.is_dir():  # the driver made it; a machine must not make one of its own
@@ -47,7 +44,7 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
         started = saved = time.monotonic()
         keep_freed_memory()
         state = load_checkpoint(checkpoint) if checkpoint.exists() else None
-        trial, spent = Trial(plan), 0.0
+        trial, spent = trusted_trial(plan), 0.0
         if state is not None:
             spent = state["seconds"]
             try:

@@ -10,13 +10,7 @@ import torch
 import kernels.select
 from kernels import SparsePattern, backends, choose_backend, sparse_rnn
 
-
-@pytest.fixture(autouse=True)
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A process that has chosen nothing yet, with a cache folder of its own."""
-    monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kernels.select, "_chosen", {})
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("fresh")
 
 
 def pattern(size: int = 40, edges: int = 300) -> SparsePattern:
@@ -31,14 +25,14 @@ def choose(edges: int = 300) -> str:
 def test_the_choice_is_usable_and_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="kernels"):
         name = choose()
-    assert backends()[name] is None
+    assert backends("cpu")[name] is None
     assert f"auto: {name} for shape" in caplog.text
 
 
 def test_a_choice_is_remembered_by_shape_across_processes(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = choose()
-    (file,) = (fresh / "kernels").iterdir()
-    assert json.loads(file.read_text())["backend"] == name
+    (file,) = (fresh / "kernels").glob("choice-*")
+    assert json.loads(file.read_text())["found"]["backend"] == name
     monkeypatch.setattr(kernels.select, "_chosen", {})
     monkeypatch.setattr(kernels.select, "_measure", lambda *_: pytest.fail("measured again"))
     assert choose() == name
@@ -46,10 +40,10 @@ def test_a_choice_is_remembered_by_shape_across_processes(fresh: Path, monkeypat
 
 def test_what_is_remembered_is_what_is_used(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose()
-    (file,) = (fresh / "kernels").iterdir()
+    (file,) = (fresh / "kernels").glob("choice-*")
     content = json.loads(file.read_text())
     for other in content["key"]["candidates"]:
-        file.write_text(json.dumps({**content, "backend": other}))
+        file.write_text(json.dumps({**content, "found": {"backend": other}}))
         monkeypatch.setattr(kernels.select, "_chosen", {})
         assert choose() == other
 
@@ -57,17 +51,17 @@ def test_what_is_remembered_is_what_is_used(fresh: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"backend": "cpu"}', "null"])
 def test_a_damaged_memory_is_measured_anew(damage: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose()
-    (file,) = (fresh / "kernels").iterdir()
+    (file,) = (fresh / "kernels").glob("choice-*")
     file.write_text(damage)
     monkeypatch.setattr(kernels.select, "_chosen", {})
     choose()
-    assert json.loads(file.read_text())["backend"]
+    assert json.loads(file.read_text())["found"]["backend"]
 
 
 def test_a_folder_that_cannot_be_written_does_not_matter(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
     fresh.write_text("a file where the folder should be")
     with caplog.at_level(logging.DEBUG, logger="kernels"):
-        assert backends()[choose()] is None
+        assert backends("cpu")[choose()] is None
     assert "can't be written" in caplog.text
 
 
@@ -79,11 +73,11 @@ def test_another_number_of_threads_is_another_choice(fresh: Path) -> None:
             choose()
     finally:
         torch.set_num_threads(threads)
-    assert len(list((fresh / "kernels").iterdir())) == 2
+    assert len(list((fresh / "kernels").glob("choice-*"))) == 2
 
 
 def test_auto_works_where_nothing_but_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    reasons = {name: None if name == "reference" else "not here" for name in backends()}
+    reasons = {name: None if name == "reference" else "not here" for name in backends("cpu")}
     monkeypatch.setattr(kernels.select, "backends", lambda *_: reasons)
     assert choose() == "reference"
     hidden = sparse_rnn(torch.ones(1, 8, 3, 2), torch.ones(1, 300), pattern(), torch.ones(1, 40, 2), torch.zeros(1, 40))

@@ -311,6 +311,16 @@ ENVIRONMENT = {
     "git": {"commit": "0" * 40, "dirty": False},
     "command": "tune_main.py --space search_spaces/seq_mem.yaml",
     "data": {"marmoset": {"kind": "download", "sha256": "ab" * 32}},
+    "kernels": [
+        {
+            "backend": "triton",
+            "device": "cuda",
+            "processor": "a processor",
+            "gpu": "a GPU",
+            "deviation": {"bias": 1e-7, "hidden": 2e-7, "values": 4e-7, "weight_ih": 1e-7},
+            "tolerance": 2e-5,
+        }
+    ],
 }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import biotune.study  # noqa: F401  # before a test's own import of Ray
 from biotune.results import Results
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"

@@ -65,6 +65,9 @@ def test_a_study_runs_from_its_yaml_to_its_report(finished: tuple[Path, Results,
     assert "rewired" in json.dumps(results.read_json("summary"))
     assert "reference" in printed
     assert len(printed.splitlines()) < 60  # none of Ray's own noise
+    [seen] = results.read_json("environment")["kernels"]
+    assert max(seen["deviation"].values()) <= seen["tolerance"]
+    assert f"Kernels: {seen['backend']} (states and gradients within" in printed
 
 
 def test_pairs_share_their_setting_and_the_search_its_first_settings(finished: tuple[Path, Results, str]) -> None:
@@ -114,6 +117,7 @@ def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
     assert resumed.returncode == 0, resumed.stderr
     complete(Results.open(directory), trials=10, confirmed=12)
     same_numbers(undisturbed, Results.open(directory))
+    assert len(Results.open(directory).read_json("environment")["kernels"]) == 1  # seen again, where it was seen
     assert "only the tables and the report are made again" in tune("--resume", directory).stdout
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayError, RaySystemError, RayTaskError
 
-from biotune.errors import UserError
+from biotune.errors import KernelError, UserError
 from biotune.journal import Journal
 from biotune.network import DamagedCheckpoint
 from biotune.storage import Place
@@ -120,9 +120,10 @@ def test_a_trial_whose_checkpoint_is_damaged_is_tried_again_however_often(
     assert {trial.error for trial in record.trials.values()} == {"it ended without having trained to its end"}
 
 
-def test_a_checkpoint_of_another_plan_fails_no_trial_but_ends_the_search(
-    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ForeignState("it is of another plan"), KernelError("backend triton deviates")])
+def test_a_foreign_checkpoint_or_wrong_kernels_fail_no_trial_but_end_the_search(
+    error: UserError, small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ForeignState, match="it is of another plan"):
-        search(small_space, tmp_path, ends_with(ForeignState("it is of another plan"), tmp_path, 1), monkeypatch)
+    with pytest.raises(type(error), match=str(error)):
+        search(small_space, tmp_path, ends_with(error, tmp_path, 1), monkeypatch)
     assert [event["event"] for event in Journal(tmp_path / "journal.jsonl").read()] == ["proposed"]

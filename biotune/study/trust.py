@@ -1,0 +1,157 @@
+"""Whether the kernels that trials run on compute on a machine what they should: seen there before they are believed."""
+
+import socket
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from biotune.errors import KernelError, UserError
+from biotune.suggest import unknown_name
+from biotune.training import Trial, TrialPlan
+from kernels import Verification, backends, choose, verify
+from kernels.backend import NAMES
+from kernels.memory import describe_machine
+
+
+def require_known(name: str) -> None:
+    """Makes sure that there are kernels of a name.
+
+    Raises:
+        UserError: there are none.
+    """
+    if name not in ("auto", *NAMES):
+        raise unknown_name("kernels", name, ("auto", *NAMES))
+
+
+def why_unusable(plan: TrialPlan) -> str | None:
+    """Why a plan's kernels can't be used on its device, here; None where they can, and for "auto"."""
+    if plan.backend == "auto":
+        return None
+    reason = backends(plan.device, plan.dtype)[plan.backend]
+    return None if reason is None else f"backend {plan.backend} can't be used on {socket.gethostname()}: {reason}"
+
+
+def batch_sizes(plan: TrialPlan) -> list[int]:
+    """Trials of the passes that training makes: of an update, of an epoch's last one, and of an evaluation."""
+    training = plan.training_trials
+    sizes = {min(plan.batch, training), training % plan.batch or plan.batch, plan.trials - training}
+    return sorted(sizes)
+
+
+def verify_passes(name: str, trial: Trial, nonlinearities: Sequence[str]) -> list[Verification]:
+    """How far kernels are from their definition in each of the passes that a trial makes."""
+    plan, pattern = trial.plan, trial.loop.population.pattern
+    return [
+        verify(name, pattern, size, trial.task.input_size, nonlinearity, plan.dtype)
+        for size in batch_sizes(plan)
+        for nonlinearity in nonlinearities
+    ]
+
+
+def trusted_trial(plan: TrialPlan) -> Trial:
+    """The trial of a plan, on kernels that can be trusted on this machine.
+
+    A process looks once at each kind of pass, and not at what its machine remembers to have passed. What "auto" stands
+    for is looked at as it is chosen.
+
+    Raises:
+        KernelError: the plan's kernels cannot be used here, or compute something else than they should.
+    """
+    if reason := why_unusable(plan):
+        raise KernelError(reason)
+    trial = Trial(plan)
+    if plan.backend != "auto":
+        for found in verify_passes(plan.backend, trial, [plan.network.nonlinearity]):
+            if not found.passed:
+                raise KernelError(f"{socket.gethostname()}: {found}")
+    return trial
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The trials of an arm in a phase: one of their plans, and the nonlinearities that they may have."""
+
+    phase: str
+    arm: str
+    plan: TrialPlan
+    nonlinearities: list[str]
+
+
+@dataclass
+class Look:
+    """What was seen on a machine.
+
+    Attributes:
+        processor: its own. precision: how exactly float32 matrices are multiplied, in PyTorch's words.
+        names: the backend of each plan that was asked for.
+        seen: each pass of each of them.
+        wrong: backend -> why it can't be taken on this machine.
+    """
+
+    processor: str
+    precision: str
+    names: list[str] = field(default_factory=list)
+    seen: list[Verification] = field(default_factory=list)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """For `environment.json`: an entry a backend, with the largest deviation of its passes."""
+        entries = []
+        for name in dict.fromkeys(found.backend for found in self.seen):
+            own = [found for found in self.seen if found.backend == name]
+            shapes = [f"{f.asked.networks} × {f.asked.neurons} neurons / {f.asked.edges} edges" for f in own]
+            entries.append(
+                {
+                    "backend": name,
+                    "device": own[0].device,
+                    "processor": self.processor,
+                    "gpu": None if own[0].device == "cpu" else own[0].machine,
+                    **own[0].versions,
+                    "dtype": own[0].asked.dtype,
+                    "precision": own[0].asked.precision,
+                    "deviation": {of: max(found.deviation[of] for found in own) for of in own[0].deviation},
+                    "tolerance": own[0].tolerance,
+                    "networks": list(dict.fromkeys(shapes)),
+                    "batch": sorted({found.asked.batch for found in own}),
+                    "nonlinearity": sorted({found.asked.nonlinearity for found in own}),
+                }
+            )
+        return entries
+
+
+def look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) -> Look:
+    """Chooses the kernels of each plan that leaves it to "auto", and looks at every pass of all.
+
+    Args:
+        asked: what is to run.
+        threads: of a trial.
+        without: backends that "auto" is not to stand for.
+
+    Raises:
+        UserError: an arm's networks can't be made.
+    """
+    torch.set_num_threads(threads)
+    found = Look(describe_machine(torch.device("cpu")), torch.get_float32_matmul_precision())
+    for one in asked:
+        name = one.plan.backend
+        if reason := why_unusable(one.plan):
+            found.names.append(name)
+            found.wrong[name] = reason
+            continue
+        try:
+            trial = Trial(one.plan)
+        except (UserError, ValueError) as error:
+            raise UserError(f"arm {one.arm}: {error}") from error
+        if name == "auto":
+            task, pattern = trial.task, trial.loop.population.pattern
+            shape = pattern, one.plan.batch, task.time, task.input_size, one.nonlinearities[0], one.plan.dtype
+            choice = choose(*shape, without)
+            found.wrong |= {refused.backend: str(refused) for refused in choice.refused}
+            name = choice.backend
+        found.names.append(name)
+        seen = verify_passes(name, trial, one.nonlinearities)
+        found.seen += seen
+        found.wrong |= {one.backend: str(one) for one in seen if not one.passed}
+    return found
