@@ -81,7 +81,7 @@ SLOW = ("biotune.repeat", "biotune.reliability")
     "line",
     [
         pytest.param(line, marks=[pytest.mark.slow] if any(one in line for one in SLOW) else [], id=line[:60])
-        for name in ("validation", "replication", "reliability")
+        for name in ("validation", "replication", "reliability", "reproducibility")
         for block in re.findall(r"^```sh\n(.*?)^```", Path(f"docs/{name}.md").read_text(), re.M | re.S)
         for line in block.splitlines()
     ],
