@@ -75,6 +75,41 @@ def small_space(write_space: Callable[..., Path]) -> Path:
     return write_space()
 
 
+PLANTED = """
+import os
+from dataclasses import dataclass
+import kernels.cpu, kernels.torch_csr
+from biotune.tasks.seq_mem import SeqMem
+
+def plant(module):
+    right = module.backward
+    def backward(grad, *others):
+        found = right(grad, *others)
+        return found if found.values is None else found._replace(values=1.01 * found.values)
+    module.backward = backward
+
+if "WRONG" in os.environ:
+    plant(kernels.cpu)
+    plant(kernels.torch_csr)
+
+@dataclass(frozen=True)
+class Planted(SeqMem):
+    \"\"\"seq_mem; where its file is read with WRONG in the environment, the gradients of two backends are wrong.\"\"\"
+"""
+
+
+@pytest.fixture
+def planted(write_space: Callable[..., Path], tmp_path: Path) -> Path:
+    """A small study whose workers have wrong kernels where WRONG is in their environment."""
+    task = tmp_path / "planted.py"
+    task.write_text(PLANTED)
+    return write_space(
+        ("name: seq_mem,", f"name: '{task}:Planted',"),
+        ("trials_per_arm: 5", "trials_per_arm: 3"),
+        ("replicates: 3", "replicates: 2"),
+    )
+
+
 @dataclass
 class Head:
     """A cluster of one machine, started as docs/clusters.md says, but on ports and with a token of its own.

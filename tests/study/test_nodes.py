@@ -33,8 +33,8 @@ from ray.cluster_utils import Cluster
 cluster, nodes = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1])), {}
 print(cluster.address, flush=True)
 for line in sys.stdin:
-    if line.strip() == "add":
-        node = cluster.add_node(num_cpus=1)
+    if line.startswith("add"):
+        node = cluster.add_node(num_cpus=1, env_vars=json.loads(line.removeprefix("add")))
         [raylet] = node.all_processes["raylet"]
         nodes[raylet.process.pid] = node
         print(raylet.process.pid, flush=True)
@@ -84,9 +84,9 @@ class Cluster:
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
 
-    def add(self) -> int:
-        """Adds a node of one core."""
-        return int(self._answer("add\n"))
+    def add(self, **environment: str) -> int:
+        """Adds a node of one core, and what its processes find in their environment."""
+        return int(self._answer(f"add {json.dumps(environment)}\n"))
 
     def lose(self, node: int) -> None:
         """The machine is gone: its processes are killed, all at once."""
@@ -227,6 +227,47 @@ def lose_one_in_search(cluster: Cluster, node: int, watched: Watched) -> tuple[s
     at, _, resumed = watched.wait(lambda: [one for one in watched.reports(moved) if one[0] > lost and one[1] == 0])[0]
     assert saved - 25 < resumed <= before  # not from the start
     return moved, before - resumed, at - lost
+
+
+def test_kernels_that_one_kind_of_node_gets_wrong_are_left_out_on_all(
+    cluster: Cluster, planted: Path, tmp_path: Path
+) -> None:
+    cache = {"BIOTUNE_CACHE": str(tmp_path / "cache")}
+    cluster.add(**cache)
+    cluster.add(**cache, WRONG="", ATEN_CPU_CAPABILITY="default")
+    command = [sys.executable, TUNE_MAIN, "--space", planted, "--output", tmp_path / "results"]
+    done = subprocess.run([*command, "--address", cluster.address], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    [results] = map(Results.open, (tmp_path / "results").iterdir())
+    environment = results.read_json("environment")
+    assert {entry["backend"] for entry in environment["kernels"]} == {"dense"}
+    there = [entry["processor"].endswith("DEFAULT") for entry in environment["kernels"]]
+    assert sorted(there) == [False, True]
+    assert all("on " in reason and "DEFAULT by" in reason for reason in environment["kernels_left_out"])
+    assert environment["kernels_left_out"]
+
+
+def test_kernels_that_a_node_gets_wrong_which_joins_later_end_the_study_there(
+    cluster: Cluster, planted: Path, tmp_path: Path
+) -> None:
+    cache = {"BIOTUNE_CACHE": str(tmp_path / "cache")}
+    cluster.add(**cache)
+    command = [sys.executable, TUNE_MAIN, "--space", planted, "--output", tmp_path / "results", "--kernels", "cpu"]
+    command += ["--address", cluster.address, "--concurrency", "2", "--set", "search.max_epochs=9000"]
+    command += ["--set", "search.grace=9000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            watched = Watched(process, tmp_path / "results")
+            watched.wait(lambda: watched.count("proposed"))
+            cluster.add(**cache, WRONG="", ATEN_CPU_CAPABILITY="default")
+            _, error = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert process.returncode == 2
+    assert "backend cpu deviates from its definition in float64" in error
+    assert "DEFAULT by" in error
+    [results] = map(Results.open, (tmp_path / "results").iterdir())
+    assert "failed" not in set(results.read_table("trials")["status"])
 
 
 @pytest.fixture

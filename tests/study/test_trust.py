@@ -24,6 +24,7 @@ from biotune.training import Trial, TrialPlan
 from kernels.backend import Gradients
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
+Run = Callable[..., subprocess.CompletedProcess[str]]
 SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
 
 
@@ -128,46 +129,21 @@ def test_kernels_are_asked_for_on_the_device_of_the_study(
     assert "it runs on cpu only, not on cuda" in seen.wrong["cpu"]
 
 
-PLANTED = """
-import os
-from dataclasses import dataclass
-import kernels.cpu, kernels.dense, kernels.torch_csr
-from biotune.tasks.seq_mem import SeqMem
-
-def plant(module):
-    right = module.backward
-    def backward(grad, *others):
-        found = right(grad, *others)
-        return found._replace(values=None if found.values is None else 1.01 * found.values)
-    module.backward = backward
-
-if os.environ.get("WRONG", "all") in ("all", os.environ.get("ATEN_CPU_CAPABILITY")):
-    for module in (kernels.cpu, kernels.torch_csr):
-        plant(module)
-
-@dataclass(frozen=True)
-class Planted(SeqMem):
-    \"\"\"seq_mem; where its file is read, the gradients of two backends are wrong.\"\"\"
-"""
-
-
 @pytest.fixture
-def run(write_space: Callable[..., Path], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    (tmp_path / "planted.py").write_text(PLANTED)
-    task = f"'{tmp_path / 'planted.py'}:Planted'"
-    space = write_space(("name: seq_mem,", f"name: {task},"), ("replicates: 3", "replicates: 2"))
+def run(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    monkeypatch.setenv("WRONG", "")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, TUNE_MAIN, "--space", space, "--output", tmp_path / "results", *arguments]
+        command = [sys.executable, TUNE_MAIN, "--space", planted, "--output", tmp_path / "results", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
     return run
 
 
 @pytest.mark.slow
-def test_a_study_leaves_wrong_kernels_out_and_says_so(
-    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_study_leaves_wrong_kernels_out_and_says_so(run: Run, tmp_path: Path) -> None:
     done = run()
     assert done.returncode == 0, done.stderr
     [results] = map(Results.open, (tmp_path / "results").iterdir())
@@ -181,9 +157,7 @@ def test_a_study_leaves_wrong_kernels_out_and_says_so(
 
 
 @pytest.mark.slow
-def test_a_study_refuses_wrong_kernels_that_it_is_told_to_use(
-    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_study_refuses_wrong_kernels_that_it_is_told_to_use(run: Run, tmp_path: Path) -> None:
     refused = run("--kernels", "torch_csr")
     assert refused.returncode == 2
     [line] = refused.stderr.splitlines()
