@@ -131,6 +131,7 @@ class Journal:
                         stream.truncate(end)
                     raise
         except OSError as error:
+            self._head = None  # what is left there is looked at before anything follows
             raise storage_error(self.file, error) from error
         self._head = Head(number, check)
         return event

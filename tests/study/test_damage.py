@@ -181,12 +181,11 @@ def damaged(content: bytes, seed: int) -> bytes:
     return b"".join(lines)
 
 
-@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 540), marks=pytest.mark.slow)], ids=["40", "500"])
-def test_no_damage_of_a_journal_gives_other_tables(seeds: range, results: Results) -> None:
+def test_no_damage_of_500_journals_gives_other_tables(results: Results) -> None:
     journal = results.path / "journal.jsonl"
     content, expected = journal.read_bytes(), tables_of(results)
     refusals = 0
-    for seed in seeds:
+    for seed in range(500):
         journal.write_bytes(damaged(content, seed))
         try:
             found = tables_of(results)
@@ -196,7 +195,7 @@ def test_no_damage_of_a_journal_gives_other_tables(seeds: range, results: Result
             continue
         for name in TABLES:
             pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
-    assert refusals == sum(damaged(content, seed) != content for seed in seeds)
+    assert refusals == sum(damaged(content, seed) != content for seed in range(500))
 
 
 @pytest.mark.parametrize("how", EVERY)
