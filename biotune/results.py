@@ -2,7 +2,7 @@
 
     results/<study>-<UTC time>/
         study.yaml            the study, resolved: every default written out
-        environment.json      versions, hardware, git commit, data digests
+        environment.json      versions, hardware, git commit, data digests, deviation of the kernels
         state.json            phase reached, the chosen settings, seconds per phase, how far the journal has come, and
                               the digests of what the study is made from: study.yaml, connectomes, task, topologies
         journal.jsonl         every event as it happened: what a killed study is resumed from; see `biotune.journal`

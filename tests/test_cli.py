@@ -27,6 +27,10 @@ OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
         (["--space", SPACE, "--set", "task.patern_length=3"], "seq_mem.yaml:4, --set task.patern_length: "),
         (["--space", SPACE, "--set", "tune.learning_rate=0.1"], "(loguniform, uniform, int, choice), found 0.1"),
         (["--space", SPACE, *OFFLINE, "--dry-run", "--gpus-per-trial", "64"], "the largest node has"),
+        (
+            ["--space", SPACE, *OFFLINE, "--dry-run", "--kernels", "cuda_graph", "--gpus-per-trial", "0"],
+            "backend cuda_graph can't be used on",
+        ),
         (["--space", SPACE, "--kernels", "tritn"], "unknown kernels 'tritn'; did you mean 'triton'? known: auto, "),
         (["--resume", "search_spaces"], "not a results directory"),
         (["--resume", "nowhere"], "no such directory"),

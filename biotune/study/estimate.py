@@ -5,7 +5,8 @@ import time
 import torch
 
 from biotune.study.plans import Plans
-from biotune.training import Trial, keep_freed_memory
+from biotune.study.trust import trusted_trial
+from biotune.training import keep_freed_memory
 
 
 def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
@@ -15,8 +16,11 @@ def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
     excess is counted.
 
     Args:
-        plans: of the study.
+        plans: of the study, for the device that is timed.
         concurrency: trials at once.
+
+    Raises:
+        KernelError: the plans' kernels cannot be trusted here.
     """
     keep_freed_memory()
     threads = torch.get_num_threads()
@@ -26,7 +30,7 @@ def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
     setting = {key: domain.ends[0] for key, domain in config.tune.items()}
     of_all_arms = 0.0  # seconds of an epoch of one replicate of each arm
     for arm in plans.study.arms:
-        trial = Trial(plans.search(arm, setting))
+        trial = trusted_trial(plans.search(arm, setting))
         trial.run_epoch()
         start = time.perf_counter()
         trial.run_epoch()
