@@ -9,7 +9,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -261,12 +261,15 @@ def full_precision_after() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="interpreted kernels aren't compiled")
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 @pytest.mark.parametrize(("capability", "shared_memory"), [(80, 166912), (89, 101376), (90, 232448)])
 def test_what_is_planned_fits_the_gpu(
-    capability: int, shared_memory: int, precision: str, monkeypatch: pytest.MonkeyPatch, full_precision_after: None
+    capability: int,
+    shared_memory: int,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    full_precision_after: None,
+    compiled: Callable[..., Any],
 ) -> None:
     """Tiles compile, for GPUs that this machine need not have, into the shared memory that those have."""
     from kernels.triton import tile
@@ -286,29 +289,9 @@ def test_what_is_planned_fits_the_gpu(
             "BLOCK_I": tile._BLOCK_I,
             "BLOCK_K": tile._BLOCK_K,
         }
-        pointers = dict.fromkeys(("inputs", "bias", "hidden_0", "hidden", "grad", "drive"), "*fp32")
-        pointers |= dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
         for kernel in (tile._forward, tile._backward):
-            used = compiled_shared_memory(kernel, pointers, constants, capability, plan.num_warps)
+            options = {"num_warps": plan.num_warps, "num_stages": 2}
+            used = compiled(kernel, constants, capability, weights, **options).metadata.shared
             print(capability, precision, plan, kernel.__name__, used, "bytes")
             assert used <= shared_memory, plan
     assert plan.resident == (precision == "medium" and capability >= 90)
-
-
-def compiled_shared_memory(
-    kernel: Any, pointers: dict[str, str], constants: dict[str, Any], capability: int, num_warps: int
-) -> int:
-    import triton
-    from triton.backends.compiler import GPUTarget
-
-    names = kernel.arg_names
-    signature = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in names}
-    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in names if name in pointers or name == "batch"}
-    source = triton.compiler.ASTSource(
-        fn=kernel,
-        signature=signature,
-        constexprs={(names.index(name),): value for name, value in constants.items() if name in names},
-        attrs=aligned,
-    )
-    target = GPUTarget("cuda", capability, 32)
-    return int(triton.compile(source, target=target, options={"num_warps": num_warps, "num_stages": 2}).metadata.shared)
