@@ -2,6 +2,8 @@
 
 A place is a `pathlib.Path` or a `BucketPath`, which answers to the same names; who keeps a file there need not know
 which. A bucket takes an object whole or not at all, so that a kill leaves the old one or the new one.
+
+pyarrow, which talks to buckets, is imported late: who keeps files in folders needs none of it.
 """
 
 import fnmatch
@@ -13,13 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pyarrow as pa
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
-
 from biotune.errors import StorageError, UserError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
 
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a machine's role",
@@ -88,21 +90,21 @@ class BucketPath:
 
     def exists(self) -> bool:
         """Whether there is such an object."""
-        return self._info().type == FileType.File
+        return bool(self._info().is_file)
 
     is_file = exists
 
     def stat(self) -> Stat:
         """Size and time of the object."""
         info = self._info()
-        if info.type != FileType.File:
+        if not info.is_file:
             raise FileNotFoundError(str(self))
         return Stat(info.size, info.mtime_ns)
 
     def read_bytes(self) -> bytes:
         """The object."""
 
-        def read(filesystem: FileSystem, path: str) -> bytes:
+        def read(filesystem: "FileSystem", path: str) -> bytes:
             with filesystem.open_input_file(path) as stream:
                 return stream.read()
 
@@ -117,7 +119,7 @@ class BucketPath:
     def write_bytes(self, content: bytes) -> None:
         """Puts the object there, instead of what was."""
 
-        def write(filesystem: FileSystem, path: str) -> None:
+        def write(filesystem: "FileSystem", path: str) -> None:
             # in one piece: whatever happens in between, closing a stream makes an object of what was written
             with filesystem.open_output_stream(path) as stream:
                 stream.write(content)
@@ -142,23 +144,26 @@ class BucketPath:
 
     def rglob(self, pattern: str) -> Iterator["BucketPath"]:
         """The objects under this prefix whose last part matches."""
+        from pyarrow.fs import FileSelector
 
-        def look(filesystem: FileSystem, path: str) -> list[FileInfo]:
+        def look(filesystem: "FileSystem", path: str) -> "list[FileInfo]":
             return filesystem.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
 
         bucket = urlsplit(self.root).netloc.rpartition("@")[2]
         for info in self._ask("read", look):
-            if info.type == FileType.File and fnmatch.fnmatchcase(info.base_name, pattern):
+            if info.is_file and fnmatch.fnmatchcase(info.base_name, pattern):
                 yield replace(self, key=info.path.removeprefix(f"{bucket}/"))
 
     def clear(self) -> None:
         """Removes every object under this prefix."""
         self._ask("removed", lambda filesystem, path: filesystem.delete_dir_contents(path, missing_dir_ok=True))
 
-    def _info(self) -> FileInfo:
+    def _info(self) -> "FileInfo":
         return self._ask("read", lambda filesystem, path: filesystem.get_file_info(path))
 
-    def _ask(self, done: str, question: Callable[[FileSystem, str], T]) -> T:
+    def _ask(self, done: str, question: "Callable[[FileSystem, str], T]") -> T:
+        import pyarrow as pa
+
         deadline = time.monotonic() + self.patience
         while True:
             try:
@@ -216,6 +221,8 @@ def place(text: str) -> Place:
     if scheme == "gs" and "retry_limit_seconds" not in parse_qs(query):
         query = "&".join(filter(None, [query, f"retry_limit_seconds={GCS_SECONDS}"]))
     root = f"{scheme}://{name.partition('/')[0]}" + (f"?{query}" if query else "")
+    import pyarrow as pa
+
     try:
         _bucket(root)
     except (pa.ArrowException, ValueError) as error:
@@ -244,7 +251,9 @@ def clear(folder: Place) -> None:
 
 
 @functools.cache
-def _bucket(root: str) -> tuple[FileSystem, str]:
+def _bucket(root: str) -> "tuple[FileSystem, str]":
+    from pyarrow.fs import FileSystem
+
     return FileSystem.from_uri(root)
 
 

@@ -11,6 +11,7 @@ machine. --precision says how float32 matrices are multiplied on a GPU, in PyTor
 import argparse
 import ctypes
 import json
+import math
 import os
 import platform
 import statistics
@@ -273,7 +274,10 @@ def _peak_mib(run: Callable[[], object], device: torch.device) -> tuple[float | 
         return None, _wait(run, device)
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to the present size
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to the present size
+    except OSError:  # a sandbox's kernel has no such file
+        return None, _wait(run, device)
     before = _status("VmRSS")
     seconds = _wait(run, device)
     return (_status("VmHWM") - before) / 2**10, seconds
@@ -321,9 +325,12 @@ def take_machine_options(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
     add_machine_options(parser)
-    parser.add_argument("--json", type=Path, help="write every figure here too")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no further row after this long")
+    parser.add_argument("--json", type=Path, help="write every figure here too, row by row")
     options = parser.parse_args(arguments)
     device, shapes = take_machine_options(parser, options)
+    if not options.seconds > 0:
+        parser.error(f"--seconds: expected more than 0, got {options.seconds:g}")
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
     torch.backends.cudnn.allow_tf32 = options.precision != "highest"
@@ -338,23 +345,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "date": time.strftime("%Y-%m-%d"),
     }
     print("; ".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
-    measured = []
+    measured: list[tuple[Shape, dict[str, Result]]] = []
     begin = time.perf_counter()
     for shape in shapes:
+        if measured and time.perf_counter() - begin > options.seconds:
+            break
         print(f"measuring {shape} ...", file=sys.stderr, flush=True)
         measured.append((shape, measure(shape, device)))
-    seconds = round(time.perf_counter() - begin, 1)
-    print(f"\nMedian milliseconds of forward and backward; measured in {seconds} s.\n\n{table(measured)}")
-    if options.json:
-        content = {
-            **machine,
-            "seconds": seconds,
-            "rows": [
-                {"shape": asdict(shape), "results": {name: asdict(result) for name, result in results.items()}}
-                for shape, results in measured
-            ],
-        }
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+        machine["seconds"] = round(time.perf_counter() - begin, 1)
+        if options.json:
+            options.json.write_text(json.dumps({**machine, "rows": _rows(measured)}, indent=1) + "\n")
+    print(f"\nMedian milliseconds of forward and backward; measured in {machine['seconds']} s.\n\n{table(measured)}")
+    if left := shapes[len(measured) :]:
+        print(f"- not begun within {options.seconds:g} s: {'; '.join(map(str, left))}")
+
+
+def _rows(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> list[dict[str, Any]]:
+    """Every figure, for --json."""
+    return [
+        {"shape": asdict(shape), "results": {name: asdict(result) for name, result in results.items()}}
+        for shape, results in measured
+    ]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ target, region: along the axis of the targets it sums to at most 1, and that is 
 
 from dataclasses import dataclass, field
 
-from biotune.connectome.readers import Reading
+from biotune.connectome.reading import Reading
 
 BIO2ART = "AlGoulas/bio2art/e46de2b7cb9b4063cb7b3728ef9d1b709be78c79/bio2art/connectomes"
 """Repository, commit and folder of the bio2art files, as GitHub's raw addresses have them."""

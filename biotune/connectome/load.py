@@ -1,4 +1,7 @@
-"""A connectome by its name: out of the catalogue, out of a file of the user's own, or drawn from a rule."""
+"""A connectome by its name: out of the catalogue, out of a file of the user's own, or drawn from a rule.
+
+What reads files is imported late: what is drawn from a rule needs none of the libraries that it takes.
+"""
 
 import hashlib
 from dataclasses import fields, replace
@@ -11,7 +14,7 @@ from biotune.connectome.catalogue import CATALOGUE, Entry
 from biotune.connectome.edges import RawEdges
 from biotune.connectome.generators import GENERATORS
 from biotune.connectome.random_graphs import RANDOM_GRAPHS, random_graph
-from biotune.connectome.readers import Reading, read_cell_types, read_edges, read_names
+from biotune.connectome.reading import Reading
 from biotune.connectome.sources import Unavailable, obtain
 from biotune.connectome.wiring import Connectome, Provenance
 from biotune.errors import UserError
@@ -33,7 +36,7 @@ def load_connectome(
             number of edges; `provenance.substitutes` and `provenance.reason` then say so.
         seed: of the generator.
         path: a file of one's own, to be read instead.
-        options: of the file, those of `biotune.connectome.readers.Reading`; of a random graph, its parameters; of a
+        options: of the file, those of `biotune.connectome.reading.Reading`; of a random graph, its parameters; of a
             connectome of the catalogue, `keep`.
 
     Raises:
@@ -74,6 +77,8 @@ def load_connectome(
 
 
 def _from_catalogue(entry: Entry, keep: str | None) -> Connectome:
+    from biotune.connectome.readers import read_cell_types, read_edges, read_names
+
     found = obtain(entry.file)
     reading = replace(entry.reading, transposed=entry.transposed)
     edges = read_edges(found.content, found.path, reading)
@@ -109,6 +114,8 @@ def _from_file(name: str, path: Path, options: dict[str, Any]) -> Connectome:
     for option in options:
         if option not in known:
             raise UserError(f"{path}: connectome.{option} means nothing for a file; known: {', '.join(known)}")
+    from biotune.connectome.readers import read_edges
+
     reading = Reading(**options)
     try:
         content = path.read_bytes()

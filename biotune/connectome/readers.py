@@ -5,8 +5,7 @@ import io
 import pickle
 import xml.etree.ElementTree
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,53 +23,14 @@ from biotune.connectome.matrices import (
     read_npz,
     read_text_matrix,
 )
+from biotune.connectome.reading import Reading
 from biotune.errors import UserError
-from biotune.suggest import unknown_name
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z"}
 """First bytes -> compression."""
 
 _MATRIX = ("transposed", "signed")
 _TABLE = ("columns", "rows", "signed", "transmitters")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a file is to be read, beyond what it says itself.
-
-    Args:
-        columns: of an edge list, `source`, `target`, `weight` or `transmitter` -> a column's name (or its number from
-            0, in a text without a header); a weight of None counts each row as 1, a transmitter of None gives no signs.
-        rows: of an edge list, column -> value or values: only the rows that have one are read.
-        transmitters: of an edge list, transmitter -> 1 or -1, beside acetylcholine (1), GABA and glutamate (-1).
-        signed: whether negative weights mean inhibition.
-        transposed: whether a matrix is stored `[target, source]`.
-        variable: which matrix of a `.mat` or `.npz` file.
-        keep: a regular expression: the nodes whose whole label it matches are the connectome's, with the edges
-            between them.
-    """
-
-    columns: Mapping[str, str | int | None] = field(default_factory=dict)
-    rows: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    transmitters: Mapping[str, int] = field(default_factory=dict)
-    signed: bool = False
-    transposed: bool = False
-    variable: str | None = None
-    keep: str | None = None
-
-    def __post_init__(self) -> None:
-        for role in self.columns:
-            if role not in ("source", "target", "weight", "transmitter"):
-                raise unknown_name("key of connectome.columns", role, ("source", "target", "weight", "transmitter"))
-        for transmitter, sign in self.transmitters.items():
-            if sign not in (1, -1):
-                raise UserError(f"connectome.transmitters.{transmitter}: {sign!r} is neither 1 nor -1")
-
-    def fits(self, what: str, known: Sequence[str], where: str) -> None:
-        """Refuses what was asked for that this kind of file doesn't have."""
-        for one in fields(self):
-            if one.name not in (*known, "keep") and getattr(self, one.name):
-                raise UserError(f"{where}: connectome.{one.name} means nothing for {what}; leave it out")
 
 
 def read_edges(content: bytes, where: str, reading: Reading | None = None) -> RawEdges:

@@ -4,6 +4,8 @@ Environment:
     BIOTUNE_DATA           a folder in the cache's layout (`bio2art/C_Marmoset_Normalized.npy`, ...), looked at first
     BIOTUNE_CACHE          the cache; by default the system's cache folder for `biotune`
     BIOTUNE_DOWNLOAD_BASE  a mirror, in place of https://raw.githubusercontent.com, or of any other host
+
+pooch is imported late: nothing that needs no published file needs it.
 """
 
 import hashlib
@@ -15,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
-
-import pooch
 
 from biotune.connectome.catalogue import DataFile
 from biotune.errors import UserError
@@ -75,7 +75,11 @@ def obtain(file: DataFile, *, download: bool = True) -> Found:
 
 def cache_folder() -> Path:
     """The folder that downloads are kept in: `BIOTUNE_CACHE`, or the system's cache folder for `biotune`."""
-    return Path(os.environ.get("BIOTUNE_CACHE") or pooch.os_cache("biotune")).expanduser()
+    if named := os.environ.get("BIOTUNE_CACHE"):
+        return Path(named).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("biotune"))
 
 
 def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
@@ -97,6 +101,8 @@ def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
 
 
 def _download(file: DataFile, tried: list[str]) -> Found:
+    import pooch
+
     url = file.address if "://" in file.address else f"{GITHUB}/{file.address}"
     mirror = os.environ.get("BIOTUNE_DOWNLOAD_BASE")
     if mirror:

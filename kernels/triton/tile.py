@@ -5,6 +5,10 @@ shared memory through all steps where it fits there in the precision chosen; els
 step, and the previous state, which this program has just written, comes back through L1.
 
 Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them takes no mask.
+
+Triton carries a name through a loop only if the body, visited once, gives it another value than it had before. Where
+`a = b` stands before a loop, the same line inside is no such value: `a` stays what it was, however `b` changes. So no
+name here is given another's plain value in a loop that changes it; the step before is found from the step that is.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -62,26 +66,25 @@ def _forward(
     weight_ih += network * BLOCK_N * input_columns
     b = tl.load(bias + network * size + row, mask=row < size, other=0.0)
 
-    previous = hidden_0
-    connected = size if STARTED else 0  # columns of W that take part: none in a first step from h_0 = 0
+    step_size = networks * size * batch
     if RESIDENT:
         w = tl.load(weights + row[:, None] * BLOCK_N + row[None, :])
         state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
-    for _ in range(steps):
+    for step in range(steps):
         pre = tl.zeros((BLOCK_N, BLOCK_B), tl.float32) + b[:, None]
         pre = _times(pre, weight_ih, input_columns, inputs, input_size, column, batch, PRECISION, BLOCK_N, BLOCK_I)
         if RESIDENT:
             pre = tl.dot(w, state.to(w.dtype), pre, input_precision=PRECISION)
         else:
+            previous = tl.where(step > 0, hidden - step_size, hidden_0)
+            connected = size if STARTED else tl.where(step > 0, size, 0)  # columns of W: none in a step from h_0 = 0
             pre = _times(pre, weights, BLOCK_N, previous, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
         state = tl.where(here, activate(pre, NONLINEARITY), 0.0)
         tl.store(hidden + place, state, mask=here)
         if not RESIDENT:
             tl.debug_barrier()  # what this program's threads wrote, its other threads read in the next step
-        previous = hidden
-        connected = size
         inputs += networks * input_size * batch
-        hidden += networks * size * batch
+        hidden += step_size
 
 
 @triton.jit(do_not_specialize=["steps", "size"])
@@ -119,27 +122,26 @@ def _backward(
     drive += (last * networks + network) * size * batch
     transposed += network * BLOCK_N * BLOCK_N
 
-    following = drive
-    connected = 0
+    step_size = networks * size * batch
     if RESIDENT:
         w = tl.load(transposed + row[:, None] * BLOCK_N + row[None, :])
         state = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
-    for _ in range(steps):
+    for step in range(steps):
         total = tl.load(grad + grad_place, mask=here, other=0.0)
         if RESIDENT:
             total = tl.dot(w, state.to(w.dtype), total, input_precision=PRECISION)
         else:
+            following = drive + step_size
+            connected = tl.where(step > 0, size, 0)  # columns of Wᵀ: none in the last step, which nothing follows
             total = _times(total, transposed, BLOCK_N, following, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
         h = tl.load(hidden + place, mask=here, other=0.0)
         state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
         tl.store(drive + place, state, mask=here)
         if not RESIDENT:
             tl.debug_barrier()
-        following = drive
-        connected = size
         grad -= grad_time
-        hidden -= networks * size * batch
-        drive -= networks * size * batch
+        hidden -= step_size
+        drive -= step_size
 
 
 @triton.jit

@@ -1,9 +1,45 @@
+"""A process that has found out nothing yet; Triton kernels compiled for a GPU that this machine need not have."""
+
+import importlib.util
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kernels.select
 import kernels.verification
+
+POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "drive", "weight_ih", "weights", "transposed")
+
+
+@pytest.fixture
+def compiled() -> Callable[..., Any]:
+    """compiled(kernel of `tile`, constants, capability, weights="*fp32", **options): what Triton makes of it."""
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("triton isn't installed")
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        pytest.skip("interpreted kernels aren't compiled")
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    def compile_it(
+        kernel: Any, constants: dict[str, Any], capability: int, weights: str = "*fp32", **options: int
+    ) -> Any:
+        types = dict.fromkeys(POINTERS, "*fp32") | dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
+        names = kernel.arg_names
+        source = triton.compiler.ASTSource(
+            fn=kernel,
+            signature={name: "constexpr" if name in constants else types.get(name, "i32") for name in names},
+            constexprs={(names.index(name),): value for name, value in constants.items() if name in names},
+            attrs={
+                (names.index(name),): [["tt.divisibility", 16]] for name in names if name in types or name == "batch"
+            },
+        )
+        return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+
+    return compile_it
 
 
 @pytest.fixture

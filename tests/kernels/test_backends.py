@@ -184,8 +184,10 @@ def test_the_last_steps_alone_are_those_of_all_steps_to_the_bit(backend: str, fi
     grad[:, :, :first] = 0
     whole = run(backend, pattern, arguments, "tanh", grad)
     last = run(backend, pattern, arguments, "tanh", grad[:, :, first:], first=first)
-    assert torch.equal(last.pop("hidden"), whole.pop("hidden")[:, :, first:])
-    assert all(torch.equal(last[name], whole[name]) for name in whole)
+    whole["hidden"] = whole["hidden"][:, :, first:]
+    any_order = backend == "reference" and DEVICE == "cuda"  # in which autograd's scatters add there
+    for name, tensor in whole.items():
+        torch.testing.assert_close(last[name], tensor, rtol=0, atol=1e-12 if any_order else 0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

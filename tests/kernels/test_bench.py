@@ -20,11 +20,13 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str) -> None:
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    tf32 = torch.backends.cudnn.allow_tf32
     try:
         bench.main(arguments)
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def test_every_usable_backend_and_peer_is_measured_and_auto_compared(
@@ -55,11 +57,18 @@ def test_rows_are_chosen_by_number(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split("|")[1].strip() for line in lines] == ["shape", str(bench.SHAPES[1])]
 
 
+def test_rows_that_the_time_does_not_reach_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--shapes", "2,1", "--seconds", "0.000001", "--json", str(tmp_path / "bench.json"))
+    assert len(json.loads((tmp_path / "bench.json").read_text())["rows"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == f"- not begun within 1e-06 s: {bench.SHAPES[0]}"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         *(("--shapes", rows) for rows in ("3", "0", "one", "")),
         ("--threads", "0"),
+        ("--seconds", "0"),
         ("--json", "no/such/folder/bench.json"),
         pytest.param(("--device", "cuda"), marks=pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")),
     ],

@@ -9,7 +9,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -95,6 +95,19 @@ def run(
     return {"hidden": hidden.detach(), **dict(zip(leaves, gradients, strict=True))}
 
 
+def by_definition(
+    pattern: SparsePattern, arguments: dict[str, Tensor], nonlinearity: str, started: bool = True
+) -> dict[str, Tensor]:
+    """What the reference makes of it in float64: of one network after the other, as it keeps every product."""
+    networks = []
+    for p in range(pattern.population):
+        alone = SparsePattern(pattern.target[p], pattern.source[p], pattern.size)
+        its = {name: value[p : p + 1] for name, value in arguments.items()}
+        found = run("reference", alone, its, nonlinearity, torch.float64, DEVICE, started)
+        networks.append({name: tensor.cpu() for name, tensor in found.items()})
+    return {name: torch.cat([network[name] for network in networks]) for name in networks[0]}
+
+
 def errors(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
     """The norm of each difference, relative to the norm of what was expected."""
     norms = {}
@@ -106,7 +119,7 @@ def errors(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, f
 
 def check(shape: tuple, nonlinearity: str, dtype: torch.dtype, started: bool) -> None:
     pattern, arguments = random_case(*shape, dtype)
-    expected = run("reference", pattern, arguments, nonlinearity, torch.float64, "cpu", started)
+    expected = by_definition(pattern, arguments, nonlinearity, started)
     found = run("triton", pattern, arguments, nonlinearity, dtype, DEVICE, started)
     measured = errors(found, expected)
     print(shape, nonlinearity, dtype, "errors:", {name: f"{error:.1e}" for name, error in measured.items()})
@@ -209,12 +222,14 @@ def test_the_gradient_of_the_last_steps_alone(tile_size: int, monkeypatch: pytes
 @usable
 def test_tanh_is_exact_to_a_few_units_in_the_last_place() -> None:
     x = torch.cat([torch.linspace(-12, 12, 701), torch.logspace(-30, 0, 323)])
-    pattern = SparsePattern(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, 0, dtype=torch.int64), 1).to(DEVICE)
-    one = torch.ones(1, 1, 1, device=DEVICE)
+    networks, size = 4, 256
+    none = torch.zeros(networks, 0, dtype=torch.int64)
+    bias = x.view(networks, size).to(DEVICE)  # is added as it is, where inputs go through products
+    zeros = torch.zeros(networks, 1, 1, 1, device=DEVICE), torch.zeros(networks, size, 1, device=DEVICE)
     found = sparse_rnn(
-        x.to(DEVICE)[None, :, None, None], one[0, :, :0], pattern, one, 0 * one[0], backend="triton"
-    ).flatten()
-    torch.testing.assert_close(found.cpu().double(), x.double().tanh(), rtol=1e-6, atol=0)
+        zeros[0], bias[:, :0], SparsePattern(none, none, size).to(DEVICE), zeros[1], bias, backend="triton"
+    )
+    torch.testing.assert_close(found.flatten().cpu().double(), x.double().tanh(), rtol=1e-6, atol=0)
 
 
 @usable
@@ -246,7 +261,7 @@ def test_nan_and_inf_flow_and_stay_in_their_network() -> None:
 @pytest.mark.parametrize(("precision", "least", "most"), [("high", 2e-5, 3e-3), ("medium", 1e-4, 3e-2)])
 def test_less_precision_on_request(precision: str, least: float, most: float, full_precision_after: None) -> None:
     pattern, arguments = random_case(220, 0.475, 128, 7, 2, 2, torch.float32)
-    expected = run("reference", pattern, arguments, "tanh", torch.float64, "cpu")
+    expected = by_definition(pattern, arguments, "tanh")
     torch.set_float32_matmul_precision(precision)
     measured = errors(run("triton", pattern, arguments, "tanh", torch.float32, DEVICE), expected)
     print(precision, measured)
@@ -261,12 +276,15 @@ def full_precision_after() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="interpreted kernels aren't compiled")
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 @pytest.mark.parametrize(("capability", "shared_memory"), [(80, 166912), (89, 101376), (90, 232448)])
 def test_what_is_planned_fits_the_gpu(
-    capability: int, shared_memory: int, precision: str, monkeypatch: pytest.MonkeyPatch, full_precision_after: None
+    capability: int,
+    shared_memory: int,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    full_precision_after: None,
+    compiled: Callable[..., Any],
 ) -> None:
     """Tiles compile, for GPUs that this machine need not have, into the shared memory that those have."""
     from kernels.triton import tile
@@ -286,29 +304,9 @@ def test_what_is_planned_fits_the_gpu(
             "BLOCK_I": tile._BLOCK_I,
             "BLOCK_K": tile._BLOCK_K,
         }
-        pointers = dict.fromkeys(("inputs", "bias", "hidden_0", "hidden", "grad", "drive"), "*fp32")
-        pointers |= dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
         for kernel in (tile._forward, tile._backward):
-            used = compiled_shared_memory(kernel, pointers, constants, capability, plan.num_warps)
+            options = {"num_warps": plan.num_warps, "num_stages": 2}
+            used = compiled(kernel, constants, capability, weights, **options).metadata.shared
             print(capability, precision, plan, kernel.__name__, used, "bytes")
             assert used <= shared_memory, plan
     assert plan.resident == (precision == "medium" and capability >= 90)
-
-
-def compiled_shared_memory(
-    kernel: Any, pointers: dict[str, str], constants: dict[str, Any], capability: int, num_warps: int
-) -> int:
-    import triton
-    from triton.backends.compiler import GPUTarget
-
-    names = kernel.arg_names
-    signature = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in names}
-    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in names if name in pointers or name == "batch"}
-    source = triton.compiler.ASTSource(
-        fn=kernel,
-        signature=signature,
-        constexprs={(names.index(name),): value for name, value in constants.items() if name in names},
-        attrs=aligned,
-    )
-    target = GPUTarget("cuda", capability, 32)
-    return int(triton.compile(source, target=target, options={"num_warps": num_warps, "num_stages": 2}).metadata.shared)

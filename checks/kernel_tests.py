@@ -1,0 +1,178 @@
+"""The kernels' tests within a time limit, in processes that are watched.
+
+A test that hangs, or takes its process or the GPU's context along, costs that test and not the rest; when the time is
+up, what has ended is known and what has not is named.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+TELLING = ("test_triton", "test_backends", "test_triton_loops")
+"""Files of tests/kernels that say most of a GPU come first."""
+
+PATIENCE = 60.0
+"""Seconds that one test may take; Triton compiles in most of them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a test: passed, failed, skipped, hung, crashed (its process died) or not run; `detail` is the traceback."""
+
+    test: str
+    outcome: str
+    seconds: float = 0.0
+    message: str = ""
+    detail: str = ""
+
+
+@dataclass
+class _Worker:
+    """One process after another, over one share of the tests."""
+
+    share: str
+    record: Path
+    log: Path
+    paths: Sequence[str]
+    threads: int
+    process: subprocess.Popen[bytes] | None = None
+    collected: list[str] = field(default_factory=list)
+    started: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, Outcome] = field(default_factory=dict)
+    begun: int = 0
+    lines: int = 0
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "checks.recording"]
+        command += ["--continue-on-collection-errors", f"--record={self.record}", f"--share={self.share}", *self.paths]
+        self.begun = len(self.started)
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(self.threads)},
+            )
+
+    def stop(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def look(self) -> None:
+        """Takes in what was recorded since, and starts anew where a test hung or took its process along."""
+        if self.process is None:
+            return
+        code = self.process.poll()  # before its last words are read
+        self.read()
+        running = next((test for test in self.started if test not in self.ended), None)
+        hung = running is not None and time.monotonic() - self.started[running] > PATIENCE
+        if code is None and not hung:
+            return
+        self.stop()
+        if running is not None:
+            outcome, why = (
+                ("hung", f"no end within {PATIENCE:g} s") if hung else ("crashed", f"its process ended: {code}")
+            )
+            self.ended[running] = Outcome(running, outcome, message=why)
+        elif len(self.started) == self.begun and (self.left or not self.ended):
+            self.ended[self.name] = Outcome(self.name, "crashed", message=f"pytest ended with {code} before any test")
+            return
+        if self.left:
+            self.start()
+
+    @property
+    def name(self) -> str:
+        """Of what it has to do, where there is no test to name."""
+        return f"share {self.share} of {' '.join(self.paths)}"
+
+    @property
+    def left(self) -> list[str]:
+        return [test for test in self.collected if test not in self.ended]
+
+    def read(self) -> None:
+        """Takes in what was recorded since."""
+        if not self.record.exists():
+            return
+        lines = self.record.read_text().splitlines(keepends=True)
+        for line in lines[self.lines :]:
+            if not line.endswith("\n"):
+                break
+            self.lines += 1
+            event = json.loads(line)
+            if "collected" in event:
+                self.collected += [test for test in event["collected"] if test not in self.collected]
+            elif "started" in event:
+                self.started[event["started"]] = time.monotonic()
+            else:
+                self.ended[event["test"]] = Outcome(**event)
+
+
+def run(paths: Sequence[str], seconds: float, log: TextIO) -> list[Outcome]:
+    """The outcomes of all tests of some files or folders, run within `seconds`.
+
+    Args:
+        paths: what pytest is to collect; none for tests/kernels, whose most telling files come first.
+        seconds: until the tests that have not ended are cut off.
+        log: gets what pytest printed.
+    """
+    paths = paths or _kernels_tests()
+    cores = os.cpu_count() or 1
+    count = max(1, min(8, cores // 2))
+    end = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as scratch:
+        workers = [
+            _Worker(
+                f"{place}/{count}",
+                Path(scratch) / f"{place}.jsonl",
+                Path(scratch) / f"{place}.log",
+                paths,
+                max(1, cores // count),
+            )
+            for place in range(count)
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            while any(worker.process for worker in workers) and time.monotonic() < end:
+                time.sleep(0.1)
+                for worker in workers:
+                    worker.look()
+        finally:
+            for worker in workers:
+                worker.stop()
+                worker.read()
+                log.write(worker.log.read_text() if worker.log.exists() else "")
+    outcomes: dict[str, Outcome] = {}
+    for worker in workers:
+        outcomes |= worker.ended
+        outcomes |= {test: Outcome(test, "not run", message="the time was up") for test in worker.left}
+        if not (worker.collected or worker.ended):
+            outcomes[worker.name] = Outcome(worker.name, "not run", message="the time was up before it had begun")
+    return list(outcomes.values())
+
+
+def _kernels_tests() -> list[str]:
+    files = {file.stem: str(file) for file in sorted(Path("tests/kernels").glob("test_*.py"))}
+    return [files[name] for name in sorted(files, key=lambda name: (name not in TELLING, name))]
+
+
+def counts(outcomes: Sequence[Outcome]) -> str:
+    """In words: 310 passed, 2 failed, ..."""
+    found = Counter(outcome.outcome for outcome in outcomes)
+    order = ("passed", "skipped", "failed", "hung", "crashed", "not run")
+    return ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "no tests"
