@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from biotune.cli import main
@@ -152,7 +153,10 @@ def put_another_studys(results: Results, table: str, tmp_path: Path) -> pd.DataF
 def test_a_table_in_which_a_byte_has_changed_is_refused(results: Results, refused: Callable[..., str]) -> None:
     file = results.path / "convergence.parquet"
     content = bytearray(file.read_bytes())
-    content[len(content) // 8] ^= 1
+    held = pq.read_metadata(file).row_group(0)
+    (updates,) = (held.column(i) for i in range(held.num_columns) if held.column(i).path_in_schema == "updates")
+    start = updates.dictionary_page_offset or updates.data_page_offset
+    content[start + updates.total_compressed_size - 1] ^= 1  # the column's last number
     file.write_bytes(content)
     assert refused("report", results.path).startswith(f"{file}: ")
 
