@@ -6,7 +6,7 @@ trial begins there (`biotune.study.trust`).
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,13 +51,28 @@ class Kernels:
         return f"{names} (states and gradients within {worst:.1g} of their definition in float64)"
 
 
+def added(seen: Iterable[dict[str, Any]], known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of `environment.json`, and those that say of another machine, other versions or passes what was seen."""
+
+    def what(entry: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in entry.items() if key != "deviation"}
+
+    held = [what(entry) for entry in known]
+    return known + [entry for entry in seen if what(entry) not in held]
+
+
 def all_on(name: str, arms: Iterable[str]) -> dict[str, dict[str, str]]:
     """The same kernels for all phases and arms."""
     return {phase: dict.fromkeys(arms, name) for phase in PHASES}
 
 
-def trust_kernels(plans: Plans, resources: Resources) -> Kernels:
+def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Kernels:
     """The kernels of each phase and arm: those that the plans name, or, for "auto", the fastest where trials will run.
+
+    Args:
+        plans: of the study. resources: of a trial.
+        again: the study goes on. Where it begins, one worker makes all networks of a trial of each arm and phase, so
+            that what can't be made is known at once; elsewhere the first one stands for all.
 
     Raises:
         KernelError: what is named cannot be used, or computes something else than it should.
@@ -67,13 +82,21 @@ def trust_kernels(plans: Plans, resources: Resources) -> Kernels:
     config = study.config
     setting = {key: domain.ends[0] for key, domain in config.tune.items()}
     tuned = config.tune.get("nonlinearity")
-    populations = (range(config.search.replicates), range(min(config.confirm.population, config.confirm.replicates)))
-    asked = [
-        Asked(phase, arm, plan, tuned.ends if tuned else [plan.network.nonlinearity])
-        for phase, replicates in zip(PHASES, populations, strict=True)
-        for arm in study.arms
-        for plan in [plans.plan(arm, setting, phase, replicates)]
-    ]
+    networks = {
+        "search": config.search.replicates,
+        "confirm": min(config.confirm.population, config.confirm.replicates),
+    }
+
+    def ask(made: int | None, backends: Mapping[str, Mapping[str, str]]) -> list[Asked]:
+        """What is to run on these backends; of each, so many networks are made, None all."""
+        asked = []
+        for phase, count in networks.items():
+            for arm in study.arms:
+                plan = replace(plans, backends=backends).plan(arm, setting, phase, range(count)[:made])
+                asked.append(Asked(phase, arm, plan, count, tuned.ends if tuned else [plan.network.nonlinearity]))
+        return asked
+
+    asked = ask(1 if again else None, plans.backends)
     named = {one.plan.backend for one in asked} != {"auto"}
     kinds = _kinds(resources)
     without: dict[str, str] = {}
@@ -82,21 +105,19 @@ def trust_kernels(plans: Plans, resources: Resources) -> Kernels:
         start = time.monotonic()
         here, first = _on_a_worker(resources, _look, asked, resources.cpus, list(without))
         patience = BUSY_SECONDS + 3 * (time.monotonic() - start)
-        chosen = [replace(one, plan=replace(one.plan, backend=to)) for one, to in zip(asked, first.names, strict=True)]
+        names: dict[str, dict[str, str]] = {phase: {} for phase in PHASES}
+        for one, name in zip(asked, first.names, strict=True):
+            names[one.phase][one.arm] = name
         looks: list[Look] = [first]
         for node in [nodes[0] for nodes in kinds if here not in nodes]:
-            there = _on_a_worker(resources, _look, chosen, resources.cpus, node=node, patience=patience)
+            there = _on_a_worker(resources, _look, ask(1, names), resources.cpus, node=node, patience=patience)
             looks += [] if there is None else [there[1]]
         wrong = {name: reason for seen in looks for name, reason in seen.wrong.items()}
         if not wrong:
-            break
+            return Kernels(names, first.precision, [entry for seen in looks for entry in seen.entries()], without)
         if named:
             raise KernelError("; ".join(wrong.values()))
         without |= wrong
-    names: dict[str, dict[str, str]] = {phase: {} for phase in PHASES}
-    for one, name in zip(asked, first.names, strict=True):
-        names[one.phase][one.arm] = name
-    return Kernels(names, first.precision, [entry for seen in looks for entry in seen.entries()], without)
 
 
 def _look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) -> tuple[str, Look]:

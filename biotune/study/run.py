@@ -18,7 +18,7 @@ from biotune.journal import DamagedJournal
 from biotune.results import SCHEMA, Results
 from biotune.seeds import streams_digest
 from biotune.storage import Place, clear, patient, spelled
-from biotune.study.backends import all_on, trust_kernels
+from biotune.study.backends import added, all_on, trust_kernels
 from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
 from biotune.study.confirm import Job, run_confirm
 from biotune.study.directory import (
@@ -411,13 +411,11 @@ class _Run:
                 f"{self.resources.device}; resume it where there is the same, or say so by --gpus-per-trial"
             )
         try:
-            self.kernels = trust_kernels(plans, self.resources)
+            self.kernels = trust_kernels(plans, self.resources, again=True)
         except KernelError as error:
             raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({error})") from error
-        known = self.results.read_json("environment")
-        new = [entry for entry in self.kernels.seen if entry not in known["kernels"]]
-        if new:
-            self.results.write_json("environment", known | {"kernels": known["kernels"] + new})
+        held = self.results.read_json("environment")
+        self.results.write_json("environment", held | {"kernels": added(self.kernels.seen, held["kernels"])})
         return state | {"storage": None if self.storage is None else spelled(self.storage)}
 
 

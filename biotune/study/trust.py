@@ -10,7 +10,7 @@ import torch
 from biotune.errors import KernelError, UserError
 from biotune.suggest import unknown_name
 from biotune.training import Trial, TrialPlan
-from kernels import Verification, backends, choose, verify
+from kernels import SparsePattern, Verification, backends, choose, verify
 from kernels.backend import NAMES
 from kernels.memory import describe_machine
 
@@ -40,12 +40,11 @@ def batch_sizes(plan: TrialPlan) -> list[int]:
     return sorted(sizes)
 
 
-def verify_passes(name: str, trial: Trial, nonlinearities: Sequence[str]) -> list[Verification]:
-    """How far kernels are from their definition in each of the passes that a trial makes."""
-    plan, pattern = trial.plan, trial.loop.population.pattern
+def verify_passes(name: str, trial: Trial, pattern: SparsePattern, nonlinearities: Sequence[str]) -> list[Verification]:
+    """How far kernels are from their definition in each of the passes that a trial makes, on the edges of a pattern."""
     return [
-        verify(name, pattern, size, trial.task.input_size, nonlinearity, plan.dtype)
-        for size in batch_sizes(plan)
+        verify(name, pattern, size, trial.task.input_size, nonlinearity, trial.plan.dtype)
+        for size in batch_sizes(trial.plan)
         for nonlinearity in nonlinearities
     ]
 
@@ -63,7 +62,8 @@ def trusted_trial(plan: TrialPlan) -> Trial:
         raise KernelError(reason)
     trial = Trial(plan)
     if plan.backend != "auto":
-        for found in verify_passes(plan.backend, trial, [plan.network.nonlinearity]):
+        pattern = trial.loop.population.pattern
+        for found in verify_passes(plan.backend, trial, pattern, [plan.network.nonlinearity]):
             if not found.passed:
                 raise KernelError(f"{socket.gethostname()}: {found}")
     return trial
@@ -71,12 +71,26 @@ def trusted_trial(plan: TrialPlan) -> Trial:
 
 @dataclass(frozen=True)
 class Asked:
-    """The trials of an arm in a phase: one of their plans, and the nonlinearities that they may have."""
+    """The trials of an arm in a phase.
+
+    Attributes:
+        plan: of one of them, or of its first networks alone.
+        networks: how many it has. nonlinearities: that they may have.
+    """
 
     phase: str
     arm: str
     plan: TrialPlan
+    networks: int
     nonlinearities: list[str]
+
+    def pattern(self, trial: Trial) -> SparsePattern:
+        """The edges of as many networks as a trial has; of those that the plan is of again and again."""
+        made = trial.loop.population.pattern
+        if made.population == self.networks:
+            return made
+        place = torch.arange(self.networks, device=made.device) % made.population
+        return SparsePattern(made.target[place], made.source[place], made.size)
 
 
 @dataclass
@@ -144,14 +158,14 @@ def look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) ->
             trial = Trial(one.plan)
         except (UserError, ValueError) as error:
             raise UserError(f"arm {one.arm}: {error}") from error
+        pattern, task = one.pattern(trial), trial.task
         if name == "auto":
-            task, pattern = trial.task, trial.loop.population.pattern
             shape = pattern, one.plan.batch, task.time, task.input_size, one.nonlinearities[0], one.plan.dtype
             choice = choose(*shape, without)
             found.wrong |= {refused.backend: str(refused) for refused in choice.refused}
             name = choice.backend
         found.names.append(name)
-        seen = verify_passes(name, trial, one.nonlinearities)
+        seen = verify_passes(name, trial, pattern, one.nonlinearities)
         found.seen += seen
         found.wrong |= {one.backend: str(one) for one in seen if not one.passed}
     return found

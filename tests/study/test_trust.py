@@ -85,11 +85,11 @@ def test_a_wrong_backend_is_left_out_of_auto_and_refused_by_name(
     plan: TrialPlan, wrong_dense: None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names})
-    seen = look([Asked("confirm", "real", plan, ["tanh", "relu"])], threads)
+    seen = look([Asked("confirm", "real", plan, 2, ["tanh", "relu"])], threads)
     assert seen.names != ["dense"]
     assert list(seen.wrong) == ["dense"]
     assert "backend dense deviates from its definition" in seen.wrong["dense"]
-    again = look([Asked("confirm", "real", plan, ["tanh", "relu"])], threads, without=list(seen.wrong))
+    again = look([Asked("confirm", "real", plan, 2, ["tanh", "relu"])], threads, without=list(seen.wrong))
     assert again.names == seen.names
     assert not again.wrong
     [entry] = again.entries()
@@ -97,7 +97,9 @@ def test_a_wrong_backend_is_left_out_of_auto_and_refused_by_name(
     assert entry["networks"] == ["2 × 38 neurons / 1354 edges"]
     assert entry["nonlinearity"] == ["relu", "tanh"]
     assert all(0 < value <= entry["tolerance"] for value in entry["deviation"].values())
-    by_name = look([Asked("confirm", "real", replace(plan, backend="dense"), ["tanh"])], threads)
+    of_one = Asked("confirm", "real", replace(plan, replicates=(0,), backend=again.names[0]), 2, ["tanh", "relu"])
+    assert look([of_one], threads).entries() == again.entries()  # one network stands for both
+    by_name = look([Asked("confirm", "real", replace(plan, backend="dense"), 2, ["tanh"])], threads)
     assert (by_name.names, list(by_name.wrong)) == (["dense"], ["dense"])
 
 
@@ -125,7 +127,7 @@ def test_kernels_are_asked_for_on_the_device_of_the_study(
     assert why_unusable(replace(plan, backend="cuda_graph", device="cuda")) is None
     assert "needs an NVIDIA GPU" in str(why_unusable(replace(plan, backend="cuda_graph", device="cpu")))
     on_a_gpu = replace(plan, backend="cpu", device="cuda")
-    seen = look([Asked("confirm", "real", on_a_gpu, ["tanh"])], threads)
+    seen = look([Asked("confirm", "real", on_a_gpu, 2, ["tanh"])], threads)
     assert "it runs on cpu only, not on cuda" in seen.wrong["cpu"]
 
 
