@@ -159,6 +159,7 @@ class Journal:
         content, end = self.file.read_bytes(), 0
         with suppress(DamagedJournal):
             for line in self._lines():
+                self._event(line)
                 end = line.end
         kept = self.file.with_name(free_name(self.file))
         for file, part in ((kept, content), (self.file, content[:end])):

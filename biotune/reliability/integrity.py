@@ -60,8 +60,10 @@ def _faults_of_tables(results: Results) -> Iterator[str]:
     for confirmed, replicates in results.read_table("convergence").groupby(["phase", "arm"])["replicate"]:
         if replicates.tolist() != list(range(config.confirm.replicates)):
             yield f"{confirmed} has the replicates {replicates.tolist()}"
-    if results.read_json("state")["phase"] != "finished":
-        yield f"the study ended in {results.read_json('state')['phase']}"
+    state = results.read_json("state")
+    if state["phase"] != "finished":
+        yield f"the study ended in {state['phase']}"
+    yield from (f"checkpoint {name} could not be read: {reason}" for name, reason in state["set_aside"].items())
     if not (results.path / "report" / "index.html").is_file():
         yield "there is no report"
 

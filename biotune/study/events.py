@@ -1,5 +1,6 @@
 """What can happen in a study: the events of its journal, what each holds, and how they are applied again."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -148,7 +149,8 @@ _EVENTS: TypeAdapter[_Event] = TypeAdapter(Annotated[_Event, Discriminator("even
 
 def begun(study: Mapping[str, Any], state: Mapping[str, Any]) -> Event:
     """The event that a journal begins with, of a resolved study and its `state.json`."""
-    return {"event": "begun", "study": dict(study), "digests": digests_of(state)}
+    plain = json.loads(json.dumps(study, default=str))  # an option of a user's own task may be anything
+    return {"event": "begun", "study": plain, "digests": digests_of(state)}
 
 
 def trial_name(arm: str, index: int) -> str:

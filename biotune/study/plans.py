@@ -48,13 +48,13 @@ class Plans:
         for arm in study.arms:
             try:
                 plan = plans.plan(arm, {}, "confirm", [0])
-                if plan.start is not None:
-                    [first] = plan.start.load().topologies
-                else:
+                if plan.start is None:
                     first = draw_topology(plan, 0)
-                    edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
                     _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
                     _require_another_draw(first, plan)
+                else:
+                    [first] = plan.start.load().topologies
+                edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
             topologies[arm] = first.digest

@@ -88,7 +88,7 @@ class TrialPlan:
             "level",
             "sustain",
         )
-        return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}))
+        return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}, default=str))
 
     @property
     def epochs(self) -> int:
