@@ -120,7 +120,7 @@ def right_for_two_steps(
     wanted: frozenset[str],
 ) -> Gradients:
     """What a loop does that carries no following step: every step but the last is given the last one's gradient."""
-    products = dense._Products(edges, values)
+    products = dense._Products(edges, values, edges.size)
     first = len(hidden) - len(grad)
     drive = torch.zeros_like(hidden)
     for t in reversed(range(len(hidden))):
