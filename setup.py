@@ -18,7 +18,7 @@ INSTRUCTIONS = {
     "baseline": [],
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-FOLDER = "kernels/cpu"
+FOLDER = "kernels/biotune_kernels/backends/cpu"
 
 
 class BuildLibrary(build_ext):
@@ -49,6 +49,6 @@ class BuildLibrary(build_ext):
 
 
 setup(
-    ext_modules=[Extension("kernels.cpu._sparse_rnn", [f"{FOLDER}/library.cpp"], language="c++")],
+    ext_modules=[Extension("biotune_kernels.backends.cpu._sparse_rnn", [f"{FOLDER}/library.cpp"], language="c++")],
     cmdclass={"build_ext": BuildLibrary},
 )

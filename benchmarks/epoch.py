@@ -1,7 +1,7 @@
 """How long an epoch takes, against the way it is usually written, and what a whole study costs.
 
-    python -m biotune.bench            an epoch
-    python -m biotune.bench --study    and the whole of search_spaces/seq_mem.yaml
+    python -m benchmarks.epoch            an epoch
+    python -m benchmarks.epoch --study    and the whole of search_spaces/seq_mem.yaml
 
 The peer of an epoch is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every
 backward pass the gradient of each absent connection is set to zero by index. Both train seq_mem, pattern length 3, on
@@ -34,7 +34,7 @@ from biotune.results import Results
 from biotune.tasks import Trials
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan, keep_freed_memory
-from kernels import backends
+from biotune_kernels import available_backends
 
 POPULATION = 4
 TURN = 5  # epochs
@@ -111,7 +111,7 @@ def measure(rounds: int) -> dict[str, float]:
     """Median milliseconds of an epoch of one replicate, by way."""
     torch.set_num_threads(1)
     keep_freed_memory()  # for the peer as well
-    names = [name for name, reason in backends("cpu").items() if reason is None and name != "reference"]
+    names = [name for name, reason in available_backends("cpu").items() if reason is None and name != "reference"]
     one = Trial(plan("reference", 1))
     data = one.task.trials(500, np.random.default_rng(1))
     peer = MaskedDense(

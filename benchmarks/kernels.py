@@ -1,6 +1,6 @@
-"""python -m kernels.bench: every backend and what a user would pick instead, forward and backward, in one run.
+"""python -m benchmarks.kernels: every backend and what a user would pick instead, forward and backward, in one run.
 
-    python -m kernels.bench --device cpu --threads 2 --shapes 1,2,3 --json result.json
+    python -m benchmarks.kernels --device cpu --threads 2 --shapes 1,2,3 --json result.json
 
 Prints the machine and a table: the median milliseconds of a pass (hidden states, then the gradients of values,
 weight_ih and bias), peak memory above what the process held before, networks a second, and how much slower than auto
@@ -25,12 +25,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.backend import NAMES, load
-from kernels.layer import sparse_rnn
-from kernels.memory import describe_machine
-from kernels.pattern import SparsePattern
-from kernels.peers import PEERS
-from kernels.select import choose_backend, failures
+from benchmarks.peers import PEERS
+from biotune_kernels.backends import NAMES, load
+from biotune_kernels.layer import sparse_rnn
+from biotune_kernels.memory import describe_machine
+from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.select import choose_backend, failures
 
 _SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
 _MOST_RUNS = 60
@@ -323,7 +323,7 @@ def take_machine_options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__.splitlines()[0])
     add_machine_options(parser)
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no further row after this long")
     parser.add_argument("--json", type=Path, help="write every figure here too, row by row")

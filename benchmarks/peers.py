@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from kernels.pattern import SparsePattern
+from biotune_kernels.pattern import SparsePattern
 
 Run = Callable[[], object]
 

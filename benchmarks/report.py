@@ -1,6 +1,6 @@
 """How long a report takes: a study's own results, repeated until there are so many curves.
 
-    python -m biotune.report.bench results/seq_mem-20260101T120000Z --curves 10000
+    python -m benchmarks.report results/seq_mem-20260101T120000Z --curves 10000
 
 The study is read and left as it is; the confirmed replicates of a copy are repeated under new numbers.
 """
@@ -15,13 +15,13 @@ import pandas as pd
 
 from biotune.machine import machine
 from biotune.report import make_report
-from biotune.report.analysis import CONFIRMED
+from biotune.report.inputs import CONFIRMED
 from biotune.results import TABLES, Results
 
 
 def main() -> None:
     """Prints the seconds as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m biotune.report.bench", description="Time a report.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Time a report.")
     parser.add_argument("directory", type=Path, metavar="DIR", help="a finished study")
     parser.add_argument("--curves", type=int, default=10_000, metavar="N", help="about so many; default 10000")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """Kills a study again and again, at random moments, and compares what comes out with the same study left alone.
 
-    python -m biotune.reliability.faults
-    python -m biotune.reliability.faults --kills 20 --seed 1 --json faults.json
+    python -m checks.faults
+    python -m checks.faults --kills 20 --seed 1 --json faults.json
 
 Each kill is a SIGKILL: of the driver, of a worker that trains, or of the whole tree of processes, in search, in confirm
 or while the report is made; after all but the second kind the study goes on with `--resume`. Trials run one at a time,
@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.machine import machine
-from biotune.reliability.integrity import differences, events_of, faults
-from biotune.reliability.kills import KINDS, Disturbed, Kill, Moment, directory_of, phase_of, start
 from biotune.results import Results
+from checks.integrity import differences, events_of, faults
+from checks.kills import KINDS, Disturbed, Kill, Moment, directory_of, phase_of, start
 
 SPACE = """# Does a study that is killed again and again end as if it had been left alone?
 name: faults

@@ -8,7 +8,7 @@ The first needs PyTorch with CUDA, SciPy, Triton, pytest and hypothesis, and run
 1. `tests`: the kernels' tests, in processes that are watched (`checks.kernel_tests`);
 2. `learning`: every backend against the definition over 12 epochs (`checks.learning`), at "highest" and "medium";
 3. `confirm`: the default study's confirm phase, on the CPU and on the GPU (`checks.confirm`);
-4. `bench`: `kernels.bench`, at "highest" and "medium".
+4. `bench`: `benchmarks.kernels`, at "highest" and "medium".
 
 `--study` adds the same confirm phase through `tune_main.py`, for which Ray and all else must be there. Each stage has a
 share of the time, what one leaves goes to those after it, and all run, whatever failed before. The folder gets
@@ -47,7 +47,7 @@ STAGES = {"tests": 9, "learning": 6, "confirm": 4, "bench": 6}
 """Stage -> its share of the time; learning and bench share theirs between the precisions."""
 
 SHAPES = "1,9,3,4,6,8"
-"""Rows of `kernels.bench`, those that say most first."""
+"""Rows of `benchmarks.kernels`, those that say most first."""
 
 STUDY_MINUTES = 4.0
 """What --study adds."""
@@ -176,7 +176,7 @@ class Check:
         file = self.folder / f"bench-{precision}.json"
         shapes = SHAPES.partition(",")[0] if self.options.quick else SHAPES
         words = "--precision", precision, "--json", str(file), "--shapes", shapes, "--seconds", f"{0.7 * limit:.1f}"
-        passed, said = self._module(limit, "kernels.bench", *words)
+        passed, said = self._module(limit, "benchmarks.kernels", *words)
         if content := _read(file):
             self.found["bench"][precision] = content
             results = [result for row in content["rows"] for result in row["results"].values()]

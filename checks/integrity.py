@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from biotune.journal import Event
 from biotune.results import TABLES, Results
-from biotune.study.study import load_study
+from biotune.results.journal import Event
+from biotune.study.definition.load import load_study
 
 
 def events_of(results: Results) -> list[Event]:

@@ -1,9 +1,9 @@
-"""python -m kernels.check: how far every backend that runs here is from its definition in float64.
+"""python -m checks.kernels: how far every backend that runs here is from its definition in float64.
 
-    python -m kernels.check --device cuda --precision high
+    python -m checks.kernels --device cuda --precision high
 
-Looks at the shapes of `kernels.bench`, remembers nothing, and ends with 1 where a backend deviates by more than its
-tolerance. The time is that of looking a second time: what is compiled, or derived from a pattern, is there by then.
+Looks at the shapes of `benchmarks.kernels`, remembers nothing, and ends with 1 where a backend deviates by more than
+its tolerance. The time is that of looking a second time: what is compiled, or derived from a pattern, is there by then.
 """
 
 import argparse
@@ -13,14 +13,15 @@ from collections.abc import Sequence
 
 import torch
 
-from kernels.backend import NAMES, NONLINEARITIES
-from kernels.bench import add_machine_options, draw_pattern, take_machine_options, unsuitable
-from kernels.memory import describe_machine, versions
-from kernels.verification import deviation, tolerance
+from benchmarks.kernels import add_machine_options, draw_pattern, take_machine_options, unsuitable
+from biotune_kernels.backends import NAMES
+from biotune_kernels.contract import NONLINEARITIES
+from biotune_kernels.memory import describe_machine, versions
+from biotune_kernels.verification import deviation, tolerance
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m kernels.check", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m checks.kernels", description=__doc__.splitlines()[0])
     add_machine_options(parser)
     options = parser.parse_args(arguments)
     device, shapes = take_machine_options(parser, options)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 
-from biotune.journal import Event
 from biotune.network import load_checkpoint
-from biotune.reliability.integrity import events_of
-from biotune.reliability.watching import MARK, TUNE_MAIN, GrowingJournal, describe, marked
 from biotune.results import Results
-from biotune.study.study import load_study
+from biotune.results.journal import Event
+from biotune.study.definition.load import load_study
+from checks.integrity import events_of
+from checks.watching import MARK, TUNE_MAIN, GrowingJournal, describe, marked
 
 KINDS = ("driver", "worker", "tree")
 SLACK = 1.0

@@ -25,9 +25,9 @@ import torch
 
 from biotune.machine import machine
 from biotune.training import Trial, TrialPlan
+from biotune_kernels import available_backends
+from biotune_kernels.select import failures
 from checks import default_study
-from kernels import backends
-from kernels.select import failures
 
 TOLERANCE = {"highest": 1e-3, "high": 2e-2, "medium": 2e-2}
 """torch.get_float32_matmul_precision() -> largest relative deviation of a validation loss."""
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--device cuda: this PyTorch sees no CUDA device")
     if min(options.epochs, options.replicates, options.neurons) < 1:
         parser.error("--epochs, --replicates and --neurons are 1 or more")
-    usable = [name for name, reason in backends(options.device).items() if reason is None]
+    usable = [name for name, reason in available_backends(options.device).items() if reason is None]
     names = options.backends.split(",") if options.backends else usable
     if unknown := sorted(set(names) - set(usable)):
         parser.error(f"--backends: {', '.join(unknown)} can't be used here; usable: {', '.join(usable)}")

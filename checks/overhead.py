@@ -1,15 +1,15 @@
 """What it costs to run a trial at all, on 1, 2, 4 and 8 logical workers.
 
-    python -m biotune.reliability.overhead
-    python -m biotune.reliability.overhead --trials 200 --workers 1,2,4,8 --json overhead.json
+    python -m checks.overhead
+    python -m checks.overhead --trials 200 --workers 1,2,4,8 --json overhead.json
 
 For each number of workers a Ray head is started with so many logical cores, as docs/clusters.md starts one, and a study
 of short trials joins it by `tune_main.py --address`. Three questions are answered from its journal as it grew:
 
 - What does a trial cost beside its own work? `overhead` is the time that the places had, workers times the seconds of
   the second half of the trials, less what those trials spent on setting up and training, a trial; as in
-  `python -m biotune.bench`. With more workers than cores the places wait for a core, and that counts as overhead too:
-  there the cost is in `wall`, the seconds a trial took off the clock.
+  `python -m benchmarks.epoch`. With more workers than cores the places wait for a core, and that counts as overhead
+  too: there the cost is in `wall`, the seconds a trial took off the clock.
 - Does throughput fall with workers? Trials a second over the second half, when every worker has long begun.
 - How long until the first trial has ended? A worker takes seconds of a core to import what it needs, and they all do so
   at once.
@@ -36,9 +36,9 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.machine import machine
-from biotune.reliability.short_study import write_short_study
-from biotune.reliability.watching import TUNE_MAIN, GrowingJournal
 from biotune.results import Results
+from checks.short_study import write_short_study
+from checks.watching import TUNE_MAIN, GrowingJournal
 
 PATIENCE_SECONDS = 60.0
 """For a head to take drivers, and to end."""
@@ -156,7 +156,7 @@ def measure(workers: int, trials: int) -> Cost:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m biotune.reliability.overhead",
+        prog="python -m checks.overhead",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

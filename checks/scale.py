@@ -1,7 +1,7 @@
 """What the driver costs at scale: many trials, simulated through a study's own searcher and scheduler.
 
-    python -m biotune.reliability.scale
-    python -m biotune.reliability.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
+    python -m checks.scale
+    python -m checks.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
 
 Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush
 to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a
@@ -9,7 +9,7 @@ writing of the tables; at the end the journal is read back as a resumed study re
 losses fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice:
 the trials in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
 
-Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m biotune.reliability.soak` has it.
+Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m checks.soak` has it.
 """
 
 import argparse
@@ -35,16 +35,16 @@ from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.table import Table
 
-from biotune.journal import Journal
 from biotune.machine import machine
-from biotune.reliability.short_study import write_short_study
-from biotune.report.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
+from biotune.report.figures.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
 from biotune.results import TABLES, Results
+from biotune.results.journal import Journal
 from biotune.study import Study, load_study
-from biotune.study.display import Display
-from biotune.study.metrics import Metrics
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record, TrialRecord
+from biotune.study.history.record import Record, TrialRecord
+from biotune.study.monitor.display import Display
+from biotune.study.monitor.metrics import Metrics
+from biotune.study.search.progress import SearchProgress
+from checks.short_study import write_short_study
 
 REPLICATES, EPOCHS, GRACE = 4, 81, 9
 POINTS = 10
@@ -273,7 +273,7 @@ def draw(simulations: dict[str, list[Point]], file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m biotune.reliability.scale",
+        prog="python -m checks.scale",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

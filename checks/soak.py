@@ -1,7 +1,7 @@
 """A soak: many short trials through Ray, as a user runs them on a terminal; what the driver takes and leaves behind.
 
-    python -m biotune.reliability.soak
-    python -m biotune.reliability.soak --trials 1000 --json soak.json
+    python -m checks.soak
+    python -m checks.soak --trials 1000 --json soak.json
 
 A study of so many short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice
 a second it is looked at: the driver's memory (USS, what would be free if it ended, and PSS), its open files, the
@@ -28,10 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.machine import machine
-from biotune.reliability.short_study import write_short_study
-from biotune.reliability.watching import TUNE_MAIN, GrowingJournal, Terminal
 from biotune.results import Results
-from biotune.study.exports import load_record
+from biotune.study.monitor.exports import load_record
+from checks.short_study import write_short_study
+from checks.watching import TUNE_MAIN, GrowingJournal, Terminal
 
 SAMPLE_SECONDS = 0.5
 WARM_UP = 0.2
@@ -203,7 +203,7 @@ def _sizes(directory: Path, session: Path) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m biotune.reliability.soak",
+        prog="python -m checks.soak",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kernels.bench import Result, Shape, best_peer
+from benchmarks.kernels import Result, Shape, best_peer
 
 LINES, COLUMNS = 40, 120
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-from biotune.journal import Event
+from biotune.results.journal import Event
 
 MARK = "BIOTUNE_WATCHED"
 """In the environment of everything that a watched command starts, however deep: so what it leaves behind is found."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biotune.training import updates_to_criterion
+from biotune.criterion import updates_to_criterion
 
 UPDATES = np.arange(6) * 4
 

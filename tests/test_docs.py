@@ -62,19 +62,19 @@ def test_commands_in_the_docs_run(page: Path, line: str) -> None:
 NO_DATA = ("--set", "connectome={name: 'distance_rule:mouse_gamanut'}")
 REDUCED = {
     "tune_main.py": ["--dry-run", *NO_DATA],
-    "biotune.validate": ["--studies", "2", *NO_DATA],
-    "biotune.repeat": [
+    "biotune.validate.simulate": ["--studies", "2", *NO_DATA],
+    "biotune.validate.repeat": [
         *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),
         *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
         *("--set", "confirm={replicates: 2, max_epochs: 3}"),
     ],
-    "biotune.reliability.faults": ["--kills", "3"],
-    "biotune.reliability.overhead": ["--trials", "12", "--workers", "1"],
-    "biotune.reliability.soak": ["--trials", "200"],
-    "biotune.reliability.scale": ["--trials", "40"],
+    "checks.faults": ["--kills", "3"],
+    "checks.overhead": ["--trials", "12", "--workers", "1"],
+    "checks.soak": ["--trials", "200"],
+    "checks.scale": ["--trials", "40"],
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
-SLOW = ("biotune.repeat", "biotune.reliability")
+SLOW = ("biotune.validate.repeat", "checks")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_commands_of_long_runs_run_reduced(line: str, tmp_path: Path) -> None:
         assert all(Path(one).exists() for one in arguments if one.startswith("tests/"))
         return
     [reduced] = [options for program, options in REDUCED.items() if program in arguments]
-    output = ["--output", str(tmp_path)] if "biotune.repeat" in arguments else []
+    output = ["--output", str(tmp_path)] if "biotune.validate.repeat" in arguments else []
     files = [str(tmp_path / Path(one).name) if one.startswith("docs/") else one for one in arguments]
     command = [sys.executable, *files, *reduced, *output]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)

@@ -10,17 +10,17 @@ from subprocess import PIPE
 
 import pytest
 
-import biotune.study.access as access
+import biotune.study.cluster.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
-from biotune.journal import Journal
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import SCHEMA, TABLES, Results
+from biotune.results.journal import Journal
 from biotune.study import load_study
-from biotune.study.cluster import connected
-from biotune.study.events import begun
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
+from biotune.study.cluster.connect import connected
+from biotune.study.history.events import begun
+from biotune.study.history.record import Record
+from biotune.study.search.progress import SearchProgress
 
 SPACE = "search_spaces/seq_mem.yaml"
 NEW = {"schema": SCHEMA, "updates_per_epoch": 4, "journal": {"events": 0, "check": ""}}
@@ -186,8 +186,8 @@ def test_the_token_is_its_owners_alone(token_file: Path) -> None:
 
 ASK = """
 import sys
-import biotune.study.cluster
-import biotune.study.access as access
+import biotune.study.cluster.connect
+import biotune.study.cluster.access as access
 import ray
 context = ray.init("local", include_dashboard=True, num_cpus=1, log_to_driver=False, _temp_dir=sys.argv[1])
 access.require_guarded(context.dashboard_url)  # this machine's own cluster may be open
@@ -234,8 +234,8 @@ sys.stdin.read()
 """
 JOIN = """
 import sys
-import biotune.study.access as access
-from biotune.study.cluster import connected
+import biotune.study.cluster.access as access
+from biotune.study.cluster.connect import connected
 access._is_here = lambda address: False  # as if it were elsewhere
 with connected(sys.argv[1], allow_open=sys.argv[2] == "True"):
     print("joined")
@@ -272,7 +272,7 @@ LISTEN = """
 import psutil
 from urllib.error import HTTPError
 from urllib.request import urlopen
-from biotune.study.cluster import connected
+from biotune.study.cluster.connect import connected
 with connected(None, listen="127.0.0.2") as url:
     try:
         urlopen(url + "/api/cluster_status", timeout=10)

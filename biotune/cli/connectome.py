@@ -8,15 +8,14 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
+from biotune.connectome.catalogue import CATALOGUE, Entry
+from biotune.connectome.connectome import Connectome
 from biotune.connectome.generators import DECAY_RATE, GENERATORS
 from biotune.connectome.load import load_connectome
 from biotune.connectome.picture import save_picture, text_picture
 from biotune.connectome.random_graphs import RANDOM_GRAPHS
-from biotune.connectome.sources import obtain
-from biotune.connectome.wiring import Connectome
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
+from biotune.io.published import DataFile, obtain
 
 Measure = Callable[[Connectome], Mapping[str, float | str]]
 
@@ -125,3 +124,14 @@ def _files(entry: Entry) -> list[DataFile]:
 
 def _say(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
+
+
+def _measure(connectome: "Connectome") -> dict[str, float | str]:
+    """The measures of a connectome, each of its nodes a neuron."""
+    import numpy as np
+
+    from biotune.topology import expand, measure_row
+
+    generator = np.random.default_rng(0)  # nothing is drawn
+    one_each = expand(connectome, neurons_per_region=1, intrinsic=False, keep_diagonal=True, generator=generator)
+    return measure_row(one_each)

@@ -10,8 +10,8 @@ import yaml
 from rich.console import Console
 
 from biotune.errors import UserError
-from biotune.study.predecessor import Imported, import_config
-from biotune.study.study import load_study
+from biotune.study.definition.load import load_study
+from biotune.study.definition.predecessor import Imported, import_config
 
 
 def add_commands(commands: Any) -> None:

@@ -1,37 +1,26 @@
 """The command line: `biotune run`, which is also `python tune_main.py`, `biotune report`, and what the packages add."""
 
 import argparse
-import math
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import biotune.connectome.command
-import biotune.study.command
-import biotune.study.monitor
-import biotune.tasks.command
-import biotune.topology.command
+import biotune.cli.connectome
+import biotune.cli.import_
+import biotune.cli.monitor
+import biotune.cli.null
+import biotune.cli.task
+from biotune.cli.connectome import _measure
+from biotune.cli.report import _report
+from biotune.cli.run import _RUN_EXAMPLES, _add_run_arguments
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
-    from biotune.connectome import Connectome
-    from biotune.study import Study
-
-_RUN_EXAMPLES = """examples:
-  python tune_main.py --space search_spaces/seq_mem.yaml
-  python tune_main.py --space search_spaces/seq_mem.yaml --dry-run
-  python tune_main.py --space search_spaces/seq_mem.yaml --arms marmoset,degrees --seed 7
-  python tune_main.py --space search_spaces/seq_mem.yaml --set task.pattern_length=10 --set search.trials_per_arm=32
-  python tune_main.py --space search_spaces/seq_mem.yaml --address auto --output /shared/results
-  python tune_main.py --space search_spaces/seq_mem.yaml --address auto --storage s3://bucket/studies
-  python tune_main.py --resume results/seq_mem-20260101T120000Z
-"""
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="for the page of several; default: combined-report in the folder that they lie in",
     )
     report.set_defaults(command=_report)
-    biotune.study.command.add_commands(commands)
-    biotune.study.monitor.add_commands(commands)
-    biotune.connectome.command.add_commands(commands, _measure)
-    biotune.tasks.command.add_commands(commands)
-    biotune.topology.command.add_commands(commands)
+    biotune.cli.import_.add_commands(commands)
+    biotune.cli.monitor.add_commands(commands)
+    biotune.cli.connectome.add_commands(commands, _measure)
+    biotune.cli.task.add_commands(commands)
+    biotune.cli.null.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 
 
@@ -83,80 +72,6 @@ def tune_main(arguments: Sequence[str] | None = None) -> int:
     return _execute(parser.parse_args(arguments))
 
 
-def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
-    )
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
-    parser.add_argument(
-        "--storage",
-        metavar="URI",
-        help="where the workers keep checkpoints, and the results are copied to: a folder that all machines see, "
-        "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; default: the results directory",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="DIR",
-        help="go on with a study that was killed or interrupted; or, URI/NAME, with its copy in a storage",
-    )
-    parser.add_argument(
-        "--repair",
-        action="store_true",
-        help="with --resume: go on from what stands before the damage in a damaged journal, which is kept as it was",
-    )
-    parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
-    parser.add_argument(
-        "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
-    )
-    parser.add_argument(
-        "--listen",
-        metavar="HOST",
-        help="address that the dashboard listens on, 0.0.0.0 for all; default: 127.0.0.1, this machine alone",
-    )
-    parser.add_argument(
-        "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
-    )
-    parser.add_argument(
-        "--gpus-per-trial",
-        type=_share_or_auto,
-        metavar="X",
-        help="GPUs of a trial, fractions share one; auto: measures how many trials are best put on one; default: a "
-        "quarter of one where there are any",
-    )
-    parser.add_argument(
-        "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
-    )
-    parser.add_argument(
-        "--kernels",
-        metavar="NAME",
-        help="the backend that all networks run on (kernels/README.md lists them); default: auto, the fastest where "
-        "the trials run",
-    )
-    parser.add_argument(
-        "--checkpoint-every",
-        type=_seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="of training, between two checkpoints of a trial: what a kill may cost it; default 10",
-    )
-    parser.add_argument("--seed", type=_natural, metavar="N", help="instead of the study's own")
-    parser.add_argument(
-        "--arms", type=lambda text: text.split(","), metavar="A,B", help="only these, and the reference arm"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY.PATH=VALUE",
-        help="override a key of the YAML; may be given again",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="validate, print the resolved study and what it will take"
-    )
-    parser.set_defaults(command=_run)
-
-
 def _execute(arguments: argparse.Namespace) -> int:
     console = Console()
     try:
@@ -167,172 +82,3 @@ def _execute(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-
-
-def _run(arguments: argparse.Namespace, console: Console) -> int:
-    from biotune.report import make_report, print_summary
-    from biotune.storage import BucketPath, place
-    from biotune.study import load_study
-    from biotune.study.directory import load_resumed
-    from biotune.study.mirror import fetch, mirror_results
-    from biotune.study.run import Incomplete, Interrupted, Options, run_study
-    from biotune.study.trust import require_known
-
-    require_known(arguments.kernels or "auto")
-    storage = None if arguments.storage is None else place(arguments.storage)
-    resume = None if arguments.resume is None else place(arguments.resume)
-    if arguments.repair and resume is None:
-        raise UserError("--repair: names no results; add --resume DIR")
-    if resume is not None:
-        given = [
-            name
-            for name, value in (
-                ("--set", arguments.overrides),
-                ("--seed", arguments.seed),
-                ("--arms", arguments.arms),
-                ("--kernels", arguments.kernels),
-            )
-            if value not in ([], None)
-        ]
-        if given:
-            raise UserError(f"{', '.join(given)}: a resumed study goes on as it was started; leave this out")
-        if isinstance(resume, BucketPath):
-            resume, storage = fetch(resume, arguments.output), storage or resume.parent
-        study = load_resumed(resume, arguments.space)
-    elif arguments.space is None:
-        raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
-    else:
-        study = load_study(arguments.space, overrides=arguments.overrides, seed=arguments.seed, arms=arguments.arms)
-    if arguments.dry_run:
-        return _dry_run(study, arguments, console)
-    if arguments.listen and arguments.address:
-        raise UserError("--listen: the dashboard of a cluster listens where `ray start --dashboard-host` said")
-    options = Options(
-        output=arguments.output,
-        address=arguments.address,
-        allow_open=arguments.allow_open_cluster,
-        listen=arguments.listen or "127.0.0.1",
-        cpus=arguments.cpus_per_trial,
-        gpus=arguments.gpus_per_trial,
-        concurrency=arguments.concurrency,
-        kernels=arguments.kernels or "auto",
-        checkpoint_every=arguments.checkpoint_every,
-        storage=storage,
-    )
-    try:
-        directory = run_study(study, options, console, resume=resume, repair=arguments.repair)
-    except Interrupted as interrupted:
-        console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
-        return 130
-    except Incomplete as incomplete:
-        print_summary(make_report(incomplete.directory), console)
-        mirror_results(incomplete.directory)
-        raise
-    try:
-        print_summary(make_report(directory), console)
-        mirror_results(directory)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
-        return 130
-    return 0
-
-
-def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
-    import torch
-    import yaml
-
-    from biotune.study.backends import all_on
-    from biotune.study.cluster import fit_resources
-    from biotune.study.display import spell
-    from biotune.study.estimate import estimate
-    from biotune.study.plans import Plans
-
-    plans = Plans.load(study)
-    note = study.task.prepare()
-    console.print(yaml.safe_dump(study.resolved(), sort_keys=False), highlight=False, soft_wrap=True)
-    for arm, connectome in plans.connectomes.items():
-        if connectome.provenance.substitutes:
-            console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
-    if note:
-        console.print(note, highlight=False, soft_wrap=True)
-    search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
-    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    if arguments.address is None:
-        gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
-        # more at once than fit here are asked of a dry run that is about another machine
-        fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
-        concurrency, device = fitting.concurrency, fitting.device
-    else:  # what a cluster has is not known: a dry run doesn't join it
-        concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
-        device = "cpu"
-    backends = all_on(arguments.kernels or "auto", study.arms)
-    seconds = estimate(replace(plans, device=device, backends=backends), concurrency)
-    where = "cores" if device == "cpu" else "GPUs, as if each had one to itself"
-    console.print(
-        f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
-        f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
-        f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
-        f"about {spell(seconds['confirm'])}\n"
-        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return 0
-
-
-def _measure(connectome: "Connectome") -> dict[str, float | str]:
-    """The measures of a connectome, each of its nodes a neuron."""
-    import numpy as np
-
-    from biotune.topology import expand, measure_row
-
-    generator = np.random.default_rng(0)  # nothing is drawn
-    one_each = expand(connectome, neurons_per_region=1, intrinsic=False, keep_diagonal=True, generator=generator)
-    return measure_row(one_each)
-
-
-def _report(arguments: argparse.Namespace, console: Console) -> int:
-    from biotune.report import make_report, make_report_of_several, print_several, print_summary
-
-    first, *others = arguments.directories
-    if others:
-        parents = [directory.resolve().parent for directory in arguments.directories]
-        output = arguments.output or Path(os.path.commonpath(parents)) / "combined-report"
-        print_several(make_report_of_several(arguments.directories, output), console)
-        return 0
-    if arguments.output is not None:
-        raise UserError("--output: the report of one directory goes into that directory; leave it out")
-    print_summary(make_report(first), console)
-    return 0
-
-
-def _natural(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _at_least_one(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return int(text)
-
-
-def _share_or_auto(text: str) -> float | str:
-    return text if text == "auto" else _at_least_zero(text, "a number of at least 0, nor auto")
-
-
-def _seconds(text: str) -> float:
-    return _at_least_zero(text, "a number of seconds, such as 10")
-
-
-def _at_least_zero(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from biotune.topology.nulls import NULLS
+from biotune.topology.nulls.catalogue import NULLS
 
 
 def add_commands(commands: Any) -> None:

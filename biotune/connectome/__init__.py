@@ -6,12 +6,13 @@
 (55, 1862)
 """
 
-from biotune.connectome.catalogue import CATALOGUE, DataFile, Entry
+from biotune.connectome.catalogue import CATALOGUE, Entry
+from biotune.connectome.connectome import Connectome, Provenance
 from biotune.connectome.densities import with_neuron_density
 from biotune.connectome.generators import GENERATORS, distance_rule
 from biotune.connectome.load import load_connectome
 from biotune.connectome.random_graphs import RANDOM_GRAPHS
-from biotune.connectome.wiring import Connectome, Provenance
+from biotune.io.published import DataFile
 
 __all__ = [
     "CATALOGUE",

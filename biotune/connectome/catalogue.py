@@ -6,7 +6,8 @@ target, region: along the axis of the targets it sums to at most 1, and that is 
 
 from dataclasses import dataclass, field
 
-from biotune.connectome.reading import Reading
+from biotune.connectome.readers.reading import Reading
+from biotune.io.published import DataFile
 
 BIO2ART = "AlGoulas/bio2art/e46de2b7cb9b4063cb7b3728ef9d1b709be78c79/bio2art/connectomes"
 """Repository, commit and folder of the bio2art files, as GitHub's raw addresses have them."""
@@ -15,21 +16,6 @@ C302 = "openworm/c302/9cccbab97fbaa5e682e128b0e819a5fb6c129618/c302/data"
 GRASPOLOGIC = "graspologic-org/graspologic/0aab4e0dd9a3387b0d761b4a0bb7ffd2a1a5ea25/graspologic/datasets/drosophila"
 
 _PACKAGE = "https://doi.org/10.1016/j.neunet.2021.07.011"
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One published file.
-
-    Args:
-        path: where it lies in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
-        sha256: digest of its content.
-        address: its address below the raw GitHub prefix: repository, commit, path; a whole URL if it lies elsewhere.
-    """
-
-    path: str
-    sha256: str
-    address: str
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from biotune.connectome.catalogue import BIO2ART, DataFile
-from biotune.connectome.matrices import read_npy
-from biotune.connectome.sources import obtain
-from biotune.connectome.wiring import Connectome
+from biotune.connectome.catalogue import BIO2ART
+from biotune.connectome.connectome import Connectome
+from biotune.connectome.readers.matrices import read_npy
 from biotune.errors import UserError
+from biotune.io.published import DataFile, obtain
 
 
 def _bio2art(stem: str, sha256: str) -> DataFile:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from biotune.connectome.catalogue import Entry
-from biotune.connectome.wiring import Connectome, Provenance
+from biotune.connectome.connectome import Connectome, Provenance
 from biotune.errors import UserError
 from biotune.seeds import stream
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from biotune.connectome.catalogue import CATALOGUE, Entry
-from biotune.connectome.edges import RawEdges
+from biotune.connectome.connectome import Connectome, Provenance
 from biotune.connectome.generators import GENERATORS
 from biotune.connectome.random_graphs import RANDOM_GRAPHS, random_graph
-from biotune.connectome.reading import Reading
-from biotune.connectome.sources import Unavailable, obtain
-from biotune.connectome.wiring import Connectome, Provenance
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.connectome.readers.edges import RawEdges
+from biotune.connectome.readers.reading import Reading
+from biotune.errors import UserError, unknown_name
+from biotune.io.published import Unavailable, obtain
 
 
 def load_connectome(
@@ -36,7 +35,7 @@ def load_connectome(
             number of edges; `provenance.substitutes` and `provenance.reason` then say so.
         seed: of the generator.
         path: a file of one's own, to be read instead.
-        options: of the file, those of `biotune.connectome.reading.Reading`; of a random graph, its parameters; of a
+        options: of the file, those of `Reading`; of a random graph, its parameters; of a
             connectome of the catalogue, `keep`.
 
     Raises:
@@ -77,7 +76,7 @@ def load_connectome(
 
 
 def _from_catalogue(entry: Entry, keep: str | None) -> Connectome:
-    from biotune.connectome.readers import read_cell_types, read_edges, read_names
+    from biotune.connectome.readers.read import read_cell_types, read_edges, read_names
 
     found = obtain(entry.file)
     reading = replace(entry.reading, transposed=entry.transposed)
@@ -114,7 +113,7 @@ def _from_file(name: str, path: Path, options: dict[str, Any]) -> Connectome:
     for option in options:
         if option not in known:
             raise UserError(f"{path}: connectome.{option} means nothing for a file; known: {', '.join(known)}")
-    from biotune.connectome.readers import read_edges
+    from biotune.connectome.readers.read import read_edges
 
     reading = Reading(**options)
     try:

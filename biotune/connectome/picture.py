@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biotune.connectome.wiring import Connectome
+from biotune.connectome.connectome import Connectome
 from biotune.errors import UserError
 
 BLOCKS = " ▄▀█"

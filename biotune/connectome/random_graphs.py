@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from biotune.connectome.wiring import Connectome, Provenance
+from biotune.connectome.connectome import Connectome, Provenance
 from biotune.errors import UserError
 from biotune.seeds import stream
 

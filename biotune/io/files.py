@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from biotune.errors import StorageError
-from biotune.storage import BucketPath, Place
+from biotune.io.storage import BucketPath, Place
 
 
 @contextmanager

@@ -18,8 +18,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from biotune.connectome.catalogue import DataFile
 from biotune.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One published file.
+
+    Args:
+        path: where it lies in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
+        sha256: digest of its content.
+        address: its address below the raw GitHub prefix: repository, commit, path; a whole URL if it lies elsewhere.
+    """
+
+    path: str
+    sha256: str
+    address: str
+
 
 GITHUB = "https://raw.githubusercontent.com"
 CONNECT_SECONDS = 4.0

@@ -12,8 +12,8 @@ from typing import IO, Any
 import torch
 
 from biotune.errors import UserError
-from biotune.files import replacing
-from biotune.storage import Place
+from biotune.io.files import replacing
+from biotune.io.storage import Place
 
 _MARK = b"sha256:"
 _COMMENT = len(_MARK) + hashlib.sha256().digest_size * 2

@@ -18,7 +18,7 @@ from biotune.network.options import NetworkOptions
 from biotune.network.signs import edge_signs, keep_signs
 from biotune.network.sums import readout
 from biotune.topology import Topology
-from kernels import SparsePattern, sparse_rnn
+from biotune_kernels import SparsePattern, sparse_rnn
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ study too.
 from collections.abc import Sequence
 from pathlib import Path
 
-from biotune.report.analysis import Tables, summarise
 from biotune.report.figures import draw_figures
-from biotune.report.files import write_report, write_several
-from biotune.report.page import render_page, render_several
-from biotune.report.several import Several, combine
-from biotune.report.several_figures import draw_several
-from biotune.report.summary import Summary
-from biotune.report.terminal import print_several, print_summary
+from biotune.report.figures.combined import draw_several
+from biotune.report.inputs import Tables
+from biotune.report.output.files import write_report, write_several
+from biotune.report.output.page import render_page, render_several
+from biotune.report.output.terminal import print_several, print_summary
+from biotune.report.results.analysis import summarise
+from biotune.report.results.combined import Several, combine
+from biotune.report.results.summary import Summary
 from biotune.results import Results
 
 __all__ = ["Several", "Summary", "make_report", "make_report_of_several", "print_several", "print_summary"]

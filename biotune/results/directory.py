@@ -5,7 +5,7 @@
         environment.json      versions, hardware, git commit, data digests, deviation of the kernels
         state.json            phase reached, the chosen settings, seconds per phase, how far the journal has come, and
                               the digests of what the study is made from: study.yaml, connectomes, task, topologies
-        journal.jsonl         every event as it happened: what a killed study is resumed from; see `biotune.journal`
+        journal.jsonl         every event as it happened: what a killed study is resumed from; see `journal.py`
         trials.parquet        a row a search trial
         curves.parquet        a row an evaluation of a replicate, in search and confirm
         topologies.parquet    a row a confirmed replicate's topology, with its digest and every measure
@@ -34,102 +34,12 @@ import yaml
 
 from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_digest
 from biotune.errors import UserError
-from biotune.files import replacing
-from biotune.journal import Head, Journal
+from biotune.io.files import replacing
+from biotune.results.journal import Head, Journal
+from biotune.results.tables import _DIGESTS, TABLES
 
 SCHEMA = 2
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
-
-PHASES = ("search", "shared", "own_best")
-"""`search`; `shared`, the confirmation of all arms at one setting; `own_best`, of each arm at its own best."""
-
-_TRIALS = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("trial", pa.string()),  # "<arm>-0007": unique in the study
-        ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
-        ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
-        ("epochs", pa.int32()),
-        ("updates", pa.int64()),
-        ("best_loss", pa.float64()),  # median over replicates of each one's best validation loss
-        ("mean_updates", pa.float64()),  # restricted mean updates to criterion, min(T, budget), over replicates
-        ("converged", pa.int32()),  # replicates that met the criterion
-        ("diverged", pa.int32()),  # replicates with a non-finite loss
-        ("replicates", pa.int32()),
-        ("seconds", pa.float64()),
-        ("error", pa.string()),  # empty unless failed
-    ]
-)  # and one column "tune.<key>" a tuned hyperparameter, text where its choices are of several types
-
-_CURVES = pa.schema(
-    [
-        ("phase", pa.string()),
-        ("arm", pa.string()),
-        ("trial", pa.string()),  # in the confirm phases "<arm>-shared" or "<arm>-own_best"
-        ("replicate", pa.int32()),
-        ("epoch", pa.int32()),  # from 1; row 0 is the network before its first update
-        ("updates", pa.int64()),
-        ("training_loss", pa.float64()),  # empty at epoch 0
-        ("validation_loss", pa.float64()),
-        ("accuracy", pa.float64()),  # empty for tasks that have none
-    ]
-)
-
-_TOPOLOGIES = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("replicate", pa.int32()),
-        ("neurons", pa.int64()),
-        ("edges", pa.int64()),
-        ("digest", pa.string()),  # of size and weighted edges, see `Topology.digest`
-    ]
-)  # `rewired`, see `Topology`; one float column a measure, empty where it has no value, and `left_empty`, the reasons:
-# "name: reason; ..."
-
-_CONVERGENCE = pa.schema(
-    [
-        ("phase", pa.string()),  # shared or own_best
-        ("arm", pa.string()),
-        ("trial", pa.string()),
-        ("replicate", pa.int32()),
-        ("converged", pa.bool_()),
-        ("diverged", pa.bool_()),
-        ("updates", pa.float64()),  # updates to criterion; the budget where it was not met (censored)
-        ("budget", pa.int64()),  # updates
-        ("best_loss", pa.float64()),  # least validation loss within the budget
-        ("final_loss", pa.float64()),  # validation loss at the budget
-        ("test_loss", pa.float64()),  # of trials that neither training nor the criterion has seen, at the budget
-    ]
-)  # and one column "tune.<key>" a tuned hyperparameter
-
-_MATRICES = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("replicate", pa.int32()),
-        ("target", pa.int32()),  # bin of consecutive regions, one region each where there are no more regions than bins
-        ("source", pa.int32()),
-        ("edges", pa.int64()),  # a block without any has no row
-        ("weight", pa.float64()),  # sum of |weight| of the topology, before the network's values are drawn
-        ("pairs", pa.int64()),  # of neurons: edges / pairs is the block's density
-        ("regions", pa.int32()),
-        ("bins", pa.int32()),  # along each side; region i lies in bin i * bins // regions
-    ]
-)
-
-_DIGESTS = b"biotune"
-"""The key of a table's metadata under which it has the digests of what the study was made from."""
-
-POSITIVE_CONTROL = "positive_control"
-"""The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""
-
-TABLES: Mapping[str, pa.Schema] = {
-    "trials": _TRIALS,
-    "curves": _CURVES,
-    "topologies": _TOPOLOGIES,
-    "convergence": _CONVERGENCE,
-    "matrices": _MATRICES,
-}
 
 
 def digests_of(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from biotune.errors import UserError
-from biotune.files import free_name, replacing, storage_error
+from biotune.io.files import free_name, replacing, storage_error
 
 Event = dict[str, Any]
 

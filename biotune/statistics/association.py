@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from biotune.report.statistics import geometric_ratio, jackknife_interval
+from biotune.statistics.intervals import jackknife_interval
+from biotune.statistics.ratios import geometric_ratio
 
 LEAST_DOSES = 3
 """Fewer make a difference, which the ratio says already, and no trend."""

@@ -13,37 +13,35 @@ import numpy as np
 from rich.console import Console
 
 from biotune.errors import KernelError, StorageError, UserError
-from biotune.files import remove_leftovers, set_aside
-from biotune.journal import DamagedJournal
+from biotune.io.files import remove_leftovers, set_aside
+from biotune.io.storage import Place, clear, patient, spelled
 from biotune.results import SCHEMA, Results
+from biotune.results.journal import DamagedJournal
 from biotune.seeds import streams_digest
-from biotune.storage import Place, clear, patient, spelled
-from biotune.study.backends import added, all_on, trust_kernels
-from biotune.study.cluster import Resources, connected, describe, fit_resources, nodes, require_reachable
-from biotune.study.confirm import Job, run_confirm
-from biotune.study.directory import (
-    load_record,
-    locked,
-    new_directory,
-    new_record,
+from biotune.study.cluster.connect import connected, describe, nodes, require_reachable
+from biotune.study.confirm.confirm import Job, run_confirm
+from biotune.study.confirm.selection import select
+from biotune.study.definition.study import Study
+from biotune.study.directory.directory import load_record, locked, new_directory, new_record
+from biotune.study.directory.environment import environment
+from biotune.study.directory.mirror import Mirror, drop_ahead, resumed_storage
+from biotune.study.directory.resume import (
     repair_journal,
     require_same_connectomes,
     require_same_streams,
     require_same_task,
     require_same_topologies,
 )
-from biotune.study.display import Display
-from biotune.study.environment import environment
-from biotune.study.events import begun
+from biotune.study.history.events import begun
 from biotune.study.interrupt import interruptible
-from biotune.study.metrics import Metrics
-from biotune.study.mirror import Mirror, drop_ahead, resumed_storage
-from biotune.study.packing import pack
-from biotune.study.plans import Plans
-from biotune.study.progress import SearchProgress
-from biotune.study.search import run_search
-from biotune.study.selection import select
-from biotune.study.study import Study
+from biotune.study.monitor.display import Display
+from biotune.study.monitor.metrics import Metrics
+from biotune.study.plans.plans import Plans
+from biotune.study.resources.fit import Resources, fit_resources
+from biotune.study.resources.kernels import added, all_on, trust_kernels
+from biotune.study.resources.packing import pack
+from biotune.study.search.progress import SearchProgress
+from biotune.study.search.tune import run_search
 from biotune.tasks import task_digest
 from biotune.training import TrialPlan
 
@@ -62,7 +60,7 @@ class Options:
         address: of a Ray cluster; None starts Ray here.
         allow_open: join a cluster that asks for no token, too.
         listen: address that the dashboard of a Ray started here listens on.
-        cpus, gpus, concurrency: see `biotune.study.cluster.Resources`; None chooses, and gpus "auto" measures.
+        cpus, gpus, concurrency: see `biotune.study.resources.fit.Resources`; None chooses, and gpus "auto" measures.
         kernels: the backend that all networks run on; "auto" measures.
         checkpoint_every: seconds of training that a kill may cost a trial.
         storage: where the workers keep their checkpoints, and the results are copied to; None is the results directory.

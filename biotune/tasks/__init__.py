@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import fields
 from typing import Any
 
-from biotune.suggest import unknown_name
+from biotune.errors import unknown_name
 from biotune.tasks.nback_mem import NBackMem
 from biotune.tasks.own import absolute, check, is_own, load_own, source_digest
 from biotune.tasks.pic_latent_mem import PicLatentMem

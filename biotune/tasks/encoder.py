@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from biotune.connectome.sources import cache_folder
 from biotune.errors import UserError
+from biotune.io.published import cache_folder
 from biotune.tasks.pictures import PICTURES, Pictures, trial_pictures
 
 SHIPPED = Path(__file__).parent / "encoders"

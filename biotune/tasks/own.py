@@ -13,8 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 from biotune.tasks.task import Task
 
 HOW = "name a task of your own as file.py:Class or module:Class"

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 from biotune.tasks.matching import MatchingTask, targets
 from biotune.tasks.pictures import PICTURES, trial_pictures
 from biotune.tasks.task import Trials

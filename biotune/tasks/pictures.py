@@ -8,9 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from biotune.connectome import DataFile
-from biotune.connectome.sources import obtain
 from biotune.errors import UserError
+from biotune.io.published import DataFile, obtain
 
 Part = Literal["trials", "encoder"]
 

@@ -13,11 +13,12 @@
 
 from biotune.topology.blocks import region_blocks
 from biotune.topology.expand import PARTITIONS, expand
-from biotune.topology.measures import MEASURES, measure_row, measures
+from biotune.topology.measures.catalogue import MEASURES, measure_row, measures
 from biotune.topology.neurons import DENSITY_SCALES, neuron_counts
-from biotune.topology.nulls import NULLS, Null, rewire_connectome, rewire_topology, rewired_share
+from biotune.topology.nulls.catalogue import NULLS, Null
+from biotune.topology.nulls.rewire import rewire_connectome, rewire_topology, rewired_share
 from biotune.topology.spectrum import spectral_radius
-from biotune.topology.wiring import Topology
+from biotune.topology.topology import Topology
 
 __all__ = [
     "DENSITY_SCALES",

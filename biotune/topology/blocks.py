@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from biotune.topology.wiring import Topology
+from biotune.topology.topology import Topology
 
 MOST_BINS = 200
 """Most bins along each side: of more regions, consecutive ones share a bin."""

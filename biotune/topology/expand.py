@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from biotune.connectome import Connectome
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 from biotune.topology.arrays import ranges
 from biotune.topology.neurons import neuron_counts
-from biotune.topology.wiring import Topology
+from biotune.topology.topology import Topology
 
 
 def expand(

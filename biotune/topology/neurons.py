@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from biotune.connectome import Connectome
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 
 DENSITY_SCALES = ("rank", "ratio")
 

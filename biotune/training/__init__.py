@@ -1,12 +1,13 @@
 """Training: one trial from start to end, its replicates trained together, each scored against the criterion."""
 
-from biotune.training.criterion import updates_to_criterion
+from biotune.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.memory import free_memory, keep_freed_memory
 from biotune.training.networks import Networks, edges, load_networks
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
-from biotune.training.start import Start
-from biotune.training.trial import Convergence, ForeignState, Trial, TrialPlan, draw_topology
+from biotune.training.plan import Start, TrialPlan
+from biotune.training.topologies import draw_topology
+from biotune.training.trial import Convergence, ForeignState, Trial
 
 __all__ = [
     "OPTIMIZERS",

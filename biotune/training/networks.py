@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from biotune.errors import UserError
+from biotune.io.storage import Place
 from biotune.network import load_checkpoint
-from biotune.storage import Place
 from biotune.topology import Topology
 
 _WEIGHTS = ("values", "weight_ih", "bias", "weight_out", "bias_out")

@@ -1,155 +1,21 @@
 """One trial from start to end: topologies, networks and data from a plan and its seeds, trained to the budget."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from biotune.connectome import Connectome
+from biotune.criterion import updates_to_criterion
 from biotune.digests import difference
 from biotune.errors import UserError
-from biotune.network import Draws, NetworkOptions, Population
-from biotune.seeds import generator
-from biotune.tasks import Task, Trials, make_task, task_digest
-from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
-from biotune.training.criterion import updates_to_criterion
+from biotune.network import Draws, Population
+from biotune.tasks import Task, Trials, make_task
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
-from biotune.training.start import Start, take_up
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """Everything that one trial is made from; two equal plans train the same networks.
-
-    Attributes:
-        task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
-        batch: trials an update.
-        connectome: who connects to whom.
-        topology: the options of `biotune.topology.expand`. draw: which draw of the topologies; 0 is the first.
-        null: name, level ("region" or "neuron"), weights and fraction, or None for the connectome as it is.
-        network: what the networks are, and how they are trained.
-        seed, phase, replicates: where the random numbers come from.
-        max_epochs: the budget. level, sustain: the criterion.
-        backend, device: where the networks run.
-        start: trained networks to start from, instead of drawing topologies and weights.
-        study: digest of the study that it belongs to.
-    """
-
-    task: Mapping[str, Any]
-    trials: int
-    train_share: float
-    batch: int
-    connectome: Connectome
-    topology: Mapping[str, Any]
-    null: Mapping[str, Any] | None
-    network: NetworkOptions
-    seed: int
-    phase: str
-    replicates: tuple[int, ...]
-    max_epochs: int
-    level: float
-    sustain: int
-    draw: int = 0
-    backend: str = "auto"
-    device: str = "cpu"
-    dtype: torch.dtype = field(default=torch.float32)
-    start: Start | None = None
-    study: str = ""
-
-    def identity(self) -> dict[str, Any]:
-        """What the networks depend on, but for the machine, in plain values: by it a checkpoint is known again."""
-        start = self.start and {
-            **self.start.plan.identity(),
-            "networks": [[file.name, place] for file, place in self.start.networks],
-        }
-        content = {
-            "study": self.study,
-            "task": {**self.task, "sha256": task_digest(**self.task)},
-            "connectome": self.connectome.digest,
-            "topology": dict(self.topology),
-            "null": self.null and dict(self.null),
-            "network": asdict(self.network),
-            "start": start,
-            "dtype": str(self.dtype),
-        }
-        plain = (
-            "trials",
-            "train_share",
-            "batch",
-            "draw",
-            "seed",
-            "phase",
-            "replicates",
-            "max_epochs",
-            "level",
-            "sustain",
-        )
-        return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}, default=str))
-
-    @property
-    def epochs(self) -> int:
-        """Epochs run: past the budget as many as it takes to see that a crossing at its end holds."""
-        return self.max_epochs + self.sustain - 1
-
-    @property
-    def training_trials(self) -> int:
-        """Trials of one replicate that are trained on; the others validate."""
-        return round(self.trials * self.train_share)
-
-    def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
-        """The generator of one purpose in one replicate of this plan's phase."""
-        return generator(self.seed, self.phase, replicate, purpose, *further)
-
-
-def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
-    """The topology of one replicate: the connectome, rewired at the level of regions or, expanded, of neurons."""
-
-    def draw(purpose: str) -> np.random.Generator:
-        return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
-
-    connectome, null, rewired = plan.connectome, plan.null, 0.0
-    options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
-    if null is not None and null["level"] == "region":
-        connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
-        rewired = rewired_share(plan.connectome, connectome)
-    topology = expand(connectome, **plan.topology, generator=draw("expansion"))
-    if null is not None and null["level"] == "neuron":
-        expansion = topology
-        topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
-        rewired = rewired_share(expansion, topology)
-    return replace(topology, rewired=rewired)
-
-
-class Topologies:
-    """The topologies of the plans that a process has met, so that an arm's trials don't draw theirs again.
-
-    The cache is bounded by the edges it holds, since a whole-brain topology may take a gigabyte.
-    """
-
-    def __init__(self, max_edges: int = 20_000_000) -> None:
-        self.max_edges = max_edges
-        self.drawn: dict[str, Topology] = {}
-
-    def of(self, plan: TrialPlan, replicate: int) -> Topology:
-        """The topology of one replicate of a plan, drawn if it was not met before."""
-        connectome = plan.connectome
-        content = [connectome.name, connectome.digest]
-        key = json.dumps(
-            [*content, dict(plan.topology), plan.null and dict(plan.null), plan.draw, plan.seed, plan.phase, replicate]
-        )
-        if key not in self.drawn:
-            topology = draw_topology(plan, replicate)
-            if sum(len(held.target) for held in self.drawn.values()) + len(topology.target) > self.max_edges:
-                self.drawn.clear()
-            self.drawn[key] = topology
-        return self.drawn[key]
-
-
-_topologies = Topologies()
+from biotune.training.plan import TrialPlan
+from biotune.training.start import take_up
+from biotune.training.topologies import _topologies
 
 
 @dataclass(frozen=True)

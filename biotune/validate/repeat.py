@@ -1,7 +1,7 @@
 """Runs a study again from other seeds, each time whole, and counts what it found: how often a verdict is luck.
 
-    python -m biotune.repeat --space search_spaces/aa.yaml --seeds 1-10
-    python -m biotune.repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
+    python -m biotune.validate.repeat --space search_spaces/aa.yaml --seeds 1-10
+    python -m biotune.validate.repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
 
 One study has one verdict, and can't say how often such a study is wrong. Run from many seeds, search and selection
 included, an A/A study shows how often it finds a difference where there is none, and any other one how often it finds

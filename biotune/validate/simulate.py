@@ -1,7 +1,7 @@
 """Simulates studies whose true ratio is known, and counts how often the report's intervals and verdicts are right.
 
-    python -m biotune.validate
-    python -m biotune.validate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
+    python -m biotune.validate.simulate
+    python -m biotune.validate.simulate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
 
 A simulated study is a results directory's tables, and goes through the report's own analysis: log loss interpolated
 between evaluations, censoring at the budget, pairs, interval, verdict. The study's YAML gives pairs, budget, criterion
@@ -32,13 +32,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from biotune.criterion import updates_to_criterion
 from biotune.errors import UserError
-from biotune.report.analysis import Tables, summarise
-from biotune.report.summary import Comparison
+from biotune.report.inputs import Tables
+from biotune.report.results.analysis import summarise
+from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, Results
 from biotune.seeds import stream
 from biotune.study import Study, load_study
-from biotune.training.criterion import updates_to_criterion
 
 RATIOS = (1.0, 1.05, 1.2, 2.0)
 

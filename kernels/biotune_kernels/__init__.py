@@ -6,16 +6,16 @@
 It knows nothing of brains, tasks or Ray; `README.md` beside this file says how the pieces fit.
 """
 
-from kernels.layer import sparse_rnn
-from kernels.pattern import SparsePattern
-from kernels.select import Choice, backends, choose, choose_backend, require_backend
-from kernels.verification import Verification, verify
+from biotune_kernels.layer import sparse_rnn
+from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.select import Choice, available_backends, choose, choose_backend, require_backend
+from biotune_kernels.verification import Verification, verify
 
 __all__ = [
     "Choice",
     "SparsePattern",
     "Verification",
-    "backends",
+    "available_backends",
     "choose",
     "choose_backend",
     "require_backend",

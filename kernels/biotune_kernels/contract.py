@@ -1,6 +1,7 @@
-"""What a backend is, and which there are.
+"""What a backend is.
 
-A backend is a module (or folder) `kernels/<name>` with four functions, and its name in `NAMES` below:
+A backend is a module (or folder) `backends/<name>` with four functions, and its name in `NAMES`
+(`backends/__init__.py`):
 
     unusable(device, dtype) -> str | None
         None where it works here, otherwise why not and what would make it work, in one line.
@@ -36,17 +37,12 @@ compressed orders, and `pattern.memo[name]` keeps whatever else a backend derive
 A backend whose three products are calls on matrices is written with `stepwise.py` in some twenty lines: see `dense.py`.
 """
 
-import importlib
-from functools import cache
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from kernels.pattern import SparsePattern
-
-NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "cuda_graph", "triton")
-"""Every backend, by the module that holds it."""
+from biotune_kernels.pattern import SparsePattern
 
 NONLINEARITIES = ("tanh", "relu")
 
@@ -96,9 +92,3 @@ class Backend(Protocol):
         nonlinearity: str,
         wanted: frozenset[str],
     ) -> Gradients: ...
-
-
-@cache
-def load(name: str) -> Backend:
-    """The module of a backend; importing it never fails for what the backend itself needs (see `unusable`)."""
-    return cast(Backend, importlib.import_module(f"kernels.{name}"))

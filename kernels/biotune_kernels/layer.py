@@ -1,21 +1,22 @@
 """sparse_rnn: the sparse recurrent layer as a PyTorch operator, whatever the backend.
 
-The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `backend.py`).
+The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `contract.py`).
 The hidden states are returned as a view of the backend's layout, so that nothing is copied on the way out.
 """
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
-from kernels.backend import NAMES, NONLINEARITIES, Backend, Gradients, load
-from kernels.pattern import SparsePattern, pattern_of
-from kernels.select import resolve
+from biotune_kernels.backends import NAMES, load
+from biotune_kernels.contract import NONLINEARITIES
+from biotune_kernels.operator import _sparse_rnn
+from biotune_kernels.passes import _backward, _forward, _How, _inward, _outward, _wanted
+from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.select import resolve
 
 
 def sparse_rnn(
@@ -42,8 +43,8 @@ def sparse_rnn(
         weight_ih: [population, size, input_size].
         bias: [population, size].
         nonlinearity: "tanh" or "relu".
-        backend: a name of `backends()`, taken as it is (see `require_backend`), or "auto": the fastest for these shapes
-            on this machine of those that compute there what they should.
+        backend: a name of `available_backends()`, taken as it is (see `require_backend`), or "auto": the fastest
+            for these shapes on this machine of those that compute there what they should.
         hidden_0: [population, batch, size], or None for zeros.
         first: the states of the steps before this one are not returned: where a loss reads the last steps alone, no
             gradient of the others is made up of zeros, which takes as long as a small network's step.
@@ -65,14 +66,6 @@ def sparse_rnn(
         return _sparse_rnn(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[:, :, first:]
     how = _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
     return cast(Tensor, _Eager.apply(inputs, values, weight_ih, bias, hidden_0, how, first))
-
-
-class _How(NamedTuple):
-    """Everything about a pass that is no tensor of it."""
-
-    backend: Backend
-    pattern: SparsePattern
-    nonlinearity: str
 
 
 class _Eager(torch.autograd.Function):
@@ -99,166 +92,6 @@ class _Eager(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         found = _backward(ctx.how, _wanted(ctx.needs_input_grad[:5]), grad, *ctx.saved_tensors)
         return found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0, None, None
-
-
-@torch.library.custom_op("kernels::sparse_rnn", mutates_args=())
-def _sparse_rnn(
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor,
-    hidden_0: Tensor | None,
-    target: Tensor,
-    source: Tensor,
-    size: int,
-    nonlinearity: str,
-    backend: str,
-) -> Tensor:
-    how = _how(inputs, target, source, size, nonlinearity, backend)
-    return _forward(how, inputs, values, weight_ih, bias, hidden_0)
-
-
-@_sparse_rnn.register_fake
-def _(
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor,
-    hidden_0: Tensor | None,
-    target: Tensor,
-    source: Tensor,
-    size: int,
-    nonlinearity: str,
-    backend: str,
-) -> Tensor:
-    population, batch, time, _ = inputs.shape
-    return _outward(inputs.new_empty(time, population, size, batch))
-
-
-@torch.library.custom_op("kernels::sparse_rnn_backward", mutates_args=())
-def _sparse_rnn_backward(
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-    target: Tensor,
-    source: Tensor,
-    size: int,
-    nonlinearity: str,
-    backend: str,
-    asked: Sequence[bool],
-) -> list[Tensor]:
-    """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each that isn't asked for."""
-    how = _how(inputs, target, source, size, nonlinearity, backend)
-    found = _backward(how, _wanted(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
-    gradients = (found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0)
-    return [
-        gradient.contiguous() if wanted and gradient is not None else inputs.new_empty(0)
-        for gradient, wanted in zip(gradients, asked, strict=True)
-    ]
-
-
-@_sparse_rnn_backward.register_fake
-def _(
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-    target: Tensor,
-    source: Tensor,
-    size: int,
-    nonlinearity: str,
-    backend: str,
-    asked: Sequence[bool],
-) -> list[Tensor]:
-    population, batch = inputs.shape[:2]
-    shapes = (inputs.shape, values.shape, weight_ih.shape, (population, size), (population, batch, size))
-    return [inputs.new_empty(shape if wanted else (0,)) for shape, wanted in zip(shapes, asked, strict=True)]
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    sequence, values, weight_ih, _, hidden_0, target, source, *ctx.rest = inputs
-    ctx.save_for_backward(output, sequence, values, weight_ih, hidden_0, target, source)
-
-
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    asked = list(ctx.needs_input_grad[:5])
-    found = _sparse_rnn_backward(grad, *ctx.saved_tensors, *ctx.rest, asked)
-    return *(gradient if wanted else None for gradient, wanted in zip(found, asked, strict=True)), *(None,) * 5
-
-
-_sparse_rnn.register_autograd(_differentiate, setup_context=_remember)
-
-
-def _how(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> _How:
-    pattern = pattern_of(target, source, size)
-    return _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
-
-
-@cache
-def _wanted(asked: tuple[bool, ...]) -> frozenset[str]:
-    names = ("inputs", "values", "weight_ih", "bias", "hidden_0")
-    return frozenset(name for name, wanted in zip(names, asked, strict=True) if wanted)
-
-
-def _forward(
-    how: _How, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None
-) -> Tensor:
-    return _outward(
-        how.backend.forward(
-            _inward(inputs),
-            values.contiguous(),
-            weight_ih.contiguous(),
-            bias.contiguous(),
-            None if hidden_0 is None else hidden_0.mT,
-            how.pattern,
-            how.nonlinearity,
-        )
-    )
-
-
-def _backward(
-    how: _How,
-    wanted: frozenset[str],
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-) -> Gradients:
-    """The wanted gradients in the public layout."""
-    found = how.backend.backward(
-        _inward(grad),
-        _inward(hidden),
-        _inward(inputs),
-        values.contiguous(),
-        weight_ih.contiguous(),
-        None if hidden_0 is None else hidden_0.mT,
-        how.pattern,
-        how.nonlinearity,
-        wanted,
-    )
-    if found.inputs is None and found.hidden_0 is None:
-        return found
-    return found._replace(
-        inputs=None if found.inputs is None else _outward(found.inputs),
-        hidden_0=None if found.hidden_0 is None else found.hidden_0.mT,
-    )
-
-
-def _inward(tensor: Tensor) -> Tensor:
-    """[population, batch, time, n] as a view [time, population, n, batch]."""
-    return tensor.permute(2, 0, 3, 1)
-
-
-def _outward(tensor: Tensor) -> Tensor:
-    """[time, population, n, batch] as a view [population, batch, time, n]."""
-    return tensor.permute(1, 3, 0, 2)
 
 
 def _check(

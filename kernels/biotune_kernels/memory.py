@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-logger = logging.getLogger("kernels")
+logger = logging.getLogger("biotune_kernels")
 
 
 class Finding:

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.backend import NAMES, TRAINED, load
-from kernels.memory import Finding
-from kernels.pattern import SparsePattern
-from kernels.verification import Verification, verify
+from biotune_kernels.backends import NAMES, load
+from biotune_kernels.contract import TRAINED
+from biotune_kernels.memory import Finding
+from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.verification import Verification, verify
 
-logger = logging.getLogger("kernels")
+logger = logging.getLogger("biotune_kernels")
 
 _ROUNDS = 12
 _OPEN_ROUNDS = 4
@@ -45,7 +46,7 @@ class Choice:
     refused: tuple[Verification, ...] = ()
 
 
-def backends(device: torch.device | str, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
+def available_backends(device: torch.device | str, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
     """Every backend by name: None where it is usable on `device`, otherwise why not and what would make it usable."""
     return {name: load(name).unusable(torch.device(device), dtype) for name in NAMES}
 
@@ -148,7 +149,7 @@ def _choose(
     dtype: torch.dtype,
     without: Collection[str],
 ) -> Choice:
-    usable = [name for name, reason in backends(pattern.device, dtype).items() if reason is None]
+    usable = [name for name, reason in available_backends(pattern.device, dtype).items() if reason is None]
     if pattern.device.type == "cpu" and "triton" in usable:
         usable.remove("triton")  # its interpreter, which is for tests
     candidates = [

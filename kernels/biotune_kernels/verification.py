@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kernels import reference
-from kernels.backend import TRAINED, load
-from kernels.memory import Finding, describe_machine, versions
-from kernels.pattern import SparsePattern
+from biotune_kernels.backends import load, reference
+from biotune_kernels.contract import TRAINED
+from biotune_kernels.memory import Finding, describe_machine, versions
+from biotune_kernels.pattern import SparsePattern
 
 _STEPS, _FIRST = 5, 2
 """Time steps of the pass, and those of them that the loss doesn't read: a gradient that is wrong from the third step
@@ -116,7 +116,7 @@ def verify(
     Seen once for a shape; that it passed is remembered on disk.
 
     Args:
-        backend: a name of `backends()` that is usable on the device.
+        backend: a name of `available_backends()` that is usable on the device.
         pattern: the edges.
         batch: trials of a pass.
         input_size: inputs of a step.
@@ -153,7 +153,7 @@ def tolerance(dtype: torch.dtype, precision: str) -> float:
 
 
 class _Arguments(NamedTuple):
-    """Of a pass; in the layout of `backend.py`, but for `grad`, which has those batch columns alone that are not 0."""
+    """Of a pass; in the layout of `contract.py`, but for `grad`, which has those batch columns alone that are not 0."""
 
     inputs: Tensor
     values: Tensor

@@ -1,4 +1,4 @@
-"""python -m kernels.bench: what it prints and writes, at shapes small enough for a test."""
+"""python -m benchmarks.kernels: what it prints and writes, at shapes small enough for a test."""
 
 import json
 from pathlib import Path
@@ -6,23 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from kernels import backends, bench
-from kernels.bench import Shape
-from kernels.peers import PEERS
+from benchmarks import kernels
+from benchmarks.kernels import Shape
+from benchmarks.peers import PEERS
+from biotune_kernels import available_backends
 
 
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(bench, "SHAPES", (Shape(30, 200, 16, 3, 1), Shape(20, 100, 8, 2, 3)))
-    monkeypatch.setattr(bench, "_SECONDS", 0.01)
+    monkeypatch.setattr(kernels, "SHAPES", (Shape(30, 200, 16, 3, 1), Shape(20, 100, 8, 2, 3)))
+    monkeypatch.setattr(kernels, "_SECONDS", 0.01)
 
 
 def run(*arguments: str) -> None:
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     tf32 = torch.backends.cudnn.allow_tf32
     try:
-        bench.main(arguments)
+        kernels.main(arguments)
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
@@ -36,7 +37,7 @@ def test_every_usable_backend_and_peer_is_measured_and_auto_compared(
     written = json.loads((tmp_path / "bench.json").read_text())
     assert (written["threads"], written["precision"]) == (1, "high")
     header, _, *lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    usable = {name for name, reason in backends("cpu").items() if reason is None}
+    usable = {name for name, reason in available_backends("cpu").items() if reason is None}
     for row, population in zip(written["rows"], (1, 3), strict=True):
         results = row["results"]
         measured = {name for name, result in results.items() if result["median_ms"] is not None}
@@ -54,13 +55,13 @@ def test_every_usable_backend_and_peer_is_measured_and_auto_compared(
 def test_rows_are_chosen_by_number(capsys: pytest.CaptureFixture[str]) -> None:
     run("--shapes", "2")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [line.split("|")[1].strip() for line in lines] == ["shape", str(bench.SHAPES[1])]
+    assert [line.split("|")[1].strip() for line in lines] == ["shape", str(kernels.SHAPES[1])]
 
 
 def test_rows_that_the_time_does_not_reach_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("--shapes", "2,1", "--seconds", "0.000001", "--json", str(tmp_path / "bench.json"))
     assert len(json.loads((tmp_path / "bench.json").read_text())["rows"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == f"- not begun within 1e-06 s: {bench.SHAPES[0]}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"- not begun within 1e-06 s: {kernels.SHAPES[0]}"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from biotune.connectome import load_connectome
-from biotune.study.study import load_study
+from biotune.study.definition.load import load_study
 from checks import default_study
 
 ABSENT = (

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-import kernels.dense
+import biotune_kernels.backends.dense
 from biotune.connectome import load_connectome
+from biotune_kernels.backends import stepwise
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 from checks import default_study, learning
 from checks.learning import TOLERANCE, Learned, by_definition, on_backend
-from kernels import stepwise
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
 
 EPOCHS = 3
 PLAN = default_study.plan("marmoset", load_connectome("distance_rule:marmoset", seed=1), range(2), neurons=1)
-right = kernels.dense.backward
+right = biotune_kernels.backends.dense.backward
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def of_two_steps(
 ) -> Gradients:
     """Right for two steps: from the third on, g_{t+1} is the last step's, as a name that a loop does not carry."""
 
-    class Stuck(kernels.dense._Products):
+    class Stuck(biotune_kernels.backends.dense._Products):
         first: Tensor | None = None
 
         def transposed_times(self, state: Tensor, add: Tensor) -> Tensor:
@@ -84,20 +84,20 @@ def test_right_gradients_pass(backend: str, expected: Learned) -> None:
 def test_wrong_gradients_fail_at_every_precision(
     wrong: Callable[..., Any], expected: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels.dense, "backward", wrong)
+    monkeypatch.setattr(biotune_kernels.backends.dense, "backward", wrong)
     found = on_backend("dense", PLAN, EPOCHS, expected)
     assert not found.passes(max(TOLERANCE.values())), found
 
 
 def test_half_a_gradient_fails_in_full_precision(expected: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam takes a gradient's scale out again, so that no more than clipping tells it from the whole."""
-    monkeypatch.setattr(kernels.dense, "backward", edited(lambda values: 0.5 * values))
+    monkeypatch.setattr(biotune_kernels.backends.dense, "backward", edited(lambda values: 0.5 * values))
     found = on_backend("dense", PLAN, EPOCHS, expected)
     assert not found.passes(TOLERANCE["highest"]), found
 
 
 def test_products_of_less_precision_pass_at_theirs(expected: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Rounded(kernels.dense._Products):
+    class Rounded(biotune_kernels.backends.dense._Products):
         def __init__(self, pattern: SparsePattern, values: Tensor, size: int) -> None:
             super().__init__(pattern, coarse(values), size)
 
@@ -113,7 +113,7 @@ def test_products_of_less_precision_pass_at_theirs(expected: Learned, monkeypatc
     def coarse(tensor: Tensor) -> Tensor:
         return tensor.bfloat16().to(tensor.dtype)
 
-    monkeypatch.setattr(kernels.dense, "_Products", Rounded)
+    monkeypatch.setattr(biotune_kernels.backends.dense, "_Products", Rounded)
     found = on_backend("dense", PLAN, EPOCHS, expected)
     assert found.passes(TOLERANCE["medium"]), found
     assert found.deviation > 1e-5, "it was rounded"
@@ -128,7 +128,7 @@ def test_the_command_prints_a_table_and_fails_for_one_backend(
     options = ["--epochs", "1", "--replicates", "1", "--neurons", "1", "--json", str(tmp_path / "found.json")]
     assert learning.main([*options, "--backends", "dense,torch_csr"]) == 0
     assert capsys.readouterr().out.endswith("all pass\n")
-    monkeypatch.setattr(kernels.dense, "backward", no_memory)
+    monkeypatch.setattr(biotune_kernels.backends.dense, "backward", no_memory)
     assert learning.main([*options, "--backends", "dense,torch_csr"]) == 1
     printed = capsys.readouterr().out
     assert "FAILS: no memory" in printed

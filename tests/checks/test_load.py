@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from biotune.reliability.soak import Soak
-from biotune.reliability.watching import MARK, GrowingJournal, Terminal, marked
+from checks.soak import Soak
+from checks.watching import MARK, GrowingJournal, Terminal, marked
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def run(module: str, file: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], str]:
     """Runs a command with a mark of its own; gives what it wrote to `file`, too."""
     mark = secrets.token_hex(8)
-    command = [sys.executable, "-m", f"biotune.reliability.{module}", *arguments, "--json", str(file)]
+    command = [sys.executable, "-m", f"checks.{module}", *arguments, "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, MARK: mark})
     assert file.exists(), done.stdout + done.stderr
     return done, json.loads(file.read_text()), mark

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-import biotune.study.sampler
-from biotune.journal import Journal
-from biotune.reliability.scale import Simulation, begin, draw, simulate
-from biotune.reliability.short_study import write_short_study
+import biotune.study.search.sampler
+from biotune.results.journal import Journal
 from biotune.study import Study, load_study
-from biotune.study.progress import SearchProgress
-from biotune.study.sampler import BEST, ArmSampler
+from biotune.study.search.progress import SearchProgress
+from biotune.study.search.sampler import BEST, ArmSampler
+from checks.scale import Simulation, begin, draw, simulate
+from checks.short_study import write_short_study
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sampler lets go of trials from 60 on."""
-    monkeypatch.setattr(biotune.study.sampler, "MOST", 60)
-    monkeypatch.setattr(biotune.study.sampler, "LATEST", 30)
+    monkeypatch.setattr(biotune.study.search.sampler, "MOST", 60)
+    monkeypatch.setattr(biotune.study.search.sampler, "LATEST", 30)
 
 
 def one_arm(space: Path, trials: int) -> Study:
@@ -77,8 +77,8 @@ def test_tpe_keeps_the_best_of_all_the_latest_and_the_running(
 ) -> None:
     most, latest = 60, 30
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(biotune.study.sampler, "MOST", most)
-        patch.setattr(biotune.study.sampler, "LATEST", latest)
+        patch.setattr(biotune.study.search.sampler, "MOST", most)
+        patch.setattr(biotune.study.search.sampler, "LATEST", latest)
         sampler = ArmSampler("arm0", study.config.tune, study.config.search, seed=1)
         running: list[int] = []
         told: dict[int, float] = {}
@@ -110,7 +110,7 @@ def test_a_sampler_of_another_kind_forgets_nothing_and_is_not_marked(tmp_path: P
     study = one_arm(tmp_path / "space.yaml", 130)
     search = study.config.search.model_copy(update={"sampler": "random"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(biotune.study.sampler, "MOST", 20)
+        patch.setattr(biotune.study.search.sampler, "MOST", 20)
         sampler = ArmSampler("arm0", study.config.tune, search, seed=1)
         origins = []
         for index in range(40):
@@ -133,7 +133,7 @@ def test_what_the_driver_holds_of_a_trial_is_little_and_does_not_grow(tmp_path: 
 
 @pytest.mark.slow
 def test_the_command_prints_both_ways_of_sharing_the_trials_out(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "biotune.reliability.scale", "--trials", "80"]
+    command = [sys.executable, "-m", "checks.scale", "--trials", "80"]
     files = ["--json", str(tmp_path / "scale.json"), "--figure", str(tmp_path / "scale.png")]
     done = subprocess.run([*command, *files], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

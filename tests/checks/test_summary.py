@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.kernels import SHAPES
+from biotune_kernels.backends import NAMES
 from checks.kernel_tests import Outcome
 from checks.summary import summary
-from kernels.backend import NAMES
-from kernels.bench import SHAPES
 
 
 def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:

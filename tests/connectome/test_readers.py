@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.connectome import Connectome, load_connectome
-from biotune.connectome.readers import read_cell_types, read_edges, read_names
-from biotune.connectome.reading import Reading
+from biotune.connectome.readers.read import read_cell_types, read_edges, read_names
+from biotune.connectome.readers.reading import Reading
 from biotune.errors import UserError
 
 MATRIX = np.array([[0.0, 2.0, 0.0], [0.5, 0.0, 0.0], [0.0, 1.0, 3.0]])

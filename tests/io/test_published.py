@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biotune.connectome import CATALOGUE, DataFile, Entry, load_connectome, sources
+from biotune.connectome import CATALOGUE, Entry, load_connectome
 from biotune.errors import UserError
+from biotune.io import published
+from biotune.io.published import DataFile
 
 MATRIX = np.array([[0.0, 0.1, 0.0], [0.2, 0.0, 0.3], [0.0, 0.4, 0.0]])
 NAMES = ["V1", "V2", "V4"]
@@ -181,8 +183,8 @@ def test_a_cache_that_cannot_be_written(entry, mirror, machine):
 
 def test_a_name_server_that_never_answers_is_waited_for_briefly(entry, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3))
-    monkeypatch.setattr(sources, "CONNECT_SECONDS", 0.1)
-    monkeypatch.setattr(sources, "getproxies", dict)
+    monkeypatch.setattr(published, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(published, "getproxies", dict)
     start = time.monotonic()
     with pytest.raises(UserError, match=r"no answer .* within 0.1 s"):
         load_connectome("three_regions")

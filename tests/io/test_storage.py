@@ -20,9 +20,9 @@ from moto.server import ThreadedMotoServer
 
 from biotune.cli import tune_main
 from biotune.errors import StorageError, UserError
-from biotune.files import replacing
+from biotune.io.files import replacing
+from biotune.io.storage import Place, clear, patient, place, spelled
 from biotune.network import load_checkpoint, save_checkpoint
-from biotune.storage import Place, clear, patient, place, spelled
 
 SPACE = "search_spaces/seq_mem.yaml"
 FAKE_GCS = shutil.which("fake-gcs-server")
@@ -123,8 +123,8 @@ def test_a_checkpoint_comes_back_and_runs_no_code(kept: Place) -> None:
 
 WRITE = """
 import itertools, sys
-from biotune.files import replacing
-from biotune.storage import place
+from biotune.io.files import replacing
+from biotune.io.storage import place
 
 for byte in itertools.cycle(b"ab"):
     with replacing(place(sys.argv[1]) / "x") as temporary:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import kernels.select
-import kernels.verification
+import biotune_kernels.select
+import biotune_kernels.verification
 
 POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "drive", "weight_ih", "weights", "transposed")
 
@@ -46,6 +46,6 @@ def compiled() -> Callable[..., Any]:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A process that has found out nothing yet, with a cache folder of its own, which this is."""
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kernels.select, "_chosen", {})
-    monkeypatch.setattr(kernels.verification, "_verified", {})
+    monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
+    monkeypatch.setattr(biotune_kernels.verification, "_verified", {})
     return tmp_path / "cache"

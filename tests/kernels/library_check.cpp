@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "../../kernels/cpu/interface.h"
+#include "../../kernels/biotune_kernels/backends/cpu/interface.h"
 
 using namespace sparse_rnn;
 

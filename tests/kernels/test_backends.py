@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import kernels.cuda_graph
-from kernels import SparsePattern, backends, select, sparse_rnn
-from kernels.backend import load
-from kernels.cpu.library import library
+import biotune_kernels.backends.cuda_graph
+from biotune_kernels import SparsePattern, available_backends, select, sparse_rnn
+from biotune_kernels.backends import load
+from biotune_kernels.backends.cpu.library import library
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-REASONS = backends(DEVICE)
+REASONS = available_backends(DEVICE)
 BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(reason is not None, reason=f"{name}: {reason}"))
     for name, reason in REASONS.items()
@@ -263,9 +263,9 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
         return replay, results
 
-    monkeypatch.setattr(kernels.cuda_graph, "unusable", lambda *_: None)
-    monkeypatch.setattr(kernels.cuda_graph, "_stream", lambda: 0)
-    monkeypatch.setattr(kernels.cuda_graph, "_record", record)
+    monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "unusable", lambda *_: None)
+    monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_stream", lambda: 0)
+    monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_record", record)
     select._why_not.cache_clear()
     yield
     select._why_not.cache_clear()
@@ -297,7 +297,7 @@ class TestCudaGraph:
                 few = {name: t[:, :batch] if name in ("inputs", "hidden_0") else t for name, t in arguments.items()}
                 given = few, "tanh", grad[:, :batch, first:], first
                 assert_close(run("cuda_graph", pattern, *given), run("reference", pattern, *given), 1e-12)
-        assert len(pattern.memo["cuda_graph"]) == kernels.cuda_graph._MOST
+        assert len(pattern.memo["cuda_graph"]) == biotune_kernels.backends.cuda_graph._MOST
 
     def test_other_gradients_and_nonlinearities_do_not_meet(self) -> None:
         case = Case(30, 0.3, 9, 4, 2, 2, initial=True)
@@ -313,7 +313,7 @@ class TestCudaGraph:
                 torch.testing.assert_close(found, expected[wanted])
 
     def test_a_pass_is_recorded_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        record, recorded = kernels.cuda_graph._record, []
+        record, recorded = biotune_kernels.backends.cuda_graph._record, []
 
         def count(
             steps: Callable[..., Sequence[Tensor | None]], arguments: Sequence[Tensor | None]
@@ -321,7 +321,7 @@ class TestCudaGraph:
             recorded.append(len(arguments))
             return record(steps, arguments)
 
-        monkeypatch.setattr(kernels.cuda_graph, "_record", count)
+        monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_record", count)
         pattern, arguments = problem(CASES[2], torch.float64)
         for _ in range(3):
             run("cuda_graph", pattern, arguments, "tanh", gradient_like_hidden(CASES[2], torch.float64))
@@ -335,7 +335,7 @@ class TestCudaGraph:
                 torch.testing.assert_close(sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments), expected)
 
     def test_a_caller_that_records_a_graph_gets_the_steps_themselves(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kernels.cuda_graph, "_stream", lambda: None)
+        monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_stream", lambda: None)
         pattern, arguments = problem(CASES[2], torch.float64)
         expected = sparse_rnn(pattern=pattern, backend="torch_csr", **arguments)
         assert torch.equal(sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments), expected)

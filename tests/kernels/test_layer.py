@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from kernels import SparsePattern, backends, sparse_rnn
-from kernels.layer import _sparse_rnn, _sparse_rnn_backward
+from biotune_kernels import SparsePattern, available_backends, sparse_rnn
+from biotune_kernels.operator import _sparse_rnn, _sparse_rnn_backward
 
 POPULATION, SIZE, BATCH, TIME, INPUTS = 2, 5, 3, 4, 2
-NATIVE = [name for name, reason in backends("cpu").items() if reason is None and name in ("dense", "cpu")]
+NATIVE = [name for name, reason in available_backends("cpu").items() if reason is None and name in ("dense", "cpu")]
 
 
 def arguments(dtype: torch.dtype = torch.float64) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_bad_input_is_named_in_one_line(change: dict[str, Any], message: str) ->
 
 
 def test_a_backend_that_is_not_usable_says_why() -> None:
-    unusable = {name: reason for name, reason in backends("cpu").items() if reason is not None}
+    unusable = {name: reason for name, reason in available_backends("cpu").items() if reason is not None}
     for name, reason in unusable.items():
         with pytest.raises(ValueError, match=f"backend: {name} can't be used here: ") as caught:
             sparse_rnn(**arguments(), backend=name)

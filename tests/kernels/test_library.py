@@ -27,7 +27,7 @@ def test_equals_plain_loops(compiler: str, tmp_path: Path) -> None:
     objects = []
     for name, extra in flags.items():
         objects.append(str(tmp_path / f"{name}.o"))
-        source = str(ROOT / "kernels" / "cpu" / f"{name}.cpp")
+        source = str(ROOT / "kernels" / "biotune_kernels" / "backends" / "cpu" / f"{name}.cpp")
         subprocess.run(
             [compiler, "-std=c++17", "-O2", "-Wno-psabi", *sanitized, *extra, "-c", source, "-o", objects[-1]],
             check=True,

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels import SparsePattern
-from kernels.pattern import Compressed
+from biotune_kernels import SparsePattern
+from biotune_kernels.pattern import Compressed
 
 
 @st.composite

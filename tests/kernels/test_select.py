@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import kernels.select
-from kernels import SparsePattern, backends, choose_backend, sparse_rnn
+import biotune_kernels.select
+from biotune_kernels import SparsePattern, available_backends, choose_backend, sparse_rnn
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -23,9 +23,9 @@ def choose(edges: int = 300) -> str:
 
 
 def test_the_choice_is_usable_and_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, logger="kernels"):
+    with caplog.at_level(logging.DEBUG, logger="biotune_kernels"):
         name = choose()
-    assert backends("cpu")[name] is None
+    assert available_backends("cpu")[name] is None
     assert f"auto: {name} for shape" in caplog.text
 
 
@@ -33,8 +33,8 @@ def test_a_choice_is_remembered_by_shape_across_processes(fresh: Path, monkeypat
     name = choose()
     (file,) = (fresh / "kernels").glob("choice-*")
     assert json.loads(file.read_text())["found"]["backend"] == name
-    monkeypatch.setattr(kernels.select, "_chosen", {})
-    monkeypatch.setattr(kernels.select, "_measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
+    monkeypatch.setattr(biotune_kernels.select, "_measure", lambda *_: pytest.fail("measured again"))
     assert choose() == name
 
 
@@ -44,7 +44,7 @@ def test_what_is_remembered_is_what_is_used(fresh: Path, monkeypatch: pytest.Mon
     content = json.loads(file.read_text())
     for other in content["key"]["candidates"]:
         file.write_text(json.dumps({**content, "found": {"backend": other}}))
-        monkeypatch.setattr(kernels.select, "_chosen", {})
+        monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
         assert choose() == other
 
 
@@ -53,15 +53,15 @@ def test_a_damaged_memory_is_measured_anew(damage: str, fresh: Path, monkeypatch
     choose()
     (file,) = (fresh / "kernels").glob("choice-*")
     file.write_text(damage)
-    monkeypatch.setattr(kernels.select, "_chosen", {})
+    monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
     choose()
     assert json.loads(file.read_text())["found"]["backend"]
 
 
 def test_a_folder_that_cannot_be_written_does_not_matter(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
     fresh.write_text("a file where the folder should be")
-    with caplog.at_level(logging.DEBUG, logger="kernels"):
-        assert backends("cpu")[choose()] is None
+    with caplog.at_level(logging.DEBUG, logger="biotune_kernels"):
+        assert available_backends("cpu")[choose()] is None
     assert "can't be written" in caplog.text
 
 
@@ -77,8 +77,8 @@ def test_another_number_of_threads_is_another_choice(fresh: Path) -> None:
 
 
 def test_auto_works_where_nothing_but_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    reasons = {name: None if name == "reference" else "not here" for name in backends("cpu")}
-    monkeypatch.setattr(kernels.select, "backends", lambda *_: reasons)
+    reasons = {name: None if name == "reference" else "not here" for name in available_backends("cpu")}
+    monkeypatch.setattr(biotune_kernels.select, "available_backends", lambda *_: reasons)
     assert choose() == "reference"
     hidden = sparse_rnn(torch.ones(1, 8, 3, 2), torch.ones(1, 300), pattern(), torch.ones(1, 40, 2), torch.zeros(1, 40))
     assert hidden.shape == (1, 8, 3, 40)
@@ -95,13 +95,13 @@ def test_a_backend_that_fails_at_a_shape_is_left_out(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("kernels.torch_csr.backward", fail)
+    monkeypatch.setattr("biotune_kernels.backends.torch_csr.backward", fail)
     assert choose() != "torch_csr"
     assert "backend torch_csr failed at this shape and is left out" in caplog.text
 
 
 def test_a_large_sparse_matrix_is_never_tried_densely(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernels import dense
+    from biotune_kernels.backends import dense
 
     monkeypatch.setattr(dense, "forward", lambda *_: pytest.fail("made an N x N matrix"))
     size = 30_000

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import kernels.triton
-from kernels import SparsePattern, backends, choose_backend, sparse_rnn
+import biotune_kernels.backends.triton
+from biotune_kernels import SparsePattern, available_backends, choose_backend, sparse_rnn
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
-WHY_NOT = backends(DEVICE)["triton"]
+WHY_NOT = available_backends(DEVICE)["triton"]
 INSTALLED = WHY_NOT is None or "isn't installed" not in WHY_NOT
 NAMES = ("hidden", "inputs", "values", "weight_ih", "bias", "hidden_0")
 TOLERANCE = {torch.float32: 5e-5, torch.float64: 1e-12}  # of the norm; a single TF32 product would be off by 3e-4
@@ -176,7 +176,7 @@ def test_equals_the_reference_at_full_size(shape: tuple, nonlinearity: str, star
 def test_equals_the_reference_at_any_shape(nonlinearity: str, started: bool, tile_size: int, **shape: int) -> None:
     """As tiles and, as only larger networks are otherwise, as gathered rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels.triton, "_TILE_SIZE", tile_size)
+        patch.setattr(biotune_kernels.backends.triton, "_TILE_SIZE", tile_size)
         check(tuple(shape[axis] for axis in AXES), nonlinearity, torch.float32, started)
 
 
@@ -190,7 +190,7 @@ def test_float64(nonlinearity: str) -> None:
 @pytest.mark.parametrize("tile_size", [0, 256])
 def test_a_gradient_without_a_layout_of_its_own(tile_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient of a sum is one number with strides of 0."""
-    monkeypatch.setattr(kernels.triton, "_TILE_SIZE", tile_size)
+    monkeypatch.setattr(biotune_kernels.backends.triton, "_TILE_SIZE", tile_size)
     pattern, arguments = random_case(20, 0.05, 2, 2, 1, 2, torch.float32)
     del arguments["towards"]
     bias = {}
@@ -205,7 +205,7 @@ def test_a_gradient_without_a_layout_of_its_own(tile_size: int, monkeypatch: pyt
 @usable
 @pytest.mark.parametrize("tile_size", [0, 256])
 def test_the_gradient_of_the_last_steps_alone(tile_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels.triton, "_TILE_SIZE", tile_size)
+    monkeypatch.setattr(biotune_kernels.backends.triton, "_TILE_SIZE", tile_size)
     pattern, arguments = random_case(20, 0.3, 2, 3, 2, 2, torch.float32)
     del arguments["towards"]
     found = {}
@@ -287,7 +287,7 @@ def test_what_is_planned_fits_the_gpu(
     compiled: Callable[..., Any],
 ) -> None:
     """Tiles compile, for GPUs that this machine need not have, into the shared memory that those have."""
-    from kernels.triton import tile
+    from biotune_kernels.backends.triton import tile
 
     torch.set_float32_matmul_precision(precision)
     monkeypatch.setattr(tile, "_machine", lambda device: tile._Machine(100, shared_memory, capability >= 90))

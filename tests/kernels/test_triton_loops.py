@@ -1,4 +1,4 @@
-"""No loop of a Triton kernel keeps a value that it should carry; `kernels/triton/tile.py` says how that happens.
+"""No loop of a Triton kernel keeps a value that it should carry; `triton/tile.py` says how that happens.
 
 Triton's interpreter keeps Python's meaning, so that only the source and what it is compiled to can show it.
 """
@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import kernels.triton
+import biotune_kernels.backends.triton
 
 KERNELS = {
     f"{file.stem}.{function.name}": function
-    for file in sorted(Path(kernels.triton.__file__).parent.glob("*.py"))
+    for file in sorted(Path(biotune_kernels.backends.triton.__file__).parent.glob("*.py"))
     for function in ast.walk(ast.parse(file.read_text()))
     if isinstance(function, ast.FunctionDef) and any("jit" in ast.unparse(one) for one in function.decorator_list)
 }
@@ -121,7 +121,7 @@ def operands_that_move(ttir: str) -> list[bool]:
 def test_every_step_reads_the_state_of_the_step_before(
     kernel: str, started: bool, products: int, resident: bool, compiled: Callable[..., Any]
 ) -> None:
-    from kernels.triton import tile
+    from biotune_kernels.backends.triton import tile
 
     constants = {
         "STARTED": started,

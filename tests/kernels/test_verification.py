@@ -10,20 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import kernels.check
-import kernels.select
-import kernels.verification
-from kernels import SparsePattern, backends, choose, choose_backend, dense, require_backend, sparse_rnn, verify
-from kernels.backend import Gradients, load
-from kernels.bench import Shape
-from kernels.reference import backward as plain_backward
-from kernels.reference import forward as plain_forward
-from kernels.verification import deviation, tolerance
+import biotune_kernels.select
+import biotune_kernels.verification
+import checks.kernels
+from benchmarks.kernels import Shape
+from biotune_kernels import (
+    SparsePattern,
+    available_backends,
+    choose,
+    choose_backend,
+    require_backend,
+    sparse_rnn,
+    verify,
+)
+from biotune_kernels.backends import dense, load
+from biotune_kernels.backends.reference import backward as plain_backward
+from biotune_kernels.backends.reference import forward as plain_forward
+from biotune_kernels.contract import Gradients
+from biotune_kernels.verification import deviation, tolerance
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-USABLE = [name for name, reason in backends(DEVICE).items() if reason is None]
+USABLE = [name for name, reason in available_backends(DEVICE).items() if reason is None]
 Backward = Callable[..., Gradients]
 
 
@@ -47,8 +56,8 @@ def test_what_is_right_passes(backend: str, nonlinearity: str, dtype: torch.dtyp
 
 def test_what_is_large_is_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other edges and batch columns than those that are compared change nothing, and cost little."""
-    monkeypatch.setattr(kernels.verification, "_EDGES", 500)
-    monkeypatch.setattr(kernels.verification, "_OPERATIONS", 1e6)
+    monkeypatch.setattr(biotune_kernels.verification, "_EDGES", 500)
+    monkeypatch.setattr(biotune_kernels.verification, "_OPERATIONS", 1e6)
     ran = []
 
     def recorded(inputs: Tensor, *arguments: object) -> Tensor:
@@ -167,7 +176,9 @@ def test_a_wrong_gradient_is_refused_by_name_and_left_out_by_auto(
 ) -> None:
     monkeypatch.setattr(dense, "backward", WRONG[wrong])
     # the fastest, by far
-    monkeypatch.setattr(kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names})
+    monkeypatch.setattr(
+        biotune_kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names}
+    )
     shape = pattern(population=2), 128
     with pytest.raises(ValueError, match=r"backend dense deviates .* by .*bias .* where 2e-05 .*; torch 2") as refused:
         require_backend("dense", *shape, 2, nonlinearity)
@@ -188,7 +199,9 @@ def test_wrong_states_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_in_a_layer_never_is_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names})
+    monkeypatch.setattr(
+        biotune_kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names}
+    )
     edges = pattern()
     inputs, values = torch.rand(1, 9, 6, 2, device=DEVICE), torch.rand(1, 800, device=DEVICE).requires_grad_()
     others = torch.rand(1, 40, 2, device=DEVICE), torch.rand(1, 40, device=DEVICE)
@@ -249,8 +262,8 @@ def test_the_tolerance_is_that_of_the_precision_asked_for(
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process."""
-    monkeypatch.setattr(kernels.select, "_chosen", {})
-    monkeypatch.setattr(kernels.verification, "_verified", {})
+    monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
+    monkeypatch.setattr(biotune_kernels.verification, "_verified", {})
 
 
 def test_what_passed_is_remembered_and_what_did_not_is_looked_at_again(
@@ -262,7 +275,7 @@ def test_what_passed_is_remembered_and_what_did_not_is_looked_at_again(
         looked.append(arguments[0])
         return deviation(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kernels.verification, "deviation", look)
+    monkeypatch.setattr(biotune_kernels.verification, "deviation", look)
     first = verify("dense", pattern(), 16, 2)
     forget(monkeypatch)
     assert verify("dense", pattern(), 16, 2) == first
@@ -289,7 +302,7 @@ def test_a_choice_that_is_remembered_is_seen_too(
         file.unlink()
     forget(monkeypatch)
     monkeypatch.setattr(load(name), "backward", silent)
-    with caplog.at_level(logging.WARNING, logger="kernels"):
+    with caplog.at_level(logging.WARNING, logger="biotune_kernels"):
         assert choose_backend(pattern(), 16, 3, 2) != name
     assert f"backend {name} deviates" in caplog.text
 
@@ -301,10 +314,10 @@ def test_looking_changes_no_random_number_that_is_drawn_after() -> None:
 
 
 def test_the_command_names_what_deviates(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("kernels.bench.SHAPES", (Shape(30, 200, 16, 3, 2),))
+    monkeypatch.setattr("benchmarks.kernels.SHAPES", (Shape(30, 200, 16, 3, 2),))
     arguments = ["--device", DEVICE]
-    assert kernels.check.main(arguments) == 0
+    assert checks.kernels.main(arguments) == 0
     monkeypatch.setattr(dense, "backward", right_for_two_steps)
-    assert kernels.check.main(arguments) == 1
+    assert checks.kernels.main(arguments) == 1
     wrong = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.endswith("DEVIATES")]
     assert wrong == [["dense", "tanh"], ["dense", "relu"]]

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from biotune.study import load_study
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
 from biotune.training import Trial
-from kernels.cpu.library import library
+from biotune_kernels.backends.cpu.library import library
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "seq_mem.yaml"
 SETTING = {"learning_rate": 0.005, "nonlinearity": "tanh"}

@@ -25,7 +25,7 @@ import pytest
 from numpy._core import _multiarray_umath as umath
 
 from biotune.results import TABLES, Results
-from kernels.cpu.library import library
+from biotune_kernels.backends.cpu.library import library
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from biotune.criterion import updates_to_criterion
 from biotune.report import Several, Summary, make_report, make_report_of_several, print_summary
-from biotune.report.summary import Comparison
+from biotune.report.results.summary import Comparison
 from biotune.results import POSITIVE_CONTROL, SCHEMA, Results
-from biotune.training.criterion import updates_to_criterion
 
 NULL_LOSS = 1 / 12
 LEVEL = NULL_LOSS / 10

@@ -8,7 +8,8 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.report import make_report
-from biotune.report.analysis import Tables, summarise
+from biotune.report.inputs import Tables
+from biotune.report.results.analysis import summarise
 from biotune.results import Results
 
 

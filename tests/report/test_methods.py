@@ -1,8 +1,8 @@
 """What the report says of an arm and of its methods, in words, and how its own speed is measured."""
 
+from benchmarks.report import repeat
 from biotune.report import make_report
-from biotune.report.bench import repeat
-from biotune.report.methods import describe_arm, kernels_seen
+from biotune.report.text.methods import describe_arm, kernels_seen
 from biotune.results import Results
 
 

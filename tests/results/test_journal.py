@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from biotune.errors import UserError
-from biotune.journal import DamagedJournal, Head, Journal
+from biotune.results.journal import DamagedJournal, Head, Journal
 
 Event = dict[str, Any]
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from biotune.report.association import dose_trend, rank_correlation
+from biotune.statistics import dose_trend, rank_correlation
 
 DOSES = np.array([0, 0.1, 0.25, 0.5, 1.0])
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from biotune.report import statistics
-from biotune.report.statistics import Ratio, Share
+from biotune import statistics
+from biotune.statistics import Ratio, Share
 
 ALL = Share(16, 16, 0.8, 1.0)
 MARGIN = 0.2
@@ -118,7 +118,7 @@ class TestCoverage:
     """Simulated studies with a known ratio: what the intervals and verdicts promise, they hold.
 
     The functions alone, and 2,000 studies each, since the Monte Carlo error of 500 is a whole point of coverage;
-    `biotune.validate` has whole studies, whose curves go through all of the analysis.
+    `biotune.validate.simulate` has whole studies, whose curves go through all of the analysis.
     """
 
     @pytest.mark.parametrize("true_ratio", [1.0, 1.05, 1.2, 2.0])

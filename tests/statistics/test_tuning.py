@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from biotune.report.tuning import LEAST_TRIALS, expected_best, importances
+from biotune.statistics import LEAST_TRIALS, expected_best, importances
 
 
 class TestExpectedBest:

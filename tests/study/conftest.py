@@ -78,7 +78,7 @@ def small_space(write_space: Callable[..., Path]) -> Path:
 PLANTED = """
 import os
 from dataclasses import dataclass
-import kernels.cpu, kernels.torch_csr
+import biotune_kernels.backends.cpu, biotune_kernels.backends.torch_csr
 from biotune.tasks.seq_mem import SeqMem
 
 def plant(module):
@@ -89,8 +89,8 @@ def plant(module):
     module.backward = backward
 
 if "WRONG" in os.environ:
-    plant(kernels.cpu)
-    plant(kernels.torch_csr)
+    plant(biotune_kernels.backends.cpu)
+    plant(biotune_kernels.backends.torch_csr)
 
 @dataclass(frozen=True)
 class Planted(SeqMem):

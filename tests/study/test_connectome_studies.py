@@ -12,7 +12,7 @@ import pytest
 from biotune.connectome import CATALOGUE
 from biotune.results import Results
 from biotune.study import load_study
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
 from biotune.training import Trial, draw_topology
 
 ROOT = Path(__file__).parents[2]

@@ -15,15 +15,15 @@ import pytest
 
 from biotune.cli import main
 from biotune.errors import UserError
-from biotune.journal import Journal
 from biotune.network import load_checkpoint
-from biotune.reliability.integrity import differences, faults
 from biotune.results import TABLES, Results
-from biotune.study.directory import load_record
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
-from biotune.study.study import load_study
+from biotune.results.journal import Journal
+from biotune.study.definition.load import load_study
+from biotune.study.directory.directory import load_record
+from biotune.study.history.record import Record
+from biotune.study.search.progress import SearchProgress
 from biotune.topology import Topology
+from checks.integrity import differences, faults
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 
@@ -120,7 +120,7 @@ def test_results_are_not_gone_on_with_where_other_topologies_are_drawn(
         return Topology(drawn.size, drawn.target, drawn.source, drawn.weight[::-1].copy(), drawn.region)
 
     cut_back(results, "confirmed", 1)
-    monkeypatch.setattr("biotune.study.plans.draw_topology", drawn_otherwise)
+    monkeypatch.setattr("biotune.study.plans.plans.draw_topology", drawn_otherwise)
     line = refused("run", "--resume", results.path)
     assert f"{results.path}: this machine draws another topology for arm real than the one" in line
 

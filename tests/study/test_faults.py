@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from biotune.journal import Journal
-from biotune.reliability import faults
-from biotune.reliability.integrity import events_of
 from biotune.results import Results
+from biotune.results.journal import Journal
 from biotune.study import load_study
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
+from biotune.study.history.record import Record
+from biotune.study.search.progress import SearchProgress
+from checks import faults
+from checks.integrity import events_of
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from biotune.errors import StorageError
-from biotune.files import replacing
-from biotune.journal import Journal
+from biotune.io.files import replacing
 from biotune.network import save_checkpoint
-from biotune.reliability.integrity import differences, faults
 from biotune.results import Results
+from biotune.results.journal import Journal
+from checks.integrity import differences, faults
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 

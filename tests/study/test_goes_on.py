@@ -8,7 +8,8 @@ import pytest
 from biotune import seeds
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.study import directory, load_study
+from biotune.study import load_study
+from biotune.study.directory import resume
 from biotune.tasks import encoder, task_digest
 
 LATENT = """name: latent
@@ -32,7 +33,7 @@ def started(tmp_path: Path) -> Results:
 
 
 def test_a_study_goes_on_where_numpy_draws_the_same(started: Results) -> None:
-    directory.require_same_streams(started)
+    resume.require_same_streams(started)
 
 
 def test_a_numpy_that_draws_otherwise_is_refused_with_both_versions(
@@ -44,7 +45,7 @@ def test_a_numpy_that_draws_otherwise_is_refused_with_both_versions(
     monkeypatch.setattr(seeds, "_DRAWS", (*seeds._DRAWS[:-1], in_another_order))
     seeds.streams_digest.cache_clear()
     with pytest.raises(UserError, match=rf"started with NumPy 1\.0\.0, .* than those of NumPy {np.__version__} here"):
-        directory.require_same_streams(started)
+        resume.require_same_streams(started)
     seeds.streams_digest.cache_clear()
 
 
@@ -54,11 +55,11 @@ def test_another_encoder_of_pictures_is_refused(
     file = tmp_path / "latent.yaml"
     file.write_text(LATENT)
     study = load_study(file)
-    directory.require_same_task(started, study)
+    resume.require_same_task(started, study)
     monkeypatch.setattr(encoder, "SHIPPED", tmp_path)
     monkeypatch.setattr(encoder, "UPDATES", 2)
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
     encoder.trained_encoder.cache_clear()
     with pytest.raises(UserError, match=r"what task pic_latent_mem shows has changed since the study was started"):
-        directory.require_same_task(started, study)
+        resume.require_same_task(started, study)
     encoder.trained_encoder.cache_clear()

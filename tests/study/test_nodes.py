@@ -18,9 +18,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from biotune.journal import Event, Journal
+from biotune.io.storage import place
 from biotune.results import TABLES, Results
-from biotune.storage import place
+from biotune.results.journal import Event, Journal
 
 pytestmark = pytest.mark.slow
 

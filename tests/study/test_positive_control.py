@@ -13,8 +13,8 @@ import yaml
 from biotune.errors import UserError
 from biotune.results import POSITIVE_CONTROL
 from biotune.study import load_study
-from biotune.study.record import Record, TrialRecord
-from biotune.study.selection import select
+from biotune.study.confirm.selection import select
+from biotune.study.history.record import Record, TrialRecord
 
 ROOT = Path(__file__).parents[2]
 WriteSpace = Callable[..., Path]

@@ -47,7 +47,7 @@ def test_no_module_of_a_study_imports_ray_before_its_settings_are_there() -> Non
     with_ray = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("imports Ray")]
     assert len(with_ray) > 5
     assert "biotune.study" not in with_ray  # reading a study takes no Ray
-    assert "biotune.study.worker" in with_ray
+    assert "biotune.study.worker.train" in with_ray
 
 
 def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from biotune.study import load_study
-from biotune.study.plans import Plans
-from biotune.study.predecessor import import_config
+from biotune.study.definition.predecessor import import_config
+from biotune.study.plans.plans import Plans
 from biotune.training import Trial
 
 ROOT = Path(__file__).parents[2]

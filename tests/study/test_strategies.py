@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from biotune.results import Results
 from biotune.study import load_study
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
 from biotune.topology import Topology
 from biotune.training import Trial
 

@@ -8,7 +8,7 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.study import load_study
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
 from biotune.topology import Topology
 from biotune.training import draw_topology
 

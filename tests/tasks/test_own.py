@@ -12,7 +12,7 @@ import pytest
 from biotune.errors import UserError
 from biotune.results import Results
 from biotune.study import load_study
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
 from biotune.tasks import make_task
 from biotune.training import Trial
 

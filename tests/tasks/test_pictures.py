@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from biotune.connectome import DataFile
 from biotune.errors import UserError
+from biotune.io.published import DataFile
 from biotune.tasks import encoder, make_task, pictures
 
 

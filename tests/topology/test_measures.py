@@ -13,13 +13,13 @@ from biotune.topology import (
     MEASURES,
     Topology,
     expand,
-    graph,
     measure_row,
     measures,
     rewire_topology,
     spectral_radius,
     spectrum,
 )
+from biotune.topology.measures import graph
 
 
 def of_matrix(matrix: np.ndarray, region: np.ndarray | None = None) -> Topology:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from biotune.connectome import Connectome, Provenance, load_connectome
 from biotune.errors import UserError
 from biotune.topology import NULLS, Topology, expand, rewire_connectome, rewire_topology
-from biotune.topology.scatter import distance_bins
+from biotune.topology.nulls.scatter import distance_bins
 
 PROVENANCE = Provenance(kind="file", species="mouse", citation="", licence="", orientation="")
 

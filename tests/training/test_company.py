@@ -9,11 +9,13 @@ from torch import Tensor
 from biotune.connectome import load_connectome
 from biotune.network import NetworkOptions
 from biotune.training import OPTIMIZERS, Trial, TrialPlan
-from kernels import backends
-from kernels.backend import load
+from biotune_kernels import available_backends
+from biotune_kernels.backends import load
 
 INDEPENDENT = [
-    name for name, reason in backends("cpu").items() if reason is None and load(name).independent(torch.device("cpu"))
+    name
+    for name, reason in available_backends("cpu").items()
+    if reason is None and load(name).independent(torch.device("cpu"))
 ]
 
 
@@ -30,7 +32,7 @@ def trained(plan: TrialPlan, replicate: int) -> dict[str, Tensor]:
 
 
 def test_the_cpu_and_dense_backends_are_independent() -> None:
-    assert {"dense", "cpu"} <= {*INDEPENDENT, *(name for name, why in backends("cpu").items() if why)}
+    assert {"dense", "cpu"} <= {*INDEPENDENT, *(name for name, why in available_backends("cpu").items() if why)}
 
 
 @pytest.mark.parametrize("backend", INDEPENDENT)

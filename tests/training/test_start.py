@@ -63,7 +63,7 @@ def test_nothing_is_drawn_again_of_what_is_taken_up(
     def drawn(*_: object) -> None:
         raise AssertionError("a topology was drawn")
 
-    monkeypatch.setattr("biotune.training.trial.draw_topology", drawn)
+    monkeypatch.setattr("biotune.training.topologies.draw_topology", drawn)
     start = Start(plan, tuple((tmp_path / "block.pt", place) for place in range(3)))
     after = Trial(make_plan(network={"signs": 0.3, "dale": True, "remap": "magnitude"}, seed=2, start=start))
     assert [t.digest for t in after.topologies] == [t.digest for t in before.topologies]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from biotune.repeat import verdicts
+from biotune.validate.repeat import verdicts
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REDUCED = [
     "connectome={name: 'distance_rule:mouse_gamanut'}",
     "task.pattern_length=2",
@@ -22,7 +22,7 @@ REDUCED = [
 
 def run(*options: str | Path, overrides: list[str]) -> subprocess.CompletedProcess[str]:
     changes = [part for change in overrides for part in ("--set", change)]
-    command = [sys.executable, "-m", "biotune.repeat", *map(str, options), *changes]
+    command = [sys.executable, "-m", "biotune.validate.repeat", *map(str, options), *changes]
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 

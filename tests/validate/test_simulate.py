@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from biotune.errors import UserError
-from biotune.validate import RATIOS, Found, Model, simulate, wrong_verdicts
+from biotune.validate.simulate import RATIOS, Found, Model, simulate, wrong_verdicts
 
-SPACE = Path(__file__).parents[1] / "search_spaces" / "seq_mem.yaml"
+SPACE = Path(__file__).parents[2] / "search_spaces" / "seq_mem.yaml"
 NO_DATA = "connectome={name: 'distance_rule:marmoset'}"
 
 
@@ -76,7 +76,7 @@ def test_a_study_of_one_arm_has_nothing_to_simulate() -> None:
 
 def test_the_command_prints_and_writes_the_shares(tmp_path: Path) -> None:
     options = ["--studies", "5", "--ratios", "1,2", "--set", NO_DATA, "--json", str(tmp_path / "shares.json")]
-    command = [sys.executable, "-m", "biotune.validate", *options]
+    command = [sys.executable, "-m", "biotune.validate.simulate", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=SPACE.parents[1])
     assert done.returncode == 0, done.stderr
     assert "5 simulated studies of each true ratio, 16 pairs" in " ".join(done.stdout.split())
@@ -89,7 +89,7 @@ def test_the_command_prints_and_writes_the_shares(tmp_path: Path) -> None:
     "options", [["--ratios", "0"], ["--ratios", "one"], ["--studies", "0"], ["--space", "none.yaml"]]
 )
 def test_a_mistake_is_said_in_a_line(options: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "biotune.validate", *options]
+    command = [sys.executable, "-m", "biotune.validate.simulate", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

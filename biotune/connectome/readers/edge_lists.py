@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from biotune.connectome.edges import RawEdges, check_weights, summed
+from biotune.connectome.readers.edges import RawEdges, check_weights, summed
 from biotune.errors import UserError
 
 PAIRS = (

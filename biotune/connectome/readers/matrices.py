@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 from scipy.io.matlab import MatReadError
 
-from biotune.connectome.edges import RawEdges, check_weights, summed
+from biotune.connectome.readers.edges import RawEdges, check_weights, summed
 from biotune.errors import UserError
 
 

@@ -13,9 +13,9 @@ import pyarrow.feather
 import pyarrow.parquet
 import scipy.sparse
 
-from biotune.connectome.edge_lists import PAIRS, edges_of_table, find_roles, has_roles, read_text_table
-from biotune.connectome.edges import RawEdges, check_weights, summed
-from biotune.connectome.matrices import (
+from biotune.connectome.readers.edge_lists import PAIRS, edges_of_table, find_roles, has_roles, read_text_table
+from biotune.connectome.readers.edges import RawEdges, check_weights, summed
+from biotune.connectome.readers.matrices import (
     edges_of_matrix,
     first_sentence,
     read_mat,
@@ -23,7 +23,7 @@ from biotune.connectome.matrices import (
     read_npz,
     read_text_matrix,
 )
-from biotune.connectome.reading import Reading
+from biotune.connectome.readers.reading import Reading
 from biotune.errors import UserError
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z"}

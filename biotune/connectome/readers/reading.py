@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)

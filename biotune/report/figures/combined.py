@@ -1,11 +1,11 @@
 """The figures of several studies side by side."""
 
-from biotune.report.answer import comparable
-from biotune.report.drawing import ARM_COLOURS, INK, WIDTH, Canvas, Figure, finish, ratio_axis, style
-from biotune.report.several import Several
-from biotune.report.statistics import Ratio
-from biotune.report.wording import count, percent
-from biotune.report.wording import ratio as as_ratio
+from biotune.report.figures.drawing import ARM_COLOURS, INK, WIDTH, Canvas, Figure, finish, ratio_axis, style
+from biotune.report.formatting import count, percent
+from biotune.report.formatting import ratio as as_ratio
+from biotune.report.results.combined import Several
+from biotune.report.text.answer import comparable
+from biotune.statistics import Ratio
 
 Found = list[tuple[str, str, Ratio]]
 """(arm, study, ratio), of those that can be compared."""

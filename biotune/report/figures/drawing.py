@@ -19,8 +19,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from biotune.report.summary import Summary
-from biotune.report.wording import number
+from biotune.report.formatting import number
+from biotune.report.results.summary import Summary
 
 INK, PAPER = "#1b1b1d", "#fdfdfe"
 REFERENCE_COLOUR = "#0072b2"

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from biotune.report.drawing import (
+from biotune.report.figures.drawing import (
     INK,
     MOST_POINTS_AS_VECTORS,
     WIDTH,
@@ -24,8 +24,8 @@ from biotune.report.drawing import (
     loss_axis,
     wide,
 )
-from biotune.report.summary import Summary
-from biotune.report.wording import count, number, several
+from biotune.report.formatting import count, number, several
+from biotune.report.results.summary import Summary
 
 
 def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) -> Figure:

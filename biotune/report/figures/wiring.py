@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from biotune.report.drawing import (
+from biotune.report.figures.drawing import (
     INK,
     MARKERS,
     PAPER,
@@ -18,10 +18,10 @@ from biotune.report.drawing import (
     log_axis,
     panel,
 )
-from biotune.report.statistics import FAMILY_CONFIDENCE, geometric_ratio
-from biotune.report.summary import Association, Summary, Trend
-from biotune.report.wording import count, number, percent, several
-from biotune.report.wording import ratio as as_ratio
+from biotune.report.formatting import count, number, percent, several
+from biotune.report.formatting import ratio as as_ratio
+from biotune.report.results.summary import Association, Summary, Trend
+from biotune.statistics import FAMILY_CONFIDENCE, geometric_ratio
 
 SCATTERS = 6
 """Measures that are drawn network by network."""

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from biotune.errors import StorageError, UserError
-from biotune.files import remove_leftovers, replacing
-from biotune.report.analysis import Tables
-from biotune.report.drawing import Figure
-from biotune.report.several import TUNED, Several
-from biotune.report.summary import Association, Comparison, SearchResult, Summary, Trend
+from biotune.io.files import remove_leftovers, replacing
+from biotune.report.figures.drawing import Figure
+from biotune.report.inputs import Tables
+from biotune.report.results.combined import TUNED, Several
+from biotune.report.results.summary import Association, Comparison, SearchResult, Summary, Trend
 from biotune.results import Results
 
 

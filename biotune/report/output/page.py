@@ -8,13 +8,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from biotune.report import wording
-from biotune.report.answer import bootstrap_interval, comparable, in_short, interval, rank_sentence, trend_sentence
-from biotune.report.drawing import INK, PAPER, Figure
+from biotune.report import formatting
 from biotune.report.figures import Figures
-from biotune.report.methods import kernels_seen
-from biotune.report.several import Several
-from biotune.report.summary import Summary
+from biotune.report.figures.drawing import INK, PAPER, Figure
+from biotune.report.results.combined import Several
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import bootstrap_interval, comparable, in_short, interval, rank_sentence, trend_sentence
+from biotune.report.text.methods import kernels_seen
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
@@ -42,12 +42,12 @@ def render_several(studies: Several, figures: Sequence[Figure]) -> str:
         figures: in the order in which they are shown.
     """
     citations = dict.fromkeys(citation for summary in studies.studies.values() for citation in summary.citations)
-    return _template("several.html").render(s=studies, figures=figures, citations=list(citations))
+    return _template("combined.html").render(s=studies, figures=figures, citations=list(citations))
 
 
 def _template(name: str) -> Template:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -55,22 +55,22 @@ def _template(name: str) -> Template:
     )
     environment.globals["inline"] = _inline
     environment.filters |= {
-        "number": wording.number,
-        "ratio": wording.ratio,
-        "percent": wording.percent,
-        "p": wording.probability,
-        "setting": wording.setting,
-        "several": wording.several,
-        "duration": wording.duration,
-        "value": wording.value,
-        "task": wording.task,
+        "number": formatting.number,
+        "ratio": formatting.ratio,
+        "percent": formatting.percent,
+        "p": formatting.probability,
+        "setting": formatting.setting,
+        "several": formatting.several,
+        "duration": formatting.duration,
+        "value": formatting.value,
+        "task": formatting.task,
         "interval": interval,
         "in_short": in_short,
         "bootstrap": bootstrap_interval,
         "rank": rank_sentence,
         "trend": trend_sentence,
         "comparable": comparable,
-        "count": wording.count,
+        "count": formatting.count,
         "linked": _linked,
     }
     return environment.get_template(name)

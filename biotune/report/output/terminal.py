@@ -4,11 +4,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from biotune.report import wording
-from biotune.report.answer import comparable, interval, trend_sentence
-from biotune.report.several import Several
-from biotune.report.summary import Summary
-from biotune.report.wording import number, percent
+from biotune.report import formatting
+from biotune.report.formatting import number, percent
+from biotune.report.results.combined import Several
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import comparable, interval, trend_sentence
 
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "cyan", "undecided": "yellow", "not comparable": "magenta"}
 
@@ -42,10 +42,8 @@ def print_several(studies: Several, console: Console) -> None:
         console.print(Text(sentence), highlight=False)
     for found in studies.over_tasks:
         if found.ratio:
-            numbers = f"{wording.ratio(found.ratio.low)}, {wording.ratio(found.ratio.high)}"
-            text = (
-                f"Over the tasks, {found.arm} to {found.reference}: {wording.ratio(found.ratio.estimate)} [{numbers}]."
-            )
+            estimate, *ends = map(formatting.ratio, (found.ratio.estimate, found.ratio.low, found.ratio.high))
+            text = f"Over the tasks, {found.arm} to {found.reference}: {estimate} [{', '.join(ends)}]."
             console.print(Text(text), highlight=False)
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -71,7 +69,7 @@ def _verdicts(summary: Summary) -> Table:
     for arm in summary.arms:
         result, comparison = summary.result(arm), comparisons.get(arm)
         if comparison is None:
-            verdict = Text("reference" if arm == summary.reference else wording.NOTHING, style="dim")
+            verdict = Text("reference" if arm == summary.reference else formatting.NOTHING, style="dim")
         elif comparison.verdict is None:
             verdict = Text("to come", style="dim")
         else:
@@ -79,9 +77,9 @@ def _verdicts(summary: Summary) -> Table:
         table.add_row(
             Text(arm),
             verdict,
-            Text(interval(comparison) if comparison else "1" if arm == summary.reference else wording.NOTHING),
-            number(result.updates) if result else wording.NOTHING,
-            f"{result.converged.count}/{result.converged.total}" if result else wording.NOTHING,
-            wording.probability(comparison.p) if comparison and comparable(comparison) else "",
+            Text(interval(comparison) if comparison else "1" if arm == summary.reference else formatting.NOTHING),
+            number(result.updates) if result else formatting.NOTHING,
+            f"{result.converged.count}/{result.converged.total}" if result else formatting.NOTHING,
+            formatting.probability(comparison.p) if comparison and comparable(comparison) else "",
         )
     return table

@@ -1,39 +1,19 @@
 """From the tables of a results directory to every number of the report. Nothing here draws or writes."""
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from biotune.report.answer import answer, disagreements, question, ranks_note
-from biotune.report.comparing import Analysis, by_arm, loss_areas, other_levels
-from biotune.report.contract import EnvironmentFile, StateFile, StudyFile, require
-from biotune.report.control import find_control
-from biotune.report.limits import find_limits
-from biotune.report.methods import citations, describe_arm, methods
-from biotune.report.properties import find_associations, find_trends, measure_ranges
-from biotune.report.searching import find_importances, search_result
-from biotune.report.summary import Summary
+from biotune.report.inputs import CONFIRMED, Tables
+from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
+from biotune.report.results.control import find_control
+from biotune.report.results.search import find_importances, search_result
+from biotune.report.results.summary import Summary
+from biotune.report.results.wiring import find_associations, find_trends, measure_ranges
+from biotune.report.text.answer import answer, disagreements, question, ranks_note
+from biotune.report.text.limits import find_limits
+from biotune.report.text.methods import citations, describe_arm, methods
 from biotune.results import Results
-
-CONFIRMED = ("shared", "own_best")
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The tables of a results directory."""
-
-    trials: pd.DataFrame
-    curves: pd.DataFrame
-    topologies: pd.DataFrame
-    convergence: pd.DataFrame
-    matrices: pd.DataFrame
-
-    @classmethod
-    def read(cls, results: Results) -> "Tables":
-        """Reads all."""
-        return cls(**{table.name: results.read_table(table.name) for table in dataclasses.fields(cls)})
+from biotune.results.documents import EnvironmentFile, StateFile, StudyFile, require
 
 
 def summarise(results: Results, tables: Tables) -> Summary:

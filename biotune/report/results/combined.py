@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from biotune import statistics
 from biotune.errors import UserError
-from biotune.report import statistics, wording
-from biotune.report.analysis import Tables, summarise
-from biotune.report.answer import comparable, in_short, interval
-from biotune.report.comparing import log_ratios_of
-from biotune.report.statistics import Ratio
-from biotune.report.summary import Comparison, Summary, plain
-from biotune.report.wording import several
+from biotune.report import formatting
+from biotune.report.formatting import several
+from biotune.report.inputs import Tables
+from biotune.report.results.analysis import summarise
+from biotune.report.results.comparisons import log_ratios_of
+from biotune.report.results.summary import Comparison, Summary, plain
+from biotune.report.text.answer import comparable, in_short, interval
 from biotune.results import Results
+from biotune.statistics import Ratio
 
 AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
 WAYS = (AS_IT_COMES, SET_EQUAL, TUNED)
@@ -217,7 +219,9 @@ def _gain_of(group: Sequence[_Study], arm: str, where: str) -> Gain:
         way = _way(study)
         read = study.summary.own_best if way == TUNED else study.summary.comparisons
         name = (
-            f"set equal to {wording.number(study.content['topology']['spectral_radius'])}" if way == SET_EQUAL else way
+            f"set equal to {formatting.number(study.content['topology']['spectral_radius'])}"
+            if way == SET_EQUAL
+            else way
         )
         if name in ways:  # the same way twice: by its study
             name = f"{name} ({study.label})"

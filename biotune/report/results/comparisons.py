@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biotune.report import statistics
-from biotune.report.statistics import Share, Verdict
-from biotune.report.summary import ArmResult, Comparison, Level
+from biotune import statistics
+from biotune.criterion import updates_to_criterion
+from biotune.report.results.summary import ArmResult, Comparison, Level
 from biotune.seeds import stream
-from biotune.training.criterion import updates_to_criterion
+from biotune.statistics import Share, Verdict
 
 LEVEL_FACTORS = (3.0, 2.0, 1.5, 0.5, 0.25)
 """The other criterion levels that the verdict is given at, as multiples of the study's own."""

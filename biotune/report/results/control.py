@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.report import wording
-from biotune.report.answer import comparable, interval
-from biotune.report.comparing import Analysis
-from biotune.report.methods import CONTROLS
-from biotune.report.statistics import LEAST_SHARE_CONVERGED
-from biotune.report.summary import ArmResult, Comparison, Control
+from biotune.report import formatting
+from biotune.report.results.comparisons import Analysis
+from biotune.report.results.summary import ArmResult, Comparison, Control
+from biotune.report.text.answer import comparable, interval
+from biotune.report.text.methods import CONTROLS
 from biotune.results import POSITIVE_CONTROL
+from biotune.statistics import LEAST_SHARE_CONVERGED
 
 
 def find_control(
@@ -55,7 +55,7 @@ def _sentence(what: str, comparison: Comparison, control: ArmResult, reference: 
     if comparison.verdict is None:
         return f"The positive control, {what}, is still to be confirmed."
     if comparable(comparison):
-        p = wording.probability(comparison.p)
+        p = formatting.probability(comparison.p)
         numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
     else:
         met = [f"{share.count} of {share.total}" for share in (control.converged, reference.converged)]

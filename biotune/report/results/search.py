@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.report.comparing import scalar
-from biotune.report.summary import SearchResult
-from biotune.report.tuning import Importances, expected_best, importances
+from biotune.report.results.comparisons import scalar
+from biotune.report.results.summary import SearchResult
 from biotune.seeds import derived_seed
+from biotune.statistics import Importances, expected_best, importances
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "running")
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from biotune.report.association import Correlation, Slope
-from biotune.report.statistics import NullRank, Ratio, Share, Verdict
-from biotune.report.tuning import Importances
+from biotune.statistics import Correlation, Importances, NullRank, Ratio, Share, Slope, Verdict
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biotune.report import statistics
-from biotune.report.association import LEAST_DOSES, dose_trend, rank_correlation
-from biotune.report.comparing import Analysis, by_arm, is_null
-from biotune.report.summary import Association, Trend
-from biotune.report.wording import several
+from biotune import statistics
+from biotune.report.formatting import several
+from biotune.report.results.comparisons import Analysis, by_arm, is_null
+from biotune.report.results.summary import Association, Trend
+from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation
 
 
 def find_trends(analysis: Analysis, confirmed: pd.DataFrame) -> list[Trend]:

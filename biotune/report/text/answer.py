@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biotune.report import wording
-from biotune.report.comparing import is_null
-from biotune.report.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
-from biotune.report.summary import Comparison, Summary, Trend
-from biotune.report.wording import count, number, percent, several
+from biotune.report import formatting
+from biotune.report.formatting import count, number, percent, several
+from biotune.report.results.comparisons import is_null
+from biotune.report.results.summary import Comparison, Summary, Trend
+from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
 
 
 def question(study: Mapping[str, Any]) -> str:
@@ -16,7 +16,7 @@ def question(study: Mapping[str, Any]) -> str:
         return str(study["description"])
     reference = study["reference_arm"]
     others = [name for name in study["arms"] if name != reference]
-    task = wording.task(study["task"]["name"])
+    task = formatting.task(study["task"]["name"])
     if not others:
         return f"How fast does {reference} learn {task}?"
     return f"Does {several(others, 'or')} learn {task} faster or slower than {reference}?"
@@ -45,8 +45,8 @@ def bootstrap_interval(comparison: Comparison) -> str:
 
 def _with_interval(ratio: Ratio | None) -> str:
     if ratio is None:
-        return wording.NOTHING
-    return f"{wording.ratio(ratio.estimate)} [{wording.ratio(ratio.low)}, {wording.ratio(ratio.high)}]"
+        return formatting.NOTHING
+    return f"{formatting.ratio(ratio.estimate)} [{formatting.ratio(ratio.low)}, {formatting.ratio(ratio.high)}]"
 
 
 def answer(summary: Summary) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def rank_sentence(comparison: Comparison) -> str:
     assert rank is not None
     return (
         f"{comparison.reference} is at percentile {rank.percentile:.0f} of {rank.draws} draws of {comparison.arm}, "
-        f"permutation p = {wording.probability(rank.p)}"
+        f"permutation p = {formatting.probability(rank.p)}"
     )
 
 
@@ -92,8 +92,9 @@ def trend_sentence(trend: Trend) -> str:
         way = "makes learning slower"
     return (
         f"Rewiring more of the edges ({trend.null}; {doses}) {way}: rewiring all of them multiplies the updates to "
-        f"criterion by {wording.ratio(slope.factor)} [{wording.ratio(slope.low)}, {wording.ratio(slope.high)}], on a "
-        f"log-linear trend within {slope.replicates} replicates, with its {percent(slope.confidence, 1)} interval."
+        f"criterion by {formatting.ratio(slope.factor)} [{formatting.ratio(slope.low)}, "
+        f"{formatting.ratio(slope.high)}], on a log-linear trend within {slope.replicates} replicates, with its "
+        f"{percent(slope.confidence, 1)} interval."
     )
 
 
@@ -182,7 +183,7 @@ def _grounds(summary: Summary) -> str:
     pairs = [c.ratio.pairs for c in summary.comparisons if c.ratio]
     fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
-    setting = f" ({wording.setting(summary.shared_setting)})" if summary.shared_setting else ""
+    setting = f" ({formatting.setting(summary.shared_setting)})" if summary.shared_setting else ""
     together = (
         f", {percent(FAMILY_CONFIDENCE)} over the {len(summary.comparisons)} comparisons"
         if len(summary.comparisons) > 1

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.report import wording
-from biotune.report.answer import comparable
-from biotune.report.summary import Limit, Summary
-from biotune.report.wording import count, percent, several
+from biotune.report import formatting
+from biotune.report.formatting import count, percent, several
+from biotune.report.results.summary import Limit, Summary
+from biotune.report.text.answer import comparable
 
 
 def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame) -> list[Limit]:
@@ -100,7 +100,7 @@ def _power(summary: Summary) -> list[str]:
     for c in summary.comparisons:
         if c.ratio is None or c.detectable is None or c.equivalence_power is None or not comparable(c):
             continue
-        found, missed = wording.ratio(c.detectable), wording.ratio(1 / c.detectable)
+        found, missed = formatting.ratio(c.detectable), formatting.ratio(1 / c.detectable)
         texts.append(
             f"{c.arm}: {c.ratio.pairs} pairs as varied as these show a true ratio of {found} as slower, or one of "
             f"{missed} as faster, four times of five; they show equal arms as equivalent "

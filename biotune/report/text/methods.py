@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from biotune.report import wording
-from biotune.report.statistics import (
-    EXACT_PAIRS,
-    FAMILY_CONFIDENCE,
-    LEAST_DRAWS,
-    LEAST_SHARE_CONVERGED,
-    RESAMPLES,
-    bonferroni,
-)
-from biotune.report.wording import count, number, percent, several
+from biotune.report import formatting
+from biotune.report.formatting import count, number, percent, several
+from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
 from biotune.topology import NULLS
 
 CONTROLS = {
@@ -72,7 +65,9 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
         keeps = f", which keeps {NULLS[name].keeps}" if name in NULLS else ""
         parts.append(f"{name.replace('_', ' ')} null of the {null.get('level', 'region')}s{share}{keeps}{dealt}")
     for section in ("connectome", "topology", "network"):
-        parts += [f"{key.replace('_', ' ')} {wording.value(value)}" for key, value in (arm.get(section) or {}).items()]
+        parts += [
+            f"{key.replace('_', ' ')} {formatting.value(value)}" for key, value in (arm.get(section) or {}).items()
+        ]
     return "; ".join(parts) or "as it is"
 
 
@@ -91,17 +86,17 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     # a tuned key has no one value to state here
     tuned = set(study["tune"])
     radius = topology.get("spectral_radius")
-    gain = "left as it came" if radius is None else f"scaled to {wording.value(radius)}"
+    gain = "left as it came" if radius is None else f"scaled to {formatting.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
     training = {key: value for key, value in network.items() if key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
-    shown = f" ({wording.setting(options)})" if options else ""
+    shown = f" ({formatting.setting(options)})" if options else ""
     sentences = [
-        f"Elman networks were trained on {wording.task(task['name'])}{shown}, each on {task['trials']} trials of its "
-        f"own, {percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest for "
-        "validation.",
+        f"Elman networks were trained on {formatting.task(task['name'])}{shown}, each on {task['trials']} trials of "
+        f"its own, {percent(task['train_share'], 1)} of them for training in batches of {task['batch']} and the rest "
+        "for validation.",
         f"Their recurrent connections followed {'the connectome' if len(used) == 1 else 'the connectomes'} "
-        f"{several(used)}, laid out over neurons ({wording.setting(layout)}); only connections that are present in "
+        f"{several(used)}, laid out over neurons ({formatting.setting(layout)}); only connections that are present in "
         "the topology were trained.",
     ]
     if "spectral_radius" not in tuned:
@@ -114,7 +109,7 @@ def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         "the magnitudes of its initial recurrent values" if signed else "the set of its initial recurrent values"
     )
     sentences += [
-        f"Networks and their training: {wording.setting(training)}.",
+        f"Networks and their training: {formatting.setting(training)}.",
         f"The arms were {several(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
         f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
         f"replicate r of every arm shares its data, its input weights and {shared_values}.",
@@ -128,7 +123,7 @@ def _search(study: Mapping[str, Any]) -> str:
     for key, domain in tune.items():
         [(kind, values)] = domain.items()
         if kind == "choice":
-            domains.append(f"{key} (one of {several([wording.value(v) for v in values], 'or')})")
+            domains.append(f"{key} (one of {several([formatting.value(v) for v in values], 'or')})")
         else:
             domains.append(f"{key} ({kind}, {number(values[0])} to {number(values[1])})")
     shared, trials = search["shared_settings"], search["trials_per_arm"]

@@ -5,9 +5,8 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +15,9 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import StorageError, UserError
-from biotune.files import replacing
-from biotune.storage import BucketPath, Place
-from biotune.study.access import keep_token_private, require_guarded
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one trial gets, and how many run at once.
-
-    Attributes:
-        cpus: cores a trial; also its threads.
-        gpus: GPUs a trial, a fraction to share one.
-        concurrency: trials at once.
-        dashboard: address of Ray's dashboard, or None.
-    """
-
-    cpus: int
-    gpus: float
-    concurrency: int
-    dashboard: str | None
-
-    @property
-    def device(self) -> str:
-        """Where a trial's networks live."""
-        return "cuda" if self.gpus > 0 else "cpu"
+from biotune.io.files import replacing
+from biotune.io.storage import BucketPath, Place
+from biotune.study.cluster.access import keep_token_private, require_guarded
 
 
 @contextmanager
@@ -104,44 +81,6 @@ def _require_listening(address: str) -> None:
 def nodes() -> list[Mapping[str, float]]:
     """What each node of the cluster has, by Ray's names ("CPU", "GPU")."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def fit_resources(
-    nodes: Sequence[Mapping[str, float]],
-    cpus: int | None,
-    gpus: float | None,
-    concurrency: int | None,
-    dashboard: str | None = None,
-    grows: bool = False,
-) -> Resources:
-    """Resources of a trial that the nodes have.
-
-    By default a trial gets one core and, where there are GPUs, a quarter of one. Where `grows`, nodes may be added when
-    there is more to do than fits: as many trials as `concurrency` says then wait or run.
-
-    Raises:
-        UserError: no node has as many cores and GPUs as one trial asks for; Ray would wait for ever.
-    """
-    most_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
-    most_cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-    gpus = (0.25 if most_gpus else 0.0) if gpus is None else gpus
-    cpus = 1 if cpus is None else cpus
-    if gpus > most_gpus:
-        raise UserError(f"--gpus-per-trial {gpus:g}: the largest node has {most_gpus:g} GPUs; ask for at most that")
-    if gpus > 1 and gpus != int(gpus):
-        raise UserError(f"--gpus-per-trial {gpus:g}: above one GPU, ask for a whole number")
-    if cpus > most_cpus:
-        raise UserError(f"--cpus-per-trial {cpus}: the largest node has {most_cpus:g} cores; ask for at most that")
-    fitting = sum(places(node, cpus, gpus) for node in nodes)
-    if not fitting:
-        cores = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
-        raise UserError(
-            f"--cpus-per-trial {cpus}, --gpus-per-trial {gpus:g}: no node has both; those with the GPUs have at most "
-            f"{cores:g} cores: ask for at most that"
-        )
-    if concurrency is not None:
-        fitting = concurrency if grows else min(fitting, concurrency)
-    return Resources(cpus=cpus, gpus=gpus, concurrency=fitting, dashboard=dashboard)
 
 
 def places(node: Mapping[str, float], cpus: int, gpus: float) -> int:

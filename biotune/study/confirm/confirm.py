@@ -8,14 +8,15 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from biotune.errors import KernelError, StorageError, UserError
-from biotune.journal import Journal
+from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
-from biotune.storage import Place
-from biotune.study.cluster import Resources, reason_of
-from biotune.study.record import Record
-from biotune.study.retries import MAX_RETRIES, Retries
-from biotune.study.study import Study
-from biotune.study.worker import confirm_block
+from biotune.results.journal import Journal
+from biotune.study.cluster.connect import reason_of
+from biotune.study.cluster.retries import MAX_RETRIES, Retries
+from biotune.study.confirm.block import confirm_block
+from biotune.study.definition.study import Study
+from biotune.study.history.record import Record
+from biotune.study.resources.fit import Resources
 from biotune.training import ForeignState, TrialPlan
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from biotune.errors import UserError
-from biotune.study.record import Record, TrialRecord
-from biotune.study.study import Study
+from biotune.study.definition.study import Study
+from biotune.study.history.record import Record, TrialRecord
 
 
 def order(trial: TrialRecord) -> tuple[int, float, float]:

@@ -118,7 +118,7 @@ class ConnectomeConfig(Section):
         None, description="generator that takes its place, said loudly; null: that is an error"
     )
     path: str | None = Field(None, description="a file of one's own")
-    # how the file is read: biotune.connectome.reading.Reading
+    # how the file is read: biotune.connectome.readers.reading.Reading
     columns: dict[Literal["source", "target", "weight", "transmitter"], str | int | None] = {}
     rows: dict[str, str | int | list[str | int]] = {}
     transmitters: dict[str, Literal[1, -1]] = {}

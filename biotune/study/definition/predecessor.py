@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from biotune.connectome import CATALOGUE
-from biotune.errors import UserError
-from biotune.suggest import unknown_name
+from biotune.errors import UserError, unknown_name
 
 CONNECTOMES = {
     entry.file.path.removeprefix("bio2art/C_").removesuffix(".npy"): entry

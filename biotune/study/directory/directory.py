@@ -3,24 +3,18 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from biotune.connectome import Connectome
-from biotune.digests import study_difference
 from biotune.errors import UserError
-from biotune.journal import Event
 from biotune.results import Results
-from biotune.seeds import streams_digest
-from biotune.study.events import replay, require_own
-from biotune.study.plans import Plans
-from biotune.study.record import Record
-from biotune.study.study import Study, load_study
-from biotune.tasks import is_own, task_digest
+from biotune.results.journal import Event
+from biotune.study.definition.load import load_study
+from biotune.study.definition.study import Study
+from biotune.study.history.events import replay, require_own
+from biotune.study.history.record import Record
 
 
 def new_directory(study: Study, output: Path) -> Path:
@@ -79,30 +73,6 @@ def locked(directory: Path) -> Iterator[None]:
                 shutil.rmtree(directory)
 
 
-def load_resumed(directory: Path, space: Path | None) -> Study:
-    """The study of a results directory, to go on with.
-
-    Args:
-        directory: of a study that was killed or interrupted.
-        space: the YAML that it was started from, if the user names it: it must be the same study.
-
-    Raises:
-        UserError: not a results directory, or that of another study.
-    """
-    results = Results.open(directory)
-    study = load_study(results.path / "study.yaml")
-    if space is not None:
-        other = load_study(space)
-        if "population" not in other.config.confirm.model_fields_set:  # chosen when the study began, to fit a GPU
-            other = other.with_population(study.config.confirm.population)
-        if differs := study_difference(study.resolved(), other.resolved()):
-            raise UserError(
-                f"--resume {directory}: holds another study than {space}: {differs}; leave --space out to go on with "
-                "the one that is there"
-            )
-    return study
-
-
 def new_record(study: Study, updates_per_epoch: int) -> Record:
     """The record of a study in which nothing has happened yet."""
     mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
@@ -127,82 +97,3 @@ def load_record(results: Results) -> tuple[Study, Record]:
     journal = results.journal()
     replay(journal, journal.read(mend=False), apply)
     return study, record
-
-
-def repair_journal(results: Results) -> Path | None:
-    """Takes of a damaged journal what stands before the damage, so that the study goes on from there.
-
-    Returns:
-        Where the journal is kept as it was; None if it was not there.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    journal = results.journal()
-    events, head = journal.sound()
-    selected = any(event.get("event") == "selected" for event in events)
-    state = {
-        "phase": "confirm" if selected else "search",
-        "finished": None,
-        "journal": {"events": head.events, "check": head.check},
-    }
-    results.write_json("state", results.read_json("state") | state)  # first: it must not know of more than there is
-    return journal.repair()
-
-
-def require_same_connectomes(results: Results, connectomes: Mapping[str, Connectome]) -> None:
-    """Makes sure that a resumed study goes on with the connectomes it was started with.
-
-    Raises:
-        UserError: an arm's is another one now.
-    """
-    for arm, before in results.read_json("state")["connectomes"].items():
-        if before["digest"] != connectomes[arm].digest:
-            raise UserError(
-                f"{results.path}: arm {arm} was started with the connectome {before['name']} ({before['kind']}), now "
-                f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
-            )
-
-
-def require_same_task(results: Results, study: Study) -> None:
-    """Makes sure that a resumed study goes on with the task it was started with.
-
-    Raises:
-        UserError: the file of a user's own task, or the pictures or the encoder of a task, are others now.
-    """
-    task = study.config.task
-    if results.read_json("state").get("task_sha256") != task_digest(**task.options):
-        file = f"the file of task {task.name} has" if is_own(task.name) else f"what task {task.name} shows has"
-        raise UserError(
-            f"{results.path}: {file} changed since the study was started; "
-            "put it back as it was, or start the study anew"
-        )
-
-
-def require_same_streams(results: Results) -> None:
-    """Makes sure that a resumed study goes on where NumPy's generators draw what they drew where it was started.
-
-    Raises:
-        UserError: they draw other numbers; both versions are named.
-    """
-    before = results.read_json("state")["streams"]
-    if before["sha256"] != streams_digest():
-        raise UserError(
-            f"{results.path}: was started with NumPy {before['numpy']}, whose generators draw other numbers than those "
-            f"of NumPy {np.__version__} here; go on with NumPy {before['numpy']}, or start the study anew"
-        )
-
-
-def require_same_topologies(results: Results, plans: Plans) -> None:
-    """Makes sure that a resumed study goes on where its topologies are drawn as they were where it was started.
-
-    Raises:
-        UserError: an arm's first one is drawn otherwise here: trained weights would lie on other edges.
-    """
-    for arm, before in results.read_json("state")["topologies"].items():
-        if before != plans.topologies[arm]:
-            versions = f"NumPy {results.read_json('environment').get('numpy')} there and {np.__version__} here"
-            raise UserError(
-                f"{results.path}: this machine draws another topology for arm {arm} than the one that the study was "
-                f"started on ({versions}); go on where it was started, or on a machine like that"
-            )

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from biotune.errors import UserError
-from biotune.files import remove_leftovers, replacing, storage_error
+from biotune.io.files import remove_leftovers, replacing, storage_error
+from biotune.io.storage import BucketPath, Place, clear, place
 from biotune.network import DamagedCheckpoint, load_checkpoint
 from biotune.results import Results
-from biotune.storage import BucketPath, Place, clear, place
-from biotune.study.record import Record
+from biotune.study.history.record import Record
 
 MIRROR_SECONDS = 10.0
 """Between two copies; what a trial does in between is done again where the driver's machine is lost."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, NonNegativeInt, TypeAdapter, ValidationError
 
 from biotune.errors import UserError
-from biotune.journal import Event, Journal
 from biotune.results import digests_of
-from biotune.study.study import Study
+from biotune.results.journal import Event, Journal
+from biotune.study.definition.study import Study
 
 Rows = list[list[float | None]]
 """An entry an evaluation, in it one a replicate; None if it is not finite."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biotune.journal import Event
 from biotune.results import TABLES, Results
+from biotune.results.journal import Event
 
 STATES = ("running", "completed", "stopped", "diverged", "failed")
 """Of a search trial."""

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from biotune.study.record import STATES, Record
-from biotune.study.study import Study
+from biotune.study.definition.study import Study
+from biotune.study.history.record import STATES, Record
 
 LINE_SECONDS = 10.0
 """Between two lines where there is no terminal."""

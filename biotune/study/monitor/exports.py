@@ -17,9 +17,9 @@ from tensorboardX.summary import hparams
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.study.directory import load_record
-from biotune.study.record import TrialRecord
-from biotune.study.sampler import distribution
+from biotune.study.directory.directory import load_record
+from biotune.study.history.record import TrialRecord
+from biotune.study.search.sampler import distribution
 
 
 def write_tensorboard(results: Results) -> Path:

@@ -1,15 +1,10 @@
 """`biotune monitor`: what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study."""
 
-import argparse
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
-
-from biotune.errors import UserError
 
 _PANELS = (
     ("Learning by arm", "ray_biotune_best_validation_loss", "{{study}} {{arm}} {{phase}}", True),
@@ -30,62 +25,6 @@ _PANELS = (
 
 _SOURCE = {"type": "prometheus", "uid": "biotune-prometheus"}
 """What the panels ask, as Grafana knows it."""
-
-
-def add_commands(commands: Any) -> None:
-    """Adds `monitor`.
-
-    Args:
-        commands: what `add_subparsers` returned.
-    """
-    command = commands.add_parser(
-        "monitor", help="write what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study"
-    )
-    command.add_argument(
-        "directory",
-        type=Path,
-        nargs="?",
-        metavar="DIR",
-        help="a results directory, for TensorBoard and optuna-dashboard",
-    )
-    command.add_argument(
-        "-o", "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="default: monitor/"
-    )
-    command.add_argument(
-        "--ray-temp", type=Path, default=Path("/tmp/ray"), metavar="FOLDER", help="--temp-dir of Ray; default: /tmp/ray"
-    )
-    command.set_defaults(command=_monitor)
-
-
-def _monitor(arguments: argparse.Namespace, console: Console) -> int:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    if arguments.directory is not None:
-        from biotune.results import Results
-        from biotune.study.exports import write_optuna, write_tensorboard
-
-        results = Results.open(arguments.directory)
-        try:
-            say(f"TensorBoard:      tensorboard --logdir {shlex.quote(str(write_tensorboard(results)))}")
-            say(f"optuna-dashboard: optuna-dashboard {shlex.quote(str(write_optuna(results)))}")
-        except OSError as error:
-            raise UserError(f"{results.path}: cannot be written to ({error.strerror})") from None
-    folder = arguments.output.expanduser().resolve()
-    try:
-        write_configuration(folder, arguments.ray_temp.expanduser().resolve())
-    except OSError as error:
-        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
-    quoted = shlex.quote(str(folder))
-    say(
-        f"Prometheus:       prometheus --config.file={quoted}/prometheus.yml --storage.tsdb.path={quoted}/data "
-        "--web.listen-address=127.0.0.1:9090"
-    )
-    say(
-        f"Grafana:          GF_SERVER_HTTP_ADDR=127.0.0.1 GF_PATHS_PROVISIONING={quoted}/provisioning "
-        f"GF_PATHS_DATA={quoted}/data/grafana grafana server --homepath /usr/share/grafana"
-    )
-    return 0
 
 
 def write_configuration(folder: Path, ray_temp: Path) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import ray
 from ray.util.metrics import Gauge
 
-from biotune.study.record import STATES, Record
-from biotune.study.study import Study
+from biotune.study.definition.study import Study
+from biotune.study.history.record import STATES, Record
 
 PUBLISH_SECONDS = 2.0
 WINDOW_SECONDS = 60.0

@@ -8,9 +8,9 @@ import numpy as np
 from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.errors import UserError
 from biotune.network import edge_signs
-from biotune.study.config import NeuronDensityConfig
-from biotune.study.study import Setting, Study
-from biotune.study.transfer import TrainedNetworks, trained_networks
+from biotune.study.definition.config import NeuronDensityConfig
+from biotune.study.definition.study import Setting, Study
+from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
 from biotune.training import TrialPlan, draw_topology
 

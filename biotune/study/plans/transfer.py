@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError
+from biotune.io.storage import Place
 from biotune.results import Results
-from biotune.storage import Place
-from biotune.study.mirror import checkpoints_of
-from biotune.study.study import Setting, Study, load_study
+from biotune.study.definition.load import load_study
+from biotune.study.definition.study import Setting, Study
+from biotune.study.directory.mirror import checkpoints_of
 from biotune.training import Start
 
 

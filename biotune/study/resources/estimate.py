@@ -4,8 +4,8 @@ import time
 
 import torch
 
-from biotune.study.plans import Plans
-from biotune.study.trust import trusted_trial
+from biotune.study.plans.plans import Plans
+from biotune.study.worker.verification import trusted_trial
 from biotune.training import keep_freed_memory
 
 

@@ -1,8 +1,8 @@
 """Which kernels a study runs on: measured where its trials will run, and believed where they have been seen.
 
-Once for every kind of node, the passes that training makes are set beside their definition (`kernels.verification`),
-before the first trial and again where a study goes on. A node of another kind, that joins later, looks itself when a
-trial begins there (`biotune.study.trust`).
+Once for every kind of node, the passes that training makes are set beside their definition
+(`biotune_kernels.verification`), before the first trial and again where a study goes on. A node of another kind, that
+joins later, looks itself when a trial begins there (`biotune.study.worker.verification`).
 """
 
 import time
@@ -16,11 +16,12 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError, TaskUnschedu
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import KernelError, UserError
-from biotune.study.cluster import Resources, places, reason_of
-from biotune.study.plans import Plans
-from biotune.study.retries import MAX_RETRIES
-from biotune.study.trust import Asked, Look, look
-from kernels.memory import describe_machine, versions
+from biotune.study.cluster.connect import places, reason_of
+from biotune.study.cluster.retries import MAX_RETRIES
+from biotune.study.plans.plans import Plans
+from biotune.study.resources.fit import Resources
+from biotune.study.worker.verification import Asked, Look, look
+from biotune_kernels.memory import describe_machine, versions
 
 PHASES = ("search", "confirm")
 

@@ -17,9 +17,9 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import UserError
-from biotune.study.cluster import reason_of
-from biotune.study.plans import Plans
-from biotune.study.study import Study
+from biotune.study.cluster.connect import reason_of
+from biotune.study.definition.study import Study
+from biotune.study.plans.plans import Plans
 from biotune.training import Trial, TrialPlan, draw_topology, free_memory
 
 COUNTS = (1, 2, 4, 8)

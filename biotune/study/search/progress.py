@@ -7,48 +7,16 @@ it had when it was killed.
 
 import math
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-
-from biotune.journal import Event, Journal
-from biotune.study.events import replay, require_own, trial_name
-from biotune.study.record import Record, TrialRecord
-from biotune.study.sampler import ArmSampler
-from biotune.study.study import Study
+from biotune.results.journal import Event, Journal
+from biotune.study.definition.study import Study
+from biotune.study.history.events import replay, require_own, trial_name
+from biotune.study.history.record import Record, TrialRecord
+from biotune.study.search.rungs import Rungs
+from biotune.study.search.sampler import ArmSampler
 
 UNFINISHED = "running"
-
-
-class Rungs:
-    """ASHA within one arm (Li et al. 2020): at each rung a trial goes on if it is among the best 1/reduction so far."""
-
-    def __init__(self, study: Study) -> None:
-        search = study.config.search
-        self.rungs = set(search.rungs)
-        self.asha = ASHAScheduler(
-            time_attr="epoch",
-            metric="score",
-            mode="min",
-            # no rung at the budget itself; the half keeps a ratio that is a whole power from being rounded down
-            max_t=max(search.max_epochs - 0.5, search.grace),  # type: ignore[arg-type]
-            grace_period=search.grace,
-            reduction_factor=search.reduction,
-            stop_last_trials=False,
-        )
-        self.known: set[str] = set()
-
-    def verdict(self, trial: str, epoch: int, score: float) -> str:
-        """What becomes of a trial that reports a score: "continue" or "stop"."""
-        if epoch not in self.rungs:
-            return "continue"
-        stand_in: Any = SimpleNamespace(trial_id=trial)
-        if trial not in self.known:
-            self.known.add(trial)
-            self.asha.on_trial_add(None, stand_in)  # type: ignore[arg-type]
-        decision = self.asha.on_trial_result(None, stand_in, {"epoch": epoch, "score": score})  # type: ignore[arg-type]
-        return "stop" if decision == TrialScheduler.STOP else "continue"
 
 
 class SearchProgress:

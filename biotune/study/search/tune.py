@@ -15,13 +15,14 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from biotune.errors import KernelError, StorageError
-from biotune.files import storage_error
+from biotune.io.files import storage_error
+from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
-from biotune.storage import Place
-from biotune.study.cluster import Resources, ray_folder, reason_of
-from biotune.study.progress import SearchProgress
-from biotune.study.retries import Retries
-from biotune.study.worker import search_trial
+from biotune.study.cluster.connect import ray_folder, reason_of
+from biotune.study.cluster.retries import Retries
+from biotune.study.resources.fit import Resources
+from biotune.study.search.progress import SearchProgress
+from biotune.study.search.trainable import search_trial
 from biotune.training import ForeignState, TrialPlan
 
 _REPORTED = (

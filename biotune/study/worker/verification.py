@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 
-from biotune.errors import KernelError, UserError
-from biotune.suggest import unknown_name
+from biotune.errors import KernelError, UserError, unknown_name
 from biotune.training import Trial, TrialPlan
-from kernels import SparsePattern, Verification, backends, choose, verify
-from kernels.backend import NAMES
-from kernels.memory import describe_machine
+from biotune_kernels import SparsePattern, Verification, available_backends, choose, verify
+from biotune_kernels.backends import NAMES
+from biotune_kernels.memory import describe_machine
 
 
 def require_known(name: str) -> None:
@@ -29,7 +28,7 @@ def why_unusable(plan: TrialPlan) -> str | None:
     """Why a plan's kernels can't be used on its device, here; None where they can, and for "auto"."""
     if plan.backend == "auto":
         return None
-    reason = backends(plan.device, plan.dtype)[plan.backend]
+    reason = available_backends(plan.device, plan.dtype)[plan.backend]
     return None if reason is None else f"backend {plan.backend} can't be used on {socket.gethostname()}: {reason}"
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from biotune.topology import spectrum
-from biotune.topology.edges import Edges
-from biotune.topology.graph import Graph, NotMeasured
-from biotune.topology.scatter import erdos_renyi
-from biotune.topology.wiring import Topology
+from biotune.topology.measures.graph import Graph, NotMeasured
+from biotune.topology.nulls.edges import Edges
+from biotune.topology.nulls.scatter import erdos_renyi
+from biotune.topology.topology import Topology
 
 HUBS = 0.1
 """Share of the neurons that the rich club is looked for among."""

@@ -10,7 +10,7 @@ import scipy.sparse.linalg
 
 from biotune.errors import UserError
 from biotune.topology import spectrum
-from biotune.topology.wiring import Topology
+from biotune.topology.topology import Topology
 
 PAIRS_SIZE = 3000
 """Largest size at which all pairs of neurons are looked at: matrices of 36 MB there, products of a second."""
@@ -67,7 +67,7 @@ class Graph:
 
     @cached_property
     def clustering(self) -> float:
-        """Mean directed clustering coefficient; see `biotune.topology.measures`."""
+        """Mean directed clustering coefficient; see `biotune.topology.measures.catalogue`."""
         both = (self.pattern + self.pattern.T).tocsr()
         neighbours = np.diff(both.indptr).astype(np.int64)
         if self.size > PAIRS_SIZE and int((neighbours**2).sum()) > TWO_PATHS:

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from biotune.errors import UserError
 from biotune.topology.arrays import ranges
-from biotune.topology.edges import Edges
+from biotune.topology.nulls.edges import Edges
 
 DISTANCE_BINS = 20
 """Bins of equally many pairs of regions that `distance_preserving` takes as one distance each."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from biotune.errors import UserError
 from biotune.topology.arrays import shuffled_within
-from biotune.topology.edges import Edges
+from biotune.topology.nulls.edges import Edges
 
 DRAWS_PER_EDGE = 10
 """How often `degree_preserving` draws a new target for an edge, on average. Measured on the region-level connectomes

@@ -13,9 +13,9 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from kernels import torch_csr
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
+from biotune_kernels.backends import torch_csr
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 _MOST = 8
 """Graphs kept for a pattern, the one unused for longest leaving first; each holds its arguments and its results."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from kernels import stepwise
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
+from biotune_kernels.backends import stepwise
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 _ALIGNED = 16
 

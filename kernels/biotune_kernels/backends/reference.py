@@ -7,8 +7,8 @@ In float32 and float64. `sparse_rnn` leaves the derivative to autograd, so that 
 import torch
 from torch import Tensor
 
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -28,7 +28,7 @@ def forward(
     pattern: SparsePattern,
     nonlinearity: str,
 ) -> Tensor:
-    """h_t = f(W_ih x_t + W_hh h_{t-1} + b), where W_hh[target, source] = values; shapes as in `backend.py`."""
+    """h_t = f(W_ih x_t + W_hh h_{t-1} + b), where W_hh[target, source] = values; shapes as in `contract.py`."""
     time, population, _, batch = inputs.shape
     state = inputs.new_zeros(population, pattern.size, batch) if hidden_0 is None else hidden_0
     target, source = _rows(pattern)

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kernels.backend import Gradients
+from biotune_kernels.contract import Gradients
 
 
 class Products(Protocol):

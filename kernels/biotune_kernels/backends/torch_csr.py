@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kernels import stepwise
-from kernels.backend import Gradients
-from kernels.pattern import Compressed, SparsePattern
+from biotune_kernels.backends import stepwise
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import Compressed, SparsePattern
 
 
 class _Block(NamedTuple):

@@ -5,9 +5,9 @@ import importlib.util
 import torch
 from torch import Tensor
 
-from kernels import stepwise
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
+from biotune_kernels.backends import stepwise
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 
 class _Products:

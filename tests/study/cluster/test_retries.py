@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from biotune.study.retries import Retries
+from biotune.study.cluster.retries import Retries
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from biotune.errors import UserError
 from biotune.study import load_study
-from biotune.study.config import StudyConfig
-from biotune.study.sampler import sobol_settings
+from biotune.study.definition.config import StudyConfig
+from biotune.study.search.sampler import sobol_settings
 
 WriteSpace = Callable[..., Path]
 

@@ -12,7 +12,7 @@ import pytest
 from biotune.cli import main
 from biotune.results import Results
 from biotune.study import Study, load_study
-from biotune.study.sampler import grid_settings
+from biotune.study.search.sampler import grid_settings
 
 COMBOS: dict[str, list[Any]] = {
     "lr": [0.0001, 0.000001],
@@ -207,7 +207,7 @@ def test_an_imported_study_runs_its_grid(write_config: Write, tmp_path: Path) ->
     [_] = imported(write_config(**changes))
     smaller = ["connectome.name=distance_rule:marmoset", "confirm.replicates=2"]
     arguments = [part for change in smaller for part in ("--set", change)]
-    command = [sys.executable, Path(__file__).parents[2] / "tune_main.py", "--space", "marmoset_seq_mem.yaml"]
+    command = [sys.executable, Path(__file__).parents[3] / "tune_main.py", "--space", "marmoset_seq_mem.yaml"]
     done = subprocess.run([*command, *arguments, "--output", tmp_path / "results"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     [directory] = (tmp_path / "results").iterdir()

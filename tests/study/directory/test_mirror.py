@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 
 from biotune.errors import StorageError, UserError
-from biotune.files import replacing, set_aside
+from biotune.io.files import replacing, set_aside
+from biotune.io.storage import BucketPath, Place, place, spelled
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import SCHEMA, TABLES, Results
-from biotune.storage import BucketPath, Place, place, spelled
 from biotune.study import load_study
-from biotune.study.mirror import Mirror, checkpoints_of, drop_ahead, fetch
-from biotune.study.plans import Plans
-from biotune.study.record import Record
-from biotune.study.worker import train
+from biotune.study.directory.mirror import Mirror, checkpoints_of, drop_ahead, fetch
+from biotune.study.history.record import Record
+from biotune.study.plans.plans import Plans
+from biotune.study.worker.train import train
 
-TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
+TUNE_MAIN = Path(__file__).parents[3] / "tune_main.py"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_is_removed_while_it_is_copied_is_passed_over(
         shutil.rmtree(results.path / "report", ignore_errors=True)  # as one does that makes it anew
         return replacing(file)
 
-    monkeypatch.setattr("biotune.study.mirror.replacing", replaced)
+    monkeypatch.setattr("biotune.study.directory.mirror.replacing", replaced)
     Mirror(results.path, storage / "study-1").copy()
     assert names(storage / "study-1") == ["journal.jsonl", "state.json", "study.yaml"]
 
@@ -89,7 +89,7 @@ def test_what_a_killed_process_left_half_copied_is_removed(results: Results, tmp
     copy = tmp_path / "storage" / "study-1"
     copying = """import os, sys
 from pathlib import Path
-from biotune.study import mirror
+from biotune.study.directory import mirror
 mirror.shutil.copyfileobj = lambda source, copy: os.kill(os.getpid(), 9)
 mirror.Mirror(Path(sys.argv[1]), Path(sys.argv[2])).copy()"""
     killed = subprocess.run([sys.executable, "-c", copying, results.path, copy], cwd=TUNE_MAIN.parent)

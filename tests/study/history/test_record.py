@@ -6,7 +6,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biotune.study.record import STATES, Record
+from biotune.study.history.record import STATES, Record
 
 LOSSES = st.one_of(st.none(), st.floats(1e-6, 1e3))
 

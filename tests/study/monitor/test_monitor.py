@@ -20,11 +20,11 @@ from tensorboardX.proto.event_pb2 import Event
 from biotune.cli import main
 from biotune.results import SCHEMA, Results
 from biotune.study import load_study
-from biotune.study.events import begun
-from biotune.study.metrics import standing
-from biotune.study.monitor import dashboard, write_configuration
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
+from biotune.study.history.events import begun
+from biotune.study.history.record import Record
+from biotune.study.monitor.grafana import dashboard, write_configuration
+from biotune.study.monitor.metrics import standing
+from biotune.study.search.progress import SearchProgress
 
 RUNNING = "real-0004"
 PROMTOOL = shutil.which("promtool")
@@ -119,7 +119,7 @@ def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_the_dashboard_asks_for_metrics_that_are_published() -> None:
-    published = Path("biotune/study/metrics.py").read_text()
+    published = Path("biotune/study/monitor/metrics.py").read_text()
     queries = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
     assert len(queries) == 8
     for query in queries:
@@ -142,9 +142,9 @@ GPUS = """
 import socket, sys, time, urllib.request
 import ray
 from biotune.study import load_study
-from biotune.study.cluster import connected  # which sets Ray up
-from biotune.study.metrics import Metrics
-from biotune.study.record import Record
+from biotune.study.cluster.connect import connected  # which sets Ray up
+from biotune.study.monitor.metrics import Metrics
+from biotune.study.history.record import Record
 with socket.create_server(("127.0.0.1", 0)) as one:
     port = one.getsockname()[1]
 ray.init("local", num_cpus=1, num_gpus=2, include_dashboard=True, log_to_driver=False, _metrics_export_port=port)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.errors import UserError
-from biotune.study.cluster import fit_resources
+from biotune.study.resources.fit import fit_resources
 
 HEAD, GPU_NODE = {"CPU": 8.0}, {"CPU": 4.0, "GPU": 1.0}
 NODES = st.lists(

@@ -6,8 +6,8 @@ import pytest
 import ray
 
 from biotune.study import load_study
-from biotune.study.packing import COUNTS, Probe, pack, populations, worthwhile
-from biotune.study.plans import Plans
+from biotune.study.plans.plans import Plans
+from biotune.study.resources.packing import COUNTS, Probe, pack, populations, worthwhile
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from biotune.errors import UserError
-from biotune.journal import Journal
 from biotune.results import Results
+from biotune.results.journal import Journal
 from biotune.study import Study, load_study
-from biotune.study.confirm import jobs
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record, TrialRecord
-from biotune.study.sampler import sobol_settings
-from biotune.study.selection import select
+from biotune.study.confirm.confirm import jobs
+from biotune.study.confirm.selection import select
+from biotune.study.history.record import Record, TrialRecord
+from biotune.study.search.progress import SearchProgress
+from biotune.study.search.sampler import sobol_settings
 
 WriteSpace = Callable[..., Path]
 

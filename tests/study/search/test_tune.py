@@ -10,15 +10,15 @@ import pytest
 from ray.exceptions import RayError, RaySystemError, RayTaskError
 
 from biotune.errors import KernelError, UserError
-from biotune.journal import Journal
+from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
-from biotune.storage import Place
+from biotune.results.journal import Journal
 from biotune.study import load_study
-from biotune.study.cluster import Resources
-from biotune.study.progress import SearchProgress
-from biotune.study.record import Record
-from biotune.study.retries import MAX_RETRIES
-from biotune.study.search import run_search
+from biotune.study.cluster.retries import MAX_RETRIES
+from biotune.study.history.record import Record
+from biotune.study.resources.fit import Resources
+from biotune.study.search.progress import SearchProgress
+from biotune.study.search.tune import run_search
 from biotune.training import ForeignState
 
 
@@ -29,7 +29,7 @@ def search(
     monkeypatch: pytest.MonkeyPatch,
     set_aside: Callable[[Place, str], None] = lambda checkpoint, reason: None,
 ) -> SearchProgress:
-    monkeypatch.setattr("biotune.study.search.Tuner", tuner)
+    monkeypatch.setattr("biotune.study.search.tune.Tuner", tuner)
     progress = SearchProgress(load_study(space), Record(2, 3), Journal(folder / "journal.jsonl"), [])
     run_search(
         progress,

@@ -11,19 +11,20 @@ from typing import Any
 import pytest
 import torch
 
-import kernels.cuda_graph
-import kernels.dense
-import kernels.select
-import kernels.verification
+import biotune_kernels.backends.cuda_graph
+import biotune_kernels.backends.dense
+import biotune_kernels.select
+import biotune_kernels.verification
 from biotune.errors import KernelError
 from biotune.results import Results
-from biotune.study import load_study, worker
-from biotune.study.plans import Plans
-from biotune.study.trust import Asked, batch_sizes, look, trusted_trial, why_unusable
+from biotune.study import load_study
+from biotune.study.plans.plans import Plans
+from biotune.study.worker import train
+from biotune.study.worker.verification import Asked, batch_sizes, look, trusted_trial, why_unusable
 from biotune.training import Trial, TrialPlan
-from kernels.backend import Gradients
+from biotune_kernels.contract import Gradients
 
-TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
+TUNE_MAIN = Path(__file__).parents[3] / "tune_main.py"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
 
@@ -32,8 +33,8 @@ SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has been found out yet, neither by this process nor by one that it starts."""
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kernels.select, "_chosen", {})
-    monkeypatch.setattr(kernels.verification, "_verified", {})
+    monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
+    monkeypatch.setattr(biotune_kernels.verification, "_verified", {})
 
 
 @pytest.fixture
@@ -51,13 +52,13 @@ def plan(small_space: Path) -> TrialPlan:
 @pytest.fixture
 def wrong_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     """`dense`, with a gradient of the recurrent weights that is off by a hundredth."""
-    right = kernels.dense.backward
+    right = biotune_kernels.backends.dense.backward
 
     def backward(*arguments: Any) -> Gradients:
         found = right(*arguments)
         return found if found.values is None else found._replace(values=1.01 * found.values)
 
-    monkeypatch.setattr(kernels.dense, "backward", backward)
+    monkeypatch.setattr(biotune_kernels.backends.dense, "backward", backward)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ def test_every_pass_that_training_makes_is_looked_at(
 ) -> None:
     plan = replace(plan, trials=trials, train_share=share, batch=batch, max_epochs=1, sustain=1, backend="dense")
     made = []
-    right = kernels.dense.forward
+    right = biotune_kernels.backends.dense.forward
 
     def forward(inputs: torch.Tensor, *others: Any) -> torch.Tensor:
         made.append(inputs.shape[-1])
         return right(inputs, *others)
 
-    monkeypatch.setattr(kernels.dense, "forward", forward)
+    monkeypatch.setattr(biotune_kernels.backends.dense, "forward", forward)
     trial = Trial(plan)
     while not trial.finished:
         trial.run_epoch()
@@ -84,7 +85,9 @@ def test_every_pass_that_training_makes_is_looked_at(
 def test_a_wrong_backend_is_left_out_of_auto_and_refused_by_name(
     plan: TrialPlan, wrong_dense: None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names})
+    monkeypatch.setattr(
+        biotune_kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names}
+    )
     seen = look([Asked("confirm", "real", plan, 2, ["tanh", "relu"])], threads)
     assert seen.names != ["dense"]
     assert list(seen.wrong) == ["dense"]
@@ -107,13 +110,13 @@ def test_a_worker_believes_no_kernels_that_its_machine_has_not_seen(
     plan: TrialPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     named = replace(plan, backend="dense")
-    assert [trial.loop.epoch for trial, _ in worker.train(named, tmp_path / "a.pt", every=10)][-1] == named.epochs
+    assert [trial.loop.epoch for trial, _ in train.train(named, tmp_path / "a.pt", every=10)][-1] == named.epochs
     request.getfixturevalue("wrong_dense")
-    list(worker.train(named, tmp_path / "b.pt", every=10))  # the machine remembers
+    list(train.train(named, tmp_path / "b.pt", every=10))  # the machine remembers
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "of another machine"))
-    monkeypatch.setattr(kernels.verification, "_verified", {})
+    monkeypatch.setattr(biotune_kernels.verification, "_verified", {})
     with pytest.raises(KernelError, match=r"backend dense deviates from its definition in float64"):
-        list(worker.train(named, tmp_path / "c.pt", every=10))
+        list(train.train(named, tmp_path / "c.pt", every=10))
     with pytest.raises(KernelError, match=r"backend cuda_graph can't be used on .* needs an NVIDIA GPU"):
         trusted_trial(replace(plan, backend="cuda_graph"))
 
@@ -123,7 +126,7 @@ def test_kernels_are_asked_for_on_the_device_of_the_study(
 ) -> None:
     """A study that ran on a GPU goes on there: its kernels, which no CPU has, are usable on that GPU."""
     of_a_gpu = lambda device, dtype: None if device.type == "cuda" else "it needs an NVIDIA GPU"  # noqa: E731
-    monkeypatch.setattr(kernels.cuda_graph, "unusable", of_a_gpu)
+    monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "unusable", of_a_gpu)
     assert why_unusable(replace(plan, backend="cuda_graph", device="cuda")) is None
     assert "needs an NVIDIA GPU" in str(why_unusable(replace(plan, backend="cuda_graph", device="cpu")))
     on_a_gpu = replace(plan, backend="cpu", device="cuda")

@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kernels.backend import Gradients
-from kernels.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
-from kernels.cpu.plan import Lines, block_size, cut
-from kernels.pattern import SparsePattern
+from biotune_kernels.backends.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
+from biotune_kernels.backends.cpu.plan import Lines, block_size, cut
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 _COLUMNS = {"rows": 64, "columns": 64, "weights": 128}
 """Batch columns whose states share the first-level cache in each pass: the widest chunk with AVX-512 and float32."""

@@ -1,6 +1,6 @@
 // What the parts of the library share: the arguments of a pass, and the functions that each instruction set provides.
 //
-// Layouts are those of kernels/backend.py: time first, batch last. All sizes and offsets are 64-bit.
+// Layouts are those of kernels/biotune_kernels/contract.py: time first, batch last. All sizes and offsets are 64-bit.
 
 #pragma once
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from kernels.cpu.plan import Lines
+from biotune_kernels.backends.cpu.plan import Lines
 
 _VERSION = 3
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.pattern import Compressed
+from biotune_kernels.pattern import Compressed
 
 _CACHES = (48 * 1024, 256 * 1024)  # bytes that stay near: of today's first-level caches, and a part of the second
 _FEW = 9  # edges, of those that would miss the cache, that are worth starting a line once more

@@ -20,8 +20,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from kernels.backend import Gradients
-from kernels.pattern import SparsePattern
+from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 _TILE_SIZE = 256
 """Neurons up to which a network is one tile."""
@@ -93,4 +93,4 @@ def backward(
 def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
     """`tile` or `rows`; imported late, since Triton may not be installed, and loads slowly."""
     name = "tile" if pattern.size <= _TILE_SIZE and values.dtype == torch.float32 else "rows"
-    return importlib.import_module(f"kernels.triton.{name}")
+    return importlib.import_module(f"biotune_kernels.backends.triton.{name}")

@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels import stepwise
-from kernels.pattern import Compressed, SparsePattern
-from kernels.triton.nonlinearity import activate, through
+from biotune_kernels.backends import stepwise
+from biotune_kernels.backends.triton.nonlinearity import activate, through
+from biotune_kernels.pattern import Compressed, SparsePattern
 
 _EDGES_AT_ONCE = 1024
 """Edges times batch columns that a program loads at once: enough loads in flight to hide their latency."""

@@ -22,9 +22,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.pattern import SparsePattern
-from kernels.triton import interpreted
-from kernels.triton.nonlinearity import activate, through
+from biotune_kernels.backends.triton import interpreted
+from biotune_kernels.backends.triton.nonlinearity import activate, through
+from biotune_kernels.pattern import SparsePattern
 
 _BLOCK_I, _BLOCK_K = 16, 32
 

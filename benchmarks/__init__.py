@@ -1,0 +1,1 @@
+"""Commands that measure how fast something is, and say on which machine; not part of the package."""

@@ -1,0 +1,24 @@
+"""`biotune report`: the report of a results directory again, or one of several studies."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from biotune.errors import UserError
+
+
+def _report(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.report import make_report, make_report_of_several, print_several, print_summary
+
+    first, *others = arguments.directories
+    if others:
+        parents = [directory.resolve().parent for directory in arguments.directories]
+        output = arguments.output or Path(os.path.commonpath(parents)) / "combined-report"
+        print_several(make_report_of_several(arguments.directories, output), console)
+        return 0
+    if arguments.output is not None:
+        raise UserError("--output: the report of one directory goes into that directory; leave it out")
+    print_summary(make_report(first), console)
+    return 0

@@ -1,0 +1,57 @@
+"""The figures of a report, a file for each section of its page, and which are drawn of what there is."""
+
+from dataclasses import dataclass
+
+from biotune.report.figures.confirm import _final_loss, _kaplan_meier, _learning, _ratios, _updates
+from biotune.report.figures.drawing import Figure, style
+from biotune.report.figures.search import draw_best_so_far, draw_search
+from biotune.report.figures.wiring import draw_associations, draw_dose, draw_matrices, draw_measures
+from biotune.report.inputs import Tables
+from biotune.report.results.summary import Summary
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a page by its sections, in the order in which they are shown."""
+
+    comparison: list[Figure]
+    wiring: list[Figure]
+    search: list[Figure]
+
+    @property
+    def all(self) -> list[Figure]:
+        """Every one, the one to look at first first."""
+        return [*self.comparison, *self.wiring, *self.search]
+
+
+def draw_figures(summary: Summary, tables: Tables) -> Figures:
+    """Every figure that the study's results so far allow."""
+    curves, trials, matrices, confirmed = (  # without the positive control
+        table[table["arm"].isin(summary.arms)]
+        for table in (tables.curves, tables.trials, tables.matrices, tables.convergence)
+    )
+    shared = confirmed[confirmed["phase"] == "shared"]
+    figures = Figures([], [], [])
+    with style():
+        if any(c.ratio for c in summary.comparisons):
+            figures.comparison.append(_ratios(summary, confirmed))
+        if len(shared):
+            figures.comparison.append(_learning(summary, curves[curves["phase"] == "shared"]))
+            figures.comparison.append(_updates(summary, shared))
+            figures.comparison.append(_kaplan_meier(summary, shared))
+            figures.comparison.append(_final_loss(summary, shared))
+        for number, trend in enumerate(summary.trends, start=1):
+            if trend.slope:
+                name = "dose" if len(summary.trends) == 1 else f"dose_{number}"
+                figures.wiring.append(draw_dose(summary, trend, shared, name))
+        if len(matrices):
+            figures.wiring.append(draw_matrices(summary, matrices))
+        if summary.associations:
+            figures.wiring.append(draw_associations(summary))
+            figures.wiring.append(draw_measures(summary, shared, tables.topologies))
+        searched = curves[curves["phase"] == "search"]
+        if len(searched):
+            figures.search.append(draw_search(summary, searched, trials))
+        if trials["best_loss"].notna().any():
+            figures.search.append(draw_best_so_far(summary, trials))
+    return figures

@@ -1,0 +1,1 @@
+"""Where a report goes: the page, the files beside it, the terminal."""

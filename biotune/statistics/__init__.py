@@ -1,0 +1,54 @@
+"""The statistics of a study: one ratio, one interval, one rule for the verdict, and the checks beside them."""
+
+from biotune.statistics.association import LEAST_DOSES, MOST_GROUPS, Correlation, Slope, dose_trend, rank_correlation
+from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
+from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
+from biotune.statistics.permutation import EXACT_PAIRS, LEAST_DRAWS, MONTE_CARLO_FLIPS, NullRank, null_rank, sign_flip_p
+from biotune.statistics.power import detectable_ratio, equivalence_power
+from biotune.statistics.ratios import RESAMPLES, Ratio, bootstrap_t, geometric_ratio, log_ratios, pooled_ratio
+from biotune.statistics.tuning import FOLDS, LEAST_TRIALS, SHUFFLES, TREES, Importances, expected_best, importances
+from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Verdict, VerdictName, verdict
+
+__all__ = [
+    "EXACT_PAIRS",
+    "FAMILY_CONFIDENCE",
+    "FOLDS",
+    "LEAST_DOSES",
+    "LEAST_DRAWS",
+    "LEAST_SHARE_CONVERGED",
+    "LEAST_TRIALS",
+    "MONTE_CARLO_FLIPS",
+    "MOST_GROUPS",
+    "RESAMPLES",
+    "SHUFFLES",
+    "TREES",
+    "Correlation",
+    "Importances",
+    "NullRank",
+    "Ratio",
+    "Share",
+    "Slope",
+    "Verdict",
+    "VerdictName",
+    "bonferroni",
+    "bootstrap_t",
+    "detectable_ratio",
+    "dose_trend",
+    "equivalence_power",
+    "expected_best",
+    "geometric_ratio",
+    "importances",
+    "interquartile_mean",
+    "jackknife_interval",
+    "kaplan_meier",
+    "log_loss_area",
+    "log_ratios",
+    "median_updates",
+    "null_rank",
+    "pooled_ratio",
+    "quartiles",
+    "rank_correlation",
+    "share",
+    "sign_flip_p",
+    "verdict",
+]

@@ -1,0 +1,50 @@
+"""Power: what so many pairs can tell apart."""
+
+import math
+
+from scipy import integrate, optimize, stats
+
+from biotune.statistics.ratios import _exp
+
+
+def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float, power: float = 0.8) -> float:
+    """The least true ratio that this many pairs call *slower* with the given power (its inverse for *faster*).
+
+    P(*slower* | log ratio δ) = P(t'_{n-1, λ} > t) with λ = (δ - log(1 + margin)) √n / spread, t' noncentral t
+    (Johnson & Welch 1940, Biometrika 31:362).
+
+    Args:
+        spread: standard deviation of the log ratio over pairs. pairs: at least 2.
+    """
+    quantile = float(stats.t.ppf((1 + confidence) / 2, pairs - 1))
+
+    def shortfall(noncentrality: float) -> float:
+        return float(stats.nct.sf(quantile, pairs - 1, noncentrality)) - power
+
+    needed = float(optimize.brentq(shortfall, 0.0, 10 * quantile + 10))
+    return (1 + margin) * _exp(needed * spread / math.sqrt(pairs))
+
+
+def equivalence_power(spread: float, pairs: int, confidence: float, margin: float) -> float:
+    """Probability that arms whose true ratio is 1 are called *equivalent*.
+
+    P(|d| + t s / √n ≤ log(1 + margin)) = ∫ [2Φ((log(1 + margin) - t s / √n) √n / spread) - 1]₊ over s,
+    (n - 1) s² / spread² being chi-squared with n - 1 degrees of freedom.
+
+    Args:
+        spread: standard deviation of the log ratio over pairs. pairs: at least 2.
+    """
+    bound = math.log1p(margin)
+    if spread == 0:
+        return 1.0
+    n = pairs
+    quantile = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    widest = bound * math.sqrt(n) / (quantile * spread)  # s / spread, beyond which no mean is equivalent
+
+    def density(scaled: float) -> float:
+        room = bound * math.sqrt(n) / spread - quantile * scaled
+        return (2 * float(stats.norm.cdf(room)) - 1) * float(stats.chi.pdf(scaled * math.sqrt(n - 1), n - 1))
+
+    # chi's mass ends well below 10 standard units above its mean
+    end = min(widest, 1 + 10 / math.sqrt(n - 1))
+    return float(integrate.quad(density, 0, end)[0] * math.sqrt(n - 1))

@@ -1,0 +1,1 @@
+"""The confirmation on fresh seeds: which settings, and the replicates that are trained at them."""

@@ -1,0 +1,1 @@
+"""A study's results directory: made, locked, described, copied to a storage."""

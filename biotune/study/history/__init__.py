@@ -1,0 +1,1 @@
+"""What has happened in a study: its events as they are written, and what is known from them."""

@@ -1,0 +1,1 @@
+"""How a study is watched: on the terminal, by Prometheus and Grafana, in other programs' files."""

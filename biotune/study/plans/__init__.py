@@ -1,0 +1,1 @@
+"""What each trial of a study is made from."""

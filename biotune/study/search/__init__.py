@@ -1,0 +1,1 @@
+"""The search: what is tried next, what is stopped early, and Ray Tune, which runs it."""

@@ -1,0 +1,69 @@
+"""What a search trial runs on a worker: trained from its checkpoint if it has one, reporting to Tune."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from traceback import clear_frames
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
+
+from biotune.io.storage import Place
+from biotune.study.worker.train import curves, train
+from biotune.training import Trial, TrialPlan, free_memory
+
+REPORT_SECONDS = 1.0
+
+
+def search_trial(
+    config: Mapping[str, Any],
+    plan: Callable[[str, Mapping[str, Any]], TrialPlan],
+    checkpoints: Place,
+    rungs: list[int],
+    study: str,
+    threads: int,
+    every: float,
+) -> None:
+    """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
+    torch.set_num_threads(threads)
+    name = f"{study}/{config['arm']}/{config['trial']}"
+    print(f"{name} begins", flush=True)  # in its actor's log, which is of several
+    made_from = plan(config["arm"], config["setting"])
+    steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
+    try:
+        _report(steps, rungs, title=f"ray::{name}")
+    finally:  # Tune stops a trial by an exception out of `report`, which would keep the trial's tensors alive
+        steps.close()
+        clear_frames(sys.exc_info()[2])
+        free_memory(made_from.device)
+
+
+def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) -> None:
+    # an actor keeps the name that it was made with, but trains one trial after another; its process can be told apart
+    setproctitle(title)
+    reported, last = 0, time.monotonic()
+    for trial, seconds in steps:
+        max_epochs = trial.plan.max_epochs
+        epoch, now = trial.loop.epoch, time.monotonic()
+        finished = trial.finished
+        # between the budget and the end nothing is reported: those evaluations only confirm a crossing. A trial that
+        # diverged is, at once: it is stopped there, at an epoch that must not depend on the time
+        if finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
+            outcome = trial.convergence()
+            tune.report(
+                {
+                    "first": reported,
+                    **curves(trial, reported),
+                    "score": trial.score,
+                    "finished": finished,
+                    "seconds": seconds,
+                    "mean_updates": float(np.mean([one.updates for one in outcome])),
+                    "converged": sum(one.converged for one in outcome),
+                    "diverged": sum(one.diverged for one in outcome),
+                }
+            )
+            setproctitle(title)  # Ray has set its own when `report` returns
+            reported, last = len(trial.loop.validation_losses), now

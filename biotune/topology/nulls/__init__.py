@@ -1,0 +1,1 @@
+"""Null models: what rewires a graph of regions or neurons, and what it keeps."""

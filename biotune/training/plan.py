@@ -1,0 +1,142 @@
+"""What a trial is made from: everything that decides its numbers, and trained networks to start from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from biotune.connectome import Connectome
+from biotune.digests import difference
+from biotune.errors import UserError
+from biotune.io.storage import Place
+from biotune.network import DamagedCheckpoint, NetworkOptions
+from biotune.seeds import generator
+from biotune.tasks import task_digest
+from biotune.training.networks import Networks, load_networks
+from biotune.training.start import _common
+
+
+@dataclass(frozen=True)
+class Start:
+    """Trained networks, one a replicate.
+
+    Attributes:
+        plan: what they were trained by; its replicates are those that are started from.
+        networks: for each replicate the checkpoint, and the network's place in it.
+    """
+
+    plan: "TrialPlan"
+    networks: tuple[tuple[Place, int], ...]
+
+    def load(self) -> Networks:
+        """The networks.
+
+        Raises:
+            UserError: a checkpoint is missing or damaged, or its networks were trained by another plan.
+        """
+        held: dict[Place, Networks] = {}
+        for (file, place), replicate in zip(self.networks, self.plan.replicates, strict=True):
+            if file not in held:
+                held[file] = self._read(file)
+            found = held[file].plan["replicates"][place]
+            if found != replicate:
+                raise UserError(f"{file}: its network {place} is of replicate {found}, not of {replicate}")
+        return Networks.of([(held[file], place) for file, place in self.networks])
+
+    def _read(self, file: Place) -> Networks:
+        if not file.is_file():
+            raise UserError(f"{file}: the trained networks are not there; the study that has them is not complete")
+        try:
+            networks = load_networks(file)
+        except DamagedCheckpoint as error:  # as such it would be taken for the one that this training goes on from
+            raise UserError(f"{error}; put back a copy of it, or run the study that has it again") from None
+        if differs := difference(_common(networks.plan), _common(self.plan.identity())):
+            raise UserError(f"{file}: its networks were not trained by the study that is started from ({differs})")
+        return networks
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """Everything that one trial is made from; two equal plans train the same networks.
+
+    Attributes:
+        task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
+        batch: trials an update.
+        connectome: who connects to whom.
+        topology: the options of `biotune.topology.expand`. draw: which draw of the topologies; 0 is the first.
+        null: name, level ("region" or "neuron"), weights and fraction, or None for the connectome as it is.
+        network: what the networks are, and how they are trained.
+        seed, phase, replicates: where the random numbers come from.
+        max_epochs: the budget. level, sustain: the criterion.
+        backend, device: where the networks run.
+        start: trained networks to start from, instead of drawing topologies and weights.
+        study: digest of the study that it belongs to.
+    """
+
+    task: Mapping[str, Any]
+    trials: int
+    train_share: float
+    batch: int
+    connectome: Connectome
+    topology: Mapping[str, Any]
+    null: Mapping[str, Any] | None
+    network: NetworkOptions
+    seed: int
+    phase: str
+    replicates: tuple[int, ...]
+    max_epochs: int
+    level: float
+    sustain: int
+    draw: int = 0
+    backend: str = "auto"
+    device: str = "cpu"
+    dtype: torch.dtype = field(default=torch.float32)
+    start: Start | None = None
+    study: str = ""
+
+    def identity(self) -> dict[str, Any]:
+        """What the networks depend on, but for the machine, in plain values: by it a checkpoint is known again."""
+        start = self.start and {
+            **self.start.plan.identity(),
+            "networks": [[file.name, place] for file, place in self.start.networks],
+        }
+        content = {
+            "study": self.study,
+            "task": {**self.task, "sha256": task_digest(**self.task)},
+            "connectome": self.connectome.digest,
+            "topology": dict(self.topology),
+            "null": self.null and dict(self.null),
+            "network": asdict(self.network),
+            "start": start,
+            "dtype": str(self.dtype),
+        }
+        plain = (
+            "trials",
+            "train_share",
+            "batch",
+            "draw",
+            "seed",
+            "phase",
+            "replicates",
+            "max_epochs",
+            "level",
+            "sustain",
+        )
+        return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}, default=str))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs run: past the budget as many as it takes to see that a crossing at its end holds."""
+        return self.max_epochs + self.sustain - 1
+
+    @property
+    def training_trials(self) -> int:
+        """Trials of one replicate that are trained on; the others validate."""
+        return round(self.trials * self.train_share)
+
+    def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
+        """The generator of one purpose in one replicate of this plan's phase."""
+        return generator(self.seed, self.phase, replicate, purpose, *further)

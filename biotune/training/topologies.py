@@ -1,0 +1,56 @@
+"""The topology of a replicate, drawn from a plan's seeds, and kept for the trials that have the same."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
+from biotune.training.plan import TrialPlan
+
+
+def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
+    """The topology of one replicate: the connectome, rewired at the level of regions or, expanded, of neurons."""
+
+    def draw(purpose: str) -> np.random.Generator:
+        return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
+
+    connectome, null, rewired = plan.connectome, plan.null, 0.0
+    options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
+    if null is not None and null["level"] == "region":
+        connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
+        rewired = rewired_share(plan.connectome, connectome)
+    topology = expand(connectome, **plan.topology, generator=draw("expansion"))
+    if null is not None and null["level"] == "neuron":
+        expansion = topology
+        topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
+        rewired = rewired_share(expansion, topology)
+    return replace(topology, rewired=rewired)
+
+
+class Topologies:
+    """The topologies of the plans that a process has met, so that an arm's trials don't draw theirs again.
+
+    The cache is bounded by the edges it holds, since a whole-brain topology may take a gigabyte.
+    """
+
+    def __init__(self, max_edges: int = 20_000_000) -> None:
+        self.max_edges = max_edges
+        self.drawn: dict[str, Topology] = {}
+
+    def of(self, plan: TrialPlan, replicate: int) -> Topology:
+        """The topology of one replicate of a plan, drawn if it was not met before."""
+        connectome = plan.connectome
+        content = [connectome.name, connectome.digest]
+        key = json.dumps(
+            [*content, dict(plan.topology), plan.null and dict(plan.null), plan.draw, plan.seed, plan.phase, replicate]
+        )
+        if key not in self.drawn:
+            topology = draw_topology(plan, replicate)
+            if sum(len(held.target) for held in self.drawn.values()) + len(topology.target) > self.max_edges:
+                self.drawn.clear()
+            self.drawn[key] = topology
+        return self.drawn[key]
+
+
+_topologies = Topologies()

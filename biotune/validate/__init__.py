@@ -1,0 +1,1 @@
+"""Checks of a study's design: simulated studies of a known answer, and the same study from many seeds."""

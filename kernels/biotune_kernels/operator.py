@@ -1,0 +1,102 @@
+"""sparse_rnn as an operator of `torch.library`: what `torch.compile`, and whatever else traces tensors, sees of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from biotune_kernels.passes import _backward, _forward, _how, _outward, _wanted
+
+
+@torch.library.custom_op("biotune_kernels::sparse_rnn", mutates_args=())
+def _sparse_rnn(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    target: Tensor,
+    source: Tensor,
+    size: int,
+    nonlinearity: str,
+    backend: str,
+) -> Tensor:
+    how = _how(inputs, target, source, size, nonlinearity, backend)
+    return _forward(how, inputs, values, weight_ih, bias, hidden_0)
+
+
+@_sparse_rnn.register_fake
+def _(
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    target: Tensor,
+    source: Tensor,
+    size: int,
+    nonlinearity: str,
+    backend: str,
+) -> Tensor:
+    population, batch, time, _ = inputs.shape
+    return _outward(inputs.new_empty(time, population, size, batch))
+
+
+@torch.library.custom_op("biotune_kernels::sparse_rnn_backward", mutates_args=())
+def _sparse_rnn_backward(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    target: Tensor,
+    source: Tensor,
+    size: int,
+    nonlinearity: str,
+    backend: str,
+    asked: Sequence[bool],
+) -> list[Tensor]:
+    """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each that isn't asked for."""
+    how = _how(inputs, target, source, size, nonlinearity, backend)
+    found = _backward(how, _wanted(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
+    gradients = (found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0)
+    return [
+        gradient.contiguous() if wanted and gradient is not None else inputs.new_empty(0)
+        for gradient, wanted in zip(gradients, asked, strict=True)
+    ]
+
+
+@_sparse_rnn_backward.register_fake
+def _(
+    grad: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    values: Tensor,
+    weight_ih: Tensor,
+    hidden_0: Tensor | None,
+    target: Tensor,
+    source: Tensor,
+    size: int,
+    nonlinearity: str,
+    backend: str,
+    asked: Sequence[bool],
+) -> list[Tensor]:
+    population, batch = inputs.shape[:2]
+    shapes = (inputs.shape, values.shape, weight_ih.shape, (population, size), (population, batch, size))
+    return [inputs.new_empty(shape if wanted else (0,)) for shape, wanted in zip(shapes, asked, strict=True)]
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    sequence, values, weight_ih, _, hidden_0, target, source, *ctx.rest = inputs
+    ctx.save_for_backward(output, sequence, values, weight_ih, hidden_0, target, source)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    asked = list(ctx.needs_input_grad[:5])
+    found = _sparse_rnn_backward(grad, *ctx.saved_tensors, *ctx.rest, asked)
+    return *(gradient if wanted else None for gradient, wanted in zip(found, asked, strict=True)), *(None,) * 5
+
+
+_sparse_rnn.register_autograd(_differentiate, setup_context=_remember)
