@@ -62,8 +62,8 @@ def test_commands_in_the_docs_run(page: Path, line: str) -> None:
 NO_DATA = ("--set", "connectome={name: 'distance_rule:mouse_gamanut'}")
 REDUCED = {
     "tune_main.py": ["--dry-run", *NO_DATA],
-    "biotune.validate.simulate": ["--studies", "2", *NO_DATA],
-    "biotune.validate.repeat": [
+    "validate simulate": ["--studies", "2", *NO_DATA],
+    "validate repeat": [
         *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),
         *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
         *("--set", "confirm={replicates: 2, max_epochs: 3}"),
@@ -74,7 +74,8 @@ REDUCED = {
     "checks.scale": ["--trials", "40"],
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
-SLOW = ("biotune.validate.repeat", "checks")
+BIOTUNE = "from biotune.cli import main; raise SystemExit(main())"
+SLOW = ("validate repeat", "checks.")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +88,15 @@ SLOW = ("biotune.validate.repeat", "checks")
     ],
 )
 def test_commands_of_long_runs_run_reduced(line: str, tmp_path: Path) -> None:
-    python, *arguments = shlex.split(line)
-    assert python == "python"
+    program, *arguments = shlex.split(line)
+    start = {"python": [sys.executable], "biotune": [sys.executable, "-c", BIOTUNE]}[program]
     if "pytest" in arguments:  # those tests are run as tests: it is enough that they are there
         assert all(Path(one).exists() for one in arguments if one.startswith("tests/"))
         return
-    [reduced] = [options for program, options in REDUCED.items() if program in arguments]
-    output = ["--output", str(tmp_path)] if "biotune.validate.repeat" in arguments else []
+    [reduced] = [options for name, options in REDUCED.items() if name in line]
+    output = ["--output", str(tmp_path)] if "validate repeat" in line else []
     files = [str(tmp_path / Path(one).name) if one.startswith("docs/") else one for one in arguments]
-    command = [sys.executable, *files, *reduced, *output]
+    command = [*start, *files, *reduced, *output]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 

@@ -1,7 +1,6 @@
 """`biotune connectome`: which connectomes there are, what one looks like, and fetching it ahead of a study."""
 
 import argparse
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,12 @@ from biotune.connectome.random_graphs import RANDOM_GRAPHS
 from biotune.errors import UserError, unknown_name
 from biotune.io.published import DataFile, obtain
 
-Measure = Callable[[Connectome], Mapping[str, float | str]]
 
-
-def add_commands(commands: Any, measure: Measure) -> None:
+def add_commands(commands: Any) -> None:
     """Adds `connectome` and its subcommands.
 
     Args:
         commands: what `add_subparsers` returned.
-        measure: the measures of a connectome, by name; they are made further to the right.
     """
     connectome = commands.add_parser("connectome", help="which connectomes there are, and what they look like")
     verbs = connectome.add_subparsers(required=True, metavar="VERB")
@@ -43,7 +39,7 @@ def add_commands(commands: Any, measure: Measure) -> None:
     )
     show.add_argument("--seed", type=int, default=1, metavar="N", help="of a generator; default 1")
     show.add_argument("--png", type=Path, metavar="FILE", help="write the picture as an image too")
-    show.set_defaults(command=lambda arguments, console: _show(arguments, console, measure))
+    show.set_defaults(command=_show)
     fetch = verbs.add_parser("fetch", help="get a connectome's files into the cache, and check their digests")
     fetch.add_argument("name", metavar="NAME", help="of the catalogue, or all")
     fetch.set_defaults(command=_fetch)
@@ -64,7 +60,7 @@ def _list(_: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _show(arguments: argparse.Namespace, console: Console, measure: Measure) -> int:
+def _show(arguments: argparse.Namespace, console: Console) -> int:
     options = dict(map(_option, arguments.options))
     connectome = load_connectome(arguments.name, seed=arguments.seed, path=arguments.path, **options)
     provenance = connectome.provenance
@@ -84,7 +80,7 @@ def _show(arguments: argparse.Namespace, console: Console, measure: Measure) -> 
         "licence": provenance.licence,
     }
     rows |= {"note": "; ".join(provenance.notes)} if provenance.notes else {}
-    for name, value in (rows | dict(measure(connectome))).items():
+    for name, value in (rows | dict(_measure(connectome))).items():
         _say(console, f"  {name.replace('_', ' '):<20} {f'{value:.4g}' if isinstance(value, float) else value}")
     _say(console, "rows are sources, columns targets:")
     _say(console, text_picture(connectome, min(connectome.size, 96)))
@@ -126,7 +122,7 @@ def _say(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
 
 
-def _measure(connectome: "Connectome") -> dict[str, float | str]:
+def _measure(connectome: Connectome) -> dict[str, float | str]:
     """The measures of a connectome, each of its nodes a neuron."""
     import numpy as np
 

@@ -1,26 +1,17 @@
-"""The command line: `biotune run`, which is also `python tune_main.py`, `biotune report`, and what the packages add."""
+"""`biotune`, and `python tune_main.py`: what they were asked for, and what a user is told of a mistake."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import biotune.cli.connectome
-import biotune.cli.import_
-import biotune.cli.monitor
-import biotune.cli.null
-import biotune.cli.task
-from biotune.cli.connectome import _measure
-from biotune.cli.report import _report
-from biotune.cli.run import _RUN_EXAMPLES, _add_run_arguments
+from biotune.cli import connectome, import_, monitor, null, report, run, task, validate
 from biotune.errors import UserError
 
-if TYPE_CHECKING:
-    pass
+COMMANDS = (run, report, import_, monitor, validate, connectome, task, null)
+"""A file each, in the order of `biotune --help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,33 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"biotune {version('biotune')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="run a study: search, confirm, report",
-        epilog=_RUN_EXAMPLES.replace("python tune_main.py", "biotune run"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_run_arguments(run)
-    report = commands.add_parser("report", help="make the report of a results directory again, or one of several")
-    report.add_argument(
-        "directories",
-        type=Path,
-        nargs="+",
-        metavar="DIR",
-        help="a results directory, finished or not; several are set side by side on one page, and are only read",
-    )
-    report.add_argument(
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="for the page of several; default: combined-report in the folder that they lie in",
-    )
-    report.set_defaults(command=_report)
-    biotune.cli.import_.add_commands(commands)
-    biotune.cli.monitor.add_commands(commands)
-    biotune.cli.connectome.add_commands(commands, _measure)
-    biotune.cli.task.add_commands(commands)
-    biotune.cli.null.add_commands(commands)
+    for command in COMMANDS:
+        command.add_commands(commands)
     return _execute(parser.parse_args(arguments))
 
 
@@ -65,10 +31,10 @@ def tune_main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tune_main.py",
         description="Run a study: search, confirm, report.",
-        epilog=_RUN_EXAMPLES,
+        epilog=run.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_run_arguments(parser)
+    run.add_arguments(parser)
     return _execute(parser.parse_args(arguments))
 
 

@@ -3,10 +3,34 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from biotune.errors import UserError
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `report`.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    command = commands.add_parser("report", help="make the report of a results directory again, or one of several")
+    command.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="a results directory, finished or not; several are set side by side on one page, and are only read",
+    )
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="for the page of several; default: combined-report in the folder that they lie in",
+    )
+    command.set_defaults(command=_report)
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:

@@ -5,13 +5,16 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from biotune.errors import UserError
-from biotune.study import Study
 
-_RUN_EXAMPLES = """examples:
+if TYPE_CHECKING:
+    from biotune.study import Study
+
+EXAMPLES = """examples:
   python tune_main.py --space search_spaces/seq_mem.yaml
   python tune_main.py --space search_spaces/seq_mem.yaml --dry-run
   python tune_main.py --space search_spaces/seq_mem.yaml --arms marmoset,degrees --seed 7
@@ -22,7 +25,23 @@ _RUN_EXAMPLES = """examples:
 """
 
 
-def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+def add_commands(commands: Any) -> None:
+    """Adds `run`.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    command = commands.add_parser(
+        "run",
+        help="run a study: search, confirm, report",
+        epilog=EXAMPLES.replace("python tune_main.py", "biotune run"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(command)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a run."""
     parser.add_argument(
         "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
     )

@@ -1,7 +1,7 @@
 """Simulates studies whose true ratio is known, and counts how often the report's intervals and verdicts are right.
 
-    python -m biotune.validate.simulate
-    python -m biotune.validate.simulate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
+    biotune validate simulate
+    biotune validate simulate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
 
 A simulated study is a results directory's tables, and goes through the report's own analysis: log loss interpolated
 between evaluations, censoring at the budget, pairs, interval, verdict. The study's YAML gives pairs, budget, criterion
@@ -16,21 +16,16 @@ updates, so that the log ratio of a pair has the standard deviation `spread`; it
     null loss · fraction^((u / T)^1.5) · exp(ε),    ε ~ N(0, noise²) at each evaluation.
 """
 
-import argparse
-import json
 import math
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from biotune.criterion import updates_to_criterion
 from biotune.errors import UserError
@@ -227,70 +222,3 @@ def simulate(
         simulator = Simulator(study, Path(directory))
         for ratio in ratios:
             yield simulator.simulate(ratio, model or Model(), studies, seed)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", type=Path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
-    parser.add_argument("--studies", type=int, default=500, metavar="N", help="of each ratio; default 500")
-    parser.add_argument("--ratios", type=_ratios, default=RATIOS, metavar="R,R,…", help="default 1,1.05,1.2,2")
-    parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
-    for name, default in asdict(Model()).items():
-        parser.add_argument(f"--{name}", type=float, default=default, metavar="X", help=f"see above; default {default}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
-    arguments = parser.parse_args()
-    model = Model(**{name: getattr(arguments, name) for name in asdict(Model())})
-    for name, value in asdict(model).items():
-        if not value >= 0 or (name == "typical" and not value):
-            parser.error(f"--{name} {value} must be {'above' if name == 'typical' else 'at least'} 0")
-    if arguments.studies < 1:
-        parser.error(f"--studies {arguments.studies} must be at least 1")
-    simulated = simulate(
-        arguments.space,
-        ratios=arguments.ratios,
-        studies=arguments.studies,
-        model=model,
-        seed=arguments.seed,
-        overrides=arguments.overrides,
-    )
-    try:
-        found = list(simulated)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    Console().print(_table(found))
-    if arguments.json:
-        content = {"space": str(arguments.space), "model": asdict(model), "found": [asdict(row) for row in found]}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _ratios(text: str) -> list[float]:
-    ratios = [float(part) for part in text.split(",")]
-    if not all(0 < ratio < math.inf for ratio in ratios):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers above 0, such as 1,1.2,2")
-    return ratios
-
-
-def _table(found: Sequence[Found]) -> Table:
-    first = found[0]
-    table = Table(
-        title=f"{first.studies} simulated studies of each true ratio, {first.pairs} pairs, "
-        f"{100 * first.confidence:.1f} % intervals"
-    )
-    for column in ("true ratio", "interval covers it", "bootstrap-t does", "verdicts", "false", "censored"):
-        table.add_column(column)
-    for row in found:
-        table.add_row(
-            f"{row.ratio:g}",
-            f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}",
-            f"{100 * row.covered_bootstrap:.1f} %",
-            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
-            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
-            f"{100 * row.censored:.1f} %",
-        )
-    return table
-
-
-if __name__ == "__main__":
-    main()

@@ -118,7 +118,7 @@ class TestCoverage:
     """Simulated studies with a known ratio: what the intervals and verdicts promise, they hold.
 
     The functions alone, and 2,000 studies each, since the Monte Carlo error of 500 is a whole point of coverage;
-    `biotune.validate.simulate` has whole studies, whose curves go through all of the analysis.
+    `biotune validate simulate` has whole studies, whose curves go through all of the analysis.
     """
 
     @pytest.mark.parametrize("true_ratio", [1.0, 1.05, 1.2, 2.0])

@@ -22,7 +22,8 @@ REDUCED = [
 
 def run(*options: str | Path, overrides: list[str]) -> subprocess.CompletedProcess[str]:
     changes = [part for change in overrides for part in ("--set", change)]
-    command = [sys.executable, "-m", "biotune.validate.repeat", *map(str, options), *changes]
+    script = "from biotune.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", script, "validate", "repeat", *map(str, options), *changes]
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 

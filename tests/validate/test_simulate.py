@@ -2,12 +2,11 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from biotune.cli import main
 from biotune.errors import UserError
 from biotune.validate.simulate import RATIOS, Found, Model, simulate, wrong_verdicts
 
@@ -74,22 +73,23 @@ def test_a_study_of_one_arm_has_nothing_to_simulate() -> None:
         next(simulate(SPACE, overrides=[NO_DATA, "arms={marmoset: {}}"]))
 
 
-def test_the_command_prints_and_writes_the_shares(tmp_path: Path) -> None:
+def test_the_command_prints_and_writes_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--studies", "5", "--ratios", "1,2", "--set", NO_DATA, "--json", str(tmp_path / "shares.json")]
-    command = [sys.executable, "-m", "biotune.validate.simulate", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=SPACE.parents[1])
-    assert done.returncode == 0, done.stderr
-    assert "5 simulated studies of each true ratio, 16 pairs" in " ".join(done.stdout.split())
+    assert main(["validate", "simulate", "--space", str(SPACE), *options]) == 0
+    assert "5 simulated studies of each true ratio, 16 pairs" in " ".join(capsys.readouterr().out.split())
     content = json.loads((tmp_path / "shares.json").read_text())
     assert [found["ratio"] for found in content["found"]] == [1, 2]
     assert content["model"]["spread"] == 0.25
 
 
 @pytest.mark.parametrize(
-    "options", [["--ratios", "0"], ["--ratios", "one"], ["--studies", "0"], ["--space", "none.yaml"]]
+    "options",
+    [["--ratios", "0"], ["--ratios", "one"], ["--studies", "0"], ["--space", "none.yaml"], ["--spread", "-1"]],
 )
-def test_a_mistake_is_said_in_a_line(options: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "biotune.validate.simulate", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+def test_a_mistake_is_said_in_a_line(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = main(["validate", "simulate", *options])
+    except SystemExit as ended:  # of the parser
+        code = ended.code
+    assert code == 2
+    assert options[1] in capsys.readouterr().err

@@ -1,0 +1,164 @@
+"""`biotune validate`: how often a study's design errs, in simulated studies, and run again from other seeds."""
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from biotune.errors import UserError
+from biotune.validate.repeat import PHASES, run_seed, verdicts
+
+if TYPE_CHECKING:
+    from biotune.validate.simulate import Found
+
+
+def add_commands(commands: Any) -> None:
+    """Adds `validate` and its subcommands.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    validate = commands.add_parser("validate", help="how often a study's design is wrong")
+    verbs = validate.add_subparsers(required=True, metavar="VERB")
+    simulate = verbs.add_parser("simulate", help="simulate studies of a known ratio, and count what the report says")
+    simulate.add_argument("--space", type=Path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
+    simulate.add_argument("--studies", type=_count, default=500, metavar="N", help="of each ratio; default 500")
+    simulate.add_argument("--ratios", type=_ratios, metavar="R,R,…", help="default 1,1.05,1.2,2")
+    simulate.add_argument("--seed", type=int, default=1, metavar="N")
+    simulate.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
+    for name, what in (
+        ("typical", "updates to criterion of the reference, as a share of the budget; default 0.25"),
+        ("between", "standard deviation of log updates over replicates, shared by the arms; default 0.3"),
+        ("spread", "standard deviation of a pair's log ratio; default 0.25"),
+        ("noise", "standard deviation of an evaluation's log loss; default 0.05"),
+    ):
+        simulate.add_argument(f"--{name}", type=float, metavar="X", help=what)
+    simulate.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
+    simulate.set_defaults(command=_simulate)
+    repeat = verbs.add_parser("repeat", help="run a study from several seeds, each time whole, and count what it found")
+    repeat.add_argument("--space", type=Path, required=True, metavar="FILE", help="the study's YAML")
+    repeat.add_argument("--seeds", type=_seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
+    repeat.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
+    repeat.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
+    repeat.add_argument("--json", type=Path, metavar="FILE", help="write every verdict there too")
+    repeat.set_defaults(command=_repeat)
+
+
+def _simulate(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.simulate import RATIOS, Model, simulate
+
+    given = {name: getattr(arguments, name) for name in asdict(Model()) if getattr(arguments, name) is not None}
+    for name, value in given.items():
+        if not value >= 0 or (name == "typical" and not value):
+            raise UserError(f"--{name} {value} must be {'above' if name == 'typical' else 'at least'} 0")
+    model = Model(**given)
+    found = list(
+        simulate(
+            arguments.space,
+            ratios=arguments.ratios or RATIOS,
+            studies=arguments.studies,
+            model=model,
+            seed=arguments.seed,
+            overrides=arguments.overrides,
+        )
+    )
+    console.print(_shares(found))
+    if arguments.json:
+        content = {"space": str(arguments.space), "model": asdict(model), "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _repeat(arguments: argparse.Namespace, console: Console) -> int:
+    rows: list[dict[str, Any]] = []
+    for seed in arguments.seeds:
+        directory = run_seed(arguments.space, seed, arguments.output, arguments.overrides)
+        summary = json.loads((directory / "summary.json").read_text())
+        rows += [{"seed": seed, "results": str(directory), **row} for row in verdicts(summary)]
+        if arguments.json:  # after each, so that a kill loses none
+            content = {"space": str(arguments.space), "set": arguments.overrides, "verdicts": rows}
+            arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    console.print(_each(rows))
+    console.print(_counted(rows))
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _ratios(text: str) -> list[float]:
+    try:
+        ratios = [float(part) for part in text.split(",")]
+    except ValueError:
+        ratios = []
+    if not ratios or not all(0 < ratio < math.inf for ratio in ratios):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers above 0, such as 1,1.2,2")
+    return ratios
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        first, dash, last = text.partition("-")
+        seeds = list(range(int(first), int(last) + 1)) if dash else [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a range of seeds, such as 1-10, nor a list, such as 1,5")
+    return seeds
+
+
+def _shares(found: Sequence["Found"]) -> Table:
+    first = found[0]
+    table = Table(
+        title=f"{first.studies} simulated studies of each true ratio, {first.pairs} pairs, "
+        f"{100 * first.confidence:.1f} % intervals"
+    )
+    for column in ("true ratio", "interval covers it", "bootstrap-t does", "verdicts", "false", "censored"):
+        table.add_column(column)
+    for row in found:
+        table.add_row(
+            f"{row.ratio:g}",
+            f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}",
+            f"{100 * row.covered_bootstrap:.1f} %",
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
+            f"{100 * row.censored:.1f} %",
+        )
+    return table
+
+
+def _each(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="Updates to criterion, ratio to the reference, and its interval")
+    for column in ("seed", "arm", *PHASES.values()):
+        table.add_column(column)
+    found = {(row["seed"], row["arm"], row["phase"]): row for row in rows}
+    for seed, arm in dict.fromkeys((row["seed"], row["arm"]) for row in rows):
+        table.add_row(str(seed), arm, *(_spell(found.get((seed, arm, phase))) for phase in PHASES))
+    return table
+
+
+def _spell(row: dict[str, Any] | None) -> str:
+    if row is None or row["ratio"] is None:
+        return row["verdict"] if row else ""
+    ends = (f"{row[end]:.2f}" if row[end] is not None else "∞" for end in ("low", "high"))
+    return f"{row['verdict']}  {row['ratio']:.2f} [{', '.join(ends)}]"
+
+
+def _counted(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="How often")
+    for column in ("arm", *PHASES.values()):
+        table.add_column(column)
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        counts = (Counter(r["verdict"] for r in rows if r["arm"] == arm and r["phase"] == phase) for phase in PHASES)
+        table.add_row(arm, *(", ".join(f"{verdict} {n}" for verdict, n in count.most_common()) for count in counts))
+    return table
