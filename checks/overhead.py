@@ -17,31 +17,21 @@ of short trials joins it by `tune_main.py --address`. Three questions are answer
 
 import argparse
 import json
-import os
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from biotune.machine import machine
 from biotune.results import Results
+from checks.ray_head import ray_head
 from checks.short_study import write_short_study
 from checks.watching import TUNE_MAIN, GrowingJournal
-
-PATIENCE_SECONDS = 60.0
-"""For a head to take drivers, and to end."""
 
 
 @dataclass(frozen=True)
@@ -64,66 +54,22 @@ class Cost:
     overhead_s: float
 
 
-@contextmanager
-def ray_head(cores: int, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A Ray head of its own with so many logical cores, which asks for a token; ended by its own process ids.
-
-    Gives its address, and what the environment of a driver needs.
-    """
-    token = folder / "token"
-    token.touch(0o600)
-    token.write_text(secrets.token_hex(32))
-    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
-    full = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"} | environment
-    gcs, dashboard, agent, client, metrics = _free_ports(5)
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--num-cpus={cores}"]
-    command += ["--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    command += [f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}", f"--temp-dir={folder}"]
-    with (folder / "head.log").open("w") as log:
-        head = subprocess.Popen(command, env=full, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "Ray runtime started" not in (folder / "head.log").read_text():
-            if head.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Ray did not start:\n{(folder / 'head.log').read_text()}")
-            time.sleep(0.2)
-        yield f"127.0.0.1:{gcs}", environment
-    finally:
-        family = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
-        head.send_signal(signal.SIGTERM)
-        head.wait(PATIENCE_SECONDS)
-        _, left = psutil.wait_procs(family, timeout=PATIENCE_SECONDS / 2)
-        for process in left:
-            process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def measure(workers: int, trials: int) -> Cost:
     """Runs a study of so many short trials on so many logical workers.
 
     Raises:
         RuntimeError: it did not end well; with what it printed.
     """
-    # Ray's sockets lie under it, and their paths must be short
-    folder = Path(tempfile.mkdtemp(prefix="load-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="load-"))
     try:
         space = folder / "space.yaml"
         write_short_study(space, f"workers{workers}", trials)
         output = folder / "results"
-        with ray_head(workers, folder) as (address, environment):
-            command = [*TUNE_MAIN, "--space", str(space), "--output", str(output), "--address", address]
-            full = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"} | environment
+        with ray_head(workers) as head:
+            command = [*TUNE_MAIN, "--space", str(space), "--output", str(output), "--address", head.address]
             journal = GrowingJournal(output)
             with (folder / "study.log").open("w") as log:
-                study = subprocess.Popen(command, env=full, stdout=log, stderr=log)
+                study = subprocess.Popen(command, env=head.environment, stdout=log, stderr=log)
             while study.poll() is None:
                 journal.look()
                 time.sleep(0.01)

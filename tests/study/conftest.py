@@ -1,23 +1,16 @@
 """Small studies, written as YAML the way a user writes them."""
 
 import os
-import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 import biotune.study  # noqa: F401  # before a test's own import of Ray
 from biotune.results import Results
+from checks.ray_head import Head, ray_head
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 
@@ -110,75 +103,8 @@ def planted(write_space: Callable[..., Path], tmp_path: Path) -> Path:
     )
 
 
-@dataclass
-class Head:
-    """A cluster of one machine, started as docs/clusters.md says, but on ports and with a token of its own.
-
-    Attributes:
-        process: `ray start`. ray: the command. environment: of `ray` and `biotune` commands that are to reach it.
-        address, dashboard: HOST:PORT. folder: Ray's own files.
-    """
-
-    process: psutil.Process
-    ray: str
-    environment: dict[str, str]
-    address: str
-    dashboard: str
-    metrics_port: int
-    folder: Path
-    token: str
-
-    def metrics(self) -> str:
-        """What Prometheus would be told; nothing before Ray listens."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
-                return answer.read().decode()
-        except OSError:
-            return ""
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    work = tmp_path_factory.mktemp("head")
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets lie in it, and their paths must be short
-    token = secrets.token_hex(32)
-    (work / "token").touch(0o600)
-    (work / "token").write_text(token)
-    environment = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_TOKEN", "PYTHONPATH")}
-    environment |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(work / "token"),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    ray = Path(sys.executable).with_name("ray")
-    environment["PATH"] = f"{ray.parent}:{environment['PATH']}"
-    gcs, dashboard, agent, client, metrics = _free_ports(5)
-    start = [ray, "start", "--head", "--node-ip-address=127.0.0.1", f"--port={gcs}", "--num-cpus=2", "--block"]
-    start += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
-    start += [f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}", f"--temp-dir={folder}"]
-    with (work / "head.log").open("w") as log:
-        started = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
-    process = psutil.Process(started.pid)
-    try:
-        addresses = f"127.0.0.1:{gcs}", f"127.0.0.1:{dashboard}"
-        head = Head(process, str(ray), environment, *addresses, metrics, folder, token)
-        while not head.metrics():  # its agent, the last part to start, answers
-            assert started.poll() is None, (work / "head.log").read_text()
-            time.sleep(0.5)
+def head() -> Iterator[Head]:
+    """A cluster of one machine, whose jobs run what is installed."""
+    with ray_head(2, {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}) as head:
         yield head
-    finally:
-        family = process.children(recursive=True)
-        started.terminate()
-        started.wait(60)
-        _, left = psutil.wait_procs(family, timeout=30)
-        for one in left:
-            one.kill()
-        shutil.rmtree(folder, ignore_errors=True)
