@@ -34,15 +34,15 @@ def add_commands(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:
-    from biotune.report import make_report, make_report_of_several, print_several, print_summary
+    from biotune.report import make_combined_report, make_report, print_combined, print_report
 
     first, *others = arguments.directories
     if others:
         parents = [directory.resolve().parent for directory in arguments.directories]
         output = arguments.output or Path(os.path.commonpath(parents)) / "combined-report"
-        print_several(make_report_of_several(arguments.directories, output), console)
+        print_combined(make_combined_report(arguments.directories, output), console)
         return 0
     if arguments.output is not None:
         raise UserError("--output: the report of one directory goes into that directory; leave it out")
-    print_summary(make_report(first), console)
+    print_report(make_report(first), console)
     return 0

@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.io.storage import BucketPath, place
-    from biotune.report import make_report, print_summary
+    from biotune.report import make_report, print_report
     from biotune.study import load_study
     from biotune.study.directory.mirror import fetch, mirror_results
     from biotune.study.directory.resume import load_resumed
@@ -171,11 +171,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
         return 130
     except Incomplete as incomplete:
-        print_summary(make_report(incomplete.directory), console)
+        print_report(make_report(incomplete.directory), console)
         mirror_results(incomplete.directory)
         raise
     try:
-        print_summary(make_report(directory), console)
+        print_report(make_report(directory), console)
         mirror_results(directory)
     except KeyboardInterrupt:
         console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)

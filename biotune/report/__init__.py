@@ -1,55 +1,55 @@
-"""The report of a study, or of several: statistics, figures, one page, and the verdicts in the terminal.
+"""The report of a study, or of several: numbers, words, figures, one page, and the verdicts in the terminal.
 
 It reads only the results' contract (`biotune.results`), so a report can be made again anywhere, and of an unfinished
-study too.
+study too. The words need PyTorch as well: what each null keeps is said where the nulls are.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from biotune.report.figures import draw_figures
-from biotune.report.figures.combined import draw_several
-from biotune.report.inputs import Tables
-from biotune.report.output.files import write_report, write_several
-from biotune.report.output.page import render_page, render_several
-from biotune.report.output.terminal import print_several, print_summary
+from biotune.report.figures.combined import draw_combined
+from biotune.report.inputs import read_studies, read_study
+from biotune.report.output.files import write_combined, write_report
+from biotune.report.output.page import render_combined, render_page
+from biotune.report.output.terminal import print_combined, print_report
 from biotune.report.results.analysis import summarise
-from biotune.report.results.combined import Several, combine
-from biotune.report.results.summary import Summary
-from biotune.results import Results
+from biotune.report.results.combined import combine
+from biotune.report.text.combined import CombinedReport, describe_combined
+from biotune.report.text.report import Report, describe
 
-__all__ = ["Several", "Summary", "make_report", "make_report_of_several", "print_several", "print_summary"]
+__all__ = ["CombinedReport", "Report", "make_combined_report", "make_report", "print_combined", "print_report"]
 
 
-def make_report(directory: Path | str) -> Summary:
+def make_report(directory: Path | str) -> Report:
     """Writes summary.json and report/ (index.html, figures/, tables/) into a results directory, finished or not.
 
     Returns:
-        Every number of the report.
+        Every number of the report, and its words.
 
     Raises:
         UserError: not a results directory, damaged, or written by another version; the report cannot be written.
     """
-    results = Results.open(directory)
-    results.require_whole()
-    tables = Tables.read(results)
-    summary = summarise(results, tables)
-    figures = draw_figures(summary, tables)
-    page = render_page(summary, figures, (results.path / "study.yaml").read_text())
-    write_report(results, summary, tables, figures.all, page)
-    return summary
+    inputs = read_study(directory)
+    report = describe(summarise(inputs), inputs)
+    figures = draw_figures(report, inputs.tables)
+    write_report(report, inputs.tables, figures.all, render_page(report, figures, inputs.text))
+    return report
 
 
-def make_report_of_several(directories: Sequence[Path | str], output: Path | str) -> Several:
+def make_combined_report(directories: Sequence[Path | str], output: Path | str) -> CombinedReport:
     """Writes index.html, summary.json, figures/ and tables/ of several studies into a folder; theirs are only read.
 
     Returns:
-        Every number of the report.
+        Every number of the report, and its words.
 
     Raises:
         UserError: as `make_report`; a directory is given twice; the folder holds something else.
     """
-    studies = combine(directories, Path(output).expanduser().resolve())
-    figures = draw_several(studies)
-    write_several(studies, figures, render_several(studies, figures))
-    return studies
+    inputs = read_studies(directories)
+    reports = {label: describe(summarise(one), one) for label, one in inputs.items()}
+    page = Path(output).expanduser().resolve() / "index.html"
+    combined = describe_combined(combine(inputs, reports, page), reports)
+    figures = draw_combined(combined)
+    write_combined(combined, figures, render_combined(combined, figures))
+    return combined

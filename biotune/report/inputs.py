@@ -1,11 +1,16 @@
-"""What the report reads: the tables of a results directory."""
+"""What the report reads of a results directory: its documents, checked once, and its tables."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import EnvironmentFile, StateFile, StudyFile, require
 
 CONFIRMED = ("shared", "own_best")
 
@@ -24,3 +29,65 @@ class Tables:
     def read(cls, results: Results) -> "Tables":
         """Reads all."""
         return cls(**{table.name: results.read_table(table.name) for table in dataclasses.fields(cls)})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a report is made from.
+
+    Attributes:
+        path: of the results directory.
+        text: of study.yaml.
+        study, state, environment: the content of study.yaml, state.json and environment.json.
+    """
+
+    path: Path
+    text: str
+    study: Mapping[str, Any]
+    state: Mapping[str, Any]
+    environment: dict[str, Any]
+    tables: Tables
+
+    @classmethod
+    def read(cls, results: Results) -> "Inputs":
+        """Reads all.
+
+        Raises:
+            UserError: a document lacks a key, or holds what this version doesn't write; a table is damaged.
+        """
+        study, state, environment = results.read_study(), results.read_json("state"), results.read_json("environment")
+        require(study, StudyFile, "study.yaml")
+        require(state, StateFile, "state.json")
+        require(environment, EnvironmentFile, "environment.json")
+        text = (results.path / "study.yaml").read_text()
+        return cls(results.path, text, study, state, environment, Tables.read(results))
+
+
+def read_study(directory: Path | str) -> Inputs:
+    """Reads a results directory, finished or not.
+
+    Raises:
+        UserError: not a results directory, damaged, or written by another version.
+    """
+    results = Results.open(directory)
+    results.require_whole()
+    return Inputs.read(results)
+
+
+def read_studies(directories: Sequence[Path | str]) -> dict[str, Inputs]:
+    """Reads several studies: label -> inputs. A label is the study's name, or its directory's where names are equal.
+
+    Raises:
+        UserError: as `read_study`; a directory is given twice, or two have the same name.
+    """
+    opened = [Results.open(directory) for directory in directories]
+    for place, results in enumerate(opened):
+        if any(results.path == other.path for other in opened[:place]):
+            raise UserError(f"{directories[place]}: given twice; name each results directory once")
+    read = [read_study(results.path) for results in opened]
+    names = [one.study["name"] for one in read]
+    labels = [name if names.count(name) == 1 else one.path.name for name, one in zip(names, read, strict=True)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"{label}: two of the directories have this name; rename one")
+    return dict(zip(labels, read, strict=True))

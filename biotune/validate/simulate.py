@@ -29,7 +29,7 @@ import pandas as pd
 
 from biotune.criterion import updates_to_criterion
 from biotune.errors import UserError
-from biotune.report.inputs import Tables
+from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, Results
@@ -102,7 +102,7 @@ class Simulator:
         self.results.write_study(study.resolved())
         self.results.write_json("state", self._state(study, per_epoch))
         self.results.write_json("environment", {})
-        self.tables = Tables.read(self.results)
+        self.inputs = Inputs.read(self.results)
 
     def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[Comparison, int]:
         """What the report makes of one study, and how many of its networks were censored."""
@@ -133,8 +133,10 @@ class Simulator:
                         }
                     )
                 )
-        tables = replace(self.tables, convergence=pd.DataFrame(rows), curves=pd.concat(curves, ignore_index=True))
-        [comparison] = summarise(self.results, tables).comparisons
+        tables = replace(
+            self.inputs.tables, convergence=pd.DataFrame(rows), curves=pd.concat(curves, ignore_index=True)
+        )
+        [comparison] = summarise(replace(self.inputs, tables=tables)).comparisons
         return comparison, sum(not row["converged"] for row in rows)
 
     def simulate(self, ratio: float, model: Model, studies: int, seed: int) -> Found:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from biotune.criterion import updates_to_criterion
-from biotune.report import Several, Summary, make_report, make_report_of_several, print_summary
+from biotune.report import CombinedReport, Report, make_combined_report, make_report, print_report
 from biotune.report.results.summary import Comparison
 from biotune.results import POSITIVE_CONTROL, SCHEMA, Results
 
@@ -336,7 +336,7 @@ def simulate(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     """A study with an arm of every kind, and its report: for the tests that only look."""
     directory = Simulation(
         ratios={"marmoset": 1.0, "degrees": 0.5, "lesioned": 2.0, "random": 1.0, "sparse": 1.2, "frozen": 1.0},
@@ -349,7 +349,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
 
 
 @pytest.fixture(scope="session")
-def of_several(tmp_path_factory: pytest.TempPathFactory) -> Several:
+def of_several(tmp_path_factory: pytest.TempPathFactory) -> CombinedReport:
     """The three ways of treating gain, two tasks and an unfinished study with a substitute, side by side."""
     folder = tmp_path_factory.mktemp("several")
     studies = [
@@ -366,7 +366,7 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> Several:
     ]
     directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
     make_report(directories[0])
-    return make_report_of_several(directories, folder / "combined-report")
+    return make_combined_report(directories, folder / "combined-report")
 
 
 class Page(HTMLParser):
@@ -402,10 +402,10 @@ def read_page() -> Callable[[Path], Page]:
 def printed() -> Callable[..., str]:
     """What the terminal shows of a summary."""
 
-    def print_it(summary: Summary, width: int = 100) -> str:
+    def print_it(summary: Report, width: int = 100) -> str:
         console = Console(width=width)
         with console.capture() as capture:
-            print_summary(summary, console)
+            print_report(summary, console)
         return capture.get()
 
     return print_it

@@ -8,8 +8,9 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.report import make_report
-from biotune.report.inputs import Tables
+from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
+from biotune.report.text.report import describe
 from biotune.results import Results
 
 
@@ -48,7 +49,7 @@ class TestBadInput:
         if file != "study.yaml":
             name = file.removesuffix(".json")
             read, write = partial(results.read_json, name), partial(results.write_json, name)
-        content, tables = read(), Tables.read(results)
+        content = read()
 
         def keys(part, above=()):
             for key, value in part.items():
@@ -66,14 +67,15 @@ class TestBadInput:
                     place[key] = wrong
                 write(changed)
                 try:  # with or without the key, there is a summary or one sentence
-                    summarise(results, tables)
+                    inputs = Inputs.read(results)
+                    describe(summarise(inputs), inputs)
                 except UserError as error:
                     refusals.append(str(error))
         assert refusals
         assert all(file in refusal and "\n" not in refusal for refusal in refusals)
         (results.path / file).write_text("[]")
         with pytest.raises(UserError, match=rf"{file}: its content"):
-            summarise(results, tables)
+            Inputs.read(results)
 
     def test_a_damaged_table(self, simulate):
         directory = simulate(trials=2)

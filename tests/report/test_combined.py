@@ -1,4 +1,4 @@
-"""Several studies on one page."""
+"""CombinedReport studies on one page."""
 
 import json
 import re
@@ -11,7 +11,8 @@ from rich.console import Console
 
 from biotune.cli import main
 from biotune.errors import UserError
-from biotune.report import make_report_of_several, print_several
+from biotune.report import make_combined_report, print_combined
+from biotune.report.text.combined import gain_sentence
 from biotune.results import Results
 
 THREE_WAYS = ({"name": "as", "radius": None}, {"name": "equal"}, {"name": "tuned", "tuned_radius": True})
@@ -27,7 +28,7 @@ def gain_of(simulate, tmp_path, *ratios, **options):
         simulate(**way, **options, trials=2, ratios={"marmoset": 1.0, "degrees": ratio})
         for way, ratio in zip(THREE_WAYS, ratios, strict=False)
     ]
-    [found] = make_report_of_several(directories, tmp_path / "out").gain
+    [found] = make_combined_report(directories, tmp_path / "out").gain
     return found
 
 
@@ -36,33 +37,33 @@ class TestGain:
         found = gain_of(simulate, tmp_path, 0.5, 0.6, 0.7)
         assert found.survives is True
         assert list(found.ways) == ["as it comes", "set equal to 0.9", "tuned per arm"]
-        assert found.sentence.startswith("degrees learns faster than marmoset whichever way")
+        assert gain_sentence(found).startswith("degrees learns faster than marmoset whichever way")
         assert "faster" in text_of(tmp_path / "out" / "index.html")
 
     def test_a_sign_that_does_not(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 2.0, 0.7)
         assert found.survives is False
-        assert "does not survive" in found.sentence
+        assert "does not survive" in gain_sentence(found)
 
     def test_one_that_is_gone_in_one_way(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 1.0, 0.7)
         assert found.survives is False
-        assert "does not survive: it is within the margin set equal to 0.9" in found.sentence
+        assert "does not survive: it is within the margin set equal to 0.9" in gain_sentence(found)
 
     def test_one_that_cannot_be_told(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 1.0, 0.7, spread=0.6)
         assert found.survives is None
-        assert "can't be told: set equal to 0.9 its interval includes 1" in found.sentence
+        assert "can't be told: set equal to 0.9 its interval includes 1" in gain_sentence(found)
 
     def test_no_difference_at_all(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 1.0, 1.0, 1.0)
         assert found.survives is None
-        assert "learns as fast as marmoset whichever way" in found.sentence
+        assert "learns as fast as marmoset whichever way" in gain_sentence(found)
 
     def test_a_way_that_is_missing(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 0.6)
         assert found.survives is None
-        assert "no study has the radius tuned per arm" in found.sentence
+        assert "no study has the radius tuned per arm" in gain_sentence(found)
 
     def test_tuned_is_read_from_own_best_settings(self, of_several):
         degrees, random = of_several.gain
@@ -77,14 +78,14 @@ class TestGain:
             for task in ("seq_mem", "nback_mem")
             for way in THREE_WAYS[:2]
         ]
-        one, other = make_report_of_several(directories, tmp_path / "out").gain
-        assert " in as-seq_mem and equal-seq_mem (" in one.sentence
-        assert " in as-nback_mem and equal-nback_mem (" in other.sentence
+        one, other = make_combined_report(directories, tmp_path / "out").gain
+        assert " in as-seq_mem and equal-seq_mem (" in gain_sentence(one)
+        assert " in as-nback_mem and equal-nback_mem (" in gain_sentence(other)
 
     def test_studies_that_differ_in_more_are_no_such_set(self, simulate, tmp_path):
         wider = simulate(**THREE_WAYS[1], trials=2, edit=lambda study: study.update(equivalence_margin=0.3))
         directories = [simulate(**THREE_WAYS[0], trials=2), wider]
-        found = make_report_of_several(directories, tmp_path / "out")
+        found = make_combined_report(directories, tmp_path / "out")
         assert not found.gain
         assert "degrees is faster in as and equal." in found.answer[0]
 
@@ -96,7 +97,7 @@ class TestOverTasks:
             simulate(name=task, task=task, ratios=one, pairs=pairs, seed=seed, trials=2)
             for task, one, pairs, seed in zip(("seq_mem", "nback_mem"), ratios, (16, 8), (1, 2), strict=True)
         ]
-        [found] = make_report_of_several(directories, tmp_path / "out").over_tasks
+        [found] = make_combined_report(directories, tmp_path / "out").over_tasks
         tables = [Results(directory).read_table("convergence") for directory in directories]
         logs = []
         for table in tables:
@@ -111,7 +112,7 @@ class TestOverTasks:
         ratios = {"marmoset": 1.0, "degrees": 0.5}
         tasks = {"one": "seq_mem", "two": "nback_mem", "three": "nback_mem"}
         directories = [simulate(name=name, task=task, ratios=ratios, trials=2) for name, task in tasks.items()]
-        [found] = make_report_of_several(directories, tmp_path / "out").over_tasks
+        [found] = make_combined_report(directories, tmp_path / "out").over_tasks
         assert (found.ratio, found.reason) == (None, "two and three have the same task; name one of them")
 
     def test_is_not_given_where_a_task_is_not_comparable(self, simulate, tmp_path):
@@ -119,7 +120,7 @@ class TestOverTasks:
             simulate(name="one", ratios={"marmoset": 1.0, "degrees": 0.5}, trials=2),
             simulate(name="two", task="nback_mem", ratios={"marmoset": 1.0, "degrees": 0.5}, never={"degrees": 9}),
         ]
-        [found] = make_report_of_several(directories, tmp_path / "out").over_tasks
+        [found] = make_combined_report(directories, tmp_path / "out").over_tasks
         assert found.ratio is None
         assert found.reason == "not comparable, or not finished, in two"
 
@@ -138,7 +139,7 @@ class TestPage:
         nasty = '<script>alert(1)</script>"&$x_1$'
         arms = {"marmoset": 1.0, "<b>bold</b>": 0.5}
         directories = [simulate(name=name, description=nasty, ratios=arms, trials=2) for name in ("one", "two")]
-        page = make_report_of_several(directories, tmp_path / "out").page.read_text()
+        page = make_combined_report(directories, tmp_path / "out").page.read_text()
         assert "<script" not in page
         assert "<b>" not in page
         assert "&lt;script&gt;alert(1)" in page
@@ -160,7 +161,7 @@ class TestPage:
     def test_the_terminal_says_the_same(self, of_several):
         console = Console(width=80)
         with console.capture() as capture:
-            print_several(of_several, console)
+            print_combined(of_several, console)
         lines = capture.get().splitlines()
         assert max(len(line) for line in lines if not line.startswith("Report: ")) <= 80
         assert lines[-1] == f"Report: {of_several.page}"
@@ -169,27 +170,27 @@ class TestPage:
     def test_studies_of_one_name_are_told_apart_by_directory(self, simulate, tmp_path):
         first = simulate(trials=2)
         second = shutil.copytree(first, tmp_path / "simulated-again")
-        assert list(make_report_of_several([first, second], tmp_path / "out").studies) == [first.name, second.name]
+        assert list(make_combined_report([first, second], tmp_path / "out").studies) == [first.name, second.name]
 
 
 class TestBadInput:
     def test_each_is_one_sentence(self, simulate, tmp_path):
         first, second = simulate(trials=2), simulate(name="other", trials=2)
         with pytest.raises(UserError, match="given twice"):
-            make_report_of_several([first, second, first], tmp_path / "out")
+            make_combined_report([first, second, first], tmp_path / "out")
         with pytest.raises(UserError, match="not a results directory"):
-            make_report_of_several([first, tmp_path], tmp_path / "out")
+            make_combined_report([first, tmp_path], tmp_path / "out")
         with pytest.raises(UserError, match="is a results directory"):
-            make_report_of_several([first, second], first)
+            make_combined_report([first, second], first)
         (tmp_path / "full").mkdir()
         (tmp_path / "full" / "thesis.txt").write_text("mine")
         with pytest.raises(UserError, match="holds files that are no report"):
-            make_report_of_several([first, second], tmp_path / "full")
+            make_combined_report([first, second], tmp_path / "full")
         assert [file.name for file in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
     def test_nothing_confirmed_yet(self, simulate, tmp_path):
         directories = [simulate(name=name, phase="search", trials=2) for name in ("one", "two")]
-        make_report_of_several(directories, tmp_path / "out")
+        make_combined_report(directories, tmp_path / "out")
         assert "Nothing has been confirmed yet" in text_of(tmp_path / "out" / "index.html")
 
     def test_at_the_command_line(self, simulate, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from biotune.report import make_report, print_summary
+from biotune.report import make_report, print_report
 
 Simulate = Callable[..., Path]
 RATIOS = {"marmoset": 1.0, "degrees": 0.5, "random": 1.0}
@@ -27,7 +27,7 @@ def test_a_control_that_is_slower_is_found(simulate: Simulate) -> None:
     assert control.found
     assert control.comparison.verdict is not None
     assert control.comparison.verdict.name == "slower"
-    assert "a quarter of its spectral radius, is found (slower, " in control.sentence
+    assert "a quarter of its spectral radius, is found (slower, " in summary.control_sentence
 
 
 def test_it_is_no_comparison_of_the_question(simulate: Simulate) -> None:
@@ -45,10 +45,10 @@ def test_it_is_no_comparison_of_the_question(simulate: Simulate) -> None:
 
 
 def test_a_control_that_fails_where_the_reference_does_not_is_found(simulate: Simulate) -> None:
-    control = make_report(controlled(simulate, 1.0, never={"positive_control": 16})).control
-    assert control is not None
-    assert control.found
-    assert "is found (0 of 16 of its replicates met the criterion, 16 of 16 of the reference's)" in control.sentence
+    summary = make_report(controlled(simulate, 1.0, never={"positive_control": 16}))
+    assert summary.control is not None
+    assert summary.control.found
+    assert "is found (0 of 16 of its replicates met the criterion, 16 of 16 of the reference's)" in summary.control_sentence
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_a_control_that_is_not_found_heads_the_report(simulate: Simulate, ratio:
     summary = make_report(controlled(simulate, ratio, never=never))
     assert summary.control is not None
     assert summary.control.found is False
-    assert summary.control.sentence in [limit.text for limit in summary.limits if limit.kind == "banner"]
+    assert summary.control_sentence in [limit.text for limit in summary.limits if limit.kind == "banner"]
 
 
 def test_one_that_is_still_to_be_confirmed_is_said_to_be(simulate: Simulate) -> None:
     summary = make_report(controlled(simulate, 2.0, phase="confirm", confirmed={"positive_control": 3}))
     assert summary.control is not None
     assert summary.control.found is None
-    assert "still to be confirmed" in summary.control.sentence
+    assert "still to be confirmed" in summary.control_sentence
 
 
 def test_the_control_alone_makes_no_figure_of_the_question(simulate: Simulate) -> None:
@@ -80,10 +80,10 @@ def test_page_terminal_and_tables_have_it(simulate: Simulate) -> None:
     summary = make_report(directory)
     assert summary.control is not None
     page = html.unescape((directory / "report" / "index.html").read_text())
-    assert summary.control.sentence in page
+    assert summary.control_sentence in page
     console = Console(width=400, record=True)
-    print_summary(summary, console)
-    assert summary.control.sentence in console.export_text()
+    print_report(summary, console)
+    assert summary.control_sentence in console.export_text()
     verdicts = pd.read_csv(directory / "report" / "tables" / "verdicts.csv")
     [row] = verdicts[verdicts["arm"] == "positive_control"].to_dict("records")
     assert (row["phase"], row["verdict"]) == ("positive_control", "slower")

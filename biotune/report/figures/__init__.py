@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from biotune.report.figures.confirm import _final_loss, _kaplan_meier, _learning, _ratios, _updates
+from biotune.report.figures.confirm import draw_final_loss, draw_kaplan_meier, draw_learning, draw_ratios, draw_updates
 from biotune.report.figures.drawing import Figure, style
 from biotune.report.figures.search import draw_best_so_far, draw_search
 from biotune.report.figures.wiring import draw_associations, draw_dose, draw_matrices, draw_measures
@@ -34,12 +34,12 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
     figures = Figures([], [], [])
     with style():
         if any(c.ratio for c in summary.comparisons):
-            figures.comparison.append(_ratios(summary, confirmed))
+            figures.comparison.append(draw_ratios(summary, confirmed))
         if len(shared):
-            figures.comparison.append(_learning(summary, curves[curves["phase"] == "shared"]))
-            figures.comparison.append(_updates(summary, shared))
-            figures.comparison.append(_kaplan_meier(summary, shared))
-            figures.comparison.append(_final_loss(summary, shared))
+            figures.comparison.append(draw_learning(summary, curves[curves["phase"] == "shared"]))
+            figures.comparison.append(draw_updates(summary, shared))
+            figures.comparison.append(draw_kaplan_meier(summary, shared))
+            figures.comparison.append(draw_final_loss(summary, shared))
         for number, trend in enumerate(summary.trends, start=1):
             if trend.slope:
                 name = "dose" if len(summary.trends) == 1 else f"dose_{number}"

@@ -3,34 +3,33 @@
 from biotune.report.figures.drawing import ARM_COLOURS, INK, WIDTH, Canvas, Figure, finish, ratio_axis, style
 from biotune.report.formatting import count, percent
 from biotune.report.formatting import ratio as as_ratio
-from biotune.report.results.combined import Several
-from biotune.report.text.answer import comparable
+from biotune.report.results.combined import Combined
 from biotune.statistics import Ratio
 
 Found = list[tuple[str, str, Ratio]]
 """(arm, study, ratio), of those that can be compared."""
 
 
-def draw_several(studies: Several) -> list[Figure]:
+def draw_combined(combined: Combined) -> list[Figure]:
     """Every figure that the studies' results allow."""
     with style():
         found = [
             (arm, label, comparison.ratio)
-            for arm in studies.arms
-            for label in studies.studies
-            if (comparison := studies.comparison(label, arm)) and comparison.ratio and comparable(comparison)
+            for arm in combined.arms
+            for label in combined.studies
+            if (comparison := combined.comparison(label, arm)) and comparison.ratio and comparison.comparable
         ]
-        return [_ratios(studies, found)] if found else []
+        return [_ratios(combined, found)] if found else []
 
 
-def _ratios(studies: Several, found: Found) -> Figure:
+def _ratios(combined: Combined, found: Found) -> Figure:
     """Each arm's ratio in each study, arm by arm."""
-    arms = [arm for arm in studies.arms if any(arm == one for one, _, _ in found)]
+    arms = [arm for arm in combined.arms if any(arm == one for one, _, _ in found)]
     rows = {arm: [(label, ratio) for one, label, ratio in found if one == arm] for arm in arms}
     heights = [len(rows[arm]) + 0.9 for arm in arms]
     canvas = Canvas(figsize=(WIDTH, 0.22 * sum(heights) + 0.6), dpi=200, layout="constrained")
     panels = canvas.subplots(len(arms), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    margins = {summary.margin for summary in studies.studies.values()}
+    margins = {summary.margin for summary in combined.studies.values()}
     ends = [1 / (1 + max(margins)), 1 + max(margins)]
     ends += [end for _, _, ratio in found for end in (ratio.low, ratio.high) if 0 < end < float("inf")]
     for place, (arm, axes) in enumerate(zip(arms, panels, strict=True)):

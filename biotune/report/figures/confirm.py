@@ -33,7 +33,7 @@ from biotune.report.results.comparisons import log_ratios_of
 from biotune.report.results.summary import Comparison, Summary
 
 
-def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
+def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     """Each arm's ratio with its interval, every pair, and the margin."""
     shown = [c for c in summary.comparisons if c.ratio]
     # where neither the arm nor the reference has a setting of its own, the networks are those of the shared one
@@ -86,7 +86,7 @@ def _ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     )
 
 
-def _learning(summary: Summary, curves: pd.DataFrame) -> Figure:
+def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
     """Validation loss against updates, a panel an arm, every replicate and the interquartile mean."""
     arms = [arm for arm in summary.arms if (curves["arm"] == arm).any()]
     canvas, panels = grid(arms, 1.65)
@@ -118,7 +118,7 @@ def _learning(summary: Summary, curves: pd.DataFrame) -> Figure:
     )
 
 
-def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_updates(summary: Summary, shared: pd.DataFrame) -> Figure:
     """Updates to criterion of every replicate, pairs joined."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(2.8)
@@ -160,7 +160,7 @@ def _updates(summary: Summary, shared: pd.DataFrame) -> Figure:
     )
 
 
-def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     """Share of replicates that have met the criterion, against updates."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(2.6)
@@ -189,7 +189,7 @@ def _kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     )
 
 
-def _final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
     """Loss at the budget on trials that nothing has seen."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(0.36 * len(arms) + 0.75)

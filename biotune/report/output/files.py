@@ -10,28 +10,30 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
-from biotune.report.results.combined import TUNED, Several
+from biotune.report.results.combined import TUNED
 from biotune.report.results.summary import Association, Comparison, SearchResult, Summary, Trend
+from biotune.report.text.combined import CombinedReport
+from biotune.report.text.report import Report
 from biotune.results import Results
 
 
-def write_report(results: Results, summary: Summary, tables: Tables, figures: Sequence[Figure], page: str) -> None:
+def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page: str) -> None:
     """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have.
 
     Raises:
         StorageError: they cannot be written.
     """
-    _write(summary.page, page, figures, _tables(summary, tables))
-    results.write_json("summary", summary.to_json())
+    _write(report.page, page, figures, _tables(report, tables))
+    Results(report.page.parents[1]).write_json("summary", report.to_json())
 
 
-def write_several(studies: Several, figures: Sequence[Figure], page: str) -> None:
+def write_combined(combined: CombinedReport, figures: Sequence[Figure], page: str) -> None:
     """Writes all files of a report of several studies, and removes those of an earlier one that it doesn't have.
 
     Raises:
         UserError: the folder holds something else, or cannot be written to.
     """
-    folder = studies.page.parent
+    folder = combined.page.parent
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: is a file; name a folder")
     if (folder / "state.json").exists():
@@ -39,8 +41,8 @@ def write_several(studies: Several, figures: Sequence[Figure], page: str) -> Non
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").is_file():
         raise UserError(f"--output {folder}: holds files that are no report; name an empty folder, or a new one")
     try:
-        _write(studies.page, page, figures, _tables_of_several(studies))
-        Results(folder).write_json("summary", studies.to_json())
+        _write(combined.page, page, figures, _tables_of_combined(combined))
+        Results(folder).write_json("summary", combined.to_json())
     except StorageError as error:
         raise UserError(f"--output {folder}: {error}, or name another folder") from None
 
@@ -62,18 +64,18 @@ def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str
             stale.unlink()
 
 
-def _tables_of_several(studies: Several) -> dict[str, pd.DataFrame]:
+def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
     """The page's tables; those that are empty are left out."""
     made = {
         "verdicts": [
             {"study": label, **_comparison(phase, summary.criterion["level"], c)}
-            for label, summary in studies.studies.items()
+            for label, summary in combined.studies.items()
             for phase, found in (("shared", summary.comparisons), ("own_best", summary.own_best))
             for c in found
         ],
         "gain": [
             {"way": way, "survives": found.survives, **_comparison("own_best" if way == TUNED else "shared", None, c)}
-            for found in studies.gain
+            for found in combined.gain
             for way, c in found.ways.items()
         ],
         "over_tasks": [
@@ -89,7 +91,7 @@ def _tables_of_several(studies: Several) -> dict[str, pd.DataFrame]:
                 "replicates": found.ratio.pairs if found.ratio else None,
                 "reason": found.reason,
             }
-            for found in studies.over_tasks
+            for found in combined.over_tasks
         ],
     }
     return {name: pd.DataFrame(rows) for name, rows in made.items() if rows}

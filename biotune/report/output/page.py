@@ -11,38 +11,36 @@ from markupsafe import Markup
 from biotune.report import formatting
 from biotune.report.figures import Figures
 from biotune.report.figures.drawing import INK, PAPER, Figure
-from biotune.report.results.combined import Several
-from biotune.report.results.summary import Summary
-from biotune.report.text.answer import bootstrap_interval, comparable, in_short, interval, rank_sentence, trend_sentence
+from biotune.report.text.answer import bootstrap_interval, in_short, interval, rank_sentence, trend_sentence
+from biotune.report.text.combined import CombinedReport
 from biotune.report.text.methods import kernels_seen
+from biotune.report.text.report import Report
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 
 
-def render_page(summary: Summary, figures: Figures, study: str) -> str:
+def render_page(report: Report, figures: Figures, study: str) -> str:
     """The page of a study as HTML.
 
     Args:
-        summary: every number.
+        report: every number, and the words.
         figures: of its sections.
         study: text of study.yaml.
     """
-    provenance, kernels = dict(_flat(summary.environment)), kernels_seen(summary.environment)
-    return _template("page.html").render(
-        s=summary, figures=figures, study=study, provenance=provenance, kernels=kernels
-    )
+    provenance, kernels = dict(_flat(report.environment)), kernels_seen(report.environment)
+    return _template("page.html").render(s=report, figures=figures, study=study, provenance=provenance, kernels=kernels)
 
 
-def render_several(studies: Several, figures: Sequence[Figure]) -> str:
+def render_combined(combined: CombinedReport, figures: Sequence[Figure]) -> str:
     """The page of several studies as HTML.
 
     Args:
-        studies: every number.
+        combined: every number, and the words.
         figures: in the order in which they are shown.
     """
-    citations = dict.fromkeys(citation for summary in studies.studies.values() for citation in summary.citations)
-    return _template("combined.html").render(s=studies, figures=figures, citations=list(citations))
+    citations = dict.fromkeys(citation for report in combined.studies.values() for citation in report.citations)
+    return _template("combined.html").render(s=combined, figures=figures, citations=list(citations))
 
 
 def _template(name: str) -> Template:
@@ -69,7 +67,6 @@ def _template(name: str) -> Template:
         "bootstrap": bootstrap_interval,
         "rank": rank_sentence,
         "trend": trend_sentence,
-        "comparable": comparable,
         "count": formatting.count,
         "linked": _linked,
     }

@@ -6,41 +6,42 @@ from rich.text import Text
 
 from biotune.report import formatting
 from biotune.report.formatting import number, percent
-from biotune.report.results.combined import Several
 from biotune.report.results.summary import Summary
-from biotune.report.text.answer import comparable, interval, trend_sentence
+from biotune.report.text.answer import interval, trend_sentence
+from biotune.report.text.combined import CombinedReport
+from biotune.report.text.report import Report
 
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "cyan", "undecided": "yellow", "not comparable": "magenta"}
 
 
-def print_summary(summary: Summary, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Prints the answer; fits 80 columns where the arms' names are short, and wraps where they are not."""
     console.print()
-    for limit in summary.limits:
+    for limit in report.limits:
         if limit.kind == "banner":
             console.print(Text(limit.text, style="bold yellow"), highlight=False)
-    for sentence in [*map(trend_sentence, summary.trends), *summary.answer]:
+    for sentence in [*map(trend_sentence, report.trends), *report.answer]:
         console.print(Text(sentence), highlight=False)
-    if summary.results:
+    if report.results:
         console.print()
-        console.print(_verdicts(summary))
-    said = [summary.control.sentence] if summary.control and summary.control.found is not False else []
-    for sentence in [*summary.disagreements, *said]:
+        console.print(_verdicts(report))
+    said = [report.control_sentence] if report.control and report.control.found is not False else []
+    for sentence in [*report.disagreements, *said]:
         console.print(Text(sentence), highlight=False)
     # one line, so that it can be clicked on or copied
-    console.print(Text(f"Report: {summary.page}"), highlight=False, soft_wrap=True)
+    console.print(Text(f"Report: {report.page}"), highlight=False, soft_wrap=True)
 
 
-def print_several(studies: Several, console: Console) -> None:
+def print_combined(combined: CombinedReport, console: Console) -> None:
     """Prints the verdicts of several studies, one below the other."""
     console.print()
-    for label, summary in studies.studies.items():
+    for label, summary in combined.studies.items():
         for limit in summary.limits:
             if limit.kind == "banner":
                 console.print(Text(f"{label}: {limit.text}", style="bold yellow"), highlight=False)
-    for sentence in studies.answer:
+    for sentence in combined.answer:
         console.print(Text(sentence), highlight=False)
-    for found in studies.over_tasks:
+    for found in combined.over_tasks:
         if found.ratio:
             estimate, *ends = map(formatting.ratio, (found.ratio.estimate, found.ratio.low, found.ratio.high))
             text = f"Over the tasks, {found.arm} to {found.reference}: {estimate} [{', '.join(ends)}]."
@@ -49,12 +50,12 @@ def print_several(studies: Several, console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("study", "arm", "verdict", "ratio"):
         table.add_column(column, overflow="fold", justify="right" if column == "ratio" else "left")
-    for label, summary in studies.studies.items():
+    for label, summary in combined.studies.items():
         for place, c in enumerate(summary.comparisons):
             verdict = Text(c.verdict.name, style=_STYLES[c.verdict.name]) if c.verdict else Text("to come", style="dim")
             table.add_row(Text("" if place else label), Text(c.arm), verdict, Text(interval(c)))
     console.print(table)
-    console.print(Text(f"Report: {studies.page}"), highlight=False, soft_wrap=True)
+    console.print(Text(f"Report: {combined.page}"), highlight=False, soft_wrap=True)
 
 
 def _verdicts(summary: Summary) -> Table:
@@ -80,6 +81,6 @@ def _verdicts(summary: Summary) -> Table:
             Text(interval(comparison) if comparison else "1" if arm == summary.reference else formatting.NOTHING),
             number(result.updates) if result else formatting.NOTHING,
             f"{result.converged.count}/{result.converged.total}" if result else formatting.NOTHING,
-            formatting.probability(comparison.p) if comparison and comparable(comparison) else "",
+            formatting.probability(comparison.p) if comparison and comparison.comparable else "",
         )
     return table

@@ -11,15 +11,11 @@ import numpy as np
 import pandas as pd
 
 from biotune import statistics
-from biotune.errors import UserError
 from biotune.report import formatting
 from biotune.report.formatting import several
-from biotune.report.inputs import Tables
-from biotune.report.results.analysis import summarise
+from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import log_ratios_of
-from biotune.report.results.summary import Comparison, Summary, plain
-from biotune.report.text.answer import comparable, in_short, interval
-from biotune.results import Results
+from biotune.report.results.summary import Comparison, Summary
 from biotune.statistics import Ratio
 
 AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
@@ -33,16 +29,23 @@ class Gain:
 
     Attributes:
         ways: way -> the comparison it is read from: at the shared setting, or, tuned per arm, at own best settings.
-        survives: whether the sign is the same in all three ways; None where that can't be told, or there is no
-            difference in any.
-        sentence: the same in words.
+        signs: way -> faster, slower, equivalent; open if the interval holds 1, none if there is no ratio to tell it.
+        survives: whether the sign is the same in all three ways; None if that can't be told, or there is no difference
+            in any.
+        within: the studies it is read from, if other studies differ in the same way.
     """
 
     arm: str
     reference: str
     ways: dict[str, Comparison]
+    signs: dict[str, str]
     survives: bool | None
-    sentence: str
+    within: list[str]
+
+    @property
+    def missing(self) -> list[str]:
+        """The ways that no study has."""
+        return [way for way in WAYS if not any(name.startswith(way) for name in self.ways)]
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,16 @@ class OverTasks:
 
 
 @dataclass(frozen=True)
-class Several:
-    """Studies side by side.
+class Combined:
+    """Studies side by side, in numbers.
 
     Attributes:
-        question: the one that they share, or how many they are.
-        answer: a sentence each.
         studies: label -> summary, in the order given.
         arms: every arm that is compared in any of them.
         page: where the page is.
     """
 
-    question: str
-    answer: list[str]
-    studies: dict[str, Summary]
+    studies: Mapping[str, Summary]
     arms: list[str]
     gain: list[Gain]
     over_tasks: list[OverTasks]
@@ -94,25 +93,6 @@ class Several:
         page = self.studies[label].page
         return Path(os.path.relpath(page, self.page.parent)).as_posix() if page.is_file() else None
 
-    def to_json(self) -> dict[str, Any]:
-        """The content of summary.json."""
-        kept = (
-            "name", "question", "answer", "finished", "task", "reference", "arms", "margin", "confidence", "criterion",
-            "budget", "shared_setting", "results", "comparisons", "own_best", "disagreements", "trends", "limits",
-        )  # fmt: skip
-        return plain(
-            {
-                "question": self.question,
-                "answer": self.answer,
-                "studies": {
-                    label: {"directory": str(summary.page.parents[1])} | {key: getattr(summary, key) for key in kept}
-                    for label, summary in self.studies.items()
-                },
-                "gain": self.gain,
-                "over_tasks": self.over_tasks,
-            }
-        )
-
 
 @dataclass(frozen=True)
 class _Study:
@@ -122,61 +102,18 @@ class _Study:
     convergence: pd.DataFrame
 
 
-def combine(directories: Sequence[Path | str], output: Path) -> Several:
-    """Reads studies and sets them side by side.
+def combine(inputs: Mapping[str, Inputs], summaries: Mapping[str, Summary], page: Path) -> Combined:
+    """Sets studies side by side.
 
     Args:
-        directories: results directories, two or more. output: where the page will be.
-
-    Raises:
-        UserError: one isn't a results directory, or is given twice.
+        inputs, summaries: by label. page: where the page will be.
     """
-    opened = [Results.open(directory) for directory in directories]
-    for place, results in enumerate(opened):
-        if any(results.path == other.path for other in opened[:place]):
-            raise UserError(f"{directories[place]}: given twice; name each results directory once")
-    read = []
-    for results in opened:
-        results.require_whole()
-        tables = Tables.read(results)
-        read.append((results, summarise(results, tables), tables.convergence))
-    names = [summary.name for _, summary, _ in read]
     studies = [
-        _Study(
-            summary.name if names.count(summary.name) == 1 else results.path.name,
-            results.read_study(),
-            summary,
-            convergence,
-        )
-        for results, summary, convergence in read
+        _Study(label, inputs[label].study, summary, inputs[label].tables.convergence)
+        for label, summary in summaries.items()
     ]
-    labels = [study.label for study in studies]
-    for study in studies:
-        if labels.count(study.label) > 1:
-            raise UserError(f"{study.label}: two of the directories have this name; rename one")
-    gain, over_tasks = _gain(studies), _over_tasks(studies)
-    asked = list(dict.fromkeys(in_short(study.summary.question) for study in studies))
     arms = list(dict.fromkeys(c.arm for study in studies for c in study.summary.comparisons))
-    return Several(
-        question=asked[0] if len(asked) == 1 else f"{len(studies)} studies side by side",
-        answer=[found.sentence for found in gain]
-        or [" ".join(_found(studies, arm) for arm in arms) or "There is no verdict yet in any of these studies."],
-        studies={study.label: study.summary for study in studies},
-        arms=arms,
-        gain=gain,
-        over_tasks=over_tasks,
-        page=output / "index.html",
-    )
-
-
-def _found(studies: Sequence[_Study], arm: str) -> str:
-    by_verdict: dict[str, list[str]] = {}
-    for study in studies:
-        for comparison in study.summary.comparisons:
-            if comparison.arm == arm:
-                name = comparison.verdict.name if comparison.verdict else "still to be confirmed"
-                by_verdict.setdefault(name, []).append(study.label)
-    return f"{arm} is {'; '.join(f'{name} in {several(labels)}' for name, labels in by_verdict.items())}."
+    return Combined(summaries, arms, _gain(studies), _over_tasks(studies), page)
 
 
 def _way(study: _Study) -> str:
@@ -205,14 +142,14 @@ def _gain(studies: Sequence[_Study]) -> list[Gain]:
     sets = [group for group in groups.values() if len({_way(study) for study in group}) > 1]
     found = []
     for group in sets:
-        where = f" in {several([study.label for study in group])}" if len(sets) > 1 else ""
+        within = [study.label for study in group] if len(sets) > 1 else []
         for arm in group[0].summary.arms:
             if arm != group[0].summary.reference:
-                found.append(_gain_of(group, arm, where))
+                found.append(_gain_of(group, arm, within))
     return found
 
 
-def _gain_of(group: Sequence[_Study], arm: str, where: str) -> Gain:
+def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
     reference = group[0].summary.reference
     ways: dict[str, Comparison] = {}
     for study in sorted(group, key=lambda study: WAYS.index(_way(study))):
@@ -228,33 +165,20 @@ def _gain_of(group: Sequence[_Study], arm: str, where: str) -> Gain:
         if (comparison := next((c for c in read if c.arm == arm), None)) is not None:
             ways[name] = comparison
     signs = {name: _sign(c) for name, c in ways.items()}
-    numbers = ", ".join(f"{interval(c)} {name}" for name, c in ways.items())
-    unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
-    reasons = [f"{name} its {unclear[sign]}" for name, sign in signs.items() if sign in unclear]
-    reasons += [f"no study has the radius {way}" for way in WAYS if not any(name.startswith(way) for name in ways)]
-    equal = [name for name, sign in signs.items() if sign == "equivalent"]
-    found, survives = set(signs.values()), None
-    if {"faster", "slower"} <= found:
-        text = f"The sign of {arm}'s difference from {reference} does not survive, it depends on gain"
+    found = set(signs.values())
+    missing = [way for way in WAYS if not any(name.startswith(way) for name in ways)]
+    survives = None
+    if len(found & {"faster", "slower", "equivalent"}) > 1:
         survives = False
-    elif equal and found & {"faster", "slower"}:
-        text = f"{arm}'s difference from {reference} does not survive: it is within the margin {several(equal)}"
-        survives = False
-    elif reasons:
-        text = f"Whether the sign of {arm}'s difference from {reference} survives can't be told: {several(reasons)}"
-    elif equal:
-        text = f"{arm} learns as fast as {reference} whichever way the spectral radius is treated"
-    else:
-        [sign] = found
-        text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated"
+    elif found in ({"faster"}, {"slower"}) and not missing:
         survives = True
-    return Gain(arm, reference, ways, survives, f"{text}{where} ({numbers}).")
+    return Gain(arm, reference, ways, signs, survives, within)
 
 
 def _sign(comparison: Comparison) -> str:
     """Where an interval lies to 1; equivalent where no difference beyond the margin is left."""
     ratio, verdict = comparison.ratio, comparison.verdict
-    if ratio is None or verdict is None or not comparable(comparison):
+    if ratio is None or verdict is None or not comparison.comparable:
         return "none"
     if verdict.name == "equivalent":
         return "equivalent"
@@ -293,7 +217,7 @@ def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
     short = [
         label
         for label, c in zip(labels, comparisons, strict=True)
-        if c is None or c.ratio is None or c.verdict is None or not comparable(c)
+        if c is None or c.ratio is None or c.verdict is None or not c.comparable
     ]
     if short:
         return OverTasks(arm, reference, labels, None, f"not comparable, or not finished, in {several(short)}")

@@ -6,11 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.report import formatting
 from biotune.report.results.comparisons import Analysis
 from biotune.report.results.summary import ArmResult, Comparison, Control
-from biotune.report.text.answer import comparable, interval
-from biotune.report.text.methods import CONTROLS
 from biotune.results import POSITIVE_CONTROL
 from biotune.statistics import LEAST_SHARE_CONVERGED
 
@@ -38,8 +35,7 @@ def find_control(
     comparison = alone.compare(shared, POSITIVE_CONTROL)
     control, reference = (alone.result(table, arm, "shared", areas) for arm, table in rows.items())
     found = _found(comparison, control, reference)
-    what = CONTROLS[kind]
-    return Control(kind, what, comparison, control, found, _sentence(what, comparison, control, reference, found))
+    return Control(kind, comparison, control, reference, found)
 
 
 def _found(comparison: Comparison, control: ArmResult, reference: ArmResult) -> bool | None:
@@ -49,20 +45,3 @@ def _found(comparison: Comparison, control: ArmResult, reference: ArmResult) -> 
         fails = control.converged.high < reference.converged.low
         return fails and reference.converged.value >= LEAST_SHARE_CONVERGED
     return comparison.verdict.name in ("faster", "slower")
-
-
-def _sentence(what: str, comparison: Comparison, control: ArmResult, reference: ArmResult, found: bool | None) -> str:
-    if comparison.verdict is None:
-        return f"The positive control, {what}, is still to be confirmed."
-    if comparable(comparison):
-        p = formatting.probability(comparison.p)
-        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
-    else:
-        met = [f"{share.count} of {share.total}" for share in (control.converged, reference.converged)]
-        numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
-    if found:
-        return f"The positive control, {what}, is found ({numbers})."
-    return (
-        f"The positive control, {what}, is not found ({numbers}): as long as the study can't tell a network that was "
-        "changed on purpose from the reference, that it tells no other arm from it proves nothing."
-    )

@@ -1,21 +1,13 @@
-"""What a report says, as data: every number of the page, of the terminal's table and of summary.json."""
+"""Every number of a report, as data; what is said of them in words is in `biotune.report.text`."""
 
 import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from biotune.statistics import Correlation, Importances, NullRank, Ratio, Share, Slope, Verdict
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Something that a reader must know before believing the answer; a banner is shown above it, a note below."""
-
-    kind: Literal["banner", "note"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -73,24 +65,27 @@ class Comparison:
     detectable: float | None
     equivalence_power: float | None
 
+    @property
+    def comparable(self) -> bool:
+        """Whether the ratio says anything; if it doesn't, it is kept from the page, and stays in the tables."""
+        return self.verdict is None or self.verdict.name != "not comparable"
+
 
 @dataclass(frozen=True)
 class Control:
     """The positive control: the reference arm, changed on purpose.
 
     Attributes:
-        kind: the study's key. what: the same in words.
-        comparison: with the reference, at 95 %. result: how its replicates did.
+        kind: the study's key.
+        comparison: with the reference, at 95 %. result, reference: how the replicates of both did.
         found: whether the study told it from the reference; None while replicates are still to come.
-        sentence: all that, as it is said on the page.
     """
 
     kind: str
-    what: str
     comparison: Comparison
     result: ArmResult
+    reference: ArmResult
     found: bool | None
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -153,32 +148,26 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Summary:
-    """A study's results, whole.
+    """A study's results in numbers.
 
     Attributes:
         finished: False while anything of the study is still to come.
         phase: the phase that was reached.
-        question, answer: what was asked; the answer in two sentences.
-        arms: name -> what it changes, in the study's order.
+        arms: name -> what study.yaml says of it, in the study's order.
         comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
-        disagreements: a sentence for each arm whose verdict, or interval, differs between the two.
         levels: the comparisons at other criterion levels.
-        control: the positive control, which is none of the arms; None where there is none.
-        ranks_note: why there are no places among null draws, where there are none.
+        control: the positive control, which is none of the arms; None if there is none.
         trends: over the doses of a null. associations: with topology measures, the strongest first.
         importances: of the hyperparameters; None with too few trials.
-        limits: what a reader must know before believing the answer.
         page: where the page is; not in summary.json, which goes where its directory goes.
     """
 
     name: str
-    question: str
-    answer: tuple[str, str]
     finished: bool
     phase: str
     task: dict[str, Any]
     reference: str
-    arms: dict[str, str]
+    arms: dict[str, dict[str, Any]]
     margin: float
     confidence: float
     pairs: int
@@ -190,28 +179,17 @@ class Summary:
     results: list[ArmResult]
     comparisons: list[Comparison]
     own_best: list[Comparison]
-    disagreements: list[str]
     levels: list[Level]
     control: Control | None
-    ranks_note: str
     trends: list[Trend]
     associations: list[Association]
     search: list[SearchResult]
     importances: Importances | None
     measures: dict[str, dict[str, tuple[float, float, float]]]
     connectomes: dict[str, dict[str, Any]]
-    limits: list[Limit]
-    methods: list[str]
-    citations: list[str]
     seconds: dict[str, float]
     environment: dict[str, Any]
     page: Path
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of summary.json: numbers that are not finite are null."""
-        content = plain(self)
-        del content["page"]
-        return content
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """How an arm did in a confirm phase; None where it is not there yet."""

@@ -6,7 +6,8 @@ from typing import Any
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
 from biotune.report.results.comparisons import is_null
-from biotune.report.results.summary import Comparison, Summary, Trend
+from biotune.report.results.summary import Comparison, Control, Summary, Trend
+from biotune.report.text.methods import CONTROLS
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
 
 
@@ -28,19 +29,14 @@ def in_short(question: str) -> str:
     return asked + mark
 
 
-def comparable(comparison: Comparison) -> bool:
-    """Whether the ratio says anything; where it doesn't, it is kept from the page, and stays in the tables."""
-    return comparison.verdict is None or comparison.verdict.name != "not comparable"
-
-
 def interval(comparison: Comparison) -> str:
     """0.62 [0.50, 0.77]; a dash where there is none, and where it would mostly be a ratio of budgets."""
-    return _with_interval(comparison.ratio if comparable(comparison) else None)
+    return _with_interval(comparison.ratio if comparison.comparable else None)
 
 
 def bootstrap_interval(comparison: Comparison) -> str:
     """The same, with the bootstrap-t interval."""
-    return _with_interval(comparison.bootstrap if comparable(comparison) else None)
+    return _with_interval(comparison.bootstrap if comparison.comparable else None)
 
 
 def _with_interval(ratio: Ratio | None) -> str:
@@ -49,11 +45,11 @@ def _with_interval(ratio: Ratio | None) -> str:
     return f"{formatting.ratio(ratio.estimate)} [{formatting.ratio(ratio.low)}, {formatting.ratio(ratio.high)}]"
 
 
-def answer(summary: Summary) -> tuple[str, str]:
+def answer(summary: Summary, disagreements: Sequence[str]) -> tuple[str, str]:
     """What the study found, and what that rests on: a sentence each."""
     if not summary.comparisons:
         return _without_comparison(summary)
-    return _found(summary), _grounds(summary)
+    return _found(summary), _grounds(summary, disagreements)
 
 
 def ranks_note(arms: Mapping[str, Any], comparisons: Sequence[Comparison]) -> str:
@@ -110,7 +106,7 @@ def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) 
                 f"{first.arm} is {first.verdict.name} at the shared setting ({interval(first)}) but "
                 f"{second.verdict.name} with each arm at its own best ({interval(second)})."
             )
-        elif first.ratio and second.ratio and comparable(first) and _apart(first.ratio, second.ratio):
+        elif first.ratio and second.ratio and first.comparable and _apart(first.ratio, second.ratio):
             sentences.append(
                 f"{first.arm} is {first.verdict.name} at the shared setting and with each arm at its own best, but the "
                 f"intervals lie apart: {interval(first)} and {interval(second)}."
@@ -179,7 +175,7 @@ def _clause(verdict: str, arms: Sequence[str], summary: Summary) -> str:
     return text.format(arms=several(arms), reference=summary.reference, margin=number(1 + summary.margin))
 
 
-def _grounds(summary: Summary) -> str:
+def _grounds(summary: Summary, disagreements: Sequence[str]) -> str:
     pairs = [c.ratio.pairs for c in summary.comparisons if c.ratio]
     fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
@@ -192,17 +188,17 @@ def _grounds(summary: Summary) -> str:
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
         f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
-        f"at one shared setting{setting}{_own_best(summary)}."
+        f"at one shared setting{setting}{_own_best(summary, disagreements)}."
     )
 
 
-def _own_best(summary: Summary) -> str:
+def _own_best(summary: Summary, disagreements: Sequence[str]) -> str:
     """What each arm's own best setting would change."""
     if not any(c.verdict for c in summary.own_best):
         return ""
     if not any(summary.has_own_setting(arm) for arm in summary.arms):
         return ", which is also each arm's own best"
-    if summary.disagreements:
+    if disagreements:
         differ = sum(
             bool(a.verdict and b.verdict and a.verdict.name != b.verdict.name)
             for a, b in zip(summary.comparisons, summary.own_best, strict=True)
@@ -211,3 +207,22 @@ def _own_best(summary: Summary) -> str:
             return f"; {count(differ, 'verdict')} would differ with each arm at its own best setting"
         return "; each arm at its own best setting gives the same verdicts, though not the same ratios (see below)"
     return "; each arm at its own best setting gives the same verdicts"
+
+
+def control_sentence(control: Control) -> str:
+    """How the positive control came out."""
+    what, comparison = CONTROLS[control.kind], control.comparison
+    if comparison.verdict is None:
+        return f"The positive control, {what}, is still to be confirmed."
+    if comparison.comparable:
+        p = formatting.probability(comparison.p)
+        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
+    else:
+        met = [f"{share.count} of {share.total}" for share in (control.result.converged, control.reference.converged)]
+        numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
+    if control.found:
+        return f"The positive control, {what}, is found ({numbers})."
+    return (
+        f"The positive control, {what}, is not found ({numbers}): as long as the study can't tell a network that was "
+        "changed on purpose from the reference, that it tells no other arm from it proves nothing."
+    )

@@ -1,14 +1,23 @@
 """What limits an answer: everything that a reader must know before believing it, found in the results themselves."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pandas as pd
 
 from biotune.report import formatting
 from biotune.report.formatting import count, percent, several
-from biotune.report.results.summary import Limit, Summary
-from biotune.report.text.answer import comparable
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import control_sentence
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that a reader must know before believing the answer; a banner is shown above it, a note below."""
+
+    kind: Literal["banner", "note"]
+    text: str
 
 
 def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame) -> list[Limit]:
@@ -50,7 +59,7 @@ def _substitutes(summary: Summary) -> list[str]:
 
 
 def _control(summary: Summary) -> list[str]:
-    return [summary.control.sentence] if summary.control and summary.control.found is False else []
+    return [control_sentence(summary.control)] if summary.control and summary.control.found is False else []
 
 
 def _reading(summary: Summary) -> list[str]:
@@ -98,7 +107,7 @@ def _replicates(summary: Summary) -> list[str]:
 def _power(summary: Summary) -> list[str]:
     texts = []
     for c in summary.comparisons:
-        if c.ratio is None or c.detectable is None or c.equivalence_power is None or not comparable(c):
+        if c.ratio is None or c.detectable is None or c.equivalence_power is None or not c.comparable:
             continue
         found, missed = formatting.ratio(c.detectable), formatting.ratio(1 / c.detectable)
         texts.append(
