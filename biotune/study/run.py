@@ -132,7 +132,7 @@ def run_study(
         require_same_streams(Results.open(directory))
         require_same_connectomes(Results.open(directory), plans.connectomes)
         require_same_task(Results.open(directory), study)
-        require_same_topologies(Results.open(directory), plans)
+        require_same_topologies(Results.open(directory), plans.topologies)
     storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)

@@ -12,7 +12,6 @@ from biotune.results import Results
 from biotune.seeds import streams_digest
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
-from biotune.study.plans.plans import Plans
 from biotune.tasks import is_own, task_digest
 
 
@@ -104,14 +103,14 @@ def require_same_streams(results: Results) -> None:
         )
 
 
-def require_same_topologies(results: Results, plans: Plans) -> None:
+def require_same_topologies(results: Results, topologies: Mapping[str, str]) -> None:
     """Makes sure that a resumed study goes on where its topologies are drawn as they were where it was started.
 
     Raises:
         UserError: an arm's first one is drawn otherwise here: trained weights would lie on other edges.
     """
     for arm, before in results.read_json("state")["topologies"].items():
-        if before != plans.topologies[arm]:
+        if before != topologies[arm]:
             versions = f"NumPy {results.read_json('environment').get('numpy')} there and {np.__version__} here"
             raise UserError(
                 f"{results.path}: this machine draws another topology for arm {arm} than the one that the study was "
