@@ -1,7 +1,6 @@
-"""sparse_rnn: the sparse recurrent layer as a PyTorch operator, whatever the backend.
+"""sparse_rnn: the sparse recurrent layer, whatever the backend: its arguments checked, and the way that it runs.
 
-The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `contract.py`).
-The hidden states are returned as a view of the backend's layout, so that nothing is copied on the way out.
+Run eagerly it is an autograd function of its own; compiled or traced, it is the operator in `operator.py`.
 """
 
 from typing import Any, cast
@@ -13,8 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from biotune_kernels.backends import NAMES, load
 from biotune_kernels.contract import NONLINEARITIES
-from biotune_kernels.operator import _sparse_rnn
-from biotune_kernels.passes import _backward, _forward, _How, _inward, _outward, _wanted
+from biotune_kernels.operator import sparse_rnn_operator
+from biotune_kernels.passes import Pass, inward, outward, run_backward, run_forward, wanted_of
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.select import resolve
 
@@ -59,17 +58,19 @@ def sparse_rnn(
     """
     _check(inputs, values, pattern, weight_ih, bias, nonlinearity, backend, hidden_0, first)
     if backend == "reference":
-        inner = _inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
-        return _outward(load("reference").forward(*inner, pattern, nonlinearity)[first:])
+        inner = inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
+        return outward(load("reference").forward(*inner, pattern, nonlinearity)[first:])
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
         edges = pattern.target, pattern.source, pattern.size
-        return _sparse_rnn(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[:, :, first:]
-    how = _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
+        return sparse_rnn_operator(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[
+            :, :, first:
+        ]
+    how = Pass(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
     return cast(Tensor, _Eager.apply(inputs, values, weight_ih, bias, hidden_0, how, first))
 
 
 class _Eager(torch.autograd.Function):
-    """The operator below without PyTorch's dispatcher in Python, which takes longer than a small network's step."""
+    """The operator without PyTorch's dispatcher in Python, which takes longer than a small network's step."""
 
     @staticmethod
     def forward(
@@ -79,10 +80,10 @@ class _Eager(torch.autograd.Function):
         weight_ih: Tensor,
         bias: Tensor,
         hidden_0: Tensor | None,
-        how: _How,
+        how: Pass,
         first: int,
     ) -> Tensor:
-        hidden = _forward(how, inputs, values, weight_ih, bias, hidden_0)
+        hidden = run_forward(how, inputs, values, weight_ih, bias, hidden_0)
         ctx.how = how
         ctx.save_for_backward(hidden, inputs, values, weight_ih, hidden_0)
         return hidden[:, :, first:] if first else hidden
@@ -90,7 +91,7 @@ class _Eager(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        found = _backward(ctx.how, _wanted(ctx.needs_input_grad[:5]), grad, *ctx.saved_tensors)
+        found = run_backward(ctx.how, wanted_of(ctx.needs_input_grad[:5]), grad, *ctx.saved_tensors)
         return found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0, None, None
 
 

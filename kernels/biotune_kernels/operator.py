@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biotune_kernels.passes import _backward, _forward, _how, _outward, _wanted
+from biotune_kernels.passes import outward, pass_of, run_backward, run_forward, wanted_of
 
 
 @torch.library.custom_op("biotune_kernels::sparse_rnn", mutates_args=())
-def _sparse_rnn(
+def sparse_rnn_operator(
     inputs: Tensor,
     values: Tensor,
     weight_ih: Tensor,
@@ -22,11 +22,11 @@ def _sparse_rnn(
     nonlinearity: str,
     backend: str,
 ) -> Tensor:
-    how = _how(inputs, target, source, size, nonlinearity, backend)
-    return _forward(how, inputs, values, weight_ih, bias, hidden_0)
+    how = pass_of(inputs, target, source, size, nonlinearity, backend)
+    return run_forward(how, inputs, values, weight_ih, bias, hidden_0)
 
 
-@_sparse_rnn.register_fake
+@sparse_rnn_operator.register_fake
 def _(
     inputs: Tensor,
     values: Tensor,
@@ -40,11 +40,11 @@ def _(
     backend: str,
 ) -> Tensor:
     population, batch, time, _ = inputs.shape
-    return _outward(inputs.new_empty(time, population, size, batch))
+    return outward(inputs.new_empty(time, population, size, batch))
 
 
 @torch.library.custom_op("biotune_kernels::sparse_rnn_backward", mutates_args=())
-def _sparse_rnn_backward(
+def sparse_rnn_backward_operator(
     grad: Tensor,
     hidden: Tensor,
     inputs: Tensor,
@@ -59,8 +59,8 @@ def _sparse_rnn_backward(
     asked: Sequence[bool],
 ) -> list[Tensor]:
     """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each that isn't asked for."""
-    how = _how(inputs, target, source, size, nonlinearity, backend)
-    found = _backward(how, _wanted(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
+    how = pass_of(inputs, target, source, size, nonlinearity, backend)
+    found = run_backward(how, wanted_of(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
     gradients = (found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0)
     return [
         gradient.contiguous() if wanted and gradient is not None else inputs.new_empty(0)
@@ -68,7 +68,7 @@ def _sparse_rnn_backward(
     ]
 
 
-@_sparse_rnn_backward.register_fake
+@sparse_rnn_backward_operator.register_fake
 def _(
     grad: Tensor,
     hidden: Tensor,
@@ -95,8 +95,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     asked = list(ctx.needs_input_grad[:5])
-    found = _sparse_rnn_backward(grad, *ctx.saved_tensors, *ctx.rest, asked)
+    found = sparse_rnn_backward_operator(grad, *ctx.saved_tensors, *ctx.rest, asked)
     return *(gradient if wanted else None for gradient, wanted in zip(found, asked, strict=True)), *(None,) * 5
 
 
-_sparse_rnn.register_autograd(_differentiate, setup_context=_remember)
+sparse_rnn_operator.register_autograd(_differentiate, setup_context=_remember)

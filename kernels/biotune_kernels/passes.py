@@ -1,4 +1,8 @@
-"""One pass through a backend: population first outside, time first and batch last inside."""
+"""One pass through a backend, as the eager layer and the operator both make it.
+
+The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `contract.py`):
+what goes in and comes out are views, so that nothing is copied on the way.
+"""
 
 from functools import cache
 from typing import NamedTuple
@@ -11,7 +15,7 @@ from biotune_kernels.pattern import SparsePattern, pattern_of
 from biotune_kernels.select import resolve
 
 
-class _How(NamedTuple):
+class Pass(NamedTuple):
     """Everything about a pass that is no tensor of it."""
 
     backend: Backend
@@ -19,23 +23,26 @@ class _How(NamedTuple):
     nonlinearity: str
 
 
-def _how(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> _How:
+def pass_of(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> Pass:
+    """The pass that tensors ask for: the pattern that they are, the backend that a name stands for."""
     pattern = pattern_of(target, source, size)
-    return _How(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
+    return Pass(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
 
 
 @cache
-def _wanted(asked: tuple[bool, ...]) -> frozenset[str]:
+def wanted_of(asked: tuple[bool, ...]) -> frozenset[str]:
+    """The names of the gradients that autograd asks for, of inputs, values, weight_ih, bias and hidden_0."""
     names = ("inputs", "values", "weight_ih", "bias", "hidden_0")
     return frozenset(name for name, wanted in zip(names, asked, strict=True) if wanted)
 
 
-def _forward(
-    how: _How, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None
+def run_forward(
+    how: Pass, inputs: Tensor, values: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None
 ) -> Tensor:
-    return _outward(
+    """The hidden states in the public layout."""
+    return outward(
         how.backend.forward(
-            _inward(inputs),
+            inward(inputs),
             values.contiguous(),
             weight_ih.contiguous(),
             bias.contiguous(),
@@ -46,8 +53,8 @@ def _forward(
     )
 
 
-def _backward(
-    how: _How,
+def run_backward(
+    how: Pass,
     wanted: frozenset[str],
     grad: Tensor,
     hidden: Tensor,
@@ -58,9 +65,9 @@ def _backward(
 ) -> Gradients:
     """The wanted gradients in the public layout."""
     found = how.backend.backward(
-        _inward(grad),
-        _inward(hidden),
-        _inward(inputs),
+        inward(grad),
+        inward(hidden),
+        inward(inputs),
         values.contiguous(),
         weight_ih.contiguous(),
         None if hidden_0 is None else hidden_0.mT,
@@ -71,16 +78,16 @@ def _backward(
     if found.inputs is None and found.hidden_0 is None:
         return found
     return found._replace(
-        inputs=None if found.inputs is None else _outward(found.inputs),
+        inputs=None if found.inputs is None else outward(found.inputs),
         hidden_0=None if found.hidden_0 is None else found.hidden_0.mT,
     )
 
 
-def _inward(tensor: Tensor) -> Tensor:
+def inward(tensor: Tensor) -> Tensor:
     """[population, batch, time, n] as a view [time, population, n, batch]."""
     return tensor.permute(2, 0, 3, 1)
 
 
-def _outward(tensor: Tensor) -> Tensor:
+def outward(tensor: Tensor) -> Tensor:
     """[time, population, n, batch] as a view [population, batch, time, n]."""
     return tensor.permute(1, 3, 0, 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from biotune_kernels import SparsePattern, available_backends, sparse_rnn
-from biotune_kernels.operator import _sparse_rnn, _sparse_rnn_backward
+from biotune_kernels.operator import sparse_rnn_backward_operator, sparse_rnn_operator
 
 POPULATION, SIZE, BATCH, TIME, INPUTS = 2, 5, 3, 4, 2
 NATIVE = [name for name, reason in available_backends("cpu").items() if reason is None and name in ("dense", "cpu")]
@@ -68,12 +68,12 @@ def test_gradients_are_those_of_finite_differences(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", NATIVE)
 def test_the_operator_passes_opcheck(backend: str) -> None:
-    torch.library.opcheck(_sparse_rnn, as_operator(arguments(), backend))
-    hidden = _sparse_rnn(*as_operator(arguments(), backend)).detach()
+    torch.library.opcheck(sparse_rnn_operator, as_operator(arguments(), backend))
+    hidden = sparse_rnn_operator(*as_operator(arguments(), backend)).detach()
     inputs, values, weight_ih, _, hidden_0, *rest = as_operator(arguments(), backend)
     tensors = [tensor.detach() for tensor in (inputs, values, weight_ih, hidden_0)]
     everything = [True] * 5
-    torch.library.opcheck(_sparse_rnn_backward, (torch.ones_like(hidden), hidden, *tensors, *rest, everything))
+    torch.library.opcheck(sparse_rnn_backward_operator, (torch.ones_like(hidden), hidden, *tensors, *rest, everything))
 
 
 @pytest.mark.slow
