@@ -95,8 +95,8 @@ def _loop(times: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor
         state: Tensor | None = None
         states: list[Tensor] = []
         for t in range(x.shape[1]):
-            drive = weight_ih @ x[:, t].mT + bias[:, None]
-            state = torch.tanh(drive if state is None else drive + times(state))
+            given = weight_ih @ x[:, t].mT + bias[:, None]
+            state = torch.tanh(given if state is None else given + times(state))
             states.append(state)
         torch.autograd.grad(torch.stack(states), parameters, grad.permute(1, 2, 0), allow_unused=True)
 

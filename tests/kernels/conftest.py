@@ -11,7 +11,7 @@ import pytest
 import biotune_kernels.select
 import biotune_kernels.verification
 
-POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "drive", "weight_ih", "weights", "transposed")
+POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "grad_pre", "weight_ih", "weights", "transposed")
 
 
 @pytest.fixture

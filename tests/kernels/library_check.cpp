@@ -64,7 +64,7 @@ static double check(int n, double density, int batch, int time, int inputs, int 
         return v;
     };
     auto v = draw(nnz, 0.3), w = draw(n * inputs, 1), b = draw(n, 1), x = draw(time * inputs * batch, 1), g = draw(time * n * batch, 1);
-    std::vector<T> h(time * n * batch), drive(h.size()), gv(nnz), gw(n * inputs), gb(n);
+    std::vector<T> h(time * n * batch), grad_pre(h.size()), gv(nnz), gw(n * inputs), gb(n);
     const int first = relu ? 0 : 2;  // step that the loss depends on
     Shape shape = {1, n, int64_t(nnz), batch, time, inputs, relu};
     Cut rows, columns, sums;
@@ -72,8 +72,8 @@ static double check(int n, double density, int batch, int time, int inputs, int 
     std::vector<T> arranged(rows.other.size()), arranged_columns(columns.other.size()), grouped(sums.other.size());
     Strided sequence = {x.data(), inputs * batch, 0, batch, 1};
     Forward f = {shape, rows.lines, arranged.data(), w.data(), b.data(), sequence, {}, h.data()};
-    Backward back = {shape, columns.lines, arranged_columns.data(), h.data(), {g.data() + first * n, n, 0, 1, int64_t(time) * n}, time - first, drive.data(), nullptr};
-    Weights sum = {shape, sums.lines, h.data(), drive.data(), sequence, nullptr, grouped.data(), gw.data(), gb.data()};
+    Backward back = {shape, columns.lines, arranged_columns.data(), h.data(), {g.data() + first * n, n, 0, 1, int64_t(time) * n}, time - first, grad_pre.data(), nullptr};
+    Weights sum = {shape, sums.lines, h.data(), grad_pre.data(), sequence, nullptr, grouped.data(), gw.data(), gb.data()};
     if (forward(&f, v.data(), arranged.data()) || backward(&back, v.data(), arranged_columns.data()) || weights(&sum, gv.data())) return 1e9;
 
     double worst = 0;
@@ -103,7 +103,7 @@ static double check(int n, double density, int batch, int time, int inputs, int 
             for (size_t e = 0; t && e < nnz; ++e) egv[e] += ed[(t * n + target[e]) * batch + k] * eh[((t - 1) * n + source[e]) * batch + k];
         }
     }
-    for (size_t i = 0; i < h.size(); ++i) compare(h[i], eh[i]), compare(drive[i], ed[i]);
+    for (size_t i = 0; i < h.size(); ++i) compare(h[i], eh[i]), compare(grad_pre[i], ed[i]);
     for (size_t i = 0; i < nnz; ++i) compare(gv[i], egv[i]);
     for (int i = 0; i < n * inputs; ++i) compare(gw[i], egw[i]);
     for (int i = 0; i < n; ++i) compare(gb[i], egb[i]);

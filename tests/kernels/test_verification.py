@@ -131,17 +131,17 @@ def right_for_two_steps(
     """What a loop does that carries no following step: every step but the last is given the last one's gradient."""
     products = dense._Products(edges, values, edges.size)
     first = len(hidden) - len(grad)
-    drive = torch.zeros_like(hidden)
+    grad_pre = torch.zeros_like(hidden)
     for t in reversed(range(len(hidden))):
         total = grad[t - first] if t >= first else torch.zeros_like(hidden[0])
         if t < len(hidden) - 1:
-            total = products.transposed_times(drive[-1], add=total)
+            total = products.transposed_times(grad_pre[-1], add=total)
         slope = 1 - hidden[t].square() if nonlinearity == "tanh" else (hidden[t] > 0).to(hidden.dtype)
-        drive[t] = slope * total
+        grad_pre[t] = slope * total
     return Gradients(
-        products.edge_products(drive[1:], hidden[:-1]),
-        (drive @ inputs.mT).sum(0),
-        drive.sum((0, 3)),
+        products.edge_products(grad_pre[1:], hidden[:-1]),
+        (grad_pre @ inputs.mT).sum(0),
+        grad_pre.sum((0, 3)),
     )
 
 

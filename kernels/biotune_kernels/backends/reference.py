@@ -66,12 +66,12 @@ def backward(
         if t >= first:
             total = total + grad[t - first]
         h, previous = hidden[t], hidden[t - 1] if t else before
-        drive = torch.where(h <= 0, 0, total) if nonlinearity == "relu" else (1 - h.square()) * total
-        of_values += (_at(drive, target) * _at(previous, source)).sum(1).view_as(values)
-        of_weight_ih += drive @ inputs[t].mT
-        of_bias += drive.sum(2)
-        of_inputs.append(weight_ih.mT @ drive)
-        total = _carried(drive, values, target, source)
+        grad_pre = torch.where(h <= 0, 0, total) if nonlinearity == "relu" else (1 - h.square()) * total
+        of_values += (_at(grad_pre, target) * _at(previous, source)).sum(1).view_as(values)
+        of_weight_ih += grad_pre @ inputs[t].mT
+        of_bias += grad_pre.sum(2)
+        of_inputs.append(weight_ih.mT @ grad_pre)
+        total = _carried(grad_pre, values, target, source)
     return Gradients(of_values, of_weight_ih, of_bias, torch.stack(of_inputs[::-1]), total)
 
 

@@ -34,7 +34,7 @@ def forward(
     """All hidden states [time, population, size, batch]."""
     hidden = torch.matmul(weight_ih, inputs).add_(
         bias[:, :, None]
-    )  # the drive of each step, until its state replaces it
+    )  # what each step's input adds to its preactivation, until its state replaces it
     state = hidden_0
     for step in hidden:
         pre = step if state is None else products.times(state, add=step)
@@ -52,24 +52,24 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """The wanted gradients, of which all but the one for `values` follow from the gradient of each step's drive."""
+    """The wanted gradients; all but that of `values` follow from the gradient of each step's preactivation."""
     steps = hidden.shape[0]
     first = steps - grad.shape[0]
     nothing = torch.zeros_like(hidden[0]) if first or "hidden_0" in wanted else hidden[0]
-    drive = torch.empty_like(hidden)  # the gradient of each step's drive
+    grad_pre = torch.empty_like(hidden)  # of each step's preactivation
     for t in reversed(range(steps)):
         from_loss = grad[t - first] if t >= first else nothing
-        total = from_loss if t == steps - 1 else products.transposed_times(drive[t + 1], add=from_loss)
+        total = from_loss if t == steps - 1 else products.transposed_times(grad_pre[t + 1], add=from_loss)
         if nonlinearity == "tanh":
-            torch.ops.aten.tanh_backward.grad_input(total, hidden[t], grad_input=drive[t])
+            torch.ops.aten.tanh_backward.grad_input(total, hidden[t], grad_input=grad_pre[t])
         else:
-            torch.ops.aten.threshold_backward.grad_input(total, hidden[t], 0, grad_input=drive[t])
+            torch.ops.aten.threshold_backward.grad_input(total, hidden[t], 0, grad_input=grad_pre[t])
     return Gradients(
-        values=_edge_gradient(products, drive, hidden, hidden_0) if "values" in wanted else None,
-        weight_ih=outer(drive, inputs) if "weight_ih" in wanted else None,
-        bias=drive.sum(dim=(0, 3)) if "bias" in wanted else None,
-        inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None,
-        hidden_0=products.transposed_times(drive[0], add=nothing) if "hidden_0" in wanted else None,
+        values=_edge_gradient(products, grad_pre, hidden, hidden_0) if "values" in wanted else None,
+        weight_ih=outer(grad_pre, inputs) if "weight_ih" in wanted else None,
+        bias=grad_pre.sum(dim=(0, 3)) if "bias" in wanted else None,
+        inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None,
+        hidden_0=products.transposed_times(grad_pre[0], add=nothing) if "hidden_0" in wanted else None,
     )
 
 
@@ -81,7 +81,7 @@ def outer(left: Tensor, right: Tensor) -> Tensor:
     return total
 
 
-def _edge_gradient(products: Products, drive: Tensor, hidden: Tensor, hidden_0: Tensor | None) -> Tensor:
+def _edge_gradient(products: Products, grad_pre: Tensor, hidden: Tensor, hidden_0: Tensor | None) -> Tensor:
     if hidden_0 is None:
-        return products.edge_products(drive[1:], hidden[:-1])
-    return products.edge_products(drive, torch.cat((hidden_0[None], hidden[:-1])))
+        return products.edge_products(grad_pre[1:], hidden[:-1])
+    return products.edge_products(grad_pre, torch.cat((hidden_0[None], hidden[:-1])))

@@ -72,7 +72,7 @@ def backward(
     shape = _shape(inputs, pattern, nonlinearity)
     lines = _lines(pattern, "columns", values.element_size())
     arranged = values.new_zeros(lines.groups, 4)
-    drive = torch.empty_like(hidden)
+    grad_pre = torch.empty_like(hidden)
     grad_hidden_0 = torch.empty_like(hidden[0]) if "hidden_0" in wanted else None
     states = CBackward(
         shape,
@@ -81,13 +81,13 @@ def backward(
         hidden.data_ptr(),
         CStrided.of(grad),
         grad.shape[0],
-        drive.data_ptr(),
+        grad_pre.data_ptr(),
         None if grad_hidden_0 is None else grad_hidden_0.data_ptr(),
     )
     _run("backward", values.dtype, byref(states), values.data_ptr(), arranged.data_ptr())
     del arranged
     gradients = Gradients(
-        hidden_0=grad_hidden_0, inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None
+        hidden_0=grad_hidden_0, inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None
     )
     if wanted.isdisjoint(("values", "weight_ih", "bias")):
         return gradients
@@ -101,7 +101,7 @@ def backward(
         shape,
         CLines.of(lines),
         hidden.data_ptr(),
-        drive.data_ptr(),
+        grad_pre.data_ptr(),
         CStrided.of(inputs),
         None if initial is None else initial.data_ptr(),
         None if sums is None else sums.data_ptr(),

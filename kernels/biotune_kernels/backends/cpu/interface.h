@@ -49,7 +49,7 @@ struct Backward {
     const void* hidden;
     Strided grad;   // of the last `grad_steps` steps; zero at those before
     int64_t grad_steps;
-    void* drive;          // [time, population, size, batch]: the gradient of what goes into the nonlinearity
+    void* grad_pre;          // [time, population, size, batch]: the gradient of the preactivation
     void* grad_hidden_0;  // [population, size, batch], or null
 };
 
@@ -57,7 +57,7 @@ struct Weights {
     Shape shape;
     Lines lines;  // by target
     const void* hidden;
-    const void* drive;
+    const void* grad_pre;
     Strided inputs;
     const void* hidden_0;  // [population, size, batch], or null for zeros
     void* grad_values;  // [groups, 4], in the order of `lines`, zeros at first; or null

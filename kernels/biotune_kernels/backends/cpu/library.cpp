@@ -191,7 +191,7 @@ void restore(const Shape& s, const Lines& lines, const T* groups, T* values, int
     }                                                                                                                      \
     int sparse_rnn_backward_##SUFFIX(const Backward* job, const T* values, T* arranged, int64_t threads) {                 \
         arrange(job->shape, job->lines, values, arranged, threads);                                                        \
-        ask_for_huge_pages<T>(job->shape, job->drive);                                                                     \
+        ask_for_huge_pages<T>(job->shape, job->grad_pre);                                                                     \
         return over_chunks<T>(*job, threads, functions<T>().backward);                                                     \
     }                                                                                                                      \
     int sparse_rnn_weights_##SUFFIX(const Weights* job, T* grad_values, int64_t threads) {                                 \

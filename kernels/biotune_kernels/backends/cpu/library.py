@@ -69,7 +69,7 @@ class CBackward(ctypes.Structure):
         ("hidden", c_void_p),
         ("grad", CStrided),
         ("grad_steps", c_int64),
-        ("drive", c_void_p),
+        ("grad_pre", c_void_p),
         ("grad_hidden_0", c_void_p),
     )
 
@@ -79,7 +79,7 @@ class CWeights(ctypes.Structure):
         ("shape", CShape),
         ("lines", CLines),
         ("hidden", c_void_p),
-        ("drive", c_void_p),
+        ("grad_pre", c_void_p),
         ("inputs", CStrided),
         ("hidden_0", c_void_p),
         ("grad_values", c_void_p),

@@ -166,7 +166,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
         const bool recurrent = t < s.time - 1;
         const int64_t corner = (t * s.population + p) * s.size * s.batch + chunk.column;
         const T* hidden = static_cast<const T*>(job.hidden) + corner;
-        T* drive = t >= 0 ? static_cast<T*>(job.drive) + corner : grad_hidden_0 + p * s.size * s.batch + chunk.column;
+        T* grad_pre = t >= 0 ? static_cast<T*>(job.grad_pre) + corner : grad_hidden_0 + p * s.size * s.batch + chunk.column;
         const int64_t given = t - (s.time - job.grad_steps);
         if (given >= 0) pack_state(next, W, lines, job.grad, at<T>(job.grad, given, p, chunk.column), s.size, chunk.columns);
         else __builtin_memset(next, 0, rows * W * sizeof(T));
@@ -186,7 +186,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
                         else grad[c] *= T(1) - state[c] * state[c];
                     }
                 }
-                if (block == last) put<T, L, C>(drive + i * s.batch, grad, chunk.columns);
+                if (block == last) put<T, L, C>(grad_pre + i * s.batch, grad, chunk.columns);
                 for (int c = 0; c < C; ++c) X::store(place + c * L, grad[c]);
             });
         }
@@ -279,7 +279,7 @@ void weights(const Weights& job, Rows task, void* scratch) {
     T* grad_ih = tail + 2 * s.size * L;
     __builtin_memset(grad_ih, 0, task.rows * input_rows * sizeof(T));
     for (int64_t t = 0; t < s.time; ++t) {
-        const T* grads = static_cast<const T*>(job.drive) + (t * s.population + p) * s.size * s.batch;
+        const T* grads = static_cast<const T*>(job.grad_pre) + (t * s.population + p) * s.size * s.batch;
         const T* states = t > 0 ? static_cast<const T*>(job.hidden) + (t - 1) * s.population * s.size * s.batch
                                 : static_cast<const T*>(job.hidden_0);
         if (states) states += p * s.size * s.batch;

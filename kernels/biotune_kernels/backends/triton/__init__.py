@@ -77,16 +77,16 @@ def backward(
     with torch.cuda.device_of(inputs):
         if grad.shape[0] < hidden.shape[0]:
             grad = torch.cat((grad.new_zeros(hidden.shape[0] - grad.shape[0], *grad.shape[1:]), grad))
-        drive = kernels.drive_gradient(grad, hidden, values, pattern, nonlinearity)
-        before, after = hidden[:-1], drive[1:]
+        grad_pre = kernels.preactivation_gradient(grad, hidden, values, pattern, nonlinearity)
+        before, after = hidden[:-1], grad_pre[1:]
         if hidden_0 is not None:
-            before, after = torch.cat((hidden_0[None], before)).contiguous(), drive
+            before, after = torch.cat((hidden_0[None], before)).contiguous(), grad_pre
         return Gradients(
             values=kernels.edge_gradient(after, before, pattern) if "values" in wanted else None,
-            weight_ih=kernels.outer(drive, inputs) if "weight_ih" in wanted else None,
-            bias=drive.sum(dim=(0, 3)) if "bias" in wanted else None,
-            inputs=torch.matmul(weight_ih.mT, drive) if "inputs" in wanted else None,
-            hidden_0=kernels.transposed_times(drive[0], values, pattern) if "hidden_0" in wanted else None,
+            weight_ih=kernels.outer(grad_pre, inputs) if "weight_ih" in wanted else None,
+            bias=grad_pre.sum(dim=(0, 3)) if "bias" in wanted else None,
+            inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None,
+            hidden_0=kernels.transposed_times(grad_pre[0], values, pattern) if "hidden_0" in wanted else None,
         )
 
 

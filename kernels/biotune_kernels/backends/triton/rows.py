@@ -36,7 +36,7 @@ def _forward(
     BLOCK_E: tl.constexpr,
     BLOCK_B: tl.constexpr,
 ):
-    """h_t = f(d_t + W h_{t-1}), where d_t, the drive, is what stands in `state` before."""
+    """h_t = f(d_t + W h_{t-1}), where d_t, the input's part of the preactivation, stands in `state` before."""
     network = (tl.program_id(0) // size).to(tl.int64)
     row = tl.program_id(0) % size
     column = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
@@ -55,7 +55,7 @@ def _backward(
     following,
     grad,
     state,
-    drive,
+    grad_pre,
     grad_network,
     grad_row,
     grad_column,
@@ -79,7 +79,7 @@ def _backward(
         start, target, values, following, network, row, column, connected, size, nnz, batch, BLOCK_E, BLOCK_B
     )
     h = tl.load(state + place, mask=column < batch, other=0.0)
-    tl.store(drive + place, through(total, h, NONLINEARITY), mask=column < batch)
+    tl.store(grad_pre + place, through(total, h, NONLINEARITY), mask=column < batch)
 
 
 @triton.jit
@@ -187,10 +187,12 @@ def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: 
     )
 
 
-def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str) -> Tensor:
+def preactivation_gradient(
+    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
+) -> Tensor:
     """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
     steps, population, size, batch = hidden.shape
-    drive = torch.empty_like(hidden)
+    grad_pre = torch.empty_like(hidden)
     values = _in_order(values, pattern.by_column)
     block_e, block_b = _blocks(batch)
     for t in reversed(range(steps)):
@@ -198,10 +200,10 @@ def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: Sparse
             pattern.by_column.start,
             pattern.by_column.other,
             values,
-            drive[min(t + 1, steps - 1)],
+            grad_pre[min(t + 1, steps - 1)],
             grad[t],
             hidden[t],
-            drive[t],
+            grad_pre[t],
             *grad.stride()[1:],
             int(t + 1 < steps),
             size,
@@ -211,7 +213,7 @@ def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: Sparse
             BLOCK_E=block_e,
             BLOCK_B=block_b,
         )
-    return drive
+    return grad_pre
 
 
 def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:

@@ -92,7 +92,7 @@ def _backward(
     grad,
     hidden,
     transposed,
-    drive,
+    grad_pre,
     grad_time,
     grad_network,
     grad_row,
@@ -119,7 +119,7 @@ def _backward(
     grad += last * grad_time + network * grad_network
     grad_place = row.to(tl.int64)[:, None] * grad_row + column.to(tl.int64)[None, :] * grad_column
     hidden += (last * networks + network) * size * batch
-    drive += (last * networks + network) * size * batch
+    grad_pre += (last * networks + network) * size * batch
     transposed += network * BLOCK_N * BLOCK_N
 
     step_size = networks * size * batch
@@ -131,17 +131,17 @@ def _backward(
         if RESIDENT:
             total = tl.dot(w, state.to(w.dtype), total, input_precision=PRECISION)
         else:
-            following = drive + step_size
+            following = grad_pre + step_size
             connected = tl.where(step > 0, size, 0)  # columns of Wᵀ: none in the last step, which nothing follows
             total = _times(total, transposed, BLOCK_N, following, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
         h = tl.load(hidden + place, mask=here, other=0.0)
         state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
-        tl.store(drive + place, state, mask=here)
+        tl.store(grad_pre + place, state, mask=here)
         if not RESIDENT:
             tl.debug_barrier()
         grad -= grad_time
         hidden -= step_size
-        drive -= step_size
+        grad_pre -= step_size
 
 
 @triton.jit
@@ -255,16 +255,18 @@ def forward(
     return hidden
 
 
-def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str) -> Tensor:
+def preactivation_gradient(
+    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
+) -> Tensor:
     """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
     steps, population, size, batch = hidden.shape
     plan = _plan(hidden.device, population, size, batch)
-    drive = torch.empty_like(hidden)
+    grad_pre = torch.empty_like(hidden)
     _backward[population, triton.cdiv(batch, plan.block_b)](
         grad,
         hidden,
         _full(values, _place(pattern, plan.block_n, transposed=True), plan.block_n).to(plan.operand),
-        drive,
+        grad_pre,
         *grad.stride(),
         steps,
         size,
@@ -278,7 +280,7 @@ def drive_gradient(grad: Tensor, hidden: Tensor, values: Tensor, pattern: Sparse
         num_warps=plan.num_warps,
         num_stages=2,
     )
-    return drive
+    return grad_pre
 
 
 def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
