@@ -66,12 +66,15 @@ class _Worker:
                 env={**os.environ, "OMP_NUM_THREADS": str(self.threads)},
             )
 
-    def stop(self) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+    def stop(self, *, hung: bool = False) -> None:
+        """Ends the process; of one that hangs, pytest first says where every thread is."""
+        if self.process is None:
+            return
+        for way in (*([signal.SIGABRT] if hung else []), signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(self.process.pid, way)
+                self.process.wait(5)
+        self.process = None
 
     def look(self) -> None:
         """Takes in what was recorded since, and starts anew where a test hung or took its process along."""
@@ -83,12 +86,11 @@ class _Worker:
         hung = running is not None and time.monotonic() - self.started[running] > PATIENCE
         if code is None and not hung:
             return
-        self.stop()
-        if running is not None:
-            outcome, why = (
-                ("hung", f"no end within {PATIENCE:g} s") if hung else ("crashed", f"its process ended: {code}")
-            )
-            self.ended[running] = Outcome(running, outcome, message=why)
+        self.stop(hung=hung)
+        if running is not None and hung:
+            self.ended[running] = Outcome(running, "hung", PATIENCE, f"no end within {PATIENCE:g} s")
+        elif running is not None:
+            self.ended[running] = Outcome(running, "crashed", message=f"its process ended: {code}")
         elif len(self.started) == self.begun and (self.left or not self.ended):
             self.ended[self.name] = Outcome(self.name, "crashed", message=f"pytest ended with {code} before any test")
             return
