@@ -20,7 +20,7 @@ from biotune.study.definition.config import (
     StudyConfig,
     TopologyConfig,
 )
-from biotune.study.definition.study import Arm, Study, _with
+from biotune.study.definition.study import Arm, Study, with_setting
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -191,7 +191,7 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
             )
         for value in domain.ends:
             try:
-                _with(getattr(arm, section), {key: value})
+                with_setting(getattr(arm, section), {key: value})
             except ValidationError as error:
                 if error.errors()[0]["loc"]:  # else it is about several keys, see below
                     reason = error.errors()[0]["msg"]
@@ -206,7 +206,7 @@ def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[st
     for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
         for section in (arm.network, arm.topology):
             try:
-                _with(section, setting)
+                with_setting(section, setting)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"].removeprefix("Value error, ")
                 values = ", ".join(f"{key} {value!r}" for key, value in setting.items())

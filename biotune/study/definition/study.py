@@ -98,7 +98,7 @@ class Study:
     ) -> TrialPlan:
         """The plan of one trial: an arm with one setting, on the given replicates of a phase ("search", "confirm")."""
         config, chosen = self.config, self.arms[arm]
-        network, topology = _with(chosen.network, setting), _with(chosen.topology, setting)
+        network, topology = with_setting(chosen.network, setting), with_setting(chosen.topology, setting)
         return TrialPlan(
             task=config.task.options,
             trials=config.task.trials,
@@ -122,7 +122,7 @@ class Study:
         )
 
 
-def _with(section: AnySection, setting: Setting) -> AnySection:
-    """A section with the tuned values that are its own."""
+def with_setting(section: AnySection, setting: Setting) -> AnySection:
+    """A section with those tuned values that are keys of it."""
     own = {key: value for key, value in setting.items() if key in type(section).model_fields}
     return type(section).model_validate(section.model_dump() | own)
