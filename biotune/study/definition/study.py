@@ -80,6 +80,11 @@ class Study:
         return Study(self.config.model_copy(update={"confirm": confirm}), self.arms)
 
     @property
+    def first_setting(self) -> Setting:
+        """The first value of every tuned range or choice: a setting to measure and to try things with."""
+        return {key: domain.ends[0] for key, domain in self.config.tune.items()}
+
+    @property
     def level(self) -> float:
         """The criterion, an absolute loss."""
         return self.config.criterion.fraction_of_null * self.task.null_loss

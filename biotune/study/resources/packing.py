@@ -110,7 +110,7 @@ def pack(plans: Plans, cpus: int) -> Packing:
         num_gpus=1 / counts[-1],  # Ray puts shares on the fullest GPU that has room, so all on one
         scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
     )
-    setting = {key: domain.ends[0] for key, domain in plans.study.config.tune.items()}
+    setting = plans.study.first_setting
     arm = max(plans.study.arms, key=lambda arm: draw_topology(plans.plan(arm, setting, "search", [0]), 0).edges)
     rates: dict[int, float] = {}
     probes: list[Any] = [make.remote(cpus)]
