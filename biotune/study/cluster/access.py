@@ -13,6 +13,7 @@ from pathlib import Path
 import ray
 
 from biotune.errors import UserError
+from biotune.study.ray_internals import GUARDED_PAGE
 
 
 def token_file() -> Path:
@@ -82,7 +83,7 @@ def require_guarded(dashboard: str | None) -> None:
     try:
         # through no proxy: what a proxy answers says nothing about the cluster
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(f"http://{dashboard}/api/cluster_status", timeout=10).close()
+        opener.open(f"http://{dashboard}{GUARDED_PAGE}", timeout=10).close()
     except urllib.error.HTTPError as error:
         if error.code == 401:
             return

@@ -1,23 +1,21 @@
 """Ray: started here or joined, what it has, and whether what a study asks for fits."""
 
 import logging
-import os
 import secrets
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import StorageError, UserError
 from biotune.io.files import replacing
 from biotune.io.storage import BucketPath, Place
 from biotune.study.cluster.access import keep_token_private, require_guarded
+from biotune.study.ray_internals import last_words
 
 
 @contextmanager
@@ -150,18 +148,13 @@ def _sees(probe: Place, content: str) -> str:
     return ""
 
 
-def ray_folder() -> Path:
-    """Where a Ray that is started here keeps its own files."""
-    return Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))
-
-
 def reason_of(error: Exception) -> str:
     """Why something that ran on a worker failed, in a line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, RayError):
+        return last_words(cause)
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
-    if isinstance(cause, OutOfMemoryError):
-        return lines[0]  # advice on Ray's own settings follows
-    return lines[-1] if isinstance(cause, RayError) else f"{type(cause).__name__}: {lines[0]}"
+    return f"{type(cause).__name__}: {lines[0]}"
 
 
 def describe() -> dict[str, Any]:

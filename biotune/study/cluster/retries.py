@@ -4,7 +4,7 @@ from pathlib import Path
 
 from biotune.io.files import require_room
 from biotune.io.storage import Place
-from biotune.study.cluster.connect import ray_folder
+from biotune.study.ray_internals import ray_folder
 
 MAX_RETRIES = 2
 """Times that a trial or a block is taken up again from the same checkpoint; dying there once more, it has failed."""

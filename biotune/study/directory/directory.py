@@ -15,6 +15,7 @@ from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
 from biotune.study.history.events import replay, require_own
 from biotune.study.history.record import Record
+from biotune.study.ray_internals import UNPACKED_JOBS
 
 
 def new_directory(study: Study, output: Path) -> Path:
@@ -24,7 +25,7 @@ def new_directory(study: Study, output: Path) -> Path:
         UserError: the folder can't be written.
     """
     output = output.expanduser().resolve()
-    if "working_dir_files" in output.parts:  # where Ray unpacks what a job brought along
+    if UNPACKED_JOBS in output.parts:
         raise UserError(
             f"--output {output}: is in Ray's copy of the job's folder, which goes with the cluster; give an absolute "
             "path that stays, which all machines see"

@@ -1,8 +1,6 @@
 """The search phase: all arms in one Ray Tune run, each with its own sampler and its own ASHA bracket."""
 
 import errno
-import os
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from biotune.errors import KernelError, StorageError
 from biotune.io.files import storage_error
 from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
-from biotune.study.cluster.connect import ray_folder, reason_of
+from biotune.study.cluster.connect import reason_of
 from biotune.study.cluster.retries import Retries
+from biotune.study.ray_internals import actor_of, error_of, forget, full_disk, names_actor, unknown_end
 from biotune.study.resources.fit import Resources
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.trainable import search_trial
@@ -37,6 +36,10 @@ _REPORTED = (
     "converged",
     "diverged",
 )
+
+
+_CURVES = ("training", "validation", "accuracy")
+"""The keys of a report that hold evaluations."""
 
 
 class _Unsaved:
@@ -126,9 +129,8 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def on_trial_start(self, trial: TuneTrial) -> None:
         """An actor has taken a trial up: its id is what Ray's messages name it by."""
-        actor = trial.temporary_state.ray_actor
-        if actor is not None:
-            self.running[_name(trial)] = actor._actor_id.hex()
+        if actor := actor_of(trial):
+            self.running[_name(trial)] = actor
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
@@ -138,7 +140,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        _forget(trial)
+        forget(trial, *_CURVES)
         self._end(_name(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -148,16 +150,17 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         if trial.status == TuneTrial.ERROR:
             return  # Tune takes it up again itself, from a machine that was taken away
         with self.ending:
-            error = _error_of(trial)
-            _forget(trial)
+            error = error_of(trial)
+            forget(trial, *_CURVES)
             self._died(_name(trial), error)
 
     def on_unknown_error(self, error: RayError) -> None:
         """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
-        named = {name for name, actor in self.running.items() if actor in str(error)}
+        named = {name for name, actor in self.running.items() if names_actor(error, actor)}
         for name in list(self.running):
             with self.ending:
-                if name in named or not named:  # it counts for all where it names none, else there might be no end
+                # if it names no worker, count a death for each running trial; otherwise we could restart for ever
+                if name in named or not named:
                     self._died(name, error)
                 else:
                     self._take_up_again(name)
@@ -189,20 +192,6 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
 def _name(trial: TuneTrial) -> str:
     return trial.config["trial"]
-
-
-def _forget(trial: TuneTrial) -> None:
-    """Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest."""
-    trial.metric_analysis.clear()
-    trial.metric_n_steps.clear()
-    for name in ("training", "validation", "accuracy"):
-        trial.last_result.pop(name, None)
-
-
-def _error_of(trial: TuneTrial) -> Exception | None:
-    """What a trial died of; Tune's own `get_error` looks where the file will be copied to later."""
-    file = trial.pickled_error_file
-    return pickle.loads(Path(file).read_bytes()) if file else None
 
 
 class _OnStart(_Unsaved, tune.Callback):
@@ -303,15 +292,16 @@ def run_search(
     while not (progress.finished or ending()):
         try:
             search()
-        except (OSError, TuneError) as error:  # of Tune's own files, which it keeps in Ray's folder
+        except (OSError, TuneError) as error:
             if ending.error is None:
-                if os.strerror(errno.ENOSPC) not in str(error):
+                folder = full_disk(error)
+                if folder is None:
                     raise
-                folder = Path(getattr(error, "filename", None) or ray_folder())
                 ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
         except RuntimeError as error:
-            if not isinstance(error.__cause__, RayError) or not scheduler.running:
+            died = unknown_end(error)
+            if died is None or not scheduler.running:
                 raise
-            scheduler.on_unknown_error(error.__cause__)  # such as a worker that Ray killed for want of memory
+            scheduler.on_unknown_error(died)  # such as a worker that Ray killed because memory ran out
     if ending.error is not None:
         raise ending.error
