@@ -25,19 +25,6 @@ from biotune.study.search.progress import SearchProgress
 from biotune.study.search.trainable import search_trial
 from biotune.training import ForeignState, TrialPlan
 
-_REPORTED = (
-    "first",
-    "training",
-    "validation",
-    "accuracy",
-    "score",
-    "finished",
-    "seconds",
-    "mean_updates",
-    "converged",
-    "diverged",
-)
-
 
 class _Unsaved:
     """Tune pickles what it is given, to restore a run from; here the journal is what a run is restored from."""
@@ -133,7 +120,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
         with self.ending:
-            verdict = self.progress.report(_name(trial), {key: result[key] for key in _REPORTED})
+            verdict = self.progress.report(_name(trial), result["report"])
             self.changed()
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
@@ -195,8 +182,7 @@ def _forget(trial: TuneTrial) -> None:
     """Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest."""
     trial.metric_analysis.clear()
     trial.metric_n_steps.clear()
-    for name in ("training", "validation", "accuracy"):
-        trial.last_result.pop(name, None)
+    trial.last_result.pop("report", None)
 
 
 def _error_of(trial: TuneTrial) -> Exception | None:
