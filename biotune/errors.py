@@ -25,6 +25,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
         known: the names that would do.
     """
     known = list(known)
-    nearest = get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return UserError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+    return UserError(f"unknown {kind} {name!r}; {suggestion(name, known)}known: {', '.join(known)}")
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """`did you mean 'seq_mem'? `, with the known name that is most like the one found; empty if none is like it."""
+    nearest = get_close_matches(str(name), list(known), n=1)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""

@@ -2,10 +2,10 @@
 
 Environment:
     BIOTUNE_DATA           a folder in the cache's layout (`bio2art/C_Marmoset_Normalized.npy`, ...), looked at first
-    BIOTUNE_CACHE          the cache; by default the system's cache folder for `biotune`
+    BIOTUNE_CACHE          the cache; by default `biotune` in the system's cache folder
     BIOTUNE_DOWNLOAD_BASE  a mirror, in place of https://raw.githubusercontent.com, or of any other host
 
-pooch is imported late: nothing that needs no published file needs it.
+pooch, and PyTorch with the kernels' package, are imported late: only who needs a published file needs them.
 """
 
 import hashlib
@@ -88,16 +88,9 @@ def obtain(file: DataFile, *, download: bool = True) -> Found:
     return _download(file, tried)
 
 
-def cache_folder() -> Path:
-    """The folder that downloads are kept in: `BIOTUNE_CACHE`, or the system's cache folder for `biotune`."""
-    if named := os.environ.get("BIOTUNE_CACHE"):
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("biotune"))
-
-
 def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
+    from biotune_kernels.memory import cache_folder
+
     places = []
     folder = os.environ.get("BIOTUNE_DATA")
     if folder:
@@ -117,6 +110,8 @@ def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
 
 def _download(file: DataFile, tried: list[str]) -> Found:
     import pooch
+
+    from biotune_kernels.memory import cache_folder
 
     url = file.address if "://" in file.address else f"{GITHUB}/{file.address}"
     mirror = os.environ.get("BIOTUNE_DOWNLOAD_BASE")

@@ -36,7 +36,7 @@ from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_
 from biotune.errors import UserError
 from biotune.io.files import replacing
 from biotune.results.journal import Head, Journal
-from biotune.results.tables import _DIGESTS, TABLES
+from biotune.results.tables import DIGESTS_KEY, TABLES
 
 SCHEMA = 2
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
@@ -136,7 +136,7 @@ class Results:
         core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False, nthreads=1)
         for column in extra:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
-        core = core.replace_schema_metadata({**(core.schema.metadata or {}), _DIGESTS: json.dumps(self._digests())})
+        core = core.replace_schema_metadata({**(core.schema.metadata or {}), DIGESTS_KEY: json.dumps(self._digests())})
         with replacing(self.path / f"{name}.parquet") as temporary:
             pq.write_table(core, temporary, write_page_checksum=True)
         del core
@@ -156,7 +156,7 @@ class Results:
             table = held.to_pandas()
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{file}: not readable as Parquet ({error}); {self._remedy}") from None
-        digests = json.loads((held.schema.metadata or {}).get(_DIGESTS, b"{}"))
+        digests = json.loads((held.schema.metadata or {}).get(DIGESTS_KEY, b"{}"))
         if differs := difference(digests, self._digests()):
             raise UserError(f"{file}: is not of the study in state.json ({differs}); {self._remedy}")
         missing = [field for field in TABLES[name].names if field not in table.columns]

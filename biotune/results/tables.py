@@ -83,7 +83,7 @@ _MATRICES = pa.schema(
 )
 
 
-_DIGESTS = b"biotune"
+DIGESTS_KEY = b"biotune"
 """The key of a table's metadata under which it has the digests of what the study was made from."""
 
 

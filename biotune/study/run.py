@@ -16,9 +16,9 @@ from biotune.errors import KernelError, StorageError, UserError
 from biotune.io.files import remove_leftovers, set_aside
 from biotune.io.storage import Place, clear, patient, spelled
 from biotune.results import SCHEMA, Results
-from biotune.results.journal import DamagedJournal
+from biotune.results.journal import DamagedJournal, Journal
 from biotune.seeds import streams_digest
-from biotune.study.cluster.connect import connected, describe, nodes, require_reachable
+from biotune.study.cluster.connect import connected, describe, require_reachable
 from biotune.study.confirm.confirm import Job, run_confirm
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
@@ -28,6 +28,7 @@ from biotune.study.directory.mirror import Mirror, drop_ahead, resumed_storage
 from biotune.study.directory.resume import (
     repair_journal,
     require_same_connectomes,
+    require_same_device,
     require_same_streams,
     require_same_task,
     require_same_topologies,
@@ -37,9 +38,9 @@ from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
 from biotune.study.plans.plans import Plans
-from biotune.study.resources.fit import Resources, fit_resources
-from biotune.study.resources.kernels import added, all_on, trust_kernels
-from biotune.study.resources.packing import pack
+from biotune.study.resources.fit import Resources
+from biotune.study.resources.kernels import Kernels, added, all_on, trust_kernels
+from biotune.study.resources.packing import share_out
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.tune import run_search
 from biotune.tasks import task_digest
@@ -129,10 +130,7 @@ def run_study(
     directory = resume.resolve() if resume else new_directory(study, options.output)
     plans = replace(plans, backends=state["backend"] if resume else all_on(options.kernels, study.arms))
     if resume:
-        require_same_streams(Results.open(directory))
-        require_same_connectomes(Results.open(directory), plans.connectomes)
-        require_same_task(Results.open(directory), study)
-        require_same_topologies(Results.open(directory), plans.topologies)
+        _require_same(Results.open(directory), plans)
     storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
@@ -147,23 +145,22 @@ def run_study(
         def interrupted() -> bool:
             return pressed() or terminated()
 
-        def fit(gpus: float | None) -> Resources:
-            joined = options.address is not None
-            return fit_resources(nodes(), options.cpus, gpus, options.concurrency, dashboard, grows=joined)
-
-        resources = fit(None if options.gpus == "auto" else options.gpus)
-        if options.gpus == "auto" and not resources.gpus:
-            console.print("No GPU here: trials run on the cores.", highlight=False)
-        elif options.gpus == "auto":
-            console.print("Measuring how many trials share a GPU …", style="dim")
-            packing = pack(replace(plans, device=resources.device), resources.cpus)
-            console.print(str(packing), highlight=False, soft_wrap=True)
-            resources = fit(1 / packing.trials)
-            if not resume:
-                plans = replace(plans, study=study.with_population(packing.population))
+        resources, population = share_out(
+            plans,
+            console,
+            cpus=options.cpus,
+            gpus=options.gpus,
+            concurrency=options.concurrency,
+            dashboard=dashboard,
+            grows=options.address is not None,
+        )
+        plans = replace(plans, device=resources.device)
+        if not resume and population != study.config.confirm.population:
+            plans = replace(plans, study=study.with_population(population))
         with locked(directory):
             remove_leftovers(directory)
-            run = _Run(plans, directory, storage, resources, options.checkpoint_every, console, interrupted)
+            every = options.checkpoint_every
+            run = _open(plans, Results(directory), storage, resources, every, console, interrupted)
             try:
                 run.search_and_confirm()
             except StorageError as error:
@@ -177,46 +174,113 @@ def run_study(
     return directory
 
 
-class _Run:
-    """One run of a study in its directory."""
+def _open(
+    plans: Plans,
+    results: Results,
+    storage: Place | None,
+    resources: Resources,
+    every: float,
+    console: Console,
+    interrupted: Callable[[], bool],
+) -> "_Run":
+    """Opens a study in its directory, to be run there: it is begun, or, if it has a journal, goes on from that."""
+    study, directory, journal = plans.study, results.path, results.journal()
+    kept = directory if storage is None else storage / directory.name
+    require_reachable(directory if storage is None else storage)
+    past = journal.read()
+    if past:
+        require_same_device(results, resources.device)
+    kernels = _trusted_kernels(plans, resources, directory, again=bool(past))
+    opening = _Opening(study, results, journal, resources, kernels, storage)
+    state = opening.go_on() if past else opening.begin(plans)
+    progress = SearchProgress(study, new_record(study, state["updates_per_epoch"]), journal, past)
+    checkpoints = patient(kept / "checkpoints", PATIENCE)
+    _tidy(checkpoints, progress)
+    return _Run(
+        plans=replace(plans, backends=state["backend"]),
+        results=results,
+        state=state,
+        progress=progress,
+        checkpoints=checkpoints,
+        mirror=None if kept == directory else Mirror(directory, kept),
+        resources=resources,
+        kernels=kernels,
+        every=every,
+        console=console,
+        interrupted=interrupted,
+    )
 
-    def __init__(
-        self,
-        plans: Plans,
-        directory: Path,
-        storage: Place | None,
-        resources: Resources,
-        every: float,
-        console: Console,
-        interrupted: Callable[[], bool],
-    ) -> None:
-        study = self.study = plans.study
-        self.directory, self.resources, self.console, self.interrupted = directory, resources, console, interrupted
-        self.every = every
-        self.results = Results(directory)
-        kept = directory if storage is None else storage / directory.name
-        self.storage, self.checkpoints = storage, patient(kept / "checkpoints", PATIENCE)
-        self.mirror = None if kept == directory else Mirror(directory, kept)
-        if isinstance(kept, Path):
-            remove_leftovers(*(kept / "checkpoints" / phase for phase in ("search", "confirm")))
-        require_reachable(directory if storage is None else storage)
-        self.journal = self.results.journal()
-        past = self.journal.read()
-        plans = replace(plans, device=resources.device)
-        self.state = self._go_on(plans) if past else self._begin(plans)
-        self.plans = replace(plans, backends=self.state["backend"])
-        self.record = new_record(study, self.state["updates_per_epoch"])
-        self.progress = SearchProgress(study, self.record, self.journal, past)
-        drop_ahead(self.checkpoints, self.record, study.config.search.rungs)
-        if isinstance(kept, Path):
-            for phase in ("search", "confirm"):
-                (kept / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
+
+def _require_same(results: Results, plans: Plans) -> None:
+    """Makes sure that a resumed study goes on with all that its numbers come from as it was when it was started.
+
+    Raises:
+        UserError: something is another now.
+    """
+    require_same_streams(results)
+    require_same_connectomes(results, plans.connectomes)
+    require_same_task(results, plans.study)
+    require_same_topologies(results, plans.topologies)
+
+
+def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again: bool) -> Kernels:
+    """The kernels that the study runs on; `again` if it goes on.
+
+    Raises:
+        UserError: they cannot be used here, or compute something else than they should.
+    """
+    try:
+        return trust_kernels(plans, resources, again)
+    except KernelError as error:
+        if again:
+            raise UserError(f"{directory}: was started with kernels that cannot be used here ({error})") from error
+        raise UserError(f"--kernels: {error}; name others, or leave it out") from error
+
+
+def _tidy(checkpoints: Place, progress: SearchProgress) -> None:
+    """Removes the checkpoints that cannot be gone on from, and makes the folders that the workers keep theirs in."""
+    folders = [checkpoints / phase for phase in ("search", "confirm")] if isinstance(checkpoints, Path) else []
+    remove_leftovers(*folders)
+    drop_ahead(checkpoints, progress.record, progress.study.config.search.rungs)
+    for folder in folders:  # after that, which may remove one
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@dataclass
+class _Run:
+    """One run of a study, opened in its directory.
+
+    Attributes:
+        plans: of its trials.
+        results: its directory. state: what state.json holds.
+        progress: how far the search is, with the record of everything so far and the journal.
+        checkpoints: where the workers keep theirs. mirror: copies the results to the storage, if there is one.
+        resources: of a trial. kernels: that it runs on. every: seconds between two checkpoints of a trial.
+        console: what a person sees. interrupted: whether the user asked to stop.
+    """
+
+    plans: Plans
+    results: Results
+    state: dict[str, Any]
+    progress: SearchProgress
+    checkpoints: Place
+    mirror: Mirror | None
+    resources: Resources
+    kernels: Kernels
+    every: float
+    console: Console
+    interrupted: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        study, resources = self.plans.study, self.resources
+        self.study, self.record, self.journal = study, self.progress.record, self.progress.journal
+        self.directory = self.results.path
         self.banners = _substitutions(self.state["connectomes"])
         self.display = Display(
             study,
             self.record,
             concurrency=resources.concurrency,
-            console=console,
+            console=self.console,
             dashboard=resources.dashboard,
             banners=self.banners,
         )
@@ -342,7 +406,25 @@ class _Run:
         }
         self.results.write_json("state", self.state)
 
-    def _begin(self, plans: Plans) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class _Opening:
+    """Opens a study's directory: a study begins in it, or the one that is there goes on.
+
+    Attributes:
+        study, results, journal: what begins or goes on, its directory, and the journal in it.
+        resources, kernels: what its trials get here.
+        storage: where its checkpoints and the copy of its results are kept; None if that is its directory.
+    """
+
+    study: Study
+    results: Results
+    journal: Journal
+    resources: Resources
+    kernels: Kernels
+    storage: Place | None
+
+    def begin(self, plans: Plans) -> dict[str, Any]:
         """Writes the files that a directory starts with; returns the state."""
         study = self.study
         connectomes = {}
@@ -360,10 +442,6 @@ class _Run:
                 "digest": connectome.digest,
                 "notes": list(provenance.notes),
             }
-        try:
-            self.kernels = trust_kernels(plans, self.resources)
-        except KernelError as error:
-            raise UserError(f"--kernels: {error}; name others, or leave it out") from error
         task = study.config.task
         per_epoch = updates_per_epoch(task.trials, task.train_share, task.batch)
         state = {
@@ -396,22 +474,9 @@ class _Run:
         append(self.journal, begun(resolved, state))
         return state
 
-    def _go_on(self, plans: Plans) -> dict[str, Any]:
-        """The state of a study that is resumed; what its kernels were seen to do here is added to environment.json.
-
-        Raises:
-            UserError: what it was started on isn't there: its numbers would not be those of one study.
-        """
+    def go_on(self) -> dict[str, Any]:
+        """Adds what its kernels were seen to do here to environment.json; returns the state."""
         state = self.results.read_json("state")
-        if state["device"] != self.resources.device:
-            raise UserError(
-                f"{self.directory}: was started on {state['device']}, and its trials would now run on "
-                f"{self.resources.device}; resume it where there is the same, or say so by --gpus-per-trial"
-            )
-        try:
-            self.kernels = trust_kernels(plans, self.resources, again=True)
-        except KernelError as error:
-            raise UserError(f"{self.directory}: was started with kernels that cannot be used here ({error})") from error
         held = self.results.read_json("environment")
         self.results.write_json("environment", held | {"kernels": added(self.kernels.seen, held["kernels"])})
         return state | {"storage": None if self.storage is None else spelled(self.storage)}

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from biotune.errors import UserError
-from biotune.io.published import cache_folder
 from biotune.tasks.pictures import PICTURES, Pictures, trial_pictures
+from biotune_kernels.memory import cache_folder
 
 SHIPPED = Path(__file__).parent / "encoders"
 LATENTS = 50

@@ -16,7 +16,6 @@ from biotune.network import DamagedCheckpoint, NetworkOptions
 from biotune.seeds import generator
 from biotune.tasks import task_digest
 from biotune.training.networks import Networks, load_networks
-from biotune.training.start import _common
 
 
 @dataclass(frozen=True)
@@ -150,3 +149,8 @@ class TrialPlan:
     def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
         """The generator of one purpose in one replicate of this plan's phase."""
         return generator(self.seed, self.phase, replicate, purpose, *further)
+
+
+def _common(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What networks must have in common with a plan. What they started from themselves shows in their edges."""
+    return {key: value for key, value in plan.items() if key not in ("replicates", "start")}

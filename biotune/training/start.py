@@ -1,8 +1,5 @@
 """Networks that start from trained ones: their topology, recurrent and input weights are kept, the readout is new."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from biotune.errors import UserError
@@ -10,11 +7,6 @@ from biotune.network import Population
 from biotune.training.networks import Networks
 
 _TAKEN_UP = ("values", "weight_ih", "bias")
-
-
-def _common(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What networks must have in common with a plan; from which they started themselves is in their edges."""
-    return {key: value for key, value in plan.items() if key not in ("replicates", "start")}
 
 
 @torch.no_grad()

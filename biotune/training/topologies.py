@@ -53,4 +53,5 @@ class Topologies:
         return self.drawn[key]
 
 
-_topologies = Topologies()
+DRAWN = Topologies()
+"""Of this process."""

@@ -16,7 +16,7 @@ from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
 from biotune.training.plan import TrialPlan
 from biotune.training.start import take_up
-from biotune.training.topologies import _topologies
+from biotune.training.topologies import DRAWN
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Trial:
         self.task: Task = make_task(**plan.task)
         trained = None if plan.start is None else plan.start.load()
         if trained is None:
-            self.topologies = [_topologies.of(plan, replicate) for replicate in plan.replicates]
+            self.topologies = [DRAWN.of(plan, replicate) for replicate in plan.replicates]
         else:
             self.topologies = list(trained.topologies)
         population = Population(

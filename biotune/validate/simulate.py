@@ -172,7 +172,7 @@ class Simulator:
 
     def _state(self, study: Study, per_epoch: int) -> dict[str, Any]:
         """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
-        setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
+        setting = study.first_setting
         arms = (self.reference, self.arm)
         return {
             "schema": SCHEMA,

@@ -1,9 +1,8 @@
 """What was found out about the kernels on this machine, remembered on disk.
 
-The memory is a folder with one small JSON file a finding, `kernels/` in the folder that BIOTUNE_CACHE names (by default
-`biotune` in the platform's cache folder). A finding is only found again by its whole key, which names the machine, the
-versions and the content of this package: what any of them may change is found out anew. Where the folder can't be
-written, findings last as long as the process.
+The memory is a folder with one small JSON file per finding, `kernels/` in `cache_folder()`. A finding is found again
+only by its whole key, which names the machine, the versions and the content of this package: what any of them may
+change is found out anew. If the folder can't be written, findings last as long as the process.
 """
 
 import hashlib
@@ -44,7 +43,7 @@ class Finding:
             **key,
         }
         name = hashlib.sha256(json.dumps(self.key).encode()).hexdigest()[:32]
-        self.file = cache_folder() / f"{kind}-{name}.json"
+        self.file = cache_folder() / "kernels" / f"{kind}-{name}.json"
 
     def read(self) -> dict[str, Any] | None:
         """What is remembered; None where nothing is, or nothing that can be read."""
@@ -70,14 +69,14 @@ class Finding:
 
 
 def cache_folder() -> Path:
-    """Where findings are kept: `$BIOTUNE_CACHE/kernels`, or the same in the platform's cache folder for biotune."""
+    """Where files are kept that can be made again: `$BIOTUNE_CACHE`, or `biotune` in the platform's cache folder."""
     if named := os.environ.get("BIOTUNE_CACHE"):
-        return Path(named).expanduser() / "kernels"
+        return Path(named).expanduser()
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "biotune" / "kernels"
+    return base / "biotune"
 
 
 @cache

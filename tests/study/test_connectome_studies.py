@@ -41,7 +41,7 @@ def test_every_arm_trains(name: str, connectome: str | None) -> None:
     overrides = [] if connectome is None else [f"connectome.name={connectome}", "topology.neurons_per_region=2"]
     study = load_study(space(name), overrides=[*REDUCED, *overrides])
     plans = Plans.load(study)
-    setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
+    setting = study.first_setting
     for arm in study.arms:
         trial = Trial(replace(plans.plan(arm, setting, "search", [0]), backend="dense"))
         trial.run_epoch()

@@ -87,7 +87,7 @@ def test_the_head_has_a_command_for_each_condition() -> None:
 def test_every_arm_trains(overrides: list[str]) -> None:
     study = load_study(SPACE, overrides=[*REDUCED, *overrides])
     plans = Plans.load(study)
-    setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
+    setting = study.first_setting
     for arm in study.arms:
         trial = Trial(replace(plans.plan(arm, setting, "search", [0]), backend="dense"))
         trial.run_epoch()

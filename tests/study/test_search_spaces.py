@@ -36,7 +36,7 @@ REDUCED = [
 def test_every_arm_trains(name: str, overrides: list[str]) -> None:
     study = load_study(SPACES / f"{name}.yaml", overrides=[*REDUCED, *overrides])
     plans = Plans.load(study)
-    setting = {key: domain.ends[0] for key, domain in study.config.tune.items()}
+    setting = study.first_setting
     for arm in study.arms:
         trial = Trial(replace(plans.plan(arm, setting, "search", [0]), backend="dense"))
         trial.run_epoch()

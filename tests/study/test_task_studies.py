@@ -37,9 +37,7 @@ def test_every_arm_trains(name: str) -> None:
     plans = Plans.load(study)
     assert study.level < study.task.null_loss == np.log(2)
     for arm in study.arms:
-        trial = Trial(
-            plans.plan(arm, {key: domain.ends[0] for key, domain in study.config.tune.items()}, "search", [0])
-        )
+        trial = Trial(plans.plan(arm, study.first_setting, "search", [0]))
         trial.run_epoch()
         assert np.isfinite(trial.score)
         assert len(trial.loop.accuracies) == 2

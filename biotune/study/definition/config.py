@@ -1,8 +1,7 @@
 """A study as its YAML describes it: every key, its default, its range. `docs/study.md` is made for reading these."""
 
-import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from biotune.connectome import CATALOGUE, GENERATORS, RANDOM_GRAPHS
-from biotune.errors import UserError
+from biotune.errors import UserError, unknown_name
 from biotune.network import INITIALISATIONS, REMAPPINGS
 from biotune.tasks import full_name
 from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
@@ -36,7 +35,7 @@ def one_of(known: Any, what: str) -> Any:
 
     def check(name: str) -> str:
         if name not in known:
-            raise PydanticCustomError("unknown_name", "unknown {what} {name}; {known}", _suggest(name, known, what))
+            raise _unknown(what, name, known)
         return name
 
     return AfterValidator(check)
@@ -50,10 +49,10 @@ def _task_name(name: str) -> str:
         raise ValueError(error) from None
 
 
-def _suggest(name: str, known: Any, what: str) -> dict[str, Any]:
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return {"what": what, "name": repr(name), "known": f"{hint}known: {', '.join(known)}"}
+def _unknown(what: str, name: str, known: Iterable[str], key: str | None = None) -> PydanticCustomError:
+    """The error for a name that isn't known; `key` is the key that it stands at, if that isn't the validated one."""
+    context = {"message": str(unknown_name(what, name, known))} | ({} if key is None else {"key": key})
+    return PydanticCustomError("unknown_name", "{message}", context)
 
 
 class Section(BaseModel):
@@ -75,9 +74,7 @@ class Section(BaseModel):
             )
         for key in content:
             if key not in known and cls.model_config.get("extra") == "forbid":
-                raise PydanticCustomError(
-                    "unknown_key", "unknown {what} {name}; {known}", _suggest(key, known, "key") | {"key": key}
-                )
+                raise _unknown("key", key, known, key=key)
         return content
 
     def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,11 +144,7 @@ class ConnectomeConfig(Section):
         rules = [f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE]
         known = [*CATALOGUE, *RANDOM_GRAPHS, *rules]
         if self.path is None and self.name not in known:
-            raise PydanticCustomError(
-                "unknown_name",
-                "unknown {what} {name}; {known}",
-                _suggest(self.name, known, "connectome") | {"key": "name"},
-            )
+            raise _unknown("connectome", self.name, known, key="name")
         return self
 
     @property
@@ -400,9 +393,5 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _reference_is_an_arm(self) -> Self:
         if self.reference_arm not in self.arms:
-            raise PydanticCustomError(
-                "unknown_arm",
-                "unknown {what} {name}; {known}",
-                _suggest(self.reference_arm, self.arms, "reference_arm") | {"key": "reference_arm"},
-            )
+            raise _unknown("reference_arm", self.reference_arm, self.arms, key="reference_arm")
         return self

@@ -1,7 +1,6 @@
 """From a YAML file to a validated study: overrides, arms, and what is said of a mistake."""
 
 import copy
-import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from biotune.errors import UserError
+from biotune.errors import UserError, suggestion
 from biotune.results import POSITIVE_CONTROL
 from biotune.study.definition.config import (
     ArmConfig,
@@ -20,7 +19,7 @@ from biotune.study.definition.config import (
     StudyConfig,
     TopologyConfig,
 )
-from biotune.study.definition.study import Arm, Study, _with
+from biotune.study.definition.study import Arm, Study, with_setting
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -126,8 +125,7 @@ def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource
         return  # the validation of the whole says so
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = suggestion(name, known)
             raise UserError(f"--arms: no arm {name!r} in {source.file}; {hint}it has {', '.join(known)}")
     keep = {*names, content.get("reference_arm")}
     content["arms"] = {name: arm for name, arm in known.items() if name in keep}
@@ -179,8 +177,7 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
     known = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
     for key, domain in tune.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = suggestion(key, known)
             problems.append(f"{where(('tune', key))}: tune: cannot tune {key!r}; {hint}tunable: {', '.join(known)}")
             continue
         section = known[key]
@@ -191,7 +188,7 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
             )
         for value in domain.ends:
             try:
-                _with(getattr(arm, section), {key: value})
+                with_setting(getattr(arm, section), {key: value})
             except ValidationError as error:
                 if error.errors()[0]["loc"]:  # else it is about several keys, see below
                     reason = error.errors()[0]["msg"]
@@ -206,7 +203,7 @@ def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[st
     for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
         for section in (arm.network, arm.topology):
             try:
-                _with(section, setting)
+                with_setting(section, setting)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"].removeprefix("Value error, ")
                 values = ", ".join(f"{key} {value!r}" for key, value in setting.items())

@@ -80,6 +80,11 @@ class Study:
         return Study(self.config.model_copy(update={"confirm": confirm}), self.arms)
 
     @property
+    def first_setting(self) -> Setting:
+        """The first value of every tuned range or choice: a setting to measure and to try things with."""
+        return {key: domain.ends[0] for key, domain in self.config.tune.items()}
+
+    @property
     def level(self) -> float:
         """The criterion, an absolute loss."""
         return self.config.criterion.fraction_of_null * self.task.null_loss
@@ -98,7 +103,7 @@ class Study:
     ) -> TrialPlan:
         """The plan of one trial: an arm with one setting, on the given replicates of a phase ("search", "confirm")."""
         config, chosen = self.config, self.arms[arm]
-        network, topology = _with(chosen.network, setting), _with(chosen.topology, setting)
+        network, topology = with_setting(chosen.network, setting), with_setting(chosen.topology, setting)
         return TrialPlan(
             task=config.task.options,
             trials=config.task.trials,
@@ -122,7 +127,7 @@ class Study:
         )
 
 
-def _with(section: AnySection, setting: Setting) -> AnySection:
-    """A section with the tuned values that are its own."""
+def with_setting(section: AnySection, setting: Setting) -> AnySection:
+    """A section with those tuned values that are keys of it."""
     own = {key: value for key, value in setting.items() if key in type(section).model_fields}
     return type(section).model_validate(section.model_dump() | own)

@@ -74,6 +74,20 @@ def require_same_connectomes(results: Results, connectomes: Mapping[str, Connect
             )
 
 
+def require_same_device(results: Results, device: str) -> None:
+    """Makes sure that a resumed study goes on with the kind of device it was started on.
+
+    Raises:
+        UserError: its trials would run on another: its numbers would not be those of one study.
+    """
+    before = results.read_json("state")["device"]
+    if before != device:
+        raise UserError(
+            f"{results.path}: was started on {before}, and its trials would now run on {device}; resume it on a "
+            "machine that has the same, or choose it by --gpus-per-trial"
+        )
+
+
 def require_same_task(results: Results, study: Study) -> None:
     """Makes sure that a resumed study goes on with the task it was started with.
 

@@ -27,10 +27,9 @@ def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
     torch.set_num_threads(1)
     config = plans.study.config
     search, confirm = config.search, config.confirm
-    setting = {key: domain.ends[0] for key, domain in config.tune.items()}
     of_all_arms = 0.0  # seconds of an epoch of one replicate of each arm
     for arm in plans.study.arms:
-        trial = trusted_trial(plans.search(arm, setting))
+        trial = trusted_trial(plans.search(arm, plans.study.first_setting))
         trial.run_epoch()
         start = time.perf_counter()
         trial.run_epoch()

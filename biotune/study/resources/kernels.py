@@ -81,7 +81,6 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
     """
     study = plans.study
     config = study.config
-    setting = {key: domain.ends[0] for key, domain in config.tune.items()}
     tuned = config.tune.get("nonlinearity")
     networks = {
         "search": config.search.replicates,
@@ -93,7 +92,7 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
         asked = []
         for phase, count in networks.items():
             for arm in study.arms:
-                plan = replace(plans, backends=backends).plan(arm, setting, phase, range(count)[:made])
+                plan = replace(plans, backends=backends).plan(arm, study.first_setting, phase, range(count)[:made])
                 asked.append(Asked(phase, arm, plan, count, tuned.ends if tuned else [plan.network.nonlinearity]))
         return asked
 

@@ -1,35 +1,37 @@
-"""How many trials share a GPU: measured before the first one, where `--gpus-per-trial auto` asks for it.
+"""What a trial gets, with `--gpus-per-trial auto` too: how many trials share a GPU is measured before the first one.
 
-One population leaves most of a GPU idle. First a confirm block takes as many replicates as there are, which are nearly
-free; then trials are put beside each other as long as more networks are trained for it.
+One population leaves most of a GPU idle. First a confirm block takes as many replicates as there are, since more of
+them cost hardly any time; then trials are put beside each other as long as that trains more networks per second.
 """
 
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import psutil
 import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
 
 from biotune.errors import UserError
-from biotune.study.cluster.connect import reason_of
+from biotune.study.cluster.connect import nodes, reason_of
 from biotune.study.definition.study import Study
 from biotune.study.plans.plans import Plans
+from biotune.study.resources.fit import Resources, fit_resources
 from biotune.training import Trial, TrialPlan, draw_topology, free_memory
 
 COUNTS = (1, 2, 4, 8)
-"""Trials on a GPU that are tried."""
+"""Numbers of trials per GPU that are tried."""
 WORTH = 1.1
-"""Twice as many trials must train so many times as many networks, or they only wait for each other."""
+"""Twice as many trials must train networks at least so many times as fast; otherwise they only wait for each other."""
 ROOM = 0.9
-"""The share of the memory that may be used."""
+"""The share of a GPU's memory that may be used."""
 SECONDS = 2.0
-"""Each number of trials is timed for."""
+"""How long each number of trials is timed."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class Packing:
     """What was measured, and what follows.
 
     Attributes:
-        population: replicates of a confirm block.
-        trials: on one GPU at once.
-        rates: epochs of one network a second, by the number of trials at once.
-        trial, block, total: bytes in use with one trial, with one confirm block, and bytes there are.
+        population: replicates per confirm block.
+        trials: at once per GPU.
+        rates: number of trials at once -> epochs of one network per second.
+        trial, block, total: bytes in use with one trial, with one confirm block, and bytes the GPU has.
     """
 
     population: int
@@ -54,24 +56,24 @@ class Packing:
         rates = ", ".join(f"{rate:.0f} with {count}" for count, rate in self.rates.items())
         gib = [f"{size / 2**30:.1f}" for size in (self.trial, self.block, self.total)]
         return (
-            f"trials that share a GPU: {self.trials} (epochs of a network a second: {rates}); replicates of a confirm "
-            f"block: {self.population}; GiB of a trial, of a block, of the GPU: {', '.join(gib)}"
+            f"trials that share a GPU: {self.trials} (epochs of one network per second: {rates}); replicates per "
+            f"confirm block: {self.population}; GiB of a trial, of a block, of the GPU: {', '.join(gib)}"
         )
 
 
 class Probe:
-    """A trial, trained to see how fast it goes and what it takes; made into a Ray actor."""
+    """Trains a trial to see how fast it goes and how much memory it takes; runs as a Ray actor."""
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
         self.trial: Trial | None = None
 
     def begin(self, plan: TrialPlan) -> tuple[int, int]:
-        """Takes a plan up; bytes that are then in use on its device, by whomever, and bytes there are."""
+        """Begins a plan; returns the bytes then in use on its device, by all processes, and the bytes it has."""
         self.trial = None
         free_memory(plan.device)
         self.trial = Trial(plan)
-        self.trial.run_epoch()  # compiles the kernels, and takes the memory that training takes
+        self.trial.run_epoch()  # compiles the kernels, and allocates what training needs
         if plan.device == "cuda":
             free, total = torch.cuda.mem_get_info()
             return total - free, total
@@ -79,7 +81,7 @@ class Probe:
         return machine.total - machine.available, machine.total
 
     def rate(self, seconds: float) -> float:
-        """Epochs of one network a second, over so many seconds."""
+        """Epochs of one network per second, measured for so many seconds."""
         if self.trial is None:
             raise ValueError("there is no trial yet")
         start, epochs, passed = time.perf_counter(), 0, 0.0
@@ -90,27 +92,65 @@ class Probe:
         return epochs * len(self.trial.plan.replicates) / passed
 
 
+def share_out(
+    plans: Plans,
+    console: Console,
+    *,
+    cpus: int | None,
+    gpus: float | Literal["auto"] | None,
+    concurrency: int | None,
+    dashboard: str | None,
+    grows: bool,
+) -> tuple[Resources, int]:
+    """What a trial gets of the nodes that Ray has, and how many replicates a confirm block then takes.
+
+    Args:
+        plans: of the study.
+        console: where a person sees what is measured.
+        cpus, gpus, concurrency, dashboard, grows: as of `fit_resources`; with gpus "auto" as many trials share a GPU as
+            train the most networks per second.
+
+    Raises:
+        UserError: no node has what one trial asks for, or it cannot be measured.
+    """
+
+    def fit(share: float | None) -> Resources:
+        return fit_resources(nodes(), cpus, share, concurrency, dashboard, grows)
+
+    population = plans.study.config.confirm.population
+    if gpus != "auto":
+        return fit(gpus), population
+    resources = fit(None)
+    if not resources.gpus:
+        console.print("No GPU here: trials run on the cores.", highlight=False)
+        return resources, population
+    console.print("Measuring how many trials share a GPU …", style="dim")
+    packing = pack(replace(plans, device=resources.device), resources.cpus)
+    console.print(str(packing), highlight=False, soft_wrap=True)
+    return fit(1 / packing.trials), packing.population
+
+
 def pack(plans: Plans, cpus: int) -> Packing:
-    """Measures, on the node with the most GPUs, the arm with the most edges.
+    """Measures how many trials share a GPU: on the node with the most GPUs, with the arm with the most edges.
 
     Args:
         plans: of the study, for the device that it will run on.
-        cpus: cores, and threads, of a trial.
+        cpus: cores, and threads, per trial.
 
     Raises:
         UserError: not even one trial fits on a GPU, or it fails.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
-    node = max(nodes, key=lambda node: node["Resources"].get("GPU", 0))
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    gpus = sum(node["Resources"].get("GPU", 0) for node in alive)
+    node = max(alive, key=lambda node: node["Resources"].get("GPU", 0))
     with_cores = int(node["Resources"]["CPU"] / node["Resources"]["GPU"] / cpus)
     counts = [count for count in COUNTS if count <= max(with_cores, 1)]
     make: Any = ray.remote(Probe).options(
         num_cpus=cpus,
-        num_gpus=1 / counts[-1],  # Ray puts shares on the fullest GPU that has room, so all on one
+        num_gpus=1 / counts[-1],  # Ray puts fractions on the fullest GPU that has room, so all on one
         scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
     )
-    setting = {key: domain.ends[0] for key, domain in plans.study.config.tune.items()}
+    setting = plans.study.first_setting
     arm = max(plans.study.arms, key=lambda arm: draw_topology(plans.plan(arm, setting, "search", [0]), 0).edges)
     rates: dict[int, float] = {}
     probes: list[Any] = [make.remote(cpus)]
@@ -142,9 +182,9 @@ def pack(plans: Plans, cpus: int) -> Packing:
 
 
 def populations(study: Study, gpus: float) -> list[int]:
-    """Sizes that a confirm block may have, the best first: as large as may be, as long as each GPU gets one.
+    """Sizes that a confirm block may have, the best first: as large as possible, so long as each GPU gets a block.
 
-    What the study's YAML says itself is kept.
+    If the study's YAML gives a population, that is the only one.
     """
     confirm = study.config.confirm
     if "population" in confirm.model_fields_set:
@@ -159,7 +199,7 @@ def populations(study: Study, gpus: float) -> list[int]:
 
 
 def worthwhile(rates: Mapping[int, float]) -> int:
-    """The number of trials at once up to which each doubling was worth it."""
+    """The largest number of trials at once that was reached by doublings that were each worth it."""
     trials = 1
     while rates.get(2 * trials, 0.0) >= WORTH * rates[trials]:
         trials *= 2
@@ -167,7 +207,7 @@ def worthwhile(rates: Mapping[int, float]) -> int:
 
 
 def _begin(probes: list[Any], plan: TrialPlan) -> tuple[float, int]:
-    """Has all probes begin a plan; bytes then in use on the GPU, infinitely many where they do not fit, and its own."""
+    """Has all probes begin a plan; the bytes then in use on the GPU, infinity if they do not fit, and its own."""
     try:
         return max(ray.get([probe.begin.remote(plan) for probe in probes]))
     except RayTaskError as error:

@@ -33,7 +33,7 @@ class Null:
     deals_weights: bool = False
 
 
-def _weights_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
+def weights_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
     """The weights change places, the edges stay."""
     weight = edges.weight.copy()
     weight[edges.moving] = generator.permutation(weight[edges.moving])
@@ -62,7 +62,7 @@ def _direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
 
 NULLS: dict[str, Null] = {
     "weights_shuffled": Null(
-        "every edge; the weights change places among them", "does it matter which edges are strong?", _weights_shuffled
+        "every edge; the weights change places among them", "does it matter which edges are strong?", weights_shuffled
     ),
     "direction_reversed": Null(
         "everything but the direction of each edge: inputs become outputs",
