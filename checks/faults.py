@@ -84,7 +84,7 @@ def schedule(kills: int, seed: int, undisturbed: Results, report_seconds: float)
         if event["event"] == "ended":
             seconds["search"].append(trials[event["trial"]])
         elif event["event"] == "confirmed":
-            seconds["confirm"].append(event["seconds"])
+            seconds["confirm"].append(event["report"]["seconds"])
     share = sum(seconds["search"]) / sum(map(sum, seconds.values()))
     in_search = min(max(round(share * len(kinds)), 1), len(kinds) - 1)
     moments = []

@@ -278,5 +278,6 @@ def _epochs_a_second(results: Results) -> dict[str, float]:
     for event in events_of(results):
         if event["event"] == "confirmed":
             name = f"{event['arm']}-{event['phases'][0]}-{event['replicates'][0]:04d}"
-            rates[name] = (len(event["validation"]) - 1) / event["seconds"]
+            report = event["report"]
+            rates[name] = (len(report["evaluations"]["validation"]) - 1) / report["seconds"]
     return rates

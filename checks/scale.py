@@ -24,7 +24,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from biotune.study.history.record import Record, TrialRecord
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
 from biotune.study.search.progress import SearchProgress
+from biotune.training import UNREPORTED, Evaluations, TrialReport
 from checks.short_study import write_short_study
 
 REPLICATES, EPOCHS, GRACE = 4, 81, 9
@@ -136,20 +137,17 @@ class Simulation:
     def _report(self, name: str, losses: np.ndarray, epoch: int) -> str:
         held = self.progress.record.trials[name].curves.validation
         rows = losses[len(held) : epoch + 1].tolist()
-        result: dict[str, Any] = {
-            "first": len(held),
-            "training": rows if len(held) else [[None] * REPLICATES, *rows[1:]],
-            "validation": rows,
-            "accuracy": [],
-            "score": float(np.median(losses[: epoch + 1].min(axis=0))),
-            "finished": epoch == EPOCHS,
-            "seconds": 0.01 * epoch,
-            "mean_updates": 2.0 * EPOCHS,
-            "converged": 0,
-            "diverged": 0,
-        }
+        training = rows if len(held) else [[None] * REPLICATES, *rows[1:]]
+        standing = replace(
+            UNREPORTED,
+            score=float(np.median(losses[: epoch + 1].min(axis=0))),
+            finished=epoch == EPOCHS,
+            mean_updates=2.0 * EPOCHS,
+            seconds=0.01 * epoch,
+        )
+        report = TrialReport(Evaluations(len(held), training, rows, accuracy=[]), standing)
         with self._timed("report"):
-            return self.progress.report(name, result)
+            return self.progress.report(name, report)
 
     @contextmanager
     def _timed(self, kind: str) -> Iterator[None]:

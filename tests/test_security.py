@@ -18,7 +18,7 @@ from biotune.results import SCHEMA, TABLES, Results
 from biotune.results.journal import Journal
 from biotune.study import load_study
 from biotune.study.cluster.connect import connected
-from biotune.study.history.events import begun
+from biotune.study.history.events import append, begun
 from biotune.study.history.record import Record
 from biotune.study.search.progress import SearchProgress
 
@@ -133,7 +133,7 @@ def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
 ) -> None:
     results = Results(tmp_path / "results")
     study = load_study(SPACE).resolved()
-    results.journal().append(begun(study, results.begin(study, NEW)))
+    append(results.journal(), begun(study, results.begin(study, NEW)))
     event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
     results.journal().append(event | {"trial": "../../outside"})
     assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2

@@ -2,6 +2,16 @@
 
 from biotune.results.directory import SCHEMA, Results, digests_of
 from biotune.results.tables import TABLES
-from biotune.results.vocabulary import PHASES, POSITIVE_CONTROL
+from biotune.results.vocabulary import LABELS, PHASES, POSITIVE_CONTROL, RUNNING, STATUSES
 
-__all__ = ["PHASES", "POSITIVE_CONTROL", "SCHEMA", "TABLES", "Results", "digests_of"]
+__all__ = [
+    "LABELS",
+    "PHASES",
+    "POSITIVE_CONTROL",
+    "RUNNING",
+    "SCHEMA",
+    "STATUSES",
+    "TABLES",
+    "Results",
+    "digests_of",
+]

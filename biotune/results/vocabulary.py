@@ -1,8 +1,24 @@
-"""The words that a study writes and the report reads: phases, and the arm that a study adds itself."""
+"""The words that a study writes and the report reads: phases, labels, statuses, the arm that a study adds itself."""
 
-PHASES = ("search", "shared", "own_best")
-"""`search`; `shared`, the confirmation of all arms at one setting; `own_best`, of each arm at its own best."""
+from typing import Literal, get_args
 
+PHASES = ("search", "confirm")
+"""Of a study; `state.json` has "finished" for one that has been through both."""
+
+Label = Literal["shared", "own_best"]
+LABELS: tuple[Label, ...] = get_args(Label)
+"""What an arm is confirmed at: `shared`, one setting for all arms; `own_best`, the best setting of each arm.
+
+The column `phase` of the tables holds a label, or "search".
+"""
+
+Ending = Literal["completed", "stopped", "diverged", "failed"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
+"""How a search trial ends; `stopped` is by ASHA."""
+
+RUNNING = "running"
+STATUSES = (*ENDINGS, RUNNING)
+"""Of a search trial."""
 
 POSITIVE_CONTROL = "positive_control"
 """The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""

@@ -33,7 +33,7 @@ from biotune.study.directory.resume import (
     require_same_task,
     require_same_topologies,
 )
-from biotune.study.history.events import begun
+from biotune.study.history.events import SetAside, Spent, append, begun
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
@@ -44,7 +44,7 @@ from biotune.study.resources.packing import share_out
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.tune import run_search
 from biotune.tasks import task_digest
-from biotune.training import TrialPlan
+from biotune.training import TrialPlan, updates_per_epoch
 
 TABLE_SECONDS = 5.0
 """Between two writings of the tables; the journal is written at every event."""
@@ -315,7 +315,7 @@ class _Run:
                         interrupted=self.interrupted,
                     )
                 clear(self.checkpoints / "search")
-                self.record.apply(self.journal.append(select(self.study, self.record)))
+                self.record.apply(append(self.journal, select(self.study, self.record)))
             with self._phase("confirm"):
                 run_confirm(
                     self.study,
@@ -359,7 +359,7 @@ class _Run:
 
     def _close(self, phase: str, seconds: float) -> None:
         so_far = self.record.seconds.get(phase, 0.0) + seconds
-        self.record.apply(self.journal.append({"event": "spent", "phase": phase, "seconds": so_far}))
+        self.record.apply(append(self.journal, Spent(phase=phase, seconds=so_far)))
         self._write_tables()
         self.metrics.publish(phase, ended=True)
         self._copy()
@@ -367,7 +367,7 @@ class _Run:
     def _set_aside(self, checkpoint: Place, reason: str) -> None:
         """Gets a checkpoint that cannot be read out of the way, and says that its networks are trained anew."""
         name = f"{checkpoint.parent.name}/{checkpoint.name}"
-        self.record.apply(self.journal.append({"event": "set_aside", "checkpoint": name, "reason": reason}))
+        self.record.apply(append(self.journal, SetAside(checkpoint=name, reason=reason)))
         kept = set_aside(checkpoint)
         text = f"NOTE: {reason}. It is kept as {kept.name}; its networks are trained again from the start."
         self.console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
@@ -400,7 +400,7 @@ class _Run:
             "phase": phase,
             "finished": finished,
             "seconds": self.record.seconds,
-            "selection": self.record.selection,
+            "selection": self.record.selection and self.record.selection.model_dump(exclude={"event"}),
             "set_aside": self.record.set_aside,
             "journal": asdict(self.journal.head),
         }
@@ -443,7 +443,7 @@ class _Opening:
                 "notes": list(provenance.notes),
             }
         task = study.config.task
-        updates_per_epoch = -(-round(task.trials * task.train_share) // task.batch)
+        per_epoch = updates_per_epoch(task.trials, task.train_share, task.batch)
         state = {
             "schema": SCHEMA,
             "study": study.config.name,
@@ -460,8 +460,8 @@ class _Opening:
             "task_sha256": task_digest(**task.options),
             "topologies": dict(plans.topologies),
             "streams": {"sha256": streams_digest(), "numpy": np.__version__},
-            "updates_per_epoch": updates_per_epoch,
-            "budget": study.config.confirm.max_epochs * updates_per_epoch,
+            "updates_per_epoch": per_epoch,
+            "budget": study.config.confirm.max_epochs * per_epoch,
             "selection": None,
             "set_aside": {},
             "journal": asdict(self.journal.head),
@@ -471,7 +471,7 @@ class _Opening:
         seen = {"kernels": self.kernels.seen, "kernels_left_out": list(self.kernels.left_out.values())}
         self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()} | seen)
         state = self.results.begin(resolved, state)
-        self.journal.append(begun(resolved, state))
+        append(self.journal, begun(resolved, state))
         return state
 
     def go_on(self) -> dict[str, Any]:

@@ -5,25 +5,32 @@ from biotune.training.loop import TrainingLoop
 from biotune.training.memory import free_memory, keep_freed_memory
 from biotune.training.networks import Networks, edges, load_networks
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
-from biotune.training.plan import Start, TrialPlan
+from biotune.training.plan import Start, TrialPlan, updates_per_epoch
+from biotune.training.report import UNREPORTED, BlockReport, Evaluations, Standing, TrialReport
 from biotune.training.topologies import draw_topology
 from biotune.training.trial import Convergence, ForeignState, Trial
 
 __all__ = [
     "OPTIMIZERS",
+    "UNREPORTED",
     "WITH_MOMENTUM",
+    "BlockReport",
     "Convergence",
+    "Evaluations",
     "ForeignState",
     "Networks",
+    "Standing",
     "Start",
     "TrainingLoop",
     "Trial",
     "TrialPlan",
+    "TrialReport",
     "draw_topology",
     "edges",
     "free_memory",
     "keep_freed_memory",
     "load_networks",
     "make_optimizer",
+    "updates_per_epoch",
     "updates_to_criterion",
 ]

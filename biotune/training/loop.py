@@ -62,11 +62,6 @@ class TrainingLoop:
         self.diverged = torch.zeros(len(population), dtype=torch.bool)
         self._validate()
 
-    @property
-    def updates_per_epoch(self) -> int:
-        """Optimiser steps in an epoch."""
-        return -(-self.training[0].shape[1] // self.batch)
-
     def run_epoch(self) -> None:
         """Trains for one epoch, then evaluates on the validation trials."""
         order = torch.from_numpy(self.order(self.epoch)).to(self.device)

@@ -57,6 +57,11 @@ class Start:
         return networks
 
 
+def updates_per_epoch(trials: int, train_share: float, batch: int) -> int:
+    """Optimiser steps per epoch: batches that a replicate's training trials make, the last one maybe smaller."""
+    return -(-round(trials * train_share) // batch)
+
+
 @dataclass(frozen=True)
 class TrialPlan:
     """Everything that one trial is made from; two equal plans train the same networks.
@@ -135,6 +140,11 @@ class TrialPlan:
     def training_trials(self) -> int:
         """Trials of one replicate that are trained on; the others validate."""
         return round(self.trials * self.train_share)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimiser steps per epoch; its last batch may be smaller."""
+        return updates_per_epoch(self.trials, self.train_share, self.batch)
 
     def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
         """The generator of one purpose in one replicate of this plan's phase."""

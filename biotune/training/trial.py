@@ -1,5 +1,6 @@
 """One trial from start to end: topologies, networks and data from a plan and its seeds, trained to the budget."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +21,15 @@ from biotune.training.topologies import DRAWN
 
 @dataclass(frozen=True)
 class Convergence:
-    """What became of one replicate: see `convergence.parquet` in `biotune.results`."""
+    """What became of one replicate: see `convergence.parquet` in `biotune.results`; a loss is None if not finite."""
 
     converged: bool
     diverged: bool
     updates: float
     budget: int
-    best_loss: float
-    final_loss: float
+    best_loss: float | None
+    final_loss: float | None
+    test_loss: float | None
 
 
 class ForeignState(UserError):
@@ -100,7 +102,7 @@ class Trial:
     @property
     def budget(self) -> int:
         """Updates at which a replicate is censored."""
-        return self.plan.max_epochs * self.loop.updates_per_epoch
+        return self.plan.max_epochs * self.plan.updates_per_epoch
 
     @property
     def finished(self) -> bool:
@@ -130,22 +132,24 @@ class Trial:
     def convergence(self) -> list[Convergence]:
         """Where each replicate stands now, on what was evaluated so far."""
         losses = torch.stack(self.loop.validation_losses).double().numpy()
-        updates = np.arange(len(losses)) * self.loop.updates_per_epoch
+        updates = np.arange(len(losses)) * self.plan.updates_per_epoch
         within = losses[: self.plan.max_epochs + 1]
+        tests = [math.nan] * losses.shape[1] if self.test_losses is None else self.test_losses.tolist()
         outcome = []
         for replicate in range(losses.shape[1]):
             steps, converged = updates_to_criterion(
                 updates, losses[:, replicate], self.plan.level, self.plan.sustain, self.budget
             )
-            finite = within[np.isfinite(within[:, replicate]), replicate]
+            best = np.nanmin(np.append(within[:, replicate], np.inf))
             outcome.append(
                 Convergence(
                     converged=converged,
                     diverged=bool(self.loop.diverged[replicate]),
                     updates=steps,
                     budget=self.budget,
-                    best_loss=float(finite.min()) if len(finite) else float("nan"),
-                    final_loss=float(within[-1, replicate]),
+                    best_loss=_finite(best),
+                    final_loss=_finite(within[-1, replicate]),
+                    test_loss=_finite(tests[replicate]),
                 )
             )
         return outcome
@@ -172,6 +176,10 @@ class Trial:
                 raise ForeignState(f"was trained on other edges than this machine draws for replicate {replicate}")
         self.loop.load_state_dict(state["loop"])
         self.test_losses = state["test_losses"]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 class _Orders:

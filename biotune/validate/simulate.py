@@ -35,6 +35,7 @@ from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, Results
 from biotune.seeds import stream
 from biotune.study import Study, load_study
+from biotune.training import updates_per_epoch
 
 RATIOS = (1.0, 1.05, 1.2, 2.0)
 
@@ -94,8 +95,7 @@ class Simulator:
         [self.arm] = [name for name in config.arms if name != self.reference]
         self.pairs, self.margin = config.confirm.replicates, config.equivalence_margin
         self.null_loss, self.level, self.sustain = study.task.null_loss, study.level, config.criterion.sustain
-        train = round(config.task.trials * config.task.train_share)
-        per_epoch = math.ceil(train / config.task.batch)
+        per_epoch = updates_per_epoch(config.task.trials, config.task.train_share, config.task.batch)
         self.budget = per_epoch * config.confirm.max_epochs
         self.updates = per_epoch * np.arange(config.confirm.max_epochs + self.sustain)
         self.results = Results(directory)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from biotune.results import TABLES, Results
 from biotune.results.journal import Journal
 from biotune.study.definition.load import load_study
 from biotune.study.directory.directory import load_record
+from biotune.study.history.events import Progress
 from biotune.study.history.record import Record
 from biotune.study.search.progress import SearchProgress
 from biotune.topology import Topology
+from biotune.training import UNREPORTED, Evaluations, TrialReport
 from checks.integrity import differences, faults
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
@@ -215,14 +218,21 @@ def test_a_damaged_journal_is_refused_with_its_line_and_the_remedy(
         assert said.endswith(f"python tune_main.py --resume {results.path} --repair")
 
 
-REPORT: dict[str, Any] = {
-    "event": "progress",
-    "trial": "real-0000",
+EVALUATIONS: dict[str, Any] = {
     "first": 0,
     **{name: [[1.0, 1.0]] for name in ("training", "validation")},
     "accuracy": [],
-    **{"score": 1.0, "finished": False, "seconds": 1.0, "mean_updates": 1.0, "converged": 0, "diverged": 0},
 }
+
+
+def progress(trial: str = "real-0000", **changes: Any) -> dict[str, Any]:
+    """The event of a report, with some of its evaluations changed."""
+    report = TrialReport(Evaluations(**EVALUATIONS), replace(UNREPORTED, score=1.0, mean_updates=1.0))
+    event = Progress(trial=trial, report=report).model_dump()
+    event["report"]["evaluations"] |= changes
+    return event
+
+
 PROPOSED = {"event": "proposed", "trial": "real-0009", "arm": "real", "index": 9, "origin": "tpe", "setting": {}}
 
 
@@ -238,12 +248,12 @@ PROPOSED = {"event": "proposed", "trial": "real-0009", "arm": "real", "index": 9
         ({"event": "ended", "trial": 7, "status": "completed", "error": ""}, "ended.trial"),
         ({"event": "ended", "trial": "real-0099", "status": "completed", "error": ""}, "no trial 'real-0099'"),
         ({"event": "ended", "trial": "real-0000", "status": "running", "error": ""}, "ended.status"),
-        (REPORT | {"trial": "real-0099"}, "no trial 'real-0099' has been proposed"),
-        (REPORT | {"first": 99}, "rows from epoch 99 on"),
-        (REPORT | {"validation": [[1.0, 1.0], [1.0]]}, "validation is not of 2 replicates"),
-        (REPORT | {"validation": [["1.0", 1.0]]}, "progress.validation"),
-        (REPORT | {"training": []}, "not of the same epochs"),
-        (REPORT | {"accuracy": [[1.0, 1.0]] * 2}, "not of the same epochs"),
+        (progress("real-0099"), "no trial 'real-0099' has been proposed"),
+        (progress(first=99), "rows from epoch 99 on"),
+        (progress(validation=[[1.0, 1.0], [1.0]]), "validation is not of 2 replicates"),
+        (progress(validation=[["1.0", 1.0]]), "progress.report.evaluations.validation"),
+        (progress(training=[]), "not of the same epochs"),
+        (progress(accuracy=[[1.0, 1.0]] * 2), "not of the same epochs"),
         (PROPOSED, "has a setting of nothing"),
         (PROPOSED | {"trial": "../../outside"}, "no trial of this study: '../../outside'"),
         ({"event": "selected", "shared": {}, "own_best": {}}, "selected.shared.setting"),

@@ -167,9 +167,10 @@ class Watched:
     def reports(self, trial: str) -> list[tuple[float, int, int]]:
         """When a trial reported, from which epoch on, and to which."""
         return [
-            (at, event["first"], event["first"] + len(event["validation"]) - 1)
+            (at, new["first"], new["first"] + len(new["validation"]) - 1)
             for at, event in self.seen
             if event["event"] == "progress" and event["trial"] == trial
+            for new in [event["report"]["evaluations"]]
         ]
 
 

@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +14,9 @@ from biotune.errors import UserError
 from biotune.results import POSITIVE_CONTROL
 from biotune.study import load_study
 from biotune.study.confirm.selection import select
+from biotune.study.history.events import Selected
 from biotune.study.history.record import Record, TrialRecord
+from biotune.training import UNREPORTED
 
 ROOT = Path(__file__).parents[2]
 WriteSpace = Callable[..., Path]
@@ -76,20 +78,20 @@ def test_one_that_changes_nothing_or_cannot_be_is_refused(
 
 
 def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
-    def chosen(control: list[float], overrides: list[str]) -> Any:
+    def chosen(control: list[float], overrides: list[str]) -> Selected:
         study = load_study(small_space, overrides=["search.trials_per_arm=2", *overrides])
         record = Record(2, 3)
         for arm in study.arms:
             updates = control if arm == POSITIVE_CONTROL else [5.0, 6.0]
             for index, mean in enumerate(updates):
                 trial = TrialRecord(f"{arm}-{index}", arm, index, "shared", {"learning_rate": 0.1 * (index + 1)})
-                trial.status, trial.mean_updates, trial.score = "completed", mean, 0.1
+                trial.status, trial.standing = "completed", replace(UNREPORTED, mean_updates=mean, score=0.1)
                 record.trials[trial.trial] = trial
         return select(study, record)
 
     without, with_it = chosen([], []), chosen([900.0, 1.0], ["positive_control=frozen"])
-    assert without["shared"] == with_it["shared"]
-    assert with_it["own_best"][POSITIVE_CONTROL]["setting"] == {"learning_rate": 0.2}
+    assert without.shared == with_it.shared
+    assert with_it.own_best[POSITIVE_CONTROL].setting == {"learning_rate": 0.2}
 
 
 @pytest.mark.slow

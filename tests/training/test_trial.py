@@ -212,7 +212,7 @@ def test_outgoing_weights_keep_their_neurons_sign_through_training(make_plan: Ma
     crossed = {}
     for dale in (False, True):
         trial = run(make_plan(max_epochs=40, network=free | {"dale": dale}))  # over 100 updates
-        assert trial.loop.epoch * trial.loop.updates_per_epoch >= 100
+        assert trial.loop.epoch * trial.plan.updates_per_epoch >= 100
         initial = np.sign(trial.initial_values)
         for topology, sign in zip(trial.topologies, initial, strict=True):
             of_neuron = [set(sign[topology.source == neuron]) for neuron in range(topology.size)]

@@ -26,6 +26,7 @@ from biotune.report.figures.drawing import (
 )
 from biotune.report.formatting import count, number, several
 from biotune.report.results.summary import Summary
+from biotune.results.vocabulary import ENDINGS, RUNNING
 
 
 def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) -> Figure:
@@ -39,12 +40,12 @@ def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) ->
     values = medians["validation_loss"].to_numpy()
     values = values[np.isfinite(values) & (values > 0)]
     status = trials.set_index("trial")["status"]
-    markers = {"stopped": "x", "diverged": "v", "failed": "v", "completed": "o", "running": None}
+    markers = {"stopped": "x", "diverged": "v", "failed": "v", "completed": "o", RUNNING: None}
     for arm, axes in zip(arms, panels, strict=True):
         mine, colour = medians[medians["arm"] == arm], arm_colour(summary, arm)
         lines(axes, wide(mine, "trial"), color=colour, lw=0.7, alpha=0.75, rasterized=not vector)
         for trial, rows in mine.dropna(subset="validation_loss").groupby("trial"):
-            marker = markers.get(str(status.get(trial, "running")))
+            marker = markers.get(str(status.get(trial, RUNNING)))
             if marker:
                 last = rows.iloc[-1]
                 axes.plot(last["updates"], last["validation_loss"], marker, color=INK, mfc="none", ms=3, mew=0.7)
@@ -53,7 +54,7 @@ def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) ->
         axes.set_xlim(0, curves["updates"].max() * 1.03)
         loss_axis(axes, [*values, summary.criterion["level"], summary.criterion["null_loss"]])
     label_grid(canvas, panels, "updates (optimiser steps)", "validation loss (median)")
-    counts = {s: sum(r.statuses[s] for r in summary.search) for s in ("completed", "stopped", "diverged", "failed")}
+    counts = {s: sum(r.statuses[s] for r in summary.search) for s in ENDINGS}
     return finish(
         canvas,
         "search",

@@ -7,10 +7,9 @@ import pandas as pd
 
 from biotune.report.results.comparisons import scalar
 from biotune.report.results.summary import SearchResult
+from biotune.results import RUNNING, STATUSES
 from biotune.seeds import derived_seed
 from biotune.statistics import Importances, expected_best, importances
-
-STATUSES = ("completed", "stopped", "diverged", "failed", "running")
 
 
 def search_result(
@@ -28,7 +27,7 @@ def search_result(
     ranked = rows[rows["best_loss"].notna()].sort_values("best_loss")
     best = rows[rows["trial"] == chosen] if chosen else ranked.head(1)
     keys = [key for key in rows.columns if key.startswith("tune.")]
-    quasi_random = rows[(rows["origin"] == "shared") & (rows["status"] != "running")]
+    quasi_random = rows[(rows["origin"] == "shared") & (rows["status"] != RUNNING)]
     losses = quasi_random["best_loss"].fillna(null_loss)
     return SearchResult(
         arm=arm,

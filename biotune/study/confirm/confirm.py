@@ -11,10 +11,12 @@ from biotune.errors import KernelError, StorageError, UserError
 from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
 from biotune.results.journal import Journal
+from biotune.results.vocabulary import Label
 from biotune.study.cluster.connect import reason_of
 from biotune.study.cluster.retries import MAX_RETRIES, Retries
 from biotune.study.confirm.block import confirm_block
 from biotune.study.definition.study import Study
+from biotune.study.history.events import Confirmed, Selected, append
 from biotune.study.history.record import Record
 from biotune.study.resources.fit import Resources
 from biotune.training import ForeignState, TrialPlan
@@ -28,7 +30,7 @@ class Job:
         phases: "shared", "own_best", or both where the arm's own best is the shared setting.
     """
 
-    phases: tuple[str, ...]
+    phases: tuple[Label, ...]
     arm: str
     replicates: tuple[int, ...]
     setting: Mapping[str, Any]
@@ -39,21 +41,21 @@ class Job:
         return f"{self.arm}-{self.phases[0]}-{self.replicates[0]:04d}"
 
 
-def jobs(study: Study, selection: Mapping[str, Any]) -> list[Job]:
+def jobs(study: Study, selection: Selected) -> list[Job]:
     """What the confirm phase runs, the verdict's own arms first."""
     config = study.config.confirm
     blocks = [
         tuple(range(first, min(first + config.population, config.replicates)))
         for first in range(0, config.replicates, config.population)
     ]
-    shared = selection["shared"]["setting"]
-    settings: list[tuple[tuple[str, ...], str, Mapping[str, Any]]] = []
+    shared = selection.shared.setting
+    settings: list[tuple[tuple[Label, ...], str, Mapping[str, Any]]] = []
     for arm in study.arms:
-        same = selection["own_best"][arm]["same_as_shared"]
+        same = selection.own_best[arm].same_as_shared
         settings.append((("shared", "own_best") if same else ("shared",), arm, shared))
     for arm in study.arms:
-        if not selection["own_best"][arm]["same_as_shared"]:
-            settings.append((("own_best",), arm, selection["own_best"][arm]["setting"]))
+        if not selection.own_best[arm].same_as_shared:
+            settings.append((("own_best",), arm, selection.own_best[arm].setting))
     return [Job(phases, arm, block, setting) for phases, arm, setting in settings for block in blocks]
 
 
@@ -112,7 +114,7 @@ def run_confirm(
             for reference in ready:
                 job = running.pop(reference)
                 try:
-                    result = ray.get(reference)
+                    report = ray.get(reference)
                 except RayError as error:
                     cause = error.cause if isinstance(error, RayTaskError) else None
                     if isinstance(cause, StorageError | ForeignState | KernelError):
@@ -125,14 +127,14 @@ def run_confirm(
                     else:
                         failed[job.name] = reason_of(error)
                     continue
-                event = {
-                    "event": "confirmed",
-                    "phases": list(job.phases),
-                    "arm": job.arm,
-                    "replicates": list(job.replicates),
-                    "setting": dict(job.setting),
-                }
-                record.apply(journal.append(event | result))
+                event = Confirmed(
+                    phases=list(job.phases),
+                    arm=job.arm,
+                    replicates=list(job.replicates),
+                    setting=dict(job.setting),
+                    report=report,
+                )
+                record.apply(append(journal, event))
             changed()
     finally:
         for reference in running:

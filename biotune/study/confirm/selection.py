@@ -1,9 +1,8 @@
 """Which settings are confirmed: one shared by all arms, for the verdict, and each arm's own best beside it."""
 
-from typing import Any
-
 from biotune.errors import UserError
 from biotune.study.definition.study import Study
+from biotune.study.history.events import OwnBest, Selected, Shared
 from biotune.study.history.record import Record, TrialRecord
 
 
@@ -16,12 +15,12 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
     if trial.score is None or trial.status not in ("completed", "stopped"):
         return (2, 0.0, 0.0)
     if trial.status == "completed":
-        return (0, trial.mean_updates, trial.score)
+        return (0, trial.standing.mean_updates, trial.score)
     return (1, -float(trial.epochs), trial.score)
 
 
-def select(study: Study, record: Record) -> dict[str, Any]:
-    """The event "selected": the shared setting of best mean rank over the arms, and each arm's own best.
+def select(study: Study, record: Record) -> Selected:
+    """The shared setting of best mean rank over the arms, and each arm's own best.
 
     Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
     trained goes before one at which fewer did, whatever their ranks; of settings with the same mean rank the one
@@ -46,19 +45,18 @@ def select(study: Study, record: Record) -> dict[str, Any]:
     chosen = min(range(count), key=lambda index: (untrained[index], mean[index], index))
     setting = shared[arms[0]][chosen].setting
     best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in study.arms}
-    return {
-        "event": "selected",
-        "shared": {
-            "setting": setting,
-            "index": chosen,
-            "mean_rank": mean[chosen],
-            "ranks": {arm: ranks[arm][chosen] for arm in arms},
-        },
-        "own_best": {
-            arm: {"setting": trial.setting, "trial": trial.trial, "same_as_shared": trial.setting == setting}
+    return Selected(
+        shared=Shared(
+            setting=setting,
+            index=chosen,
+            mean_rank=mean[chosen],
+            ranks={arm: ranks[arm][chosen] for arm in arms},
+        ),
+        own_best={
+            arm: OwnBest(setting=trial.setting, trial=trial.trial, same_as_shared=trial.setting == setting)
             for arm, trial in best.items()
         },
-    }
+    )
 
 
 def _trained(trial: TrialRecord) -> bool:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.results.journal import Event
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
-from biotune.study.history.events import replay, require_own
+from biotune.study.history.events import Proposed, StudyEvent, replay, require_own
 from biotune.study.history.record import Record
 from biotune.study.ray_internals import UNPACKED_JOBS
 
@@ -90,8 +89,8 @@ def load_record(results: Results) -> tuple[Study, Record]:
     study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
     record = new_record(study, results.read_json("state")["updates_per_epoch"])
 
-    def apply(event: Event) -> None:
-        if event["event"] == "proposed":
+    def apply(event: StudyEvent) -> None:
+        if isinstance(event, Proposed):
             require_own(study, event)
         record.apply(event)
 

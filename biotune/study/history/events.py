@@ -1,4 +1,4 @@
-"""What can happen in a study: the events of its journal, what each holds, and how they are applied again."""
+"""What can happen in a study: the events of its journal, what each holds, how they are written and applied again."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,23 +9,23 @@ from pydantic import BaseModel, ConfigDict, Discriminator, NonNegativeInt, TypeA
 from biotune.errors import UserError
 from biotune.results import digests_of
 from biotune.results.journal import Event, Journal
+from biotune.results.vocabulary import Ending, Label
 from biotune.study.definition.study import Study
+from biotune.training import BlockReport, TrialReport
 
-Rows = list[list[float | None]]
-"""An entry an evaluation, in it one a replicate; None if it is not finite."""
 Setting = dict[str, Any]
 
 
 class _Part(BaseModel):
-    """Types are taken at their word; further keys are let be."""
+    """No value is converted to the type that is needed; further keys are ignored."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, frozen=True)
 
 
 class Begun(_Part):
     """The study was started: `study`, resolved, and the digests of what it is made from."""
 
-    event: Literal["begun"]
+    event: Literal["begun"] = "begun"
     study: dict[str, Any]
     digests: dict[str, Any]
 
@@ -33,7 +33,7 @@ class Begun(_Part):
 class Proposed(_Part):
     """A search trial is to be run; `index` counts within its arm."""
 
-    event: Literal["proposed"]
+    event: Literal["proposed"] = "proposed"
     trial: str
     arm: str
     index: NonNegativeInt
@@ -42,28 +42,19 @@ class Proposed(_Part):
 
 
 class Progress(_Part):
-    """A search trial has reported its evaluations from epoch `first` on, and where it stands."""
+    """A search trial has reported."""
 
-    event: Literal["progress"]
+    event: Literal["progress"] = "progress"
     trial: str
-    first: NonNegativeInt
-    training: Rows
-    validation: Rows
-    accuracy: Rows
-    score: float | None
-    finished: bool
-    seconds: float
-    mean_updates: float
-    converged: int
-    diverged: int
+    report: TrialReport
 
 
 class Ended(_Part):
-    """A search trial has ended."""
+    """A search trial has ended; `error` is empty unless it failed."""
 
-    event: Literal["ended"]
+    event: Literal["ended"] = "ended"
     trial: str
-    status: Literal["completed", "stopped", "diverged", "failed"]
+    status: Ending
     error: str
 
 
@@ -80,57 +71,33 @@ class Shared(_Part):
 
     setting: Setting
     index: int
+    mean_rank: float
+    ranks: dict[str, float]
 
 
 class Selected(_Part):
     """The settings to be confirmed were chosen."""
 
-    event: Literal["selected"]
+    event: Literal["selected"] = "selected"
     shared: Shared
     own_best: dict[str, OwnBest]
-
-
-class Outcome(_Part):
-    """What became of a confirmed replicate: a row of `convergence.parquet`."""
-
-    converged: bool
-    diverged: bool
-    updates: float
-    budget: int
-    best_loss: float | None
-    final_loss: float | None
-    test_loss: float | None
-
-
-class Measured(_Part):
-    """A confirmed replicate's topology: a row of `topologies.parquet`, which has further measures."""
-
-    neurons: int
-    edges: int
-    digest: str
 
 
 class Confirmed(_Part):
     """Replicates of an arm were trained at a selected setting."""
 
-    event: Literal["confirmed"]
-    phases: list[Literal["shared", "own_best"]]
+    event: Literal["confirmed"] = "confirmed"
+    phases: list[Label]
     arm: str
     replicates: list[NonNegativeInt]
     setting: Setting
-    training: Rows
-    validation: Rows
-    accuracy: Rows
-    convergence: list[Outcome]
-    measures: list[Measured]
-    matrix: dict[str, list[float]] | None
-    seconds: float
+    report: BlockReport
 
 
 class SetAside(_Part):
     """A checkpoint could not be read: it was renamed, and what it was of is trained again from the start."""
 
-    event: Literal["set_aside"]
+    event: Literal["set_aside"] = "set_aside"
     checkpoint: str
     reason: str
 
@@ -138,19 +105,37 @@ class SetAside(_Part):
 class Spent(_Part):
     """A phase has taken so long so far."""
 
-    event: Literal["spent"]
+    event: Literal["spent"] = "spent"
     phase: str
     seconds: float
 
 
-_Event = Begun | Proposed | Progress | Ended | Selected | Confirmed | SetAside | Spent
-_EVENTS: TypeAdapter[_Event] = TypeAdapter(Annotated[_Event, Discriminator("event")])
+StudyEvent = Begun | Proposed | Progress | Ended | Selected | Confirmed | SetAside | Spent
+_EVENTS: TypeAdapter[StudyEvent] = TypeAdapter(Annotated[StudyEvent, Discriminator("event")])
 
 
-def begun(study: Mapping[str, Any], state: Mapping[str, Any]) -> Event:
+def begun(study: Mapping[str, Any], state: Mapping[str, Any]) -> Begun:
     """The event that a journal begins with, of a resolved study and its `state.json`."""
     plain = json.loads(json.dumps(study, default=str))  # an option of a user's own task may be anything
-    return {"event": "begun", "study": plain, "digests": digests_of(state)}
+    return Begun(study=plain, digests=digests_of(state))
+
+
+def append(journal: Journal, event: StudyEvent) -> StudyEvent:
+    """Writes an event to the journal, and returns it as it will be read back: a number that is not finite is None.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    return parse(journal.append(event.model_dump()))
+
+
+def parse(event: Event) -> StudyEvent:
+    """The typed event of a journal's line.
+
+    Raises:
+        ValidationError: it is not an event of this version.
+    """
+    return _EVENTS.validate_json(json.dumps(event))  # of JSON, a strict check takes an object for a dataclass
 
 
 def trial_name(arm: str, index: int) -> str:
@@ -158,19 +143,19 @@ def trial_name(arm: str, index: int) -> str:
     return f"{arm}-{index:04d}"
 
 
-def require_own(study: Study, event: Event) -> None:
+def require_own(study: Study, event: Proposed) -> None:
     """Makes sure that what was proposed is a trial of a study: its name is that of its files.
 
     Raises:
         ValueError: it is not.
     """
-    if event["arm"] not in study.arms or event["trial"] != trial_name(event["arm"], event["index"]):
-        raise ValueError(f"no trial of this study: {event['trial']!r}")
-    if set(event["setting"]) != set(study.config.tune):
-        raise ValueError(f"trial {event['trial']!r} has a setting of {', '.join(event['setting']) or 'nothing'}")
+    if event.arm not in study.arms or event.trial != trial_name(event.arm, event.index):
+        raise ValueError(f"no trial of this study: {event.trial!r}")
+    if set(event.setting) != set(study.config.tune):
+        raise ValueError(f"trial {event.trial!r} has a setting of {', '.join(event.setting) or 'nothing'}")
 
 
-def replay(journal: Journal, events: list[Event], apply: Callable[[Event], None]) -> None:
+def replay(journal: Journal, events: list[Event], apply: Callable[[StudyEvent], None]) -> None:
     """Applies the events that a journal holds, in their order.
 
     Raises:
@@ -178,8 +163,7 @@ def replay(journal: Journal, events: list[Event], apply: Callable[[Event], None]
     """
     for number, event in enumerate(events, 1):
         try:
-            _EVENTS.validate_python(event)
-            apply(event)
+            apply(parse(event))
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)[0]
             key = ".".join(map(str, found["loc"]))

@@ -10,11 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biotune.results import TABLES, Results
-from biotune.results.journal import Event
-
-STATES = ("running", "completed", "stopped", "diverged", "failed")
-"""Of a search trial."""
+from biotune.results import LABELS, RUNNING, TABLES, Results
+from biotune.results.vocabulary import Label
+from biotune.study.history.events import (
+    Begun,
+    Confirmed,
+    Ended,
+    Progress,
+    Proposed,
+    Selected,
+    SetAside,
+    Spent,
+    StudyEvent,
+)
+from biotune.training import UNREPORTED, Convergence, Evaluations, Standing
 
 
 def _nothing() -> np.ndarray:
@@ -34,8 +43,8 @@ class Curves:
     validation: np.ndarray = field(default_factory=_nothing)
     accuracy: np.ndarray = field(default_factory=_nothing)
 
-    def extend(self, first: int, rows: Mapping[str, Any], replicates: int) -> None:
-        """Puts rows at epoch `first` and on: what a retried trial reports again replaces what it reported before.
+    def extend(self, further: Evaluations, replicates: int) -> None:
+        """Takes in evaluations: what a retried trial reports again replaces what it reported before.
 
         Raises:
             ValueError: they don't go on from what is there, or are not of so many replicates; nothing is taken.
@@ -43,13 +52,14 @@ class Curves:
         longer = {}
         for name in ("training", "validation", "accuracy"):
             held: np.ndarray = getattr(self, name)
-            if rows[name] or name != "accuracy":
-                if any(len(row) != replicates for row in rows[name]):
+            rows = getattr(further, name)
+            if rows or name != "accuracy":
+                if any(len(row) != replicates for row in rows):
                     raise ValueError(f"{name} is not of {replicates} replicates")
-                if len(held) < first:
-                    raise ValueError(f"rows from epoch {first} on, but {name} ends at {len(held)}")
-                new = np.array(rows[name], dtype=np.float64).reshape(-1, replicates)
-                longer[name] = np.concatenate([held[:first], new]) if first else new
+                if len(held) < further.first:
+                    raise ValueError(f"rows from epoch {further.first} on, but {name} ends at {len(held)}")
+                new = np.array(rows, dtype=np.float64).reshape(-1, replicates)
+                longer[name] = np.concatenate([held[: further.first], new]) if further.first else new
         epochs = len(longer["validation"])
         if len(longer["training"]) != epochs or len(longer.get("accuracy", self.accuracy)) not in (0, epochs):
             raise ValueError("training, validation and accuracy are not of the same epochs")
@@ -67,10 +77,9 @@ class TrialRecord:
     """One search trial.
 
     Attributes:
-        status: one of `STATES`.
-        finished: the trial said that it had trained to its end.
+        status: one of `STATUSES`.
         verdict: what the scheduler answered to its last report, "continue" or "stop".
-        score: median over replicates of the best loss so far; None before the first report, and where it diverged.
+        standing: what its last report said.
     """
 
     trial: str
@@ -78,16 +87,16 @@ class TrialRecord:
     index: int
     origin: str
     setting: dict[str, Any]
-    status: str = "running"
-    finished: bool = False
+    status: str = RUNNING
     verdict: str = "continue"
     curves: Curves = field(default_factory=Curves)
-    score: float | None = None
-    mean_updates: float = math.nan
-    converged: int = 0
-    diverged: int = 0
-    seconds: float = 0.0
+    standing: Standing = UNREPORTED
     error: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """What trials are compared by, see `Standing`."""
+        return self.standing.score
 
     @property
     def epochs(self) -> int:
@@ -100,8 +109,8 @@ class TrialRecord:
             {
                 self.status: 1,
                 "epochs": self.epochs,
-                "replicates_converged": self.converged,
-                "replicates_diverged": self.diverged,
+                "replicates_converged": self.standing.converged,
+                "replicates_diverged": self.standing.diverged,
             }
         )
 
@@ -111,17 +120,16 @@ class Block:
     """Replicates confirmed together.
 
     Attributes:
-        matrix: the columns of `matrices.parquet`, of the first replicate; None unless that is replicate 0.
+        convergence, topologies, matrix: see `BlockReport`.
     """
 
-    phases: list[str]
+    phases: list[Label]
     arm: str
     replicates: list[int]
     setting: dict[str, Any]
     curves: Curves
-    convergence: list[dict[str, Any]]
-    measures: list[dict[str, Any]]
-    seconds: float
+    convergence: list[Convergence]
+    topologies: list[dict[str, Any]]
     matrix: dict[str, list[float]] | None
 
 
@@ -144,7 +152,7 @@ class Record:
     updates_per_epoch: int
     mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
-    selection: dict[str, Any] | None = None
+    selection: Selected | None = None
     confirmed: dict[tuple[str, tuple[str, ...], int], Block] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -158,69 +166,72 @@ class Record:
         """The confirmed blocks."""
         return list(self.confirmed.values())
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: StudyEvent) -> None:
         """Takes one event in; one that has been taken in already changes nothing.
 
         Raises:
             ValueError: it does not go on from what is there.
         """
-        match event["event"]:
-            case "begun":
+        match event:
+            case Begun():
                 pass
-            case "proposed":
-                trial = TrialRecord(*(event[key] for key in ("trial", "arm", "index", "origin", "setting")))
-                if self.trials.setdefault(trial.trial, trial) is trial:
+            case Proposed(trial=name, arm=arm, index=index, origin=origin, setting=setting):
+                trial = TrialRecord(name, arm, index, origin, setting)
+                if self.trials.setdefault(name, trial) is trial:
                     self._count(trial, Counter())
-            case "progress":
-                trial = self._proposed(event["trial"])
+            case Progress(report=report):
+                trial = self._proposed(event.trial)
                 before, score = trial.tally(), trial.score
-                trial.curves.extend(event["first"], event, self.search_replicates)
-                trial.score, trial.finished, trial.seconds = event["score"], event["finished"], event["seconds"]
-                trial.mean_updates = event["mean_updates"]
-                trial.converged, trial.diverged = event["converged"], event["diverged"]
+                trial.curves.extend(report.evaluations, self.search_replicates)
+                trial.standing = report.standing
                 self._count(trial, before)
                 self._compare(trial, score)
-            case "ended":
-                trial = self._proposed(event["trial"])
-                if trial.status != "running":
+            case Ended():
+                trial = self._proposed(event.trial)
+                if trial.status != RUNNING:
                     return
                 before = trial.tally()
-                trial.status, trial.error = event["status"], event["error"]
+                trial.status, trial.error = event.status, event.error
                 if trial.status in ("completed", "stopped"):
-                    self.trained_seconds += trial.seconds
+                    self.trained_seconds += trial.standing.seconds
                     self.trained_epochs += trial.epochs
                 self._count(trial, before)  # last: the display, in its own thread, divides by what it counts
-            case "selected":
-                self.selection = {"shared": event["shared"], "own_best": event["own_best"]}
-            case "confirmed":
+            case Selected():
+                self.selection = event
+            case Confirmed():
                 self._confirm(event)
-            case "set_aside":
-                self.set_aside[event["checkpoint"]] = event["reason"]
-            case "spent":
-                self.seconds[event["phase"]] = event["seconds"]
-            case other:
-                raise ValueError(f"unknown event {other!r}")
+            case SetAside():
+                self.set_aside[event.checkpoint] = event.reason
+            case Spent():
+                self.seconds[event.phase] = event.seconds
 
     def _proposed(self, name: str) -> TrialRecord:
         if name not in self.trials:
             raise ValueError(f"no trial {name!r} has been proposed")
         return self.trials[name]
 
-    def _confirm(self, event: Event) -> None:
-        replicates, curves = event["replicates"], Curves()
-        if not len(replicates) == len(event["convergence"]) == len(event["measures"]) > 0:
-            raise ValueError(f"{len(event['convergence'])} outcomes of {len(replicates)} replicates")
-        curves.extend(0, event, len(replicates))
-        keys = ("phases", "arm", "replicates", "setting", "convergence", "measures", "seconds", "matrix")
-        block = Block(**{key: event[key] for key in keys}, curves=curves)
-        self.confirmed[block.arm, tuple(block.phases), replicates[0]] = block
+    def _confirm(self, event: Confirmed) -> None:
+        replicates, report, curves = event.replicates, event.report, Curves()
+        if not len(replicates) == len(report.convergence) == len(report.topologies) > 0:
+            raise ValueError(f"{len(report.convergence)} outcomes of {len(replicates)} replicates")
+        curves.extend(report.evaluations, len(replicates))
+        self.confirmed[event.arm, tuple(event.phases), replicates[0]] = Block(
+            event.phases,
+            event.arm,
+            replicates,
+            event.setting,
+            curves,
+            report.convergence,
+            report.topologies,
+            report.matrix,
+        )
 
     def of_arm(self, arm: str) -> list[TrialRecord]:
         """The trials of one arm, in the order of their proposal."""
         return sorted((t for t in self.trials.values() if t.arm == arm), key=lambda t: t.index)
 
     def tally(self, arm: str) -> Counter[str]:
-        """How far the search of an arm has come: trials by state (`STATES`), and summed over the trials `epochs`,
+        """How far the search of an arm has come: trials by status, and summed over the trials `epochs`,
         `replicates_converged` and `replicates_diverged`. It takes as long at the 10,000th trial as at the first.
         """
         return self._tallies.get(arm, Counter())
@@ -248,23 +259,18 @@ class Record:
     def trials_table(self) -> pd.DataFrame:
         """`trials.parquet`."""
         rows = [
-            {
-                "arm": t.arm,
-                "trial": t.trial,
-                "index": t.index,
-                "origin": t.origin,
-                "status": t.status,
-                "epochs": t.epochs,
-                "updates": t.epochs * self.updates_per_epoch,
-                "best_loss": math.nan if t.score is None else t.score,
-                "mean_updates": t.mean_updates,
-                "converged": t.converged,
-                "diverged": t.diverged,
-                "replicates": self.search_replicates,
-                "seconds": t.seconds,
-                "error": t.error,
-                **self._tuned(t.setting),
-            }
+            _row(
+                "trials",
+                vars(t)
+                | vars(t.standing)
+                | {
+                    "epochs": t.epochs,
+                    "updates": t.epochs * self.updates_per_epoch,
+                    "best_loss": t.score,
+                    "replicates": self.search_replicates,
+                },
+            )
+            | self._tuned(t.setting)
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
         ]
         return _frame("trials", rows)
@@ -314,14 +320,12 @@ class Record:
     def convergence_table(self) -> pd.DataFrame:
         """`convergence.parquet`."""
         rows = [
-            {
-                "phase": phase,
-                "arm": block.arm,
-                "trial": f"{block.arm}-{phase}",
-                "replicate": replicate,
-                **{key: math.nan if value is None else value for key, value in outcome.items()},
-                **self._tuned(block.setting),
-            }
+            _row(
+                "convergence",
+                vars(outcome)
+                | {"phase": phase, "arm": block.arm, "trial": f"{block.arm}-{phase}", "replicate": replicate},
+            )
+            | self._tuned(block.setting)
             for phase, block in self._confirmed()
             for replicate, outcome in zip(block.replicates, block.convergence, strict=True)
         ]
@@ -333,10 +337,10 @@ class Record:
             (block.arm, replicate): {
                 "arm": block.arm,
                 "replicate": replicate,
-                **{name: math.nan if value is None else value for name, value in measures.items()},
+                **{name: math.nan if value is None else value for name, value in topology.items()},
             }
             for _, block in reversed(list(self._confirmed()))  # the shared setting's row wins over own_best's
-            for replicate, measures in zip(block.replicates, block.measures, strict=True)
+            for replicate, topology in zip(block.replicates, block.topologies, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
 
@@ -357,9 +361,14 @@ class Record:
             for key, value in setting.items()
         }
 
-    def _confirmed(self) -> list[tuple[str, Block]]:
+    def _confirmed(self) -> list[tuple[Label, Block]]:
         found = [(phase, block) for block in self.blocks for phase in block.phases]
-        return sorted(found, key=lambda pair: (("shared", "own_best").index(pair[0]), pair[1].arm, pair[1].replicates))
+        return sorted(found, key=lambda pair: (LABELS.index(pair[0]), pair[1].arm, pair[1].replicates))
+
+
+def _row(table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the values a table has a column for; NaN for what is no finite number."""
+    return {name: math.nan if values[name] is None else values[name] for name in TABLES[table].names}
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

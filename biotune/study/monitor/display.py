@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from biotune.results.vocabulary import ENDINGS
 from biotune.study.definition.study import Study
-from biotune.study.history.record import STATES, Record
+from biotune.study.history.record import Record
 
 LINE_SECONDS = 10.0
 """Between two lines where there is no terminal."""
@@ -98,7 +99,7 @@ class Display:
 
     def _done(self, arm: str) -> int:
         tally = self.record.tally(arm)
-        return sum(tally[state] for state in STATES if state != "running")
+        return sum(tally[ending] for ending in ENDINGS)
 
     def _best(self, arm: str) -> str:
         best = self.record.best(arm)
@@ -110,7 +111,7 @@ class Display:
 
     def _replicates(self, arm: str) -> tuple[int, int]:
         selection = self.record.selection
-        settings = 1 if selection and selection["own_best"][arm]["same_as_shared"] else 2
+        settings = 1 if selection and selection.own_best[arm].same_as_shared else 2
         done = sum(len(block.replicates) for block in self.record.blocks if block.arm == arm)
         return done, settings * self.study.config.confirm.replicates
 

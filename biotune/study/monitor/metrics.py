@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import ray
 from ray.util.metrics import Gauge
 
+from biotune.results import STATUSES
 from biotune.study.definition.study import Study
-from biotune.study.history.record import STATES, Record
+from biotune.study.history.record import Record
 
 PUBLISH_SECONDS = 2.0
 WINDOW_SECONDS = 60.0
@@ -43,8 +44,8 @@ def standing(record: Record, arm: str, phase: str) -> Standing:
     if phase == "search":
         tally = record.tally(arm)
         return Standing(
-            trials={state: tally[state] for state in STATES},
-            replicates=sum(tally[state] for state in STATES) * record.search_replicates,
+            trials={status: tally[status] for status in STATUSES},
+            replicates=sum(tally[status] for status in STATUSES) * record.search_replicates,
             converged=tally["replicates_converged"],
             diverged=tally["replicates_diverged"],
             best=record.best(arm),
@@ -55,9 +56,9 @@ def standing(record: Record, arm: str, phase: str) -> Standing:
     return Standing(
         trials={},
         replicates=len(outcomes),
-        converged=sum(outcome["converged"] for outcome in outcomes),
-        diverged=sum(outcome["diverged"] for outcome in outcomes),
-        best=min((one["best_loss"] for one in outcomes if one["best_loss"] is not None), default=None),
+        converged=sum(outcome.converged for outcome in outcomes),
+        diverged=sum(outcome.diverged for outcome in outcomes),
+        best=min((one.best_loss for one in outcomes if one.best_loss is not None), default=None),
         epochs=sum((len(block.curves.validation) - 1) * len(block.replicates) for block in blocks),
     )
 

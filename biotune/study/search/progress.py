@@ -5,18 +5,26 @@ effect; resuming applies the journal's events in the same way. So a resumed sear
 it had when it was killed.
 """
 
-import math
 from functools import partial
-from typing import Any
 
+from biotune.results import RUNNING
 from biotune.results.journal import Event, Journal
+from biotune.results.vocabulary import Ending
 from biotune.study.definition.study import Study
-from biotune.study.history.events import replay, require_own, trial_name
+from biotune.study.history.events import (
+    Ended,
+    Progress,
+    Proposed,
+    StudyEvent,
+    append,
+    replay,
+    require_own,
+    trial_name,
+)
 from biotune.study.history.record import Record, TrialRecord
 from biotune.study.search.rungs import Rungs
 from biotune.study.search.sampler import ArmSampler
-
-UNFINISHED = "running"
+from biotune.training import TrialReport
 
 
 class SearchProgress:
@@ -41,7 +49,7 @@ class SearchProgress:
         self.waiting.reverse()
         replay(journal, past, partial(self._apply, again=True))
         self.unfinished: list[str] = []
-        for name in [t.trial for t in reversed(record.trials.values()) if t.status == UNFINISHED]:
+        for name in [t.trial for t in reversed(record.trials.values()) if t.status == RUNNING]:
             self.take_up_again(name)
 
     @property
@@ -52,7 +60,7 @@ class SearchProgress:
     @property
     def finished(self) -> bool:
         """Whether all trials have ended."""
-        return not self.waiting and all(trial.status != UNFINISHED for trial in self.record.trials.values())
+        return not self.waiting and all(trial.status != RUNNING for trial in self.record.trials.values())
 
     def propose(self) -> TrialRecord | None:
         """The next trial to run: one that a kill left unfinished, or a new one; None when all have been proposed."""
@@ -63,20 +71,19 @@ class SearchProgress:
         index, arm = self.waiting[-1]
         setting, origin = self.samplers[arm].propose(index)
         name = trial_name(arm, index)
-        event = {"event": "proposed", "trial": name, "arm": arm, "index": index, "origin": origin, "setting": setting}
-        self._apply(self.journal.append(event))
+        proposed = Proposed(trial=name, arm=arm, index=index, origin=origin, setting=setting)
+        self._apply(append(self.journal, proposed))
         return self.record.trials[name]
 
-    def report(self, trial: str, result: dict[str, Any]) -> str:
+    def report(self, trial: str, report: TrialReport) -> str:
         """Takes a trial's report in; "continue" or "stop"."""
-        event = {"event": "progress", "trial": trial, **result}
-        self._apply(self.journal.append(event))
+        self._apply(append(self.journal, Progress(trial=trial, report=report)))
         return self.record.trials[trial].verdict
 
     def take_up_again(self, trial: str) -> None:
         """Proposes a trial once more, as it stands: its worker died. One with nothing left to do is ended instead."""
         held = self.record.trials[trial]
-        if held.finished or held.verdict == "stop" or held.status != UNFINISHED:
+        if held.standing.finished or held.verdict == "stop" or held.status != RUNNING:
             self.end(trial)
         else:
             self.unfinished.append(trial)
@@ -84,21 +91,21 @@ class SearchProgress:
     def end(self, trial: str, error: str = "") -> None:
         """Ends a trial that ran to its end, was stopped, or failed; an error after its last report changes nothing."""
         held = self.record.trials[trial]
-        if held.status != UNFINISHED:
+        if held.status != RUNNING:
             return
+        status: Ending
         failure = ""
         if len(held.curves.validation) and held.score is None:
             status = "diverged"
-        elif held.finished:
+        elif held.standing.finished:
             status = "completed"
         elif held.verdict == "stop":
             status = "stopped"
         else:
             status, failure = "failed", error or "it ended without having trained to its end"
-        event = {"event": "ended", "trial": trial, "status": status, "error": failure}
-        self._apply(self.journal.append(event))
+        self._apply(append(self.journal, Ended(trial=trial, status=status, error=failure)))
 
-    def _apply(self, event: Event, again: bool = False) -> None:
+    def _apply(self, event: StudyEvent, again: bool = False) -> None:
         """Takes an event in; `again` when it comes from the journal of a run that ended.
 
         One that has been taken in already changes nothing.
@@ -106,26 +113,28 @@ class SearchProgress:
         Raises:
             ValueError: it is none of this study.
         """
-        known = self.record.trials.get(event.get("trial", ""))
-        if event["event"] == "proposed" and known is None:
-            require_own(self.study, event)
-            if self.waiting[-1:] != [(event["index"], event["arm"])]:  # trials are proposed in this order alone
-                raise ValueError(f"trial {event['trial']!r} was proposed before another that comes first")
-            self.record.apply(event)
-            self.waiting.pop()
-            if again:
-                self.samplers[event["arm"]].repeat(event["index"], event["setting"])
-            return
-        ended = known is not None and known.status != UNFINISHED
-        self.record.apply(event)
-        if known is None:
-            return
-        match event["event"]:
-            case "progress":
-                score = math.inf if known.score is None else known.score
-                if not math.isfinite(score):
-                    known.verdict = "stop"  # never told to ASHA, whose rungs would keep it
-                elif not known.finished and known.verdict != "stop":
-                    known.verdict = self.rungs[known.arm].verdict(known.trial, known.epochs, score)
-            case "ended" if not ended:
-                self.samplers[known.arm].learn(known.index, known.status, known.score)
+        match event:
+            case Proposed(trial=name) if name not in self.record.trials:
+                require_own(self.study, event)
+                if self.waiting[-1:] != [(event.index, event.arm)]:  # trials are proposed in this order alone
+                    raise ValueError(f"trial {name!r} was proposed before another that comes first")
+                self.record.apply(event)
+                self.waiting.pop()
+                if again:
+                    self.samplers[event.arm].repeat(event.index, event.setting)
+            case Progress(trial=name):
+                self.record.apply(event)
+                trial = self.record.trials[name]
+                if trial.score is None:
+                    trial.verdict = "stop"  # never told to ASHA, whose rungs would keep it
+                elif not trial.standing.finished and trial.verdict != "stop":
+                    trial.verdict = self.rungs[trial.arm].verdict(name, trial.epochs, trial.score)
+            case Ended(trial=name):
+                known = self.record.trials.get(name)
+                told = known is not None and known.status != RUNNING
+                self.record.apply(event)
+                trial = self.record.trials[name]
+                if not told:
+                    self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)
+            case _:
+                self.record.apply(event)

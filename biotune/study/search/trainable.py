@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from traceback import clear_frames
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 
 from biotune.io.storage import Place
 from biotune.study.ray_internals import name_process
-from biotune.study.worker.train import curves, train
-from biotune.training import Trial, TrialPlan, free_memory
+from biotune.study.worker.train import train
+from biotune.training import Trial, TrialPlan, TrialReport, free_memory
 
 REPORT_SECONDS = 1.0
 
@@ -27,7 +26,10 @@ def search_trial(
     threads: int,
     every: float,
 ) -> None:
-    """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between."""
+    """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between.
+
+    A report to Tune is {"score": what Tune ranks trials by, "report": a `TrialReport`}.
+    """
     torch.set_num_threads(threads)
     name = f"{study}/{config['arm']}/{config['trial']}"
     print(f"{name} begins", flush=True)  # in its actor's log, which is of several
@@ -48,22 +50,9 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
     for trial, seconds in steps:
         max_epochs = trial.plan.max_epochs
         epoch, now = trial.loop.epoch, time.monotonic()
-        finished = trial.finished
         # between the budget and the end nothing is reported: those evaluations only confirm a crossing. A trial that
         # diverged is, at once: it is stopped there, at an epoch that must not depend on the time
-        if finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
-            outcome = trial.convergence()
-            tune.report(
-                {
-                    "first": reported,
-                    **curves(trial, reported),
-                    "score": trial.score,
-                    "finished": finished,
-                    "seconds": seconds,
-                    "mean_updates": float(np.mean([one.updates for one in outcome])),
-                    "converged": sum(one.converged for one in outcome),
-                    "diverged": sum(one.diverged for one in outcome),
-                }
-            )
+        if trial.finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
+            tune.report({"score": trial.score, "report": TrialReport.of(trial, reported, seconds)})
             name_process(title)  # again, since Ray sets its own when `report` returns
             reported, last = len(trial.loop.validation_losses), now

@@ -24,23 +24,6 @@ from biotune.study.search.progress import SearchProgress
 from biotune.study.search.trainable import search_trial
 from biotune.training import ForeignState, TrialPlan
 
-_REPORTED = (
-    "first",
-    "training",
-    "validation",
-    "accuracy",
-    "score",
-    "finished",
-    "seconds",
-    "mean_updates",
-    "converged",
-    "diverged",
-)
-
-
-_CURVES = ("training", "validation", "accuracy")
-"""The keys of a report that hold evaluations."""
-
 
 class _Unsaved:
     """Tune pickles what it is given, to restore a run from; here the journal is what a run is restored from."""
@@ -135,12 +118,12 @@ class _Scheduler(_Unsaved, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
         with self.ending:
-            verdict = self.progress.report(_name(trial), {key: result[key] for key in _REPORTED})
+            verdict = self.progress.report(_name(trial), result["report"])
             self.changed()
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        forget(trial, *_CURVES)
+        forget(trial, "report")
         self._end(_name(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -151,7 +134,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
             return  # Tune takes it up again itself, from a machine that was taken away
         with self.ending:
             error = error_of(trial)
-            forget(trial, *_CURVES)
+            forget(trial, "report")
             self._died(_name(trial), error)
 
     def on_unknown_error(self, error: RayError) -> None:

@@ -52,15 +52,3 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
             yield trial, spent + now - started
     except SystemExit as error:  # Ray would take it for its own way to end a worker
         raise RuntimeError(f"the task's code called sys.exit({error.code!r})") from error
-
-
-def curves(trial: Trial, first: int = 0) -> dict[str, list[list[float | None]]]:
-    """The evaluations from epoch `first` on, as the journal holds them."""
-    loop = trial.loop
-    nothing: list[float | None] = [None] * len(loop.population)
-    training = [nothing, *(losses.tolist() for losses in loop.training_losses)]
-    return {
-        "training": training[first:],
-        "validation": [losses.tolist() for losses in loop.validation_losses[first:]],
-        "accuracy": [values.tolist() for values in loop.accuracies[first:]],
-    }

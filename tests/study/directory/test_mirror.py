@@ -19,9 +19,11 @@ from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import SCHEMA, TABLES, Results
 from biotune.study import load_study
 from biotune.study.directory.mirror import Mirror, checkpoints_of, drop_ahead, fetch
+from biotune.study.history.events import Ended, Progress, Proposed, Selected, Shared
 from biotune.study.history.record import Record
 from biotune.study.plans.plans import Plans
 from biotune.study.worker.train import train
+from biotune.training import UNREPORTED, Evaluations, TrialReport
 
 TUNE_MAIN = Path(__file__).parents[3] / "tune_main.py"
 
@@ -139,27 +141,26 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
 ) -> None:
     record = Record(search_replicates=1, updates_per_epoch=1)
     for index in range(2):
-        proposed = {"event": "proposed", "trial": f"real-000{index}", "arm": "real", "index": index}
-        record.apply(proposed | {"origin": "tpe", "setting": {}})
-    rows = {name: [[1.0]] * (reported + 1) for name in ("training", "validation")} | {"accuracy": []}
-    numbers = {"score": 1.0, "finished": False, "seconds": 1.0, "mean_updates": 1.0, "converged": 0, "diverged": 0}
-    record.apply({"event": "progress", "trial": "real-0000", "first": 0, **rows, **numbers})
-    record.apply({"event": "ended", "trial": "real-0001", "status": "stopped", "error": ""})
+        record.apply(Proposed(trial=f"real-000{index}", arm="real", index=index, origin="tpe", setting={}))
+    rows: list[list[float | None]] = [[1.0]] * (reported + 1)
+    report = TrialReport(Evaluations(0, rows, rows, accuracy=[]), replace(UNREPORTED, score=1.0))
+    record.apply(Progress(trial="real-0000", report=report))
+    record.apply(Ended(trial="real-0001", status="stopped", error=""))
     for name in ("search/real-0000", "search/real-0001", "search/real-0002", "confirm/real-shared-0000"):
         folder, _, stem = name.partition("/")
         save_checkpoint(storage / folder / f"{stem}.pt", {"loop": {"epoch": saved}})
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert names(storage) == (["search/real-0000.pt"] if kept else [])
     save_checkpoint(storage / "confirm" / "real-shared-0000.pt", {})
-    record.selection = {}
+    shared = Shared(setting={}, index=0, mean_rank=1.0, ranks={"real": 1.0})
+    record.apply(Selected(shared=shared, own_best={}))
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert "confirm/real-shared-0000.pt" in names(storage)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_left_to_the_worker_that_meets_it(storage: Place) -> None:
     record = Record(search_replicates=1, updates_per_epoch=1)
-    keys = {"trial": "real-0000", "arm": "real", "index": 0, "origin": "tpe", "setting": {}}
-    record.apply({"event": "proposed", **keys})
+    record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="tpe", setting={}))
     file = storage / "search" / "real-0000.pt"
     save_checkpoint(file, {"loop": {"epoch": 1}})
     file.write_bytes(bytes(100))

@@ -20,11 +20,12 @@ from tensorboardX.proto.event_pb2 import Event
 from biotune.cli import main
 from biotune.results import SCHEMA, Results
 from biotune.study import load_study
-from biotune.study.history.events import begun
+from biotune.study.history.events import append, begun, replay
 from biotune.study.history.record import Record
 from biotune.study.monitor.grafana import dashboard, write_configuration
 from biotune.study.monitor.metrics import standing
 from biotune.study.search.progress import SearchProgress
+from biotune.training import Evaluations, Standing, TrialReport
 
 RUNNING = "real-0004"
 PROMTOOL = shutil.which("promtool")
@@ -37,14 +38,21 @@ def results(small_space: Path, tmp_path: Path) -> Results:
     results = Results(tmp_path / "results" / "small")
     new = {"schema": SCHEMA, "updates_per_epoch": 3, "journal": {"events": 0, "check": ""}}
     state, journal = results.begin(study.resolved(), new), results.journal()
-    journal.append(begun(study.resolved(), state))
+    append(journal, begun(study.resolved(), state))
     progress = SearchProgress(study, Record(2, 3), journal, [])
     while (trial := progress.propose()) is not None:
-        losses = [[1.0 / (trial.index + 1), None if trial.index == 1 else 0.5]] * 4
-        report = {"first": 0, "training": [[None, None], *losses[1:]], "validation": losses, "accuracy": []}
-        report |= {"score": None if trial.index == 1 else 0.25, "finished": trial.index != 2}
-        report |= {"seconds": 1.0, "mean_updates": 9.0, "converged": 1, "diverged": int(trial.index == 1)}
-        progress.report(trial.trial, report)
+        diverged = trial.index == 1
+        losses = [[1.0 / (trial.index + 1), None if diverged else 0.5]] * 4
+        evaluations = Evaluations(0, [[None, None], *losses[1:]], losses, accuracy=[])
+        standing = Standing(
+            score=None if diverged else 0.25,
+            finished=trial.index != 2,
+            mean_updates=9.0,
+            converged=1,
+            diverged=int(diverged),
+            seconds=1.0,
+        )
+        progress.report(trial.trial, TrialReport(evaluations, standing))
         if trial.trial != RUNNING:
             progress.end(trial.trial, "no memory" if trial.index == 2 else "")
     return results
@@ -182,8 +190,8 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest
 
 def test_the_standing_counts_trials_and_replicates(results: Results) -> None:
     record = Record(2, 3)
-    for event in results.journal().read():
-        record.apply(event)
+    journal = results.journal()
+    replay(journal, journal.read(), record.apply)
     now = standing(record, "real", "search")
     assert now.trials == {"running": 1, "completed": 2, "stopped": 0, "diverged": 1, "failed": 1}
     assert (now.replicates, now.converged, now.diverged, now.best, now.epochs) == (10, 5, 1, 0.25, 5 * 3 * 2)

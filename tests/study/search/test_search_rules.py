@@ -1,6 +1,7 @@
 """The rules of the search, without Ray's workers: what is proposed, who goes on, what a resumed search knows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,16 @@ from biotune.study.confirm.selection import select
 from biotune.study.history.record import Record, TrialRecord
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.sampler import sobol_settings
+from biotune.training import UNREPORTED, Evaluations, TrialReport
 
 WriteSpace = Callable[..., Path]
 
 
-def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, updates: float = 1.0) -> dict[str, Any]:
+def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, updates: float = 1.0) -> TrialReport:
     """What a worker reports: losses that fall to `loss`, for two replicates."""
-    rows = [[loss, loss]] * (epochs + 1 - first)
-    return {
-        "first": first,
-        "training": [[None, None]] * len(rows),
-        "validation": rows,
-        "accuracy": [],
-        "score": loss,
-        "finished": finished,
-        "seconds": 0.1,
-        "mean_updates": updates,
-        "converged": 0,
-        "diverged": 0,
-    }
+    rows: list[list[float | None]] = [[loss, loss]] * (epochs + 1 - first)
+    standing = replace(UNREPORTED, score=loss, finished=finished, mean_updates=updates)
+    return TrialReport(Evaluations(first, [[None, None]] * len(rows), rows, accuracy=[]), standing)
 
 
 def start(study: Study, file: Path) -> SearchProgress:
@@ -231,10 +223,10 @@ def test_the_shared_setting_has_the_best_mean_rank_and_own_bests_are_each_arms(
         progress.report(trial.trial, done)
         progress.end(trial.trial)
     selection = select(study, progress.record)
-    assert selection["shared"]["index"] == 1
-    assert selection["shared"]["ranks"] == {"real": 1.0, "rewired": 1.0}
-    assert selection["own_best"]["real"]["trial"] == "real-0004"
-    assert selection["own_best"]["rewired"]["trial"] == "rewired-0002"
+    assert selection.shared.index == 1
+    assert selection.shared.ranks == {"real": 1.0, "rewired": 1.0}
+    assert selection.own_best["real"].trial == "real-0004"
+    assert selection.own_best["rewired"].trial == "rewired-0002"
 
 
 def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an_earlier(
@@ -251,7 +243,7 @@ def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an
         trial.verdict = verdict
         progress.end(trial.trial)
     assert [t.status for t in progress.record.of_arm("real")] == ["stopped", "stopped", "completed"]
-    assert select(study, progress.record)["shared"]["index"] == 2
+    assert select(study, progress.record).shared.index == 2
 
 
 def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(small_space: Path, tmp_path: Path) -> None:
@@ -259,8 +251,8 @@ def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(smal
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
     selection = select(study, progress.record)
-    assert selection["own_best"]["real"]["setting"] == selection["shared"]["setting"]
-    assert selection["own_best"]["real"]["same_as_shared"]
+    assert selection.own_best["real"].setting == selection.shared.setting
+    assert selection.own_best["real"].same_as_shared
     assert {job.arm for job in jobs(study, selection)} == {"real", "rewired"}
 
 
@@ -276,9 +268,9 @@ def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
         loss = float("inf") if trial.trial == "real-0000" else 0.001
         progress.report(trial.trial, report(9, loss, finished=True, updates=updates[trial.arm][trial.index]))
         progress.end(trial.trial)
-    chosen = select(study, progress.record)["shared"]
-    assert chosen["index"] == 1
-    assert chosen["mean_rank"] == 2.0
+    chosen = select(study, progress.record).shared
+    assert chosen.index == 1
+    assert chosen.mean_rank == 2.0
 
 
 def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path: Path) -> None:
