@@ -32,6 +32,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:
-    """`did you mean 'seq_mem'? ` with the known name that is most similar to the one found; empty if none is similar."""
+    """`did you mean 'seq_mem'? ` with the known name most similar to the one found; empty if none is similar."""
     nearest = get_close_matches(str(name), list(known), n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""

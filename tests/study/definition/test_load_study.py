@@ -91,7 +91,7 @@ def test_a_whole_number_is_drawn_from_its_range(write_space: WriteSpace) -> None
 
 def test_values_that_are_allowed_alone_but_not_together_are_refused(write_space: WriteSpace) -> None:
     together = "optimizer: {choice: [Adam, SGD]}\n  momentum: {choice: [0.0, 0.9]}"
-    with pytest.raises(UserError, match=r"space.yaml:\d+: tune: .*momentum 0.9.* together .momentum is for RMSprop"):
+    with pytest.raises(UserError, match=r"space.yaml:\d+: tune: .*momentum 0.9.* cannot be combined .momentum is for RMSprop"):
         load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together)))
     load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together.replace("Adam", "RMSprop"))))
 
