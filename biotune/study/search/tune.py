@@ -26,16 +26,16 @@ from biotune.training import ForeignState, TrialPlan
 
 
 class _Unsaved:
-    """Tune pickles what it is given, to restore a run from; here the journal is what a run is restored from."""
+    """Tune pickles its parts to restore a run from them; here a run is restored from the journal, so this is empty."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _Ending:
-    """Whether the search ends before its trials do: the user asked to, or `error` happened.
+    """Whether the search ends before its trials do: the user has interrupted it, or `error` was raised.
 
-    Within it an error is kept, to be raised when Tune has ended: Tune would take it for a trial's, and go on.
+    As a context it keeps an error, to be raised when Tune has ended: Tune would take it for a trial's, and go on.
     """
 
     def __init__(self, interrupted: Callable[[], bool]) -> None:
@@ -70,11 +70,11 @@ class _Searcher(_Unsaved, Searcher):
             if proposed is not None:
                 return {"trial": proposed.trial, "arm": proposed.arm, "setting": proposed.setting}
             if not self.progress.finished:
-                return None  # one that runs may die, and be taken up again
+                return None  # a running trial may die, and is then proposed again
         return Searcher.FINISHED  # type: ignore[return-value]  # a string that Tune knows
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The scheduler has told already."""
+        """Nothing: the scheduler has been told already."""
 
     def save(self, checkpoint_path: str) -> None:
         """See `_Unsaved`."""
@@ -84,10 +84,10 @@ class _Searcher(_Unsaved, Searcher):
 
 
 class _Scheduler(_Unsaved, FIFOScheduler):
-    """Hands the trials' reports and ends to a `SearchProgress`, which decides who goes on.
+    """Hands the trials' reports and ends to a `SearchProgress`, which decides which trials go on.
 
-    Tune itself retries nothing (`max_failures` is 0): it would fail a trial at once whose worker died before the trial
-    had begun, and counts deaths whether or not a trial gets further. What is tried again is proposed again.
+    Tune itself retries nothing (`max_failures` is 0): it would fail a trial whose worker died before the trial had
+    begun, and it counts deaths even if a trial gets further in between. A trial that is retried is proposed again.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self.running[_name(trial)] = "no actor yet"
 
     def on_trial_start(self, trial: TuneTrial) -> None:
-        """An actor has taken a trial up: its id is what Ray's messages name it by."""
+        """Remembers the actor that runs a trial: Ray's messages give its id, not the trial's."""
         if actor := actor_of(trial):
             self.running[_name(trial)] = actor
 
@@ -131,14 +131,14 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.status == TuneTrial.ERROR:
-            return  # Tune takes it up again itself, from a machine that was taken away
+            return  # Tune restarts it by itself: its machine was taken away
         with self.ending:
             error = error_of(trial)
             forget(trial, "report")
             self._died(_name(trial), error)
 
     def on_unknown_error(self, error: RayError) -> None:
-        """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
+        """A worker ended in a way that Tune doesn't know, which ended Tune and with it all running trials."""
         named = {name for name, actor in self.running.items() if names_actor(error, actor)}
         for name in list(self.running):
             with self.ending:
@@ -165,7 +165,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self.progress.take_up_again(name)
 
     def _end(self, name: str, error: str = "") -> None:
-        # where the search itself ends, the trial stays unfinished, to go on when the study is resumed
+        # if the search itself ends, the trial stays unfinished, and goes on when the study is resumed
         if not self.ending():
             with self.ending:
                 self.running.pop(name, None)
@@ -197,7 +197,7 @@ class _OnEnding(_Unsaved, tune.Stopper):
 
 
 class _OnStep(_Unsaved, tune.Callback):
-    """While no trial reports, too, since Ray forgets a metric that is not published for some time."""
+    """Called even while no trial reports, since Ray forgets a metric that is not published for some time."""
 
     def __init__(self, changed: Callable[[], None], ending: _Ending) -> None:
         self.changed, self.ending = changed, ending
@@ -219,21 +219,21 @@ def run_search(
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Runs the trials that are left, until none is or the user interrupts.
+    """Runs the remaining trials, until none is left or the user interrupts.
 
     Args:
         progress: proposes trials, and is told how they do.
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
-        directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
-        resources: of a trial. every: seconds between two checkpoints of one.
+        directory: the results directory; Ray's own files go into it. checkpoints: where the workers keep theirs.
+        resources: of a trial. every: seconds between two checkpoints of a trial.
         set_aside: called with a checkpoint that cannot be read, and why, before its trial is trained from the start.
-        changed: called after every report, and now and then between.
+        changed: called after every report, and from time to time in between.
         interrupted: whether the user asked to stop.
 
     Raises:
-        StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
-        ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
-        KernelError: a trial's kernels cannot be trusted where it was to run.
+        StorageError: something could not be written, here or by a trial; the running trials stay unfinished.
+        ForeignState: a checkpoint is of another plan, or of topologies that the worker's machine draws otherwise.
+        KernelError: a trial's kernels compute wrong results on the worker's machine.
     """
     ending = _Ending(interrupted)
     trainable = tune.with_parameters(
