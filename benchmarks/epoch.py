@@ -156,14 +156,14 @@ def measure_study(space: Path) -> dict[str, float]:
         whole = time.monotonic() - start
         [directory] = Path(output).iterdir()
         results = Results.open(directory)
-        trials, state = results.read_table("trials"), results.read_json("state")
-    places = state["concurrency"]
+        trials, state = results.read_table("trials"), results.read_state()
+    places = state.concurrency
     return {
         "the whole command, s": whole,
         "until the first trial, s": searching,
-        "search, s": state["seconds"]["search"],
-        "confirm, s": state["seconds"]["confirm"],
-        "Ray, s a trial": (state["seconds"]["search"] * places - trials["seconds"].sum()) / len(trials),
+        "search, s": state.seconds["search"],
+        "confirm, s": state.seconds["confirm"],
+        "Ray, s a trial": (state.seconds["search"] * places - trials["seconds"].sum()) / len(trials),
         "peak memory, GiB": peak / 2**30,
     }
 

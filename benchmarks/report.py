@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from biotune.digests import study_digest
 from biotune.machine import machine
 from biotune.report import make_report
-from biotune.report.inputs import CONFIRMED
-from biotune.results import TABLES, Results
+from biotune.results import LABELS, TABLES, Results
+from biotune.results.journal import Head
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def repeat(results: Results, into: Results, curves: int) -> int:
     """
     study, tables = results.read_study(), {name: results.read_table(name) for name in TABLES}
     replicates = study["confirm"]["replicates"]
-    confirmed = tables["curves"]["phase"].isin(CONFIRMED)
+    confirmed = tables["curves"]["phase"].isin(LABELS)
     keys = ["phase", "trial", "replicate"]
     found, searched = (len(tables["curves"].loc[which, keys].drop_duplicates()) for which in (confirmed, ~confirmed))
     times = max(1, round((curves - searched) / max(found, 1)))
@@ -62,8 +63,10 @@ def repeat(results: Results, into: Results, curves: int) -> int:
     for name in ("convergence", "topologies"):
         tables[name] = again(tables[name])
     study["confirm"]["replicates"] = times * replicates
-    into.begin(study, results.read_json("state") | {"journal": {"events": 0, "check": ""}})
-    into.write_json("environment", results.read_json("environment"))
+    changed = {"journal": Head(), "study_sha256": study_digest(study)}
+    into.write_study(study)
+    into.write_state(results.read_state().model_copy(update=changed))
+    into.write_environment(results.read_environment())
     for name, table in tables.items():
         into.write_table(name, table.reset_index(drop=True))
     return searched + times * found

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from biotune.results import TABLES, Results
+from biotune.results import RUNNING, TABLES, Results
+from biotune.results.documents import Cell
 from biotune.results.journal import Event
 from biotune.study.definition.load import load_study
 
@@ -49,7 +50,7 @@ def _faults_of_tables(results: Results) -> Iterator[str]:
         if found != config.search.trials_per_arm:
             yield f"arm {arm} has {found} trials, not {config.search.trials_per_arm}"
     rows = trials.to_dict("records")
-    yield from (f"trial {row['trial']} has not ended" for row in rows if row["status"] == "running")
+    yield from (f"trial {row['trial']} has not ended" for row in rows if row["status"] == RUNNING)
     for curve, epochs in curves.groupby(["phase", "trial", "replicate"])["epoch"]:
         if epochs.tolist() != list(range(len(epochs))):
             yield f"curve {curve}: epochs are missing, or there twice"
@@ -60,10 +61,10 @@ def _faults_of_tables(results: Results) -> Iterator[str]:
     for confirmed, replicates in results.read_table("convergence").groupby(["phase", "arm"])["replicate"]:
         if replicates.tolist() != list(range(config.confirm.replicates)):
             yield f"{confirmed} has the replicates {replicates.tolist()}"
-    state = results.read_json("state")
-    if state["phase"] != "finished":
-        yield f"the study ended in {state['phase']}"
-    yield from (f"checkpoint {name} could not be read: {reason}" for name, reason in state["set_aside"].items())
+    state = results.read_state()
+    if state.phase != "finished":
+        yield f"the study ended in {state.phase}"
+    yield from (f"checkpoint {name} could not be read: {reason}" for name, reason in state.set_aside.items())
     if not (results.path / "report" / "index.html").is_file():
         yield "there is no report"
 
@@ -78,7 +79,7 @@ def _faults_of_journal(events: list[Event]) -> Iterator[str]:
     once = {
         "proposed": lambda event: event["trial"],
         "ended": lambda event: event["trial"],
-        "confirmed": lambda event: f"{event['arm']} {event['phases'][0]} {event['replicates'][0]}",
+        "confirmed": lambda event: Cell(**event["cell"]).checkpoint(event["replicates"][0]),
         "selected": lambda event: "",
     }
     times = Counter((event["event"], once[event["event"]](event)) for event in events if event["event"] in once)

@@ -14,6 +14,7 @@ import psutil
 
 from biotune.network import load_checkpoint
 from biotune.results import Results
+from biotune.results.documents import Cell
 from biotune.results.journal import Event
 from biotune.study.definition.load import load_study
 from checks.integrity import events_of
@@ -261,7 +262,7 @@ def directory_of(output: Path) -> Path | None:
 
 def phase_of(directory: Path) -> str:
     """The phase that a study says it is in."""
-    return Results(directory).read_json("state")["phase"]
+    return Results(directory).read_state().phase
 
 
 def _done(events: Sequence[Event], phase: str) -> int:
@@ -277,7 +278,7 @@ def _epochs_a_second(results: Results) -> dict[str, float]:
     rates = {trial["trial"]: trial["epochs"] / trial["seconds"] for trial in trials}
     for event in events_of(results):
         if event["event"] == "confirmed":
-            name = f"{event['arm']}-{event['phases'][0]}-{event['replicates'][0]:04d}"
+            name = Cell(**event["cell"]).checkpoint(event["replicates"][0])
             report = event["report"]
             rates[name] = (len(report["evaluations"]["validation"]) - 1) / report["seconds"]
     return rates

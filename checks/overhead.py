@@ -78,14 +78,14 @@ def measure(workers: int, trials: int) -> Cost:
             raise RuntimeError(f"ended with {study.returncode}:\n{(folder / 'study.log').read_text()}")
         [directory] = output.iterdir()
         results = Results.open(directory)
-        state, table = results.read_json("state"), results.read_table("trials").set_index("trial")
-        if state["concurrency"] != workers:
-            raise RuntimeError(f"{state['concurrency']} trials ran at once, not {workers}")
+        state, table = results.read_state(), results.read_table("trials").set_index("trial")
+        if state.concurrency != workers:
+            raise RuntimeError(f"{state.concurrency} trials ran at once, not {workers}")
         half = trials // 2
         names, moments = list(ended), list(ended.values())
         seconds = moments[-1] - moments[half - 1]
         spent = float(table.loc[names[half:], "seconds"].mean())
-        search = state["seconds"]["search"]
+        search = state.seconds["search"]
         return Cost(
             workers=workers,
             trials=trials,

@@ -5,10 +5,15 @@ What serves it is imported late: tests/kernels run where nothing is installed bu
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from biotune.results import Results
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, which is no failure
 settings.load_profile("any machine")
@@ -40,3 +45,44 @@ def bucket(s3: str) -> str:
     filesystem, _ = FileSystem.from_uri(f"s3://{name}{query}&allow_bucket_creation=true")
     filesystem.create_dir(name)
     return f"s3://{name}/some/studies{query}"
+
+
+@pytest.fixture(scope="session")
+def begin_results() -> Callable[..., "Results"]:
+    """Writes study.yaml and state.json of a study in which nothing has happened, but for what is given of the state."""
+    from biotune.digests import study_digest
+    from biotune.results import SCHEMA, Results
+    from biotune.results.documents import Criterion, State, Streams
+    from biotune.results.journal import Head
+
+    def begin(directory: Path, study: Mapping[str, Any], **given: Any) -> Results:
+        begun: dict[str, Any] = {
+            "schema_version": SCHEMA,
+            "study": str(study["name"]),
+            "phase": "search",
+            "started": "2026-01-01T12:00:00+00:00",
+            "finished": None,
+            "seconds": {},
+            "backend": {},
+            "device": "cpu",
+            "matmul_precision": "highest",
+            "concurrency": 1,
+            "connectomes": {},
+            "criterion": Criterion(null_loss=0.1, level=0.01),
+            "study_sha256": study_digest(study),
+            "task_sha256": None,
+            "topologies": {},
+            "streams": Streams(sha256="", numpy=""),
+            "updates_per_epoch": 3,
+            "budget": 300,
+            "selection": None,
+            "set_aside": {},
+            "journal": Head(),
+            "storage": None,
+        }
+        results = Results(directory)
+        results.write_study(study)
+        results.write_state(State(**begun | given))
+        return results
+
+    return begin

@@ -5,6 +5,7 @@ import pickle
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 
@@ -14,7 +15,7 @@ import biotune.study.cluster.access as access
 from biotune.cli import main, tune_main
 from biotune.errors import UserError
 from biotune.network import load_checkpoint, save_checkpoint
-from biotune.results import SCHEMA, TABLES, Results
+from biotune.results import TABLES, Results
 from biotune.results.journal import Journal
 from biotune.study import load_study
 from biotune.study.cluster.connect import connected
@@ -23,8 +24,6 @@ from biotune.study.history.record import Record
 from biotune.study.search.progress import SearchProgress
 
 SPACE = "search_spaces/seq_mem.yaml"
-NEW = {"schema": SCHEMA, "updates_per_epoch": 4, "journal": {"events": 0, "check": ""}}
-"""state.json of a study in which nothing has happened."""
 
 
 class Malicious:
@@ -52,10 +51,13 @@ def test_the_malicious_pickle_of_these_tests_does_run_code_where_pickles_are_loa
     "name", ["study.yaml", "state.json", "environment.json", *(f"{name}.parquet" for name in TABLES), "journal.jsonl"]
 )
 def test_a_pickle_in_place_of_a_result_is_refused(
-    name: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    made: Path,
+    capsys: pytest.CaptureFixture[str],
+    begin_results: Callable[..., Results],
 ) -> None:
-    results = Results(tmp_path / "results")
-    results.begin(load_study(SPACE).resolved(), NEW)
+    results = begin_results(tmp_path / "results", load_study(SPACE).resolved())
     (results.path / name).write_bytes(pickle.dumps(Malicious(made)) + b"\n")
     if name == "journal.jsonl":
         with pytest.raises(UserError, match="no line of a journal"):
@@ -129,11 +131,11 @@ def test_no_trial_of_a_crafted_journal_climbs_out_of_the_results(tmp_path: Path)
 
 
 def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], begin_results: Callable[..., Results]
 ) -> None:
-    results = Results(tmp_path / "results")
     study = load_study(SPACE).resolved()
-    append(results.journal(), begun(study, results.begin(study, NEW)))
+    results = begin_results(tmp_path / "results", study)
+    append(results.journal(), begun(study, results.read_state()))
     event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
     results.journal().append(event | {"trial": "../../outside"})
     assert main(["monitor", str(results.path), "-o", str(tmp_path / "monitor")]) == 2
@@ -143,12 +145,15 @@ def test_no_trial_of_a_crafted_journal_is_written_outside_of_its_results(
 
 @pytest.mark.parametrize("command", [["report"], ["monitor", "-o", "monitor"]], ids=lambda command: command[0])
 def test_looking_at_results_does_not_run_the_task_that_they_name(
-    command: list[str], tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+    command: list[str],
+    tmp_path: Path,
+    made: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    begin_results: Callable[..., Results],
 ) -> None:
-    results = Results(tmp_path / "results")
     study = load_study(SPACE).resolved()
     study["task"] = {"name": f"{tmp_path}/malicious.py:Task"}
-    results.begin(study, NEW)
+    results = begin_results(tmp_path / "results", study)
     (tmp_path / "malicious.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
     monkeypatch.chdir(tmp_path)
     main([*command, str(results.path)])

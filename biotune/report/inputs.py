@@ -10,9 +10,7 @@ import pandas as pd
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.results.documents import EnvironmentFile, StateFile, StudyFile, require
-
-CONFIRMED = ("shared", "own_best")
+from biotune.results.documents import Environment, State, StudyFile, checked
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,14 @@ class Inputs:
     Attributes:
         path: of the results directory.
         text: of study.yaml.
-        study, state, environment: the content of study.yaml, state.json and environment.json.
+        study: the content of study.yaml. state, environment: of state.json and environment.json.
     """
 
     path: Path
     text: str
     study: Mapping[str, Any]
-    state: Mapping[str, Any]
-    environment: dict[str, Any]
+    state: State
+    environment: Environment
     tables: Tables
 
     @classmethod
@@ -55,10 +53,8 @@ class Inputs:
         Raises:
             UserError: a document lacks a key, or holds what this version doesn't write; a table is damaged.
         """
-        study, state, environment = results.read_study(), results.read_json("state"), results.read_json("environment")
-        require(study, StudyFile, "study.yaml")
-        require(state, StateFile, "state.json")
-        require(environment, EnvironmentFile, "environment.json")
+        study, state, environment = results.read_study(), results.read_state(), results.read_environment()
+        checked(study, StudyFile, "study.yaml")
         text = (results.path / "study.yaml").read_text()
         return cls(results.path, text, study, state, environment, Tables.read(results))
 

@@ -1,6 +1,6 @@
 """Results on disk: the contract between a study, which writes, and the report, which reads."""
 
-from biotune.results.directory import SCHEMA, Results, digests_of
+from biotune.results.directory import SCHEMA, Results
 from biotune.results.tables import TABLES
 from biotune.results.vocabulary import LABELS, PHASES, POSITIVE_CONTROL, RUNNING, STATUSES
 
@@ -13,5 +13,4 @@ __all__ = [
     "STATUSES",
     "TABLES",
     "Results",
-    "digests_of",
 ]

@@ -35,25 +35,12 @@ import yaml
 from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_digest
 from biotune.errors import UserError
 from biotune.io.files import replacing
-from biotune.results.journal import Head, Journal
+from biotune.results.documents import Environment, State, checked
+from biotune.results.journal import Journal
 from biotune.results.tables import DIGESTS_KEY, TABLES
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
-
-
-def digests_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The digests in `state.json` of what a study is made from: its own, the task's file's, and of each arm the
-    connectome's and the first confirmed replicate's topology's.
-    """
-    used = state.get("connectomes")
-    found = used.items() if isinstance(used, dict) else ()
-    return {
-        "study": state.get("study_sha256"),
-        "task": state.get("task_sha256"),
-        "connectomes": {arm: one.get("digest") for arm, one in found if isinstance(one, dict)},
-        "topologies": state.get("topologies"),
-    }
 
 
 class Results:
@@ -102,12 +89,7 @@ class Results:
         """Its journal, which must have come at least as far as `state.json` says."""
         if not (self.path / "state.json").is_file():
             return Journal(self.path / "journal.jsonl")
-        known: Any = self.read_json("state").get("journal")
-        try:
-            head = Head(int(known["events"]), str(known["check"]))
-        except (TypeError, KeyError, ValueError):
-            raise UserError(f"{self.path / 'state.json'}: does not say how far the journal has come") from None
-        return Journal(self.path / "journal.jsonl", head)
+        return Journal(self.path / "journal.jsonl", self.read_state().journal)
 
     def require_whole(self) -> None:
         """Makes sure that the journal is whole, and of this study.
@@ -120,7 +102,7 @@ class Results:
         begun = journal.first()
         if begun is None:  # killed before its first event
             return
-        digests, held = begun.get("digests"), digests_of(self.read_json("state"))
+        digests, held = begun.get("digests"), self.read_state().digests
         differs = difference(digests, held) if isinstance(digests, dict) else "it has no digests"
         if differs:
             raise UserError(f"{journal.file}:1: is not of the study in state.json ({differs}); put back what was moved")
@@ -169,7 +151,31 @@ class Results:
         return f"to have it written from the journal: python tune_main.py --resume {self.path}"
 
     def _digests(self) -> dict[str, Any]:
-        return digests_of(self.read_json("state")) if (self.path / "state.json").is_file() else digests_of({})
+        return self.read_state().digests if (self.path / "state.json").is_file() else {}
+
+    def write_state(self, state: State) -> None:
+        """Writes `state.json`."""
+        self.write_json("state", state.model_dump(by_alias=True))
+
+    def read_state(self) -> State:
+        """Reads `state.json`.
+
+        Raises:
+            UserError: it is missing or damaged, or a key of it is none that this version writes.
+        """
+        return checked(self.read_json("state"), State, f"{self.path / 'state.json'}")
+
+    def write_environment(self, environment: Environment) -> None:
+        """Writes `environment.json`."""
+        self.write_json("environment", environment.model_dump())
+
+    def read_environment(self) -> Environment:
+        """Reads `environment.json`.
+
+        Raises:
+            UserError: it is missing or damaged, or a key of it is none that this version writes.
+        """
+        return checked(self.read_json("environment"), Environment, f"{self.path / 'environment.json'}")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes `<name>.json`."""
@@ -188,13 +194,6 @@ class Results:
         except (OSError, ValueError) as error:
             raise UserError(f"{file}: not readable as JSON ({error})") from None
         return _mapping(content, file)
-
-    def begin(self, study: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes `study.yaml`, and `state.json` with its digest; returns that."""
-        self.write_study(study)
-        begun = {**state, "study_sha256": study_digest(study)}
-        self.write_json("state", begun)
-        return begun
 
     def write_study(self, study: Mapping[str, Any]) -> None:
         """Writes `study.yaml`."""

@@ -1,6 +1,9 @@
-"""What the report takes from the results' YAML and JSON, checked once, before anything is computed from it."""
+"""The documents of a results directory: state.json and environment.json, and what the report reads of study.yaml.
 
-from typing import Annotated, Any, Literal
+They are checked as they are read, before anything is computed from them.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,12 +18,16 @@ from pydantic import (
 )
 
 from biotune.errors import UserError
+from biotune.results.journal import Head
+from biotune.results.vocabulary import Label
+
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class _Part(BaseModel):
-    """What the files hold beyond this is none of the report's business."""
+    """Further keys of a file are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 def _one_range(domain: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -97,66 +104,218 @@ class StudyFile(_Part):
         return self
 
 
-class _Connectome(_Part):
+class Connectome(_Part):
+    """The connectome that an arm was laid out from.
+
+    Attributes:
+        asked: the name in study.yaml. substituted: whether another one took its place. reason: why.
+        kind, sha256, species, citation, notes: see `biotune.connectome.Provenance`.
+    """
+
     name: str
-    citation: str | None = None
+    asked: str
+    substituted: bool
+    reason: str | None
+    citation: str
+    kind: str
+    sha256: str | None
+    species: str
+    digest: str
+    notes: list[str]
 
 
-class _StateCriterion(_Part):
+class Criterion(_Part):
+    """The validation loss of guessing, and the one that is to be met."""
+
     null_loss: Positive
     level: Positive
 
 
-class _Shared(_Part):
+class Streams(_Part):
+    """The digest of what NumPy's generators draw, see `biotune.seeds.streams_digest`, and NumPy's version."""
+
+    sha256: str
+    numpy: str
+
+
+class _Typed(_Part):
+    """A part that events of the journal have too: no value is converted to the type that is needed."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Cell(_Typed):
+    """An arm at a setting, to be confirmed: trained once, by whatever labels it is read.
+
+    Attributes:
+        plan: `TrialPlan.digest` of its replicates: by it the cell is known.
+        labels: what the report reads it as; a row of a table per label.
+    """
+
+    plan: str
+    arm: str
     setting: Section
-    index: int
+    labels: list[Label]
+
+    def checkpoint(self, first: int) -> str:
+        """The name, without its ending, of the file of the replicates from `first` on."""
+        return f"{self.arm}-{self.plan[:12]}-{first:04d}"
 
 
-class _OwnBest(_Part):
-    trial: str
+class Shared(_Typed):
+    """The setting that all arms are confirmed at, and how the search ranked it in each of them."""
+
+    setting: Section
+    index: NonNegativeInt
+    mean_rank: float
+    ranks: dict[str, float]
 
 
-class _Selection(_Part):
-    shared: _Shared
-    own_best: dict[str, _OwnBest]
+class Selection(_Typed):
+    """What the search led to: the cells to be confirmed.
+
+    Attributes:
+        own_best: arm -> the trial that its own best setting was found by.
+        cells: in the order in which they are confirmed.
+    """
+
+    shared: Shared
+    own_best: dict[str, str]
+    cells: list[Cell]
+
+    def cell(self, arm: str, label: Label) -> Cell:
+        """The cell of an arm that a label is read from."""
+        return next(cell for cell in self.cells if cell.arm == arm and label in cell.labels)
 
 
-class StateFile(_Part):
-    """state.json."""
+class State(_Part):
+    """state.json.
 
+    Attributes:
+        schema_version: `SCHEMA` of who wrote it.
+        phase: "search", "confirm", or "finished". started, finished: UTC. seconds: phase -> spent so far.
+        backend: phase -> arm -> kernels. device, matmul_precision, concurrency: what trials ran on.
+        connectomes: of each arm. topologies: of each arm the digest of its first confirmed replicate's.
+        study_sha256, task_sha256: digests of study.yaml, and of the task's file, None if it is one of biotune's.
+        budget: updates at which a replicate is censored.
+        set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
+        journal: how far it had come. storage: where checkpoints are, None if that is the results directory.
+    """
+
+    schema_version: int = Field(alias="schema")
+    study: str
     phase: str
+    started: str
+    finished: str | None
     seconds: dict[str, FiniteFloat]
-    connectomes: dict[str, _Connectome]
-    criterion: _StateCriterion
+    backend: dict[str, dict[str, str]]
+    device: str
+    matmul_precision: str
+    concurrency: PositiveInt
+    connectomes: dict[str, Connectome]
+    criterion: Criterion
+    study_sha256: str
+    task_sha256: str | None
+    topologies: dict[str, str]
+    streams: Streams
     updates_per_epoch: PositiveInt
     budget: PositiveInt
-    selection: _Selection | None = None
-    set_aside: dict[str, str] = {}
+    selection: Selection | None
+    set_aside: dict[str, str]
+    journal: Head
+    storage: str | None
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """What the study is made from: its own digest, its task's, and of each arm the connectome's and topology's."""
+        return {
+            "study": self.study_sha256,
+            "task": self.task_sha256,
+            "connectomes": {arm: used.digest for arm, used in self.connectomes.items()},
+            "topologies": self.topologies,
+        }
 
 
-class _Kernels(_Part):
+class SeenKernels(_Part):
+    """Kernels that were set beside their definition on a kind of machine, and the largest deviation of their passes.
+
+    Attributes:
+        processor, gpu: of the machine; gpu is None for kernels that run on the processor.
+        versions: of what they are compiled with. precision: how exactly float32 matrices are multiplied.
+        deviation: of hidden states and gradients, relative norm. tolerance: what of that is allowed.
+        networks, batch, nonlinearity: of the passes.
+    """
+
     backend: str
+    device: str
     processor: str
-    gpu: str | None = None
+    gpu: str | None
+    versions: dict[str, str]
+    dtype: str
+    precision: str
     deviation: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
     tolerance: Positive
+    networks: list[str]
+    batch: list[int]
+    nonlinearity: list[str]
 
 
-class EnvironmentFile(_Part):
-    """environment.json."""
+class Machine(_Part):
+    """The machine that the study was started on."""
 
-    git: Section | None = None
-    kernels: list[_Kernels] = []
+    system: str
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpus: list[str]
 
 
-def require(content: Any, model: type[BaseModel], file: str) -> None:
-    """Checks what a file holds.
+class Git(_Part):
+    """The commit of the code that ran, and whether files had changes that it does not hold."""
+
+    commit: str
+    dirty: bool
+
+
+class Data(_Part):
+    """Where a connectome was read from, see `biotune.connectome.Provenance`."""
+
+    kind: str
+    path: str | None
+    url: str | None
+    sha256: str | None
+    licence: str
+
+
+class Environment(_Part):
+    """environment.json.
+
+    Attributes:
+        packages: name -> version, None if it is not installed.
+        git: None if the code is in no checkout. command: that started the study.
+        data: connectome -> its source. nodes: the resources of each, in Ray's words.
+        kernels: that were seen to compute what they should. kernels_left_out: why others were not used.
+    """
+
+    python: str
+    packages: dict[str, str | None]
+    machine: Machine
+    git: Git | None
+    command: str
+    data: dict[str, Data]
+    nodes: list[dict[str, float]]
+    kernels: list[SeenKernels]
+    kernels_left_out: list[str]
+
+
+def checked(content: Any, model: type[Document], file: str) -> Document:
+    """What a file holds, as its model.
 
     Raises:
         UserError: a key is missing, or its value is none that this version writes.
     """
     try:
-        model.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         key = ".".join(map(str, found["loc"]))

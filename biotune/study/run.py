@@ -4,22 +4,24 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
 
+from biotune.digests import study_digest
 from biotune.errors import KernelError, StorageError, UserError
 from biotune.io.files import remove_leftovers, set_aside
 from biotune.io.storage import Place, clear, patient, spelled
 from biotune.results import SCHEMA, Results
+from biotune.results.documents import Connectome, Criterion, State, Streams
 from biotune.results.journal import DamagedJournal, Journal
 from biotune.seeds import streams_digest
 from biotune.study.cluster.connect import connected, describe, require_reachable
-from biotune.study.confirm.confirm import Job, run_confirm
+from biotune.study.confirm.confirm import run_confirm
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
 from biotune.study.directory.directory import load_record, locked, new_directory, new_record
@@ -33,7 +35,7 @@ from biotune.study.directory.resume import (
     require_same_task,
     require_same_topologies,
 )
-from biotune.study.history.events import SetAside, Spent, append, begun
+from biotune.study.history.events import Selected, SetAside, Spent, append, begun
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
@@ -44,7 +46,7 @@ from biotune.study.resources.packing import share_out
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.tune import run_search
 from biotune.tasks import task_digest
-from biotune.training import TrialPlan, updates_per_epoch
+from biotune.training import updates_per_epoch
 
 TABLE_SECONDS = 5.0
 """Seconds between two writings of the tables; the journal is written at every event."""
@@ -119,17 +121,17 @@ def run_study(
         if repair:
             _repair(results, console)
         _, record = load_record(results)  # reports damage before anything is started
-        if (state := results.read_json("state"))["phase"] == "finished":
+        if (state := results.read_state()).phase == "finished":
             record.write_tables(results)
             console.print(
-                f"Done since {state['finished']}: only the tables and the report are made again.",
+                f"Done since {state.finished}: only the tables and the report are made again.",
                 highlight=False,
                 soft_wrap=True,
             )
             return results.path
     plans = Plans.load(study)
     directory = resume.resolve() if resume else new_directory(study, options.output)
-    plans = replace(plans, backends=state["backend"] if resume else all_on(options.kernels, study.arms))
+    plans = replace(plans, backends=state.backend if resume else all_on(options.kernels, study.arms))
     if resume:
         _require_same(Results.open(directory), plans)
     storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
@@ -194,11 +196,11 @@ def _open(
     kernels = _trusted_kernels(plans, resources, directory, again=bool(past))
     opening = _Opening(study, results, journal, resources, kernels, storage)
     state = opening.go_on() if past else opening.begin(plans)
-    progress = SearchProgress(study, new_record(study, state["updates_per_epoch"]), journal, past)
+    progress = SearchProgress(study, new_record(study, state.updates_per_epoch), journal, past)
     checkpoints = patient(kept / "checkpoints", PATIENCE)
     _tidy(checkpoints, progress)
     return _Run(
-        plans=replace(plans, backends=state["backend"]),
+        plans=replace(plans, backends=state.backend),
         results=results,
         state=state,
         progress=progress,
@@ -262,7 +264,7 @@ class _Run:
 
     plans: Plans
     results: Results
-    state: dict[str, Any]
+    state: State
     progress: SearchProgress
     checkpoints: Place
     mirror: Mirror | None
@@ -276,7 +278,7 @@ class _Run:
         study, resources = self.plans.study, self.resources
         self.study, self.record, self.journal = study, self.progress.record, self.progress.journal
         self.directory = self.results.path
-        self.banners = _substitutions(self.state["connectomes"])
+        self.banners = _substitutions(self.state.connectomes)
         self.display = Display(
             study,
             self.record,
@@ -316,13 +318,14 @@ class _Run:
                         interrupted=self.interrupted,
                     )
                 clear(self.checkpoints / "search")
-                self.record.apply(append(self.journal, select(self.study, self.record)))
+                selection = select(self.study, self.record, self.plans.digest)
+                self.record.apply(append(self.journal, Selected(selection=selection)))
             with self._phase("confirm"):
                 run_confirm(
                     self.study,
                     self.record,
                     self.journal,
-                    self._confirm_plan,
+                    self.plans.confirm,
                     checkpoints=self.checkpoints / "confirm",
                     resources=self.resources,
                     every=self.every,
@@ -332,9 +335,6 @@ class _Run:
                 )
         self._write_state("finished", finished=_now())
         self._copy()
-
-    def _confirm_plan(self, job: Job) -> TrialPlan:
-        return self.plans.plan(job.arm, job.setting, "confirm", job.replicates)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -399,15 +399,16 @@ class _Run:
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 
     def _write_state(self, phase: str, finished: str | None = None) -> None:
-        self.state |= {
+        changed = {
             "phase": phase,
             "finished": finished,
             "seconds": self.record.seconds,
-            "selection": self.record.selection and self.record.selection.model_dump(exclude={"event"}),
+            "selection": self.record.selection,
             "set_aside": self.record.set_aside,
-            "journal": asdict(self.journal.head),
+            "journal": self.journal.head,
         }
-        self.results.write_json("state", self.state)
+        self.state = self.state.model_copy(update=changed)
+        self.results.write_state(self.state)
 
 
 @dataclass(frozen=True)
@@ -427,62 +428,67 @@ class _Opening:
     kernels: Kernels
     storage: Place | None
 
-    def begin(self, plans: Plans) -> dict[str, Any]:
+    def begin(self, plans: Plans) -> State:
         """Writes the files that a directory starts with; returns the state."""
         study = self.study
         connectomes = {}
         for arm, connectome in plans.connectomes.items():
             provenance = connectome.provenance
-            connectomes[arm] = {
-                "name": connectome.name,
-                "asked": study.arms[arm].connectome.name,
-                "substituted": provenance.substitutes is not None,
-                "reason": provenance.reason,
-                "citation": provenance.citation,
-                "kind": provenance.kind,
-                "sha256": provenance.sha256,
-                "species": provenance.species,
-                "digest": connectome.digest,
-                "notes": list(provenance.notes),
-            }
+            connectomes[arm] = Connectome(
+                name=connectome.name,
+                asked=study.arms[arm].connectome.name,
+                substituted=provenance.substitutes is not None,
+                reason=provenance.reason,
+                citation=provenance.citation,
+                kind=provenance.kind,
+                sha256=provenance.sha256,
+                species=provenance.species,
+                digest=connectome.digest,
+                notes=list(provenance.notes),
+            )
         task = study.config.task
         per_epoch = updates_per_epoch(task.trials, task.train_share, task.batch)
-        state = {
-            "schema": SCHEMA,
-            "study": study.config.name,
-            "phase": "search",
-            "started": _now(),
-            "finished": None,
-            "seconds": {},
-            "backend": self.kernels.names,
-            "device": plans.device,
-            "matmul_precision": self.kernels.precision,
-            "concurrency": self.resources.concurrency,
-            "connectomes": connectomes,
-            "criterion": {"null_loss": study.task.null_loss, "level": study.level},
-            "task_sha256": task_digest(**task.options),
-            "topologies": dict(plans.topologies),
-            "streams": {"sha256": streams_digest(), "numpy": np.__version__},
-            "updates_per_epoch": per_epoch,
-            "budget": study.config.confirm.max_epochs * per_epoch,
-            "selection": None,
-            "set_aside": {},
-            "journal": asdict(self.journal.head),
-            "storage": None if self.storage is None else spelled(self.storage),
-        }
         resolved = study.resolved()
-        seen = {"kernels": self.kernels.seen, "kernels_left_out": list(self.kernels.left_out.values())}
-        self.results.write_json("environment", environment(plans.connectomes) | {"cluster": describe()} | seen)
-        state = self.results.begin(resolved, state)
+        state = State(
+            schema_version=SCHEMA,
+            study=study.config.name,
+            phase="search",
+            started=_now(),
+            finished=None,
+            seconds={},
+            backend=self.kernels.names,
+            device=plans.device,
+            matmul_precision=self.kernels.precision,
+            concurrency=self.resources.concurrency,
+            connectomes=connectomes,
+            criterion=Criterion(null_loss=study.task.null_loss, level=study.level),
+            study_sha256=study_digest(resolved),
+            task_sha256=task_digest(**task.options),
+            topologies=dict(plans.topologies),
+            streams=Streams(sha256=streams_digest(), numpy=np.__version__),
+            updates_per_epoch=per_epoch,
+            budget=study.config.confirm.max_epochs * per_epoch,
+            selection=None,
+            set_aside={},
+            journal=self.journal.head,
+            storage=None if self.storage is None else spelled(self.storage),
+        )
+        kernels = self.kernels
+        self.results.write_environment(
+            environment(plans.connectomes, describe()["nodes"], kernels.seen, kernels.left_out.values())
+        )
+        self.results.write_study(resolved)
+        self.results.write_state(state)
         append(self.journal, begun(resolved, state))
         return state
 
-    def go_on(self) -> dict[str, Any]:
+    def go_on(self) -> State:
         """Adds to environment.json how far the kernels deviate on the machines of today; returns the state."""
-        state = self.results.read_json("state")
-        held = self.results.read_json("environment")
-        self.results.write_json("environment", held | {"kernels": added(self.kernels.seen, held["kernels"])})
-        return state | {"storage": None if self.storage is None else spelled(self.storage)}
+        held = self.results.read_environment()
+        seen = added(self.kernels.seen, held.kernels)
+        self.results.write_environment(held.model_copy(update={"kernels": seen}))
+        storage = None if self.storage is None else spelled(self.storage)
+        return self.results.read_state().model_copy(update={"storage": storage})
 
 
 def _repair(results: Results, console: Console) -> None:
@@ -492,7 +498,7 @@ def _repair(results: Results, console: Console) -> None:
             results.journal().check()
         except DamagedJournal:
             kept = repair_journal(results)
-            left = results.read_json("state")["journal"]["events"]
+            left = results.read_state().journal.events
             text = f"NOTE: the journal is damaged from line {left + 1} on; the study goes on from the part before."
             text += "" if kept is None else f" The damaged one is kept as {kept.name}."
             console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
@@ -500,13 +506,13 @@ def _repair(results: Results, console: Console) -> None:
             console.print("The journal is intact: there is nothing to repair.", highlight=False)
 
 
-def _substitutions(connectomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _substitutions(connectomes: Mapping[str, Connectome]) -> list[str]:
     """A warning for each connectome that was not available and was replaced by another, with the reason."""
     texts = [
-        f"{used['asked']} was not available, {used['name']} takes its place: this run says nothing about the real "
-        f"connectome. Reason: {used['reason']}"
+        f"{used.asked} was not available, {used.name} takes its place: this run says nothing about the real "
+        f"connectome. Reason: {used.reason}"
         for used in connectomes.values()
-        if used["substituted"]
+        if used.substituted
     ]
     return list(dict.fromkeys(texts))
 

@@ -1,5 +1,6 @@
 """What a trial is made from: everything that decides its numbers, and trained networks to start from."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -130,6 +131,16 @@ class TrialPlan:
             "sustain",
         )
         return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}, default=str))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what its replicates have in common: by it the cell that they are of is known."""
+        return hashlib.sha256(json.dumps(self._common(), sort_keys=True).encode()).hexdigest()
+
+    def _common(self) -> dict[str, Any]:
+        content = self.identity()
+        del content["replicates"]
+        return content if self.start is None else content | {"start": self.start.plan._common()}
 
     @property
     def epochs(self) -> int:

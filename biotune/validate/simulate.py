@@ -28,13 +28,17 @@ import numpy as np
 import pandas as pd
 
 from biotune.criterion import updates_to_criterion
+from biotune.digests import study_digest
 from biotune.errors import UserError
 from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.results.summary import Comparison
-from biotune.results import SCHEMA, Results
-from biotune.seeds import stream
+from biotune.results import SCHEMA, TABLES, Results
+from biotune.results.documents import Connectome, Criterion, Selection, Shared, State, Streams
+from biotune.results.journal import Head
+from biotune.seeds import stream, streams_digest
 from biotune.study import Study, load_study
+from biotune.study.directory.environment import environment
 from biotune.training import updates_per_epoch
 
 RATIOS = (1.0, 1.05, 1.2, 2.0)
@@ -100,8 +104,8 @@ class Simulator:
         self.updates = per_epoch * np.arange(config.confirm.max_epochs + self.sustain)
         self.results = Results(directory)
         self.results.write_study(study.resolved())
-        self.results.write_json("state", self._state(study, per_epoch))
-        self.results.write_json("environment", {})
+        self.results.write_state(self._state(study, per_epoch))
+        self.results.write_environment(environment({}, nodes=[], kernels=[], left_out=[]))
         self.inputs = Inputs.read(self.results)
 
     def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[Comparison, int]:
@@ -115,24 +119,26 @@ class Simulator:
                 fallen = (self.level / self.null_loss) ** ((self.updates / needed) ** BENDING)
                 losses = self.null_loss * fallen * np.exp(random.normal(0, model.noise, len(fallen)))
                 reached, converged = updates_to_criterion(self.updates, losses, self.level, self.sustain, self.budget)
-                of = {"phase": "shared", "arm": arm, "trial": f"{arm}-shared", "replicate": replicate}
+                of: dict[str, Any] = {
+                    "phase": "shared",
+                    "arm": arm,
+                    "trial": f"{arm}-shared",
+                    "replicate": replicate,
+                }
                 last = float(losses[-self.sustain])
-                ends = {"best_loss": float(losses.min()), "final_loss": last, "test_loss": last}
                 rows.append(
-                    of | ends | {"converged": converged, "diverged": False, "updates": reached, "budget": self.budget}
+                    dict.fromkeys(TABLES["convergence"].names)
+                    | of
+                    | {"converged": converged, "diverged": False, "updates": reached, "budget": self.budget}
+                    | {"best_loss": float(losses.min()), "final_loss": last, "test_loss": last}
                 )
-                curves.append(
-                    pd.DataFrame(
-                        of
-                        | {
-                            "epoch": np.arange(len(losses)),
-                            "updates": self.updates,
-                            "training_loss": losses,
-                            "validation_loss": losses,
-                            "accuracy": np.nan,
-                        }
-                    )
-                )
+                evaluations = {
+                    "epoch": np.arange(len(losses)),
+                    "updates": self.updates,
+                    "training_loss": losses,
+                    "validation_loss": losses,
+                }
+                curves.append(pd.DataFrame(dict.fromkeys(TABLES["curves"].names, np.nan) | of | evaluations))
         tables = replace(
             self.inputs.tables, convergence=pd.DataFrame(rows), curves=pd.concat(curves, ignore_index=True)
         )
@@ -170,26 +176,49 @@ class Simulator:
             censored=censored / (2 * self.pairs * studies),
         )
 
-    def _state(self, study: Study, per_epoch: int) -> dict[str, Any]:
+    def _state(self, study: Study, per_epoch: int) -> State:
         """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
-        setting = study.first_setting
         arms = (self.reference, self.arm)
-        return {
-            "schema": SCHEMA,
-            "study": study.config.name,
-            "phase": "finished",
-            "seconds": {},
-            "connectomes": {
-                arm: {"name": study.arms[arm].connectome.name, "substituted": False, "citation": None} for arm in arms
-            },
-            "criterion": {"null_loss": self.null_loss, "level": self.level},
-            "updates_per_epoch": per_epoch,
-            "budget": self.budget,
-            "selection": {
-                "shared": {"setting": setting, "index": 0},
-                "own_best": {arm: {"setting": setting, "trial": f"{arm}-0000"} for arm in arms},
-            },
+        connectomes = {
+            arm: Connectome(
+                name=study.arms[arm].connectome.name,
+                asked=study.arms[arm].connectome.name,
+                substituted=False,
+                reason=None,
+                citation="",
+                kind="simulated",
+                sha256=None,
+                species="",
+                digest="",
+                notes=[],
+            )
+            for arm in arms
         }
+        shared = Shared(setting=dict(study.first_setting), index=0, mean_rank=1.0, ranks=dict.fromkeys(arms, 1.0))
+        return State(
+            schema_version=SCHEMA,
+            study=study.config.name,
+            phase="finished",
+            started="",
+            finished=None,
+            seconds={},
+            backend={},
+            device="none",
+            matmul_precision="none",
+            concurrency=1,
+            connectomes=connectomes,
+            criterion=Criterion(null_loss=self.null_loss, level=self.level),
+            study_sha256=study_digest(study.resolved()),
+            task_sha256=None,
+            topologies={},
+            streams=Streams(sha256=streams_digest(), numpy=np.__version__),
+            updates_per_epoch=per_epoch,
+            budget=self.budget,
+            selection=Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in arms}, cells=[]),
+            set_aside={},
+            journal=Head(),
+            storage=None,
+        )
 
 
 def wrong_verdicts(ratio: float, margin: float) -> set[str]:

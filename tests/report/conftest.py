@@ -13,9 +13,25 @@ import pytest
 from rich.console import Console
 
 from biotune.criterion import updates_to_criterion
+from biotune.digests import study_digest
 from biotune.report import CombinedReport, Report, make_combined_report, make_report, print_report
 from biotune.report.results.summary import Comparison
-from biotune.results import POSITIVE_CONTROL, SCHEMA, Results
+from biotune.results import LABELS, PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
+from biotune.results.documents import (
+    Cell,
+    Connectome,
+    Criterion,
+    Data,
+    Environment,
+    Git,
+    Machine,
+    SeenKernels,
+    Selection,
+    Shared,
+    State,
+    Streams,
+)
+from biotune.results.journal import Head
 
 NULL_LOSS = 1 / 12
 LEVEL = NULL_LOSS / 10
@@ -69,14 +85,15 @@ class Simulation:
         results = Results(directory)
         study = self.study()
         self.edit(study)
-        results.begin(study, self.state())
-        results.write_json("environment", ENVIRONMENT)
+        results.write_study(study)
+        results.write_state(self.state(study))
+        results.write_environment(ENVIRONMENT)
         random = np.random.default_rng(self.seed)
         trials, curves = self._search(random)
         convergence: list[dict[str, Any]] = []
         if self.phase != "search":
-            for phase in ("shared", "own_best"):
-                self._confirm(phase, random, curves, convergence)
+            for label in LABELS:
+                self._confirm(label, random, curves, convergence)
         if trials:
             results.write_table("trials", pd.DataFrame(trials))
         if curves:
@@ -124,57 +141,61 @@ class Simulation:
             "positive_control": self.control,
         }
 
-    def setting(self, arm: str, phase: str) -> dict[str, Any]:
-        rate = 0.001 if phase == "own_best" and arm in self.own_best else 0.003
+    def setting(self, arm: str, label: str) -> dict[str, Any]:
+        rate = 0.001 if label == "own_best" and arm in self.own_best else 0.003
         return {"learning_rate": rate, "nonlinearity": "tanh"}
 
-    def state(self) -> dict[str, Any]:
-        name = "distance_rule_marmoset" if self.substituted else "marmoset"
-        connectome = {
-            "name": name,
-            "asked": "marmoset",
-            "substituted": self.substituted,
-            "reason": "no network" if self.substituted else None,
-            "citation": "Majka et al. 2016, J. Comp. Neurol. 524:2161, https://doi.org/10.1002/cne.24023",
-            "kind": "generated" if self.substituted else "download",
-            "sha256": None if self.substituted else "ab" * 32,
-            "species": "Callithrix jacchus",
-            "digest": "cd" * 32,
-        }
-        return {
-            "schema": SCHEMA,
-            "study": "simulated",
-            "phase": self.phase,
-            "started": "2026-01-01T12:00:00Z",
-            "finished": "2026-01-01T12:05:00Z" if self.phase == "finished" else None,
-            "seconds": {"search": 100.0} if self.phase == "search" else {"search": 100.0, "confirm": 80.5},
-            "backend": {"name": "dense"},
-            "connectomes": dict.fromkeys(self.arms, connectome),
-            "criterion": {"null_loss": NULL_LOSS, "level": LEVEL},
-            "task_sha256": None,
-            "topologies": dict.fromkeys(self.arms, "ef" * 32),
-            "journal": {"events": 0, "check": ""},
-            "updates_per_epoch": UPDATES_PER_EPOCH,
-            "budget": self.budget,
-            "selection": None
-            if self.phase == "search"
-            else {
-                "shared": {
-                    "setting": self.setting(self.arms[0], "shared"),
-                    "index": 0,
-                    "mean_rank": 1.5,
-                    "ranks": dict.fromkeys(self.arms, 1.5),
-                },
-                "own_best": {
-                    arm: {
-                        "setting": self.setting(arm, "own_best"),
-                        "trial": f"{arm}-0000",
-                        "same_as_shared": arm not in self.own_best,
-                    }
-                    for arm in self.arms
-                },
-            },
-        }
+    def state(self, study: dict[str, Any]) -> State:
+        connectome = Connectome(
+            name="distance_rule_marmoset" if self.substituted else "marmoset",
+            asked="marmoset",
+            substituted=self.substituted,
+            reason="no network" if self.substituted else None,
+            citation="Majka et al. 2016, J. Comp. Neurol. 524:2161, https://doi.org/10.1002/cne.24023",
+            kind="generated" if self.substituted else "download",
+            sha256=None if self.substituted else "ab" * 32,
+            species="Callithrix jacchus",
+            digest="cd" * 32,
+            notes=[],
+        )
+        return State(
+            schema_version=SCHEMA,
+            study="simulated",
+            phase=self.phase,
+            started="2026-01-01T12:00:00Z",
+            finished="2026-01-01T12:05:00Z" if self.phase == "finished" else None,
+            seconds={"search": 100.0} if self.phase == "search" else {"search": 100.0, "confirm": 80.5},
+            backend={phase: dict.fromkeys(self.arms, "dense") for phase in PHASES},
+            device="cpu",
+            matmul_precision="highest",
+            concurrency=1,
+            connectomes=dict.fromkeys(self.arms, connectome),
+            criterion=Criterion(null_loss=NULL_LOSS, level=LEVEL),
+            study_sha256=study_digest(study),
+            task_sha256=None,
+            topologies=dict.fromkeys(self.arms, "ef" * 32),
+            streams=Streams(sha256="ab" * 32, numpy="2.0.0"),
+            updates_per_epoch=UPDATES_PER_EPOCH,
+            budget=self.budget,
+            selection=None if self.phase == "search" else self.selection(),
+            set_aside={},
+            journal=Head(),
+            storage=None,
+        )
+
+    def selection(self) -> Selection:
+        shared = Shared(
+            setting=self.setting(self.arms[0], "shared"),
+            index=0,
+            mean_rank=1.5,
+            ranks=dict.fromkeys(self.arms, 1.5),
+        )
+        cells = [
+            Cell(plan=f"{arm} {label}", arm=arm, setting=self.setting(arm, label), labels=[label])
+            for label in LABELS
+            for arm in self.arms
+        ]
+        return Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in self.arms}, cells=cells)
 
     def _search(self, random: np.random.Generator) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
         trials, curves = [], []
@@ -190,34 +211,33 @@ class Simulation:
                     rows.append(self._curve("search", arm, name, replicate, reached, epochs, random))
                 curves += rows
                 best = float(np.median([r["validation_loss"].min() for r in rows]))
-                trials.append(
-                    {
-                        "arm": arm,
-                        "trial": name,
-                        "index": index,
-                        "origin": "shared",
-                        "status": "stopped" if stopped else "completed",
-                        "epochs": epochs,
-                        "updates": epochs * UPDATES_PER_EPOCH,
-                        "best_loss": best,
-                        "mean_updates": self.typical * ratio * slowdown,
-                        "converged": 4,
-                        "diverged": 0,
-                        "replicates": 4,
-                        "seconds": 2.0,
-                        "error": "",
-                        "tune.learning_rate": 0.003 / slowdown,
-                        "tune.nonlinearity": ("tanh", "relu")[index % 2],
-                    }
+                found = row(
+                    "trials",
+                    arm=arm,
+                    trial=name,
+                    index=index,
+                    origin="shared",
+                    status="stopped" if stopped else "completed",
+                    epochs=epochs,
+                    updates=epochs * UPDATES_PER_EPOCH,
+                    best_loss=best,
+                    mean_updates=self.typical * ratio * slowdown,
+                    converged=4,
+                    diverged=0,
+                    replicates=4,
+                    seconds=2.0,
+                    error="",
                 )
+                tuned = {"learning_rate": 0.003 / slowdown, "nonlinearity": ("tanh", "relu")[index % 2]}
+                trials.append(found | {f"tune.{key}": value for key, value in tuned.items()})
         return trials, curves
 
     def _confirm(
-        self, phase: str, random: np.random.Generator, curves: list[pd.DataFrame], convergence: list[dict[str, Any]]
+        self, label: str, random: np.random.Generator, curves: list[pd.DataFrame], convergence: list[dict[str, Any]]
     ) -> None:
         common = np.exp(random.normal(0, 0.2, self.pairs))  # what a pair shares
         for arm in self.arms:
-            ratio = self.own_best.get(arm, self.ratios[arm]) if phase == "own_best" else self.ratios[arm]
+            ratio = self.own_best.get(arm, self.ratios[arm]) if label == "own_best" else self.ratios[arm]
             # the log ratio of two such arms has the standard deviation asked for
             own = np.exp(random.normal(0, self.spread / np.sqrt(2), self.pairs))
             for replicate in range(self.confirmed.get(arm, self.pairs)):
@@ -225,7 +245,7 @@ class Simulation:
                 if replicate < self.never.get(arm, 0):
                     reached = 1e9
                 table = self._curve(
-                    phase, arm, f"{arm}-{phase}", replicate, reached, self.max_epochs + SUSTAIN - 1, random
+                    label, arm, f"{arm}-{label}", replicate, reached, self.max_epochs + SUSTAIN - 1, random
                 )
                 diverged = replicate < self.diverging.get(arm, 0)
                 if diverged:
@@ -235,22 +255,22 @@ class Simulation:
                 found, converged = updates_to_criterion(
                     table["updates"].to_numpy(), losses, LEVEL, SUSTAIN, self.budget
                 )
-                convergence.append(
-                    {
-                        "phase": phase,
-                        "arm": arm,
-                        "trial": f"{arm}-{phase}",
-                        "replicate": replicate,
-                        "converged": converged,
-                        "diverged": diverged,
-                        "updates": found,
-                        "budget": self.budget,
-                        "best_loss": np.nanmin(losses[: self.max_epochs + 1]),
-                        "final_loss": losses[self.max_epochs],
-                        "test_loss": losses[self.max_epochs] * 1.1,
-                        **{f"tune.{key}": value for key, value in self.setting(arm, phase).items()},
-                    }
+                outcome = row(
+                    "convergence",
+                    phase=label,
+                    arm=arm,
+                    trial=f"{arm}-{label}",
+                    replicate=replicate,
+                    converged=converged,
+                    diverged=diverged,
+                    updates=found,
+                    budget=self.budget,
+                    best_loss=np.nanmin(losses[: self.max_epochs + 1]),
+                    final_loss=losses[self.max_epochs],
+                    test_loss=losses[self.max_epochs] * 1.1,
                 )
+                tuned = self.setting(arm, label)
+                convergence.append(outcome | {f"tune.{key}": value for key, value in tuned.items()})
 
     def _curve(
         self, phase: str, arm: str, trial: str, replicate: int, reached: float, epochs: int, random: np.random.Generator
@@ -260,32 +280,25 @@ class Simulation:
         updates = epoch * UPDATES_PER_EPOCH
         loss = np.maximum(NULL_LOSS * 0.1 ** (updates / reached), 2e-5 * np.exp(random.normal(0, 0.3, epochs + 1)))
         return pd.DataFrame(
-            {
-                "phase": phase,
-                "arm": arm,
-                "trial": trial,
-                "replicate": replicate,
-                "epoch": epoch,
-                "updates": updates,
-                "training_loss": np.where(epoch == 0, np.nan, loss * 0.9),
-                "validation_loss": loss,
-                "accuracy": np.nan,
-            }
+            row(
+                "curves",
+                phase=phase,
+                arm=arm,
+                trial=trial,
+                replicate=replicate,
+                epoch=epoch,
+                updates=updates,
+                training_loss=np.where(epoch == 0, np.nan, loss * 0.9),
+                validation_loss=loss,
+                accuracy=np.nan,
+            )
         )
 
     def _topologies(self, random: np.random.Generator) -> pd.DataFrame:
         return pd.DataFrame(
             [
-                {
-                    "arm": arm,
-                    "replicate": replicate,
-                    "neurons": 220,
-                    "edges": 23000,
-                    "digest": "ef" * 32,
-                    "density": 0.475,
-                    "reciprocity": random.uniform(0.4, 0.6),
-                    "positions": np.nan,
-                }
+                row("topologies", arm=arm, replicate=replicate, neurons=220, edges=23000, digest="ef" * 32)
+                | {"density": 0.475, "reciprocity": random.uniform(0.4, 0.6), "positions": np.nan}
                 for arm in self.arms
                 for replicate in range(self.pairs)
             ]
@@ -297,31 +310,53 @@ class Simulation:
         parts = []
         for arm in self.arms:
             held = random.random(100) < 0.5
-            columns = {"target": target[held], "source": source[held], "edges": 8, "pairs": 16}
-            weight = random.lognormal(size=np.count_nonzero(held))
-            parts.append(pd.DataFrame({"arm": arm, "replicate": 0, **columns, "weight": weight}))
-        return pd.concat(parts).assign(regions=10, bins=10)
+            columns = row(
+                "matrices",
+                arm=arm,
+                replicate=0,
+                target=target[held],
+                source=source[held],
+                edges=8,
+                weight=random.lognormal(size=np.count_nonzero(held)),
+                pairs=16,
+                regions=10,
+                bins=10,
+            )
+            parts.append(pd.DataFrame(columns))
+        return pd.concat(parts)
 
 
-ENVIRONMENT = {
-    "python": "3.11.2",
-    "biotune": "0.1.0",
-    "torch": "2.13.0",
-    "machine": {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "gpus": []},
-    "git": {"commit": "0" * 40, "dirty": False},
-    "command": "tune_main.py --space search_spaces/seq_mem.yaml",
-    "data": {"marmoset": {"kind": "download", "sha256": "ab" * 32}},
-    "kernels": [
-        {
-            "backend": "triton",
-            "device": "cuda",
-            "processor": "a processor",
-            "gpu": "a GPU",
-            "deviation": {"bias": 1e-7, "hidden": 2e-7, "values": 4e-7, "weight_ih": 1e-7},
-            "tolerance": 2e-5,
-        }
+ENVIRONMENT = Environment(
+    python="3.11.2",
+    packages={"biotune": "0.1.0", "torch": "2.13.0"},
+    machine=Machine(system="Linux", cpu="a processor", cores=2, memory_gib=8.0, gpus=[]),
+    git=Git(commit="0" * 40, dirty=False),
+    command="tune_main.py --space search_spaces/seq_mem.yaml",
+    data={"marmoset": Data(kind="download", path=None, url=None, sha256="ab" * 32, licence="CC BY 4.0")},
+    nodes=[{"CPU": 2.0}],
+    kernels=[
+        SeenKernels(
+            backend="triton",
+            device="cuda",
+            processor="a processor",
+            gpu="a GPU",
+            versions={"triton": "3.0"},
+            dtype="float32",
+            precision="highest",
+            deviation={"bias": 1e-7, "hidden": 2e-7, "values": 4e-7, "weight_ih": 1e-7},
+            tolerance=2e-5,
+            networks=["8 × 220 neurons / 23000 edges"],
+            batch=[128],
+            nonlinearity=["tanh"],
+        )
     ],
-}
+    kernels_left_out=[],
+)
+
+
+def row(table: str, **values: Any) -> dict[str, Any]:
+    """A row of a table, empty in the columns that are not given."""
+    return dict.fromkeys(TABLES[table].names) | values
 
 
 @pytest.fixture

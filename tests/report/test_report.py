@@ -286,7 +286,8 @@ class TestFiles:
         for used in state["connectomes"].values():
             used |= {"reason": "<i>gone</i>", "notes": ["<u>3</u> rows"], "citation": '<a href="javascript:1">x</a>'}
         results.write_json("state", state)
-        results.write_json("environment", {"command": "</code><script>alert(1)</script>"})
+        nasty = {"command": "</code><script>alert(1)</script>"}
+        results.write_environment(results.read_environment().model_copy(update=nasty))
         make_report(directory)
         elements = read_page(directory)
         assert not {"script", "b", "i", "u", "img"} & {tag for tag, _ in elements.tags}

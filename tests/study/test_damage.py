@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from biotune.cli import main
+from biotune.digests import study_digest
 from biotune.errors import UserError
 from biotune.network import load_checkpoint
 from biotune.results import TABLES, Results
+from biotune.results.documents import Cell
 from biotune.results.journal import Journal
 from biotune.study.definition.load import load_study
 from biotune.study.directory.directory import load_record
@@ -146,7 +148,8 @@ def test_a_table_of_another_study_is_made_again_from_the_journal(results: Result
 def put_another_studys(results: Results, table: str, tmp_path: Path) -> pd.DataFrame:
     """The same rows, written by a study of another seed; returns them."""
     other = Results(tmp_path / "other")
-    other.begin(results.read_study() | {"seed": 4}, results.read_json("state"))
+    study = results.read_study() | {"seed": 4}
+    other.write_state(results.read_state().model_copy(update={"study_sha256": study_digest(study)}))
     rows = results.read_table(table)
     other.write_table(table, rows)
     shutil.copy(other.path / f"{table}.parquet", results.path)
@@ -256,8 +259,8 @@ PROPOSED = {"event": "proposed", "trial": "real-0009", "arm": "real", "index": 9
         (progress(accuracy=[[1.0, 1.0]] * 2), "not of the same epochs"),
         (PROPOSED, "has a setting of nothing"),
         (PROPOSED | {"trial": "../../outside"}, "no trial of this study: '../../outside'"),
-        ({"event": "selected", "shared": {}, "own_best": {}}, "selected.shared.setting"),
-        ({"event": "confirmed", "arm": "real"}, "confirmed.phases"),
+        ({"event": "selected", "selection": {"shared": {}}}, "selected.selection.shared.setting"),
+        ({"event": "confirmed", "replicates": [0]}, "confirmed.cell"),
         ({"event": "spent", "phase": "search"}, "spent.seconds"),
     ],
 )
@@ -312,6 +315,12 @@ def test_a_repaired_study_ends_as_if_it_had_never_been_damaged(
     assert "there is nothing to repair" in tune("--resume", results.path, "--repair").stdout
 
 
+def block_file(results: Results, confirmed: dict[str, Any]) -> Path:
+    """The checkpoint of the replicates that an event confirmed."""
+    name = Cell(**confirmed["cell"]).checkpoint(confirmed["replicates"][0])
+    return results.path / "checkpoints" / "confirm" / f"{name}.pt"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", ["search", "confirm"])
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_again(
@@ -325,8 +334,7 @@ def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_
     else:
         following = cut_back(results, "confirmed", 1)
         block = next(event for event in following if event["event"] == "confirmed")
-        name = f"{block['arm']}-{block['phases'][0]}-{block['replicates'][0]:04d}.pt"
-        file = results.path / "checkpoints" / "confirm" / name
+        file = block_file(results, block)
         file.write_bytes(file.read_bytes()[:1000])
     before = file.read_bytes()
     resumed = tune("--resume", results.path)
@@ -349,13 +357,10 @@ def test_a_checkpoint_of_another_plan_ends_the_study_with_what_differs(results: 
     following = cut_back(results, "confirmed", 1)
     [first, second] = [event for event in following if event["event"] == "confirmed"][:2]
 
-    def file(event: dict[str, Any]) -> Path:
-        name = f"{event['arm']}-{event['phases'][0]}-{event['replicates'][0]:04d}.pt"
-        return results.path / "checkpoints" / "confirm" / name
-
-    shutil.copy(file(second), file(first))
+    file, other = block_file(results, first), block_file(results, second)
+    shutil.copy(other, file)
     refused = tune("--resume", results.path)
     assert refused.returncode == 2
-    assert f"{file(first)}: was trained by another plan: " in refused.stderr
+    assert f"{file}: was trained by another plan: " in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert file(first).read_bytes() == file(second).read_bytes()  # left as it is
+    assert file.read_bytes() == other.read_bytes()  # left as it is

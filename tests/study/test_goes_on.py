@@ -1,5 +1,6 @@
 """What a study that goes on must find as it was: NumPy's generators, and what its task shows."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from biotune import seeds
 from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import Streams
 from biotune.study import load_study
 from biotune.study.directory import resume
 from biotune.tasks import encoder, task_digest
@@ -24,12 +26,11 @@ confirm: {replicates: 4, max_epochs: 3}
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Results:
+def started(tmp_path: Path, begin_results: Callable[..., Results]) -> Results:
     """The state that a study of pictures began with."""
-    results = Results(tmp_path / "latent")
-    streams = {"sha256": seeds.streams_digest(), "numpy": "1.0.0"}
-    results.write_json("state", {"streams": streams, "task_sha256": task_digest("pic_latent_mem")})
-    return results
+    streams = Streams(sha256=seeds.streams_digest(), numpy="1.0.0")
+    task = task_digest("pic_latent_mem")
+    return begin_results(tmp_path / "latent", {"name": "latent"}, streams=streams, task_sha256=task)
 
 
 def test_a_study_goes_on_where_numpy_draws_the_same(started: Results) -> None:

@@ -12,9 +12,9 @@ import yaml
 
 from biotune.errors import UserError
 from biotune.results import POSITIVE_CONTROL
+from biotune.results.documents import Selection
 from biotune.study import load_study
 from biotune.study.confirm.selection import select
-from biotune.study.history.events import Selected
 from biotune.study.history.record import Record, TrialRecord
 from biotune.training import UNREPORTED
 
@@ -78,7 +78,7 @@ def test_one_that_changes_nothing_or_cannot_be_is_refused(
 
 
 def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
-    def chosen(control: list[float], overrides: list[str]) -> Selected:
+    def chosen(control: list[float], overrides: list[str]) -> Selection:
         study = load_study(small_space, overrides=["search.trials_per_arm=2", *overrides])
         record = Record(2, 3)
         for arm in study.arms:
@@ -87,11 +87,11 @@ def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
                 trial = TrialRecord(f"{arm}-{index}", arm, index, "shared", {"learning_rate": 0.1 * (index + 1)})
                 trial.status, trial.standing = "completed", replace(UNREPORTED, mean_updates=mean, score=0.1)
                 record.trials[trial.trial] = trial
-        return select(study, record)
+        return select(study, record, lambda arm, setting: f"{arm} {setting}")
 
     without, with_it = chosen([], []), chosen([900.0, 1.0], ["positive_control=frozen"])
     assert without.shared == with_it.shared
-    assert with_it.own_best[POSITIVE_CONTROL].setting == {"learning_rate": 0.2}
+    assert with_it.cell(POSITIVE_CONTROL, "own_best").setting == {"learning_rate": 0.2}
 
 
 @pytest.mark.slow

@@ -1,11 +1,12 @@
 """From what a results directory holds to every number of the report. Nothing here speaks, draws or writes."""
 
-from biotune.report.inputs import CONFIRMED, Inputs
+from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
 from biotune.report.results.control import find_control
 from biotune.report.results.search import find_importances, search_result
 from biotune.report.results.summary import Summary
 from biotune.report.results.wiring import find_associations, find_trends, measure_ranges
+from biotune.results import LABELS
 
 
 def summarise(inputs: Inputs) -> Summary:
@@ -17,22 +18,22 @@ def summarise(inputs: Inputs) -> Summary:
         reference=study["reference_arm"],
         margin=study["equivalence_margin"],
         planned=study["confirm"]["replicates"],
-        finished=state["phase"] == "finished",
+        finished=state.phase == "finished",
         seed=study["seed"],
     )
-    budget = int(state["budget"])
+    budget = state.budget
     confirmed = tables.convergence
     shared = confirmed[confirmed["phase"] == "shared"]
     own = confirmed[confirmed["phase"] == "own_best"]
-    curves = tables.curves[tables.curves["phase"].isin(CONFIRMED)]
+    curves = tables.curves[tables.curves["phase"].isin(LABELS)]
     areas = loss_areas(curves, budget)
-    null_loss, level = state["criterion"]["null_loss"], state["criterion"]["level"]
+    null_loss, level = state.criterion.null_loss, state.criterion.level
     sustain = study["criterion"]["sustain"]
-    selection = state.get("selection")
+    selection = state.selection
     return Summary(
         name=study["name"],
         finished=analysis.finished,
-        phase=state["phase"],
+        phase=state.phase,
         task=study["task"],
         reference=analysis.reference,
         arms=arms,
@@ -46,9 +47,9 @@ def summarise(inputs: Inputs) -> Summary:
             "sustain": sustain,
         },
         budget=budget,
-        updates_per_epoch=int(state["updates_per_epoch"]),
-        shared_setting=selection["shared"]["setting"] if selection else None,
-        shared_index=selection["shared"]["index"] if selection else None,
+        updates_per_epoch=state.updates_per_epoch,
+        shared_setting=selection.shared.setting if selection else None,
+        shared_index=selection.shared.index if selection else None,
         results=[
             analysis.result(rows, arm, phase, areas)
             for phase, table in (("shared", shared), ("own_best", own))
@@ -63,8 +64,8 @@ def summarise(inputs: Inputs) -> Summary:
         search=[search_result(name, tables.trials, study["search"], selection, null_loss) for name in arms],
         importances=find_importances(tables.trials[tables.trials["arm"].isin(arms)], analysis.seed),
         measures=measure_ranges(tables.topologies, arms),
-        connectomes=state["connectomes"],
-        seconds={phase: float(spent) for phase, spent in state["seconds"].items()},
-        environment=inputs.environment,
+        connectomes={arm: used.model_dump() for arm, used in state.connectomes.items()},
+        seconds=state.seconds,
+        environment=inputs.environment.model_dump(),
         page=inputs.path / "report" / "index.html",
     )

@@ -8,12 +8,13 @@ import pandas as pd
 from biotune.report.results.comparisons import scalar
 from biotune.report.results.summary import SearchResult
 from biotune.results import RUNNING, STATUSES
+from biotune.results.documents import Selection
 from biotune.seeds import derived_seed
 from biotune.statistics import Importances, expected_best, importances
 
 
 def search_result(
-    arm: str, trials: pd.DataFrame, search: Mapping[str, Any], selection: Mapping[str, Any] | None, null_loss: float
+    arm: str, trials: pd.DataFrame, search: Mapping[str, Any], selection: Selection | None, null_loss: float
 ) -> SearchResult:
     """The search of one arm; the best trial is the one that the study chose, before it has, the one of the least loss.
 
@@ -23,7 +24,7 @@ def search_result(
         null_loss: what a quasi-random trial that diverged or failed counts with: there is nothing better to use then.
     """
     rows = trials[trials["arm"] == arm]
-    chosen = (selection or {}).get("own_best", {}).get(arm, {}).get("trial")
+    chosen = None if selection is None else selection.own_best.get(arm)
     ranked = rows[rows["best_loss"].notna()].sort_values("best_loss")
     best = rows[rows["trial"] == chosen] if chosen else ranked.head(1)
     keys = [key for key in rows.columns if key.startswith("tune.")]

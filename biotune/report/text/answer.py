@@ -143,7 +143,7 @@ def _found(summary: Summary) -> str:
         with_numbers = f"{comparison.arm} ({interval(comparison)})"
         groups[name].append(comparison.arm if name in ("not comparable", "to come") else with_numbers)
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
-    stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c.get("substituted")})
+    stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
     opening = f"With {several(stand_ins)} in place of the connectome asked for, " if stand_ins else ""
     sentence = f"{opening}{'; '.join(clauses)}."
     # an arm's name keeps its own case

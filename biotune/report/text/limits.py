@@ -10,6 +10,7 @@ from biotune.report import formatting
 from biotune.report.formatting import count, percent, several
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import control_sentence
+from biotune.results.documents import State
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Limit:
     text: str
 
 
-def find_limits(summary: Summary, state: Mapping[str, Any], trials: pd.DataFrame) -> list[Limit]:
+def find_limits(summary: Summary, state: State, trials: pd.DataFrame) -> list[Limit]:
     """The limits of a study, banners first.
 
     Args:
-        state: content of state.json. trials: the table of search trials.
+        state: of the study. trials: the table of search trials.
     """
     banners = [Limit("banner", text) for text in [*_unfinished(summary), *_substitutes(summary), *_control(summary)]]
     notes = [
@@ -48,8 +49,8 @@ def _unfinished(summary: Summary) -> list[str]:
 def _substitutes(summary: Summary) -> list[str]:
     replaced: dict[tuple[str, str, str], list[str]] = {}
     for arm, used in summary.connectomes.items():
-        if used.get("substituted"):
-            key = (str(used.get("asked")), str(used["name"]), str(used.get("reason") or "no reason was recorded"))
+        if used["substituted"]:
+            key = (used["asked"], used["name"], used["reason"] or "no reason was recorded")
             replaced.setdefault(key, []).append(arm)
     return [
         f"Not the connectome asked for: {used} stands in for {asked} in {several(arms)}, because {asked} could not be "
@@ -64,7 +65,7 @@ def _control(summary: Summary) -> list[str]:
 
 def _reading(summary: Summary) -> list[str]:
     """What was left out, or added, in reading a connectome."""
-    texts = [f"{used['name']}: {note}." for used in summary.connectomes.values() for note in used.get("notes", ())]
+    texts = [f"{used['name']}: {note}." for used in summary.connectomes.values() for note in used["notes"]]
     return list(dict.fromkeys(texts))
 
 
@@ -132,8 +133,8 @@ def _trials(trials: pd.DataFrame) -> list[str]:
     return texts
 
 
-def _set_aside(state: Mapping[str, Any]) -> list[str]:
-    damaged = list(state.get("set_aside", {}))
+def _set_aside(state: State) -> list[str]:
+    damaged = list(state.set_aside)
     if not damaged:
         return []
     return [
@@ -143,5 +144,5 @@ def _set_aside(state: Mapping[str, Any]) -> list[str]:
 
 
 def _working_tree(environment: Mapping[str, Any]) -> list[str]:
-    git = environment.get("git")
-    return ["The code had changes that its git commit does not hold."] if git and git.get("dirty") else []
+    git = environment["git"]
+    return ["The code had changes that its git commit does not hold."] if git and git["dirty"] else []

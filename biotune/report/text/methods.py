@@ -5,6 +5,7 @@ from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
+from biotune.results.documents import Connectome, State
 from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
 from biotune.topology import NULLS
 
@@ -27,19 +28,19 @@ PREDECESSOR = (
 )
 
 
-def methods(study: Mapping[str, Any], state: Mapping[str, Any], *, dosed: bool, measured: bool) -> list[str]:
+def methods(study: Mapping[str, Any], state: State, *, dosed: bool, measured: bool) -> list[str]:
     """The paragraphs of the methods.
 
     Args:
-        study: content of study.yaml. state: content of state.json.
+        study: content of study.yaml. state: of the study.
         dosed: whether there is a trend over doses. measured: whether measures were correlated with speed.
     """
     return [_networks(study, state), _search(study), " ".join([*_analysis(study, state), *_property(dosed, measured)])]
 
 
-def citations(state: Mapping[str, Any]) -> list[str]:
+def citations(state: State) -> list[str]:
     """What to cite: each connectome that was used once, then the method and the software."""
-    used = [entry["citation"] for entry in state["connectomes"].values() if entry.get("citation")]
+    used = [used.citation for used in state.connectomes.values() if used.citation]
     return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
 
 
@@ -47,8 +48,8 @@ def kernels_seen(environment: Mapping[str, Any]) -> str:
     """What computed the networks, and how far it is from its definition; empty where nothing says."""
     seen = [
         f"by at most {max(entry['deviation'].values()):.1g} ({entry['tolerance']:g} allowed) with backend "
-        f"{entry['backend']} on {entry.get('gpu') or entry['processor']}"
-        for entry in environment.get("kernels", [])
+        f"{entry['backend']} on {entry['gpu'] or entry['processor']}"
+        for entry in environment["kernels"]
     ]
     start = "Beside their definition in float64, hidden states and gradients deviated in relative norm"
     return f"{start} {'; '.join(dict.fromkeys(seen))}." if seen else ""
@@ -71,18 +72,14 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
     return "; ".join(parts) or "as it is"
 
 
-def _connectome(used: Mapping[str, Any]) -> str:
-    return (
-        f"{used['name']} (in place of {used['asked']}, which could not be had)"
-        if used.get("substituted")
-        else used["name"]
-    )
+def _connectome(used: Connectome) -> str:
+    return f"{used.name} (in place of {used.asked}, which could not be had)" if used.substituted else used.name
 
 
-def _networks(study: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+def _networks(study: Mapping[str, Any], state: State) -> str:
     task, topology, network = (study[section] for section in ("task", "topology", "network"))
     arms = study["arms"]
-    used = list(dict.fromkeys(_connectome(entry) for entry in state["connectomes"].values()))
+    used = list(dict.fromkeys(map(_connectome, state.connectomes.values())))
     # a tuned key has no one value to state here
     tuned = set(study["tune"])
     radius = topology.get("spectral_radius")
@@ -151,10 +148,10 @@ def _search(study: Mapping[str, Any]) -> str:
     )
 
 
-def _analysis(study: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     confirm, criterion = study["confirm"], study["criterion"]
     reference, margin = study["reference_arm"], study["equivalence_margin"]
-    level, budget = state["criterion"]["level"], state["budget"]
+    level, budget = state.criterion.level, state.budget
     compared = len(study["arms"]) - 1
     replicates = confirm["replicates"]
     p = (

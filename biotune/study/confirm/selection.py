@@ -1,8 +1,11 @@
 """Which settings are confirmed: one shared by all arms, for the verdict, and each arm's own best beside it."""
 
+from collections.abc import Callable
+
 from biotune.errors import UserError
-from biotune.study.definition.study import Study
-from biotune.study.history.events import OwnBest, Selected, Shared
+from biotune.results.documents import Selection, Shared
+from biotune.study.confirm.cells import make_cells
+from biotune.study.definition.study import Setting, Study
 from biotune.study.history.record import Record, TrialRecord
 
 
@@ -19,12 +22,16 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
     return (1, -float(trial.epochs), trial.score)
 
 
-def select(study: Study, record: Record) -> Selected:
-    """The shared setting of best mean rank over the arms, and each arm's own best.
+def select(study: Study, record: Record, digest: Callable[[str, Setting], str]) -> Selection:
+    """The shared setting of best mean rank over the arms, each arm's own best, and the cells that they make.
 
     Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
     trained goes before one at which fewer did, whatever their ranks; of settings with the same mean rank the one
     proposed first is taken. An arm in which nothing trained has no best of its own: the shared setting stands for it.
+
+    Args:
+        study: that was searched. record: of it.
+        digest: (arm, setting) -> `TrialPlan.digest` of its confirmed replicates.
 
     Raises:
         UserError: no trial of any arm trained, so there is nothing to confirm.
@@ -45,17 +52,15 @@ def select(study: Study, record: Record) -> Selected:
     chosen = min(range(count), key=lambda index: (untrained[index], mean[index], index))
     setting = shared[arms[0]][chosen].setting
     best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in study.arms}
-    return Selected(
+    return Selection(
         shared=Shared(
             setting=setting,
             index=chosen,
             mean_rank=mean[chosen],
             ranks={arm: ranks[arm][chosen] for arm in arms},
         ),
-        own_best={
-            arm: OwnBest(setting=trial.setting, trial=trial.trial, same_as_shared=trial.setting == setting)
-            for arm, trial in best.items()
-        },
+        own_best={arm: trial.trial for arm, trial in best.items()},
+        cells=make_cells(setting, {arm: trial.setting for arm, trial in best.items()}, digest),
     )
 
 

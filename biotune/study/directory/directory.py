@@ -87,7 +87,7 @@ def load_record(results: Results) -> tuple[Study, Record]:
     """
     results.require_whole()
     study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
-    record = new_record(study, results.read_json("state")["updates_per_epoch"])
+    record = new_record(study, results.read_state().updates_per_epoch)
 
     def apply(event: StudyEvent) -> None:
         if isinstance(event, Proposed):

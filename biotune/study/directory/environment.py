@@ -5,15 +5,15 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from biotune.connectome import Connectome
 from biotune.machine import memory, processor
+from biotune.results.documents import Data, Environment, Git, Machine, SeenKernels
 
 PACKAGES = (
     "biotune",
@@ -30,30 +30,39 @@ PACKAGES = (
 )
 
 
-def environment(connectomes: Mapping[str, Connectome]) -> dict[str, Any]:
-    """The content of `environment.json`, less the cluster's nodes.
+def environment(
+    connectomes: Mapping[str, Connectome],
+    nodes: list[dict[str, float]],
+    kernels: list[SeenKernels],
+    left_out: Iterable[str],
+) -> Environment:
+    """Where a study is started: what this process can see, and what it is given.
 
     Args:
         connectomes: of each arm.
+        nodes: of the cluster. kernels, left_out: see `Environment`.
     """
     provenances = {c.name: c.provenance for c in connectomes.values()}
-    return {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
-        "machine": {
-            "system": platform.platform(),
-            "cpu": processor(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(memory(), 1),
-            "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        },
-        "git": _git(),
-        "command": shlex.join(sys.argv),
-        "data": {
-            name: {"kind": p.kind, "path": p.path, "url": p.url, "sha256": p.sha256, "licence": p.licence}
+    return Environment(
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        machine=Machine(
+            system=platform.platform(),
+            cpu=processor(),
+            cores=os.cpu_count() or 1,
+            memory_gib=round(memory(), 1),
+            gpus=[torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        ),
+        git=_git(),
+        command=shlex.join(sys.argv),
+        data={
+            name: Data(kind=p.kind, path=p.path, url=p.url, sha256=p.sha256, licence=p.licence)
             for name, p in provenances.items()
         },
-    }
+        nodes=nodes,
+        kernels=kernels,
+        kernels_left_out=list(left_out),
+    )
 
 
 def _version(package: str) -> str | None:
@@ -63,14 +72,14 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
-    """The commit of the code that runs; None where it isn't in a git checkout, or there is no git."""
+def _git() -> Git | None:
+    """The commit of the code that runs; None if it isn't in a git checkout, or there is no git."""
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).parent
         return subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout
 
     try:
-        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain").strip())}
+        return Git(commit=git("rev-parse", "HEAD").strip(), dirty=bool(git("status", "--porcelain").strip()))
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -79,7 +79,7 @@ class Mirror:
 
 def storage_of(results: Results) -> Place | None:
     """Where a study keeps its checkpoints and the copy of its results; None where that is its results directory."""
-    uri = results.read_json("state").get("storage")
+    uri = results.read_state().storage
     return None if uri is None else place(uri)
 
 

@@ -51,12 +51,8 @@ def repair_journal(results: Results) -> Path | None:
     journal = results.journal()
     events, head = journal.sound()
     selected = any(event.get("event") == "selected" for event in events)
-    state = {
-        "phase": "confirm" if selected else "search",
-        "finished": None,
-        "journal": {"events": head.events, "check": head.check},
-    }
-    results.write_json("state", results.read_json("state") | state)  # first: it must not know of more than there is
+    state = {"phase": "confirm" if selected else "search", "finished": None, "journal": head}
+    results.write_state(results.read_state().model_copy(update=state))  # first: it must not know of more than there is
     return journal.repair()
 
 
@@ -66,10 +62,10 @@ def require_same_connectomes(results: Results, connectomes: Mapping[str, Connect
     Raises:
         UserError: an arm has another one now.
     """
-    for arm, before in results.read_json("state")["connectomes"].items():
-        if before["digest"] != connectomes[arm].digest:
+    for arm, before in results.read_state().connectomes.items():
+        if before.digest != connectomes[arm].digest:
             raise UserError(
-                f"{results.path}: arm {arm} was started with the connectome {before['name']} ({before['kind']}), now "
+                f"{results.path}: arm {arm} was started with the connectome {before.name} ({before.kind}), now "
                 f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
             )
 
@@ -80,7 +76,7 @@ def require_same_device(results: Results, device: str) -> None:
     Raises:
         UserError: it would not, and its numbers would not be comparable.
     """
-    before = results.read_json("state")["device"]
+    before = results.read_state().device
     if before != device:
         raise UserError(
             f"{results.path}: was started on {before}, and its trials would now run on {device}; resume it on a "
@@ -95,7 +91,7 @@ def require_same_task(results: Results, study: Study) -> None:
         UserError: the file of a user's own task, or the pictures or the encoder of a task, have changed.
     """
     task = study.config.task
-    if results.read_json("state").get("task_sha256") != task_digest(**task.options):
+    if results.read_state().task_sha256 != task_digest(**task.options):
         file = f"the file of task {task.name} has" if is_own(task.name) else f"what task {task.name} shows has"
         raise UserError(
             f"{results.path}: {file} changed since the study was started; "
@@ -109,11 +105,11 @@ def require_same_streams(results: Results) -> None:
     Raises:
         UserError: they draw others; the message names both versions.
     """
-    before = results.read_json("state")["streams"]
-    if before["sha256"] != streams_digest():
+    before = results.read_state().streams
+    if before.sha256 != streams_digest():
         raise UserError(
-            f"{results.path}: was started with NumPy {before['numpy']}, whose generators draw other numbers than those "
-            f"of NumPy {np.__version__} here; go on with NumPy {before['numpy']}, or start the study anew"
+            f"{results.path}: was started with NumPy {before.numpy}, whose generators draw other numbers than those "
+            f"of NumPy {np.__version__} here; go on with NumPy {before.numpy}, or start the study anew"
         )
 
 
@@ -123,9 +119,10 @@ def require_same_topologies(results: Results, topologies: Mapping[str, str]) -> 
     Raises:
         UserError: an arm's first topology is another here: trained weights would be put on other edges.
     """
-    for arm, before in results.read_json("state")["topologies"].items():
+    for arm, before in results.read_state().topologies.items():
         if before != topologies[arm]:
-            versions = f"NumPy {results.read_json('environment').get('numpy')} there and {np.__version__} here"
+            there = results.read_environment().packages["numpy"]
+            versions = f"NumPy {there} there and {np.__version__} here"
             raise UserError(
                 f"{results.path}: this machine draws another topology for arm {arm} than the one that the study was "
                 f"started on ({versions}); go on where it was started, or on a machine like that"

@@ -7,13 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, NonNegativeInt, TypeAdapter, ValidationError
 
 from biotune.errors import UserError
-from biotune.results import digests_of
+from biotune.results.documents import Cell, Selection, State
 from biotune.results.journal import Event, Journal
-from biotune.results.vocabulary import Ending, Label
+from biotune.results.vocabulary import Ending
 from biotune.study.definition.study import Study
 from biotune.training import BlockReport, TrialReport
-
-Setting = dict[str, Any]
 
 
 class _Part(BaseModel):
@@ -38,7 +36,7 @@ class Proposed(_Part):
     arm: str
     index: NonNegativeInt
     origin: str
-    setting: Setting
+    setting: dict[str, Any]
 
 
 class Progress(_Part):
@@ -58,39 +56,19 @@ class Ended(_Part):
     error: str
 
 
-class OwnBest(_Part):
-    """The best setting of an arm."""
-
-    setting: Setting
-    trial: str
-    same_as_shared: bool
-
-
-class Shared(_Part):
-    """The setting that all arms are confirmed at."""
-
-    setting: Setting
-    index: int
-    mean_rank: float
-    ranks: dict[str, float]
-
-
 class Selected(_Part):
-    """The settings to be confirmed were chosen."""
+    """The cells to be confirmed were chosen."""
 
     event: Literal["selected"] = "selected"
-    shared: Shared
-    own_best: dict[str, OwnBest]
+    selection: Selection
 
 
 class Confirmed(_Part):
-    """Replicates of an arm were trained at a selected setting."""
+    """Replicates of a cell were trained."""
 
     event: Literal["confirmed"] = "confirmed"
-    phases: list[Label]
-    arm: str
+    cell: Cell
     replicates: list[NonNegativeInt]
-    setting: Setting
     report: BlockReport
 
 
@@ -114,10 +92,10 @@ StudyEvent = Begun | Proposed | Progress | Ended | Selected | Confirmed | SetAsi
 _EVENTS: TypeAdapter[StudyEvent] = TypeAdapter(Annotated[StudyEvent, Discriminator("event")])
 
 
-def begun(study: Mapping[str, Any], state: Mapping[str, Any]) -> Begun:
+def begun(study: Mapping[str, Any], state: State) -> Begun:
     """The event that a journal begins with, of a resolved study and its `state.json`."""
     plain = json.loads(json.dumps(study, default=str))  # an option of a user's own task may be anything
-    return Begun(study=plain, digests=digests_of(state))
+    return Begun(study=plain, digests=state.digests)
 
 
 def append(journal: Journal, event: StudyEvent) -> StudyEvent:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from biotune.results import LABELS, RUNNING, TABLES, Results
+from biotune.results.documents import Cell, Selection
 from biotune.results.vocabulary import Label
 from biotune.study.history.events import (
     Begun,
@@ -117,16 +118,14 @@ class TrialRecord:
 
 @dataclass
 class Block:
-    """Replicates confirmed together.
+    """Replicates of a cell that were confirmed together.
 
     Attributes:
         convergence, topologies, matrix: see `BlockReport`.
     """
 
-    phases: list[Label]
-    arm: str
+    cell: Cell
     replicates: list[int]
-    setting: dict[str, Any]
     curves: Curves
     convergence: list[Convergence]
     topologies: list[dict[str, Any]]
@@ -143,7 +142,8 @@ class Record:
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
 
     Attributes:
-        blocks: the confirmed ones, by arm, phases and first replicate.
+        selection: what is confirmed; None until the search is done.
+        confirmed: blocks by arm, plan of their cell, and first replicate.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         trained_seconds, trained_epochs: of all search trials that completed or were stopped.
     """
@@ -152,8 +152,8 @@ class Record:
     updates_per_epoch: int
     mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
-    selection: Selected | None = None
-    confirmed: dict[tuple[str, tuple[str, ...], int], Block] = field(default_factory=dict)
+    selection: Selection | None = None
+    confirmed: dict[tuple[str, str, int], Block] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     trained_seconds: float = 0.0
@@ -197,7 +197,7 @@ class Record:
                     self.trained_epochs += trial.epochs
                 self._count(trial, before)  # last: the display, in its own thread, divides by what it counts
             case Selected():
-                self.selection = event
+                self.selection = event.selection
             case Confirmed():
                 self._confirm(event)
             case SetAside():
@@ -215,16 +215,8 @@ class Record:
         if not len(replicates) == len(report.convergence) == len(report.topologies) > 0:
             raise ValueError(f"{len(report.convergence)} outcomes of {len(replicates)} replicates")
         curves.extend(report.evaluations, len(replicates))
-        self.confirmed[event.arm, tuple(event.phases), replicates[0]] = Block(
-            event.phases,
-            event.arm,
-            replicates,
-            event.setting,
-            curves,
-            report.convergence,
-            report.topologies,
-            report.matrix,
-        )
+        block = Block(event.cell, replicates, curves, report.convergence, report.topologies, report.matrix)
+        self.confirmed[event.cell.arm, event.cell.plan, replicates[0]] = block
 
     def of_arm(self, arm: str) -> list[TrialRecord]:
         """The trials of one arm, in the order of their proposal."""
@@ -283,7 +275,7 @@ class Record:
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
             if len(t.curves.validation)
         ]
-        parts += [(phase, b.arm, f"{b.arm}-{phase}", b.replicates, b.curves) for phase, b in self._confirmed()]
+        parts += [(label, b.cell.arm, f"{b.cell.arm}-{label}", b.replicates, b.curves) for label, b in self._labelled()]
         if not parts:
             return _frame("curves", [])
         phases, arms, trials, replicates, curves = zip(*parts, strict=True)
@@ -323,10 +315,15 @@ class Record:
             _row(
                 "convergence",
                 vars(outcome)
-                | {"phase": phase, "arm": block.arm, "trial": f"{block.arm}-{phase}", "replicate": replicate},
+                | {
+                    "phase": label,
+                    "arm": block.cell.arm,
+                    "trial": f"{block.cell.arm}-{label}",
+                    "replicate": replicate,
+                },
             )
-            | self._tuned(block.setting)
-            for phase, block in self._confirmed()
+            | self._tuned(block.cell.setting)
+            for label, block in self._labelled()
             for replicate, outcome in zip(block.replicates, block.convergence, strict=True)
         ]
         return _frame("convergence", rows)
@@ -334,19 +331,19 @@ class Record:
     def topologies_table(self) -> pd.DataFrame:
         """`topologies.parquet`: the topologies of the confirmed replicates, as they were before training."""
         rows = {
-            (block.arm, replicate): {
-                "arm": block.arm,
+            (block.cell.arm, replicate): {
+                "arm": block.cell.arm,
                 "replicate": replicate,
                 **{name: math.nan if value is None else value for name, value in topology.items()},
             }
-            for _, block in reversed(list(self._confirmed()))  # the shared setting's row wins over own_best's
+            for _, block in reversed(self._labelled())  # the shared setting's row wins over own_best's
             for replicate, topology in zip(block.replicates, block.topologies, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
 
     def matrices_table(self) -> pd.DataFrame:
         """`matrices.parquet`: the matrix of each arm's replicate 0."""
-        found = {block.arm: block.matrix for _, block in reversed(list(self._confirmed())) if block.matrix}
+        found = {block.cell.arm: block.matrix for _, block in reversed(self._labelled()) if block.matrix}
         parts = [pd.DataFrame({"arm": arm, "replicate": 0, **found[arm]}) for arm in sorted(found)]
         return pd.concat(parts, ignore_index=True) if parts else _frame("matrices", [])
 
@@ -361,9 +358,10 @@ class Record:
             for key, value in setting.items()
         }
 
-    def _confirmed(self) -> list[tuple[Label, Block]]:
-        found = [(phase, block) for block in self.blocks for phase in block.phases]
-        return sorted(found, key=lambda pair: (LABELS.index(pair[0]), pair[1].arm, pair[1].replicates))
+    def _labelled(self) -> list[tuple[Label, Block]]:
+        """The confirmed blocks in the order of the tables, one that has several labels as often."""
+        found = [(label, block) for block in self.blocks for label in block.cell.labels]
+        return sorted(found, key=lambda pair: (LABELS.index(pair[0]), pair[1].cell.arm, pair[1].replicates))
 
 
 def _row(table: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,9 +111,9 @@ class Display:
 
     def _replicates(self, arm: str) -> tuple[int, int]:
         selection = self.record.selection
-        settings = 1 if selection and selection.own_best[arm].same_as_shared else 2
-        done = sum(len(block.replicates) for block in self.record.blocks if block.arm == arm)
-        return done, settings * self.study.config.confirm.replicates
+        cells = 2 if selection is None else sum(cell.arm == arm for cell in selection.cells)
+        done = sum(len(block.replicates) for block in self.record.blocks if block.cell.arm == arm)
+        return done, cells * self.study.config.confirm.replicates
 
     def _count(self, arm: str) -> str:
         if self.record.selection:

@@ -51,7 +51,7 @@ def standing(record: Record, arm: str, phase: str) -> Standing:
             best=record.best(arm),
             epochs=tally["epochs"] * record.search_replicates,
         )
-    blocks = [block for block in record.blocks if block.arm == arm]
+    blocks = [block for block in record.blocks if block.cell.arm == arm]
     outcomes = [outcome for block in blocks for outcome in block.convergence]
     return Standing(
         trials={},

@@ -8,6 +8,7 @@ import numpy as np
 from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.errors import UserError
 from biotune.network import edge_signs
+from biotune.results.documents import Cell
 from biotune.study.definition.config import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
@@ -73,6 +74,14 @@ class Plans:
             device=self.device,
             start=None if trained is None else trained.start(phase, list(replicates)),
         )
+
+    def confirm(self, cell: Cell, replicates: Sequence[int]) -> TrialPlan:
+        """The plan of some replicates of a cell."""
+        return self.plan(cell.arm, cell.setting, "confirm", replicates)
+
+    def digest(self, arm: str, setting: Setting) -> str:
+        """What the confirmed replicates of an arm at a setting are known by, see `TrialPlan.digest`."""
+        return self.plan(arm, setting, "confirm", [0]).digest
 
     def search(self, arm: str, setting: Setting) -> TrialPlan:
         """The plan of a search trial: all of the search's replicates."""

@@ -6,8 +6,9 @@ from biotune.connectome import Connectome
 from biotune.errors import UserError
 from biotune.io.storage import Place
 from biotune.results import Results
+from biotune.results.documents import Cell
 from biotune.study.definition.load import load_study
-from biotune.study.definition.study import Setting, Study
+from biotune.study.definition.study import Study
 from biotune.study.directory.mirror import checkpoints_of
 from biotune.training import Start
 
@@ -17,7 +18,7 @@ class TrainedNetworks:
     """The networks that a study confirmed for one of its arms, at the shared setting.
 
     Attributes:
-        checkpoints: where the networks are. study, arm, setting: what was trained.
+        checkpoints: where the networks are. study, cell: what was trained.
         connectome: the arm's.
         search_replicates: how many of the last networks are for the search of the new study; the confirm phase takes
             the first ones, so that no network is used in both.
@@ -25,8 +26,7 @@ class TrainedNetworks:
 
     checkpoints: Place
     study: Study
-    arm: str
-    setting: Setting
+    cell: Cell
     connectome: Connectome
     search_replicates: int
 
@@ -37,8 +37,8 @@ class TrainedNetworks:
         places = [offset + replicate for replicate in replicates]
         block = self.study.config.confirm.population
         plan = self.study.plan(
-            self.arm,
-            self.setting,
+            self.cell.arm,
+            self.cell.setting,
             phase="confirm",
             replicates=places,
             connectome=self.connectome,
@@ -46,7 +46,7 @@ class TrainedNetworks:
             device="cpu",
         )
         files = [
-            (self.checkpoints / f"{self.arm}-shared-{place // block * block:04d}.pt", place % block) for place in places
+            (self.checkpoints / f"{self.cell.checkpoint(place // block * block)}.pt", place % block) for place in places
         ]
         return Start(plan, tuple(files))
 
@@ -73,11 +73,11 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
     where = f"arm {arm}: start_from {asked.results}"
     results = Results.open(asked.results)
     results.require_whole()
-    source, state = load_study(results.path / "study.yaml"), results.read_json("state")
+    source, state = load_study(results.path / "study.yaml"), results.read_state()
     name = asked.arm or arm
     if name not in source.arms:
         raise UserError(f"{where}: it has no arm {name!r}; name one of {', '.join(source.arms)} as start_from.arm")
-    if state["phase"] != "finished":
+    if state.phase != "finished" or state.selection is None:
         raise UserError(f"{where}: it is not finished; go on with it first (--resume {asked.results})")
     needed = study.config.search.replicates + study.config.confirm.replicates
     if source.config.confirm.replicates < needed:
@@ -90,13 +90,12 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
             f"{where}: its task {source.task.name} has {source.task.input_size} inputs, {study.task.name} has "
             f"{study.task.input_size}; its networks can't be used"
         )
-    if state["connectomes"][name]["digest"] != connectome.digest:
-        raise UserError(f"{where}: was trained with {state['connectomes'][name]['name']}, not with {connectome.name}")
+    if state.connectomes[name].digest != connectome.digest:
+        raise UserError(f"{where}: was trained with {state.connectomes[name].name}, not with {connectome.name}")
     return TrainedNetworks(
         checkpoints_of(results) / "confirm",
         source,
-        name,
-        state["selection"]["shared"]["setting"],
+        state.selection.cell(name, "shared"),
         connectome,
         study.config.search.replicates,
     )

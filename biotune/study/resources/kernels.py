@@ -16,14 +16,14 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError, TaskUnschedu
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import KernelError, UserError
+from biotune.results import PHASES
+from biotune.results.documents import SeenKernels
 from biotune.study.cluster.connect import places, reason_of
 from biotune.study.cluster.retries import MAX_RETRIES
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources
 from biotune.study.worker.verification import Asked, Look, look
 from biotune_kernels.memory import describe_machine, versions
-
-PHASES = ("search", "confirm")
 
 BUSY_SECONDS = 60.0
 """How long to wait for room on a kind of node, beyond three times as long as the first verification took; after that
@@ -43,20 +43,20 @@ class Kernels:
 
     names: dict[str, dict[str, str]]
     precision: str
-    seen: list[dict[str, Any]]
+    seen: list[SeenKernels]
     left_out: dict[str, str]
 
     def __str__(self) -> str:
         names = ", ".join(sorted({name for arms in self.names.values() for name in arms.values()}))
-        worst = max((value for entry in self.seen for value in entry["deviation"].values()), default=0.0)
+        worst = max((value for entry in self.seen for value in entry.deviation.values()), default=0.0)
         return f"{names} (states and gradients within {worst:.1g} of their definition in float64)"
 
 
-def added(seen: Iterable[dict[str, Any]], known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def added(seen: Iterable[SeenKernels], known: list[SeenKernels]) -> list[SeenKernels]:
     """The known entries of `environment.json`, and of those seen now the ones of other machines, versions or passes."""
 
-    def what(entry: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in entry.items() if key != "deviation"}
+    def what(entry: SeenKernels) -> dict[str, Any]:
+        return entry.model_dump(exclude={"deviation"})
 
     held = [what(entry) for entry in known]
     return known + [entry for entry in seen if what(entry) not in held]

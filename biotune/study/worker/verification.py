@@ -3,11 +3,11 @@
 import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from biotune.errors import KernelError, UserError, unknown_name
+from biotune.results.documents import SeenKernels
 from biotune.training import Trial, TrialPlan
 from biotune_kernels import SparsePattern, Verification, available_backends, choose, verify
 from biotune_kernels.backends import NAMES
@@ -109,27 +109,27 @@ class Look:
     seen: list[Verification] = field(default_factory=list)
     wrong: dict[str, str] = field(default_factory=dict)
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[SeenKernels]:
         """For `environment.json`: an entry a backend, with the largest deviation of its passes."""
         entries = []
         for name in dict.fromkeys(found.backend for found in self.seen):
             own = [found for found in self.seen if found.backend == name]
             shapes = [f"{f.asked.networks} × {f.asked.neurons} neurons / {f.asked.edges} edges" for f in own]
             entries.append(
-                {
-                    "backend": name,
-                    "device": own[0].device,
-                    "processor": self.processor,
-                    "gpu": None if own[0].device == "cpu" else own[0].machine,
-                    **own[0].versions,
-                    "dtype": own[0].asked.dtype,
-                    "precision": own[0].asked.precision,
-                    "deviation": {of: max(found.deviation[of] for found in own) for of in own[0].deviation},
-                    "tolerance": own[0].tolerance,
-                    "networks": list(dict.fromkeys(shapes)),
-                    "batch": sorted({found.asked.batch for found in own}),
-                    "nonlinearity": sorted({found.asked.nonlinearity for found in own}),
-                }
+                SeenKernels(
+                    backend=name,
+                    device=own[0].device,
+                    processor=self.processor,
+                    gpu=None if own[0].device == "cpu" else own[0].machine,
+                    versions=dict(own[0].versions),
+                    dtype=own[0].asked.dtype,
+                    precision=own[0].asked.precision,
+                    deviation={of: max(found.deviation[of] for found in own) for of in own[0].deviation},
+                    tolerance=own[0].tolerance,
+                    networks=list(dict.fromkeys(shapes)),
+                    batch=sorted({found.asked.batch for found in own}),
+                    nonlinearity=sorted({found.asked.nonlinearity for found in own}),
+                )
             )
         return entries
 

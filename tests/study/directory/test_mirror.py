@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import replacing, set_aside
 from biotune.io.storage import BucketPath, Place, place, spelled
 from biotune.network import load_checkpoint, save_checkpoint
-from biotune.results import SCHEMA, TABLES, Results
+from biotune.results import TABLES, Results
+from biotune.results.documents import Selection, Shared
 from biotune.study import load_study
 from biotune.study.directory.mirror import Mirror, checkpoints_of, drop_ahead, fetch
-from biotune.study.history.events import Ended, Progress, Proposed, Selected, Shared
+from biotune.study.history.events import Ended, Progress, Proposed, Selected
 from biotune.study.history.record import Record
 from biotune.study.plans.plans import Plans
 from biotune.study.worker.train import train
@@ -29,10 +31,9 @@ TUNE_MAIN = Path(__file__).parents[3] / "tune_main.py"
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
+def results(tmp_path: Path, begin_results: Callable[..., Results]) -> Results:
     """A directory like a study's."""
-    results = Results(tmp_path / "here" / "study-1")
-    results.begin({"name": "study"}, {"schema": SCHEMA, "journal": {"events": 0, "check": ""}})
+    results = begin_results(tmp_path / "here" / "study-1", {"name": "study"})
     results.journal().append({"event": "spent", "phase": "search", "seconds": 1.0})
     for own in ("checkpoints/search/real-0000.pt", "ray/search/params.pkl", "report/index.html", ".lock"):
         (results.path / own).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def test_a_copy_holds_the_results_and_takes_up_what_changes(results: Results, st
     assert names(copy) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
     assert mirror.due > time.monotonic() + 5
     (copy / "study.yaml").unlink()
-    results.write_json("state", {"schema": SCHEMA, "phase": "confirm"})
+    results.write_state(results.read_state().model_copy(update={"phase": "confirm"}))
     mirror.copy()
     assert (copy / "state.json").read_bytes() == (results.path / "state.json").read_bytes()
     assert not (copy / "study.yaml").exists()  # had not changed
@@ -131,7 +132,7 @@ def test_no_object_of_a_crafted_copy_is_written_outside_of_the_results(
 
 def test_checkpoints_are_where_the_state_says(results: Results, bucket: str) -> None:
     assert checkpoints_of(results) == results.path / "checkpoints"
-    results.write_json("state", {"schema": SCHEMA, "storage": bucket})
+    results.write_state(results.read_state().model_copy(update={"storage": bucket}))
     assert str(checkpoints_of(results)) == f"{place(bucket)}/study-1/checkpoints"
 
 
@@ -146,16 +147,16 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
     report = TrialReport(Evaluations(0, rows, rows, accuracy=[]), replace(UNREPORTED, score=1.0))
     record.apply(Progress(trial="real-0000", report=report))
     record.apply(Ended(trial="real-0001", status="stopped", error=""))
-    for name in ("search/real-0000", "search/real-0001", "search/real-0002", "confirm/real-shared-0000"):
+    for name in ("search/real-0000", "search/real-0001", "search/real-0002", "confirm/real-0123456789ab-0000"):
         folder, _, stem = name.partition("/")
         save_checkpoint(storage / folder / f"{stem}.pt", {"loop": {"epoch": saved}})
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert names(storage) == (["search/real-0000.pt"] if kept else [])
-    save_checkpoint(storage / "confirm" / "real-shared-0000.pt", {})
+    save_checkpoint(storage / "confirm" / "real-0123456789ab-0000.pt", {})
     shared = Shared(setting={}, index=0, mean_rank=1.0, ranks={"real": 1.0})
-    record.apply(Selected(shared=shared, own_best={}))
+    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=[])))
     drop_ahead(storage, record, rungs=[3, 9, 27])
-    assert "confirm/real-shared-0000.pt" in names(storage)
+    assert "confirm/real-0123456789ab-0000.pt" in names(storage)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_left_to_the_worker_that_meets_it(storage: Place) -> None:

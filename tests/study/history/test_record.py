@@ -5,16 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.results import STATUSES, TABLES
+from biotune.results.documents import Cell, Selection, Shared
 from biotune.results.vocabulary import ENDINGS
 from biotune.study.history.events import (
     Confirmed,
     Ended,
-    OwnBest,
     Progress,
     Proposed,
     Selected,
     SetAside,
-    Shared,
     Spent,
     StudyEvent,
 )
@@ -84,13 +83,12 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
         matrix=None,
         seconds=1.0,
     )
+    cell = Cell(plan="ab" * 32, arm="real", setting=setting, labels=["shared", "own_best"])
+    shared = Shared(setting=setting, index=0, mean_rank=1.0, ranks={"real": 1.0})
     further: list[StudyEvent] = [
         Spent(phase="search", seconds=3.0),
-        Selected(
-            shared=Shared(setting=setting, index=0, mean_rank=1.0, ranks={"real": 1.0}),
-            own_best={"real": OwnBest(setting=setting, trial="real-0000", same_as_shared=True)},
-        ),
-        Confirmed(phases=["shared", "own_best"], arm="real", replicates=[0], setting=setting, report=report),
+        Selected(selection=Selection(shared=shared, own_best={"real": "real-0000"}, cells=[cell])),
+        Confirmed(cell=cell, replicates=[0], report=report),
         SetAside(checkpoint="search/real-0000.pt", reason="it is damaged"),
     ]
     for event in events + further:
@@ -103,6 +101,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
     for name in ("trained_seconds", "trained_epochs", "seconds", "selection", "set_aside"):
         assert getattr(once, name) == getattr(twice, name)
     assert len(twice.blocks) == 1
+    assert twice.convergence_table()["phase"].tolist() == ["shared", "own_best"]
     for arm in ("real", "rewired"):
         assert once.tally(arm) == twice.tally(arm)
         assert once.best(arm) == twice.best(arm)

@@ -89,7 +89,7 @@ def test_confirmed_blocks_are_tasks_of_the_job(head: Any, browser: Browser, writ
     endless = write_space(("max_epochs: 6", "max_epochs: 1000000"))
     with watched(head, browser, endless) as page:
         page.goto("/#/cluster")
-        block = re.compile(r"small/(real|rewired)/\1-shared-\d{4}")
+        block = re.compile(r"small/(real|rewired)/\1-[0-9a-f]{12}-\d{4}")
         expect(page.get_by_text(block).first).to_be_visible()
         page.goto("/#/jobs")
         page.get_by_role("row").filter(has_text="tune_main.py").get_by_role("link").first.click()

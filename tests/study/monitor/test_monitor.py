@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from tensorboardX.proto.event_pb2 import Event
 
 from biotune.cli import main
-from biotune.results import SCHEMA, Results
+from biotune.results import Results
 from biotune.study import load_study
 from biotune.study.history.events import append, begun, replay
 from biotune.study.history.record import Record
@@ -32,13 +32,12 @@ PROMTOOL = shutil.which("promtool")
 
 
 @pytest.fixture
-def results(small_space: Path, tmp_path: Path) -> Results:
+def results(small_space: Path, tmp_path: Path, begin_results: Callable[..., Results]) -> Results:
     """A search of two arms, five trials each: one diverged, one failed, one is still running."""
     study = load_study(small_space)
-    results = Results(tmp_path / "results" / "small")
-    new = {"schema": SCHEMA, "updates_per_epoch": 3, "journal": {"events": 0, "check": ""}}
-    state, journal = results.begin(study.resolved(), new), results.journal()
-    append(journal, begun(study.resolved(), state))
+    results = begin_results(tmp_path / "results" / "small", study.resolved())
+    journal = results.journal()
+    append(journal, begun(study.resolved(), results.read_state()))
     progress = SearchProgress(study, Record(2, 3), journal, [])
     while (trial := progress.propose()) is not None:
         diverged = trial.index == 1

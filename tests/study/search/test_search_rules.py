@@ -12,8 +12,9 @@ from biotune.errors import UserError
 from biotune.results import Results
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
-from biotune.study.confirm.confirm import jobs
+from biotune.study.confirm.confirm import make_jobs
 from biotune.study.confirm.selection import select
+from biotune.study.definition.study import Setting
 from biotune.study.history.record import Record, TrialRecord
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.sampler import sobol_settings
@@ -46,6 +47,11 @@ def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], unti
             if epoch > trial.epochs and trial.verdict == "continue":
                 progress.report(trial.trial, report(epoch, loss(trial), finished=epoch == search.max_epochs))
         progress.end(trial.trial)
+
+
+def named(arm: str, setting: Setting) -> str:
+    """Stands in for the digest of a plan."""
+    return f"{arm}, {dict(setting)}"
 
 
 def by_rate(trial: TrialRecord) -> float:
@@ -222,11 +228,11 @@ def test_the_shared_setting_has_the_best_mean_rank_and_own_bests_are_each_arms(
         done = report(9, 0.001, finished=True, updates=updates[trial.arm][trial.index])
         progress.report(trial.trial, done)
         progress.end(trial.trial)
-    selection = select(study, progress.record)
+    selection = select(study, progress.record, named)
     assert selection.shared.index == 1
     assert selection.shared.ranks == {"real": 1.0, "rewired": 1.0}
-    assert selection.own_best["real"].trial == "real-0004"
-    assert selection.own_best["rewired"].trial == "rewired-0002"
+    assert selection.own_best["real"] == "real-0004"
+    assert selection.own_best["rewired"] == "rewired-0002"
 
 
 def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an_earlier(
@@ -243,17 +249,17 @@ def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an
         trial.verdict = verdict
         progress.end(trial.trial)
     assert [t.status for t in progress.record.of_arm("real")] == ["stopped", "stopped", "completed"]
-    assert select(study, progress.record).shared.index == 2
+    assert select(study, progress.record, named).shared.index == 2
 
 
 def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(small_space: Path, tmp_path: Path) -> None:
     study = load_study(small_space)
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
-    selection = select(study, progress.record)
-    assert selection.own_best["real"].setting == selection.shared.setting
-    assert selection.own_best["real"].same_as_shared
-    assert {job.arm for job in jobs(study, selection)} == {"real", "rewired"}
+    selection = select(study, progress.record, named)
+    assert selection.cell("real", "own_best") == selection.cell("real", "shared")
+    assert selection.cell("real", "shared").setting == selection.shared.setting
+    assert {job.cell.arm for job in make_jobs(study, selection.cells)} == {"real", "rewired"}
 
 
 def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
@@ -268,7 +274,7 @@ def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
         loss = float("inf") if trial.trial == "real-0000" else 0.001
         progress.report(trial.trial, report(9, loss, finished=True, updates=updates[trial.arm][trial.index]))
         progress.end(trial.trial)
-    chosen = select(study, progress.record).shared
+    chosen = select(study, progress.record, named).shared
     assert chosen.index == 1
     assert chosen.mean_rank == 2.0
 
@@ -278,7 +284,7 @@ def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path:
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf"))
     with pytest.raises(UserError, match="every trial ended as diverged"):
-        select(study, progress.record)
+        select(study, progress.record, named)
 
 
 def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space: WriteSpace, tmp_path: Path) -> None:
@@ -287,7 +293,7 @@ def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space
     run_all(progress, lambda trial: by_rate(trial) if trial.arm == "positive_control" else float("inf"))
     assert any(trial.status == "completed" for trial in progress.record.of_arm("positive_control"))
     with pytest.raises(UserError, match="every trial ended as diverged"):
-        select(study, progress.record)
+        select(study, progress.record, named)
 
 
 def test_the_sampler_keeps_away_from_settings_that_diverged(write_space: WriteSpace, tmp_path: Path) -> None:
