@@ -14,7 +14,8 @@ from functools import cache
 
 import numpy as np
 
-PHASES = {"search": 0, "confirm": 1}
+STREAMS = {"search": 0, "confirm": 1}
+"""Phase of a study -> the number that tells its streams apart: the confirmation draws from others than the search."""
 
 PURPOSES = {
     # of one replicate of a phase, the same for every arm: arms share data, input weights and initial recurrent values,
@@ -51,7 +52,7 @@ def generator(seed: int, phase: str, replicate: int, purpose: str, *further: int
 
     Replicate r of every arm draws from the same streams; the confirm phase draws from others than the search.
     """
-    return stream(seed, purpose, PHASES[phase], replicate, *further)
+    return stream(seed, purpose, STREAMS[phase], replicate, *further)
 
 
 def stream(seed: int, purpose: str, *key: int | str) -> np.random.Generator:

@@ -16,7 +16,7 @@ from biotune.digests import study_digest
 from biotune.errors import KernelError, StorageError, UserError
 from biotune.io.files import remove_leftovers, set_aside
 from biotune.io.storage import Place, clear, patient, spelled
-from biotune.results import SCHEMA, Results
+from biotune.results import PHASES, SCHEMA, Results
 from biotune.results.documents import Connectome, Criterion, State, Streams
 from biotune.results.journal import DamagedJournal, Journal
 from biotune.seeds import streams_digest
@@ -241,7 +241,7 @@ def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again:
 
 def _tidy(checkpoints: Place, progress: SearchProgress) -> None:
     """Removes the checkpoints that cannot be gone on from, and makes the folders that the workers keep theirs in."""
-    folders = [checkpoints / phase for phase in ("search", "confirm")] if isinstance(checkpoints, Path) else []
+    folders = [checkpoints / phase for phase in PHASES] if isinstance(checkpoints, Path) else []
     remove_leftovers(*folders)
     drop_ahead(checkpoints, progress.record, progress.study.config.search.rungs)
     for folder in folders:  # after that, which may remove one

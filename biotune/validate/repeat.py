@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PHASES = {"comparisons": "at the shared setting", "own_best": "each arm at its own best"}
+CONFIRMATIONS = {"comparisons": "at the shared setting", "own_best": "each arm at its own best"}
 """Key of summary.json -> the confirmation that it comes from."""
 
 _RUN = "from biotune.cli import tune_main; raise SystemExit(tune_main())"
@@ -52,7 +52,7 @@ def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
             "verdict": comparison["verdict"]["name"],
             **{key: (comparison["ratio"] or {}).get(name) for key, name in _NUMBERS.items()},
         }
-        for phase in PHASES
+        for phase in CONFIRMATIONS
         for comparison in summary[phase]
     ]
 

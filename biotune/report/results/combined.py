@@ -117,8 +117,8 @@ def combine(inputs: Mapping[str, Inputs], summaries: Mapping[str, Summary], page
 
 
 def _way(study: _Study) -> str:
-    radius = study.content.get("topology", {}).get("spectral_radius")
-    if "spectral_radius" in study.content.get("tune", {}):
+    radius = study.content["topology"].get("spectral_radius")
+    if "spectral_radius" in study.content["tune"]:
         return TUNED
     return AS_IT_COMES if radius is None else SET_EQUAL
 
@@ -128,15 +128,14 @@ def _but_for_gain(study: _Study) -> str:
     same = {key: study.content.get(key) for key in ("task", "connectome", "network", "arms", "reference_arm")}
     same |= {key: study.content.get(key) for key in ("criterion", "equivalence_margin")}
     for section in ("topology", "tune"):
-        content = study.content.get(section, {})
-        same[section] = {key: value for key, value in content.items() if key != "spectral_radius"}
+        same[section] = {key: value for key, value in study.content[section].items() if key != "spectral_radius"}
     return json.dumps(same, sort_keys=True)
 
 
 def _gain(studies: Sequence[_Study]) -> list[Gain]:
     groups: dict[str, list[_Study]] = {}
     for study in studies:
-        arms = study.content.get("arms", {}).values()
+        arms = study.content["arms"].values()
         if not any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms):
             groups.setdefault(_but_for_gain(study), []).append(study)
     sets = [group for group in groups.values() if len({_way(study) for study in group}) > 1]
@@ -201,8 +200,7 @@ def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
 
 def _task_itself(study: _Study) -> dict[str, Any]:
     """The task without its amount of data."""
-    task = study.content.get("task") or {}
-    return {key: value for key, value in task.items() if key not in ("trials", "train_share", "batch")}
+    return {key: value for key, value in study.content["task"].items() if key not in ("trials", "train_share", "batch")}
 
 
 def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:

@@ -8,6 +8,7 @@ from biotune.report.formatting import count, number, percent, several
 from biotune.report.results.comparisons import is_null
 from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
+from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
 
 
@@ -127,7 +128,7 @@ def _without_comparison(summary: Summary) -> tuple[str, str]:
             "budget, where it did not).",
             "The study has one arm, so there is nothing to compare it with and no verdict.",
         )
-    done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != "running")
+    done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != RUNNING)
     planned = sum(arm.planned for arm in summary.search)
     return (
         "There is no verdict: no replicate has been confirmed"

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from biotune.results.vocabulary import ENDINGS
+from biotune.results.vocabulary import ENDINGS, RUNNING
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
 
@@ -89,7 +89,7 @@ class Display:
             table.add_row(
                 arm,
                 f"{self._done(arm)}/{self.study.config.search.trials_per_arm}",
-                str(tally["running"]),
+                str(tally[RUNNING]),
                 str(tally["stopped"]),
                 Text(str(failed), style="red" if failed else ""),
                 self._best(arm),

@@ -16,7 +16,7 @@ from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
 from biotune.errors import UserError
-from biotune.results import Results
+from biotune.results import RUNNING, Results
 from biotune.study.directory.directory import load_record
 from biotune.study.history.record import TrialRecord
 from biotune.study.search.sampler import distribution
@@ -71,7 +71,7 @@ def write_optuna(results: Results) -> Path:
 
 def _state(trial: TrialRecord) -> TrialState:
     """As `ArmSampler.learn` tells it."""
-    if trial.status == "running":
+    if trial.status == RUNNING:
         return TrialState.RUNNING
     if trial.status == "failed":
         return TrialState.FAIL
