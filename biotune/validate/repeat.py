@@ -4,8 +4,8 @@
     biotune validate repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
 
 One study has one verdict, and can't say how often such a study is wrong. Run from many seeds, search and selection
-included, an A/A study shows how often it finds a difference where there is none, and any other one how often it finds
-what it found. Each run is the command of a study, and leaves a results directory.
+included, an A/A study shows how often it finds a difference although there is none, and any other one how often it
+finds what it found. Each run is the command of a study, and leaves a results directory.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ def run_seed(space: Path, seed: int, output: Path, overrides: Sequence[str]) -> 
     Raises:
         SystemExit: it did not end well; with its exit code.
     """
-    # a folder of its own: what else is run meanwhile must not be taken for it
+    # a folder of its own: another run at the same time must not be mistaken for this one
     output = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_made(output)))
     changes = [part for change in overrides for part in ("--set", change)]
     arguments = ["--space", str(space), "--seed", str(seed), "--output", str(output), *changes]
@@ -44,7 +44,7 @@ def _made(folder: Path) -> Path:
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a comparison of both confirmations (phase, arm, verdict, ratio, low, high), from what summary.json has."""
+    """A row (phase, arm, verdict, ratio, low, high) per comparison of both confirmations, from summary.json."""
     return [
         {
             "phase": phase,

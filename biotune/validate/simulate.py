@@ -177,7 +177,7 @@ class Simulator:
         )
 
     def _state(self, study: Study, per_epoch: int) -> State:
-        """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
+        """state.json of a study that is done."""
         arms = (self.reference, self.arm)
         connectomes = {
             arm: Connectome(
@@ -222,7 +222,7 @@ class Simulator:
 
 
 def wrong_verdicts(ratio: float, margin: float) -> set[str]:
-    """The verdicts that are false where this is the true ratio; on the margin's edge each of the three is."""
+    """The verdicts that are false if this is the true ratio; on the margin's edge each of the three is."""
     verdicts = {"faster", "slower", "equivalent"}
     edge, beyond = math.log1p(margin), math.log(ratio)
     if math.isclose(abs(beyond), edge, abs_tol=1e-9):

@@ -53,7 +53,7 @@ class OverTasks:
     """One arm's ratio to the reference, as the interquartile mean over tasks.
 
     Attributes:
-        studies: one a task. ratio: None where `reason` says why.
+        studies: one per task. ratio: None if `reason` says why there is none.
     """
 
     arm: str
@@ -80,7 +80,7 @@ class Combined:
     page: Path
 
     def comparison(self, label: str, arm: str) -> Comparison | None:
-        """An arm in a study, at the shared setting; None where the study has no such comparison."""
+        """An arm in a study, at the shared setting; None if the study has no such comparison."""
         return next((c for c in self.studies[label].comparisons if c.arm == arm), None)
 
     @property
@@ -89,7 +89,7 @@ class Combined:
         return list(dict.fromkeys(way for found in self.gain for way in found.ways))
 
     def link(self, label: str) -> str | None:
-        """A study's own page, from this one; None where it has none."""
+        """A study's own page, from this one; None if it has none."""
         page = self.studies[label].page
         return Path(os.path.relpath(page, self.page.parent)).as_posix() if page.is_file() else None
 

@@ -17,8 +17,8 @@ def find_control(
 ) -> Control | None:
     """How the positive control came out; None of a study without one, and before any of it is confirmed.
 
-    It is found where its verdict is *faster* or *slower*, at 95 % (it is no comparison of the question, and takes no
-    part in its Bonferroni family), or where it fails: the reference converges often enough for a verdict, and the
+    It is found if its verdict is *faster* or *slower*, at 95 % (it is no comparison of the question, and takes no
+    part in its Bonferroni family), or if it fails: the reference converges often enough for a verdict, and the
     Wilson interval of the control's share lies wholly below the reference's.
 
     Args:

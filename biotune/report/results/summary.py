@@ -19,7 +19,7 @@ class ArmResult:
         converged: of `planned`: a replicate that is missing from a finished study counts as one that did not converge.
         at_once: those that met the criterion within their first update, which count as one update.
         updates: geometric mean of updates to criterion, censored at the budget.
-        median_updates: Kaplan–Meier median; infinite where fewer than half converge.
+        median_updates: Kaplan–Meier median; infinite if fewer than half converge.
         final_loss, test_loss: lower quartile, median, upper quartile at the budget.
         loss_area: median over replicates of the geometric mean validation loss up to the budget.
     """
@@ -44,11 +44,11 @@ class Comparison:
     """One arm against the reference.
 
     Attributes:
-        ratio: None where no pair is there.
+        ratio: None if there is no pair.
         verdict: None while replicates are still to come.
-        p: two-sided sign-flip p, not adjusted; exact where p_exact.
+        p: two-sided sign-flip p, not adjusted; exact if p_exact.
         bootstrap, bootstrap_verdict: the ratio with a bootstrap-t interval, and what the rule says of that one.
-        rank: the reference's place among the draws, where the arm is a null of at least 19.
+        rank: the reference's place among the draws, if the arm is a null of at least 19 draws.
         detectable: the least true ratio that pairs as many and as varied call slower four times of five.
         equivalence_power: how often they call arms equivalent whose true ratio is 1.
     """
@@ -104,7 +104,7 @@ class Trend:
     Attributes:
         null: what rewires them, in words.
         doses: arm -> share of its edges that are rewired; 0 of an arm that is otherwise the same and has no null.
-        slope: None where there is none to give, and `reason` says why.
+        slope: None if there is none to give, and `reason` says why.
     """
 
     null: str
@@ -119,7 +119,7 @@ class Association:
 
     Attributes:
         networks, arms: that the measure has a value in.
-        across: over all networks. within: over them too, but of the ranks within each arm. None where nothing varies.
+        across: over all networks. within: over them too, but of the ranks within each arm. None if nothing varies.
     """
 
     measure: str
@@ -156,7 +156,7 @@ class Summary:
         arms: name -> what study.yaml says of it, in the study's order.
         comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
         levels: the comparisons at other criterion levels.
-        control: the positive control, which is none of the arms; None if there is none.
+        control: the positive control, which is not one of the arms; None if there is none.
         trends: over the doses of a null. associations: with topology measures, the strongest first.
         importances: of the hyperparameters; None with too few trials.
         page: where the page is; not in summary.json, which goes where its directory goes.
@@ -192,7 +192,7 @@ class Summary:
     page: Path
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
-        """How an arm did in a confirm phase; None where it is not there yet."""
+        """How an arm did in a confirm phase; None if it is not there yet."""
         return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
 
     def has_own_setting(self, arm: str) -> bool:
