@@ -1,4 +1,4 @@
-"""The one error that a user can mend: its message names what was found, where, and what would do."""
+"""Errors that a user can correct: the message says what was found, where, and what is possible instead."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,11 +9,14 @@ class UserError(Exception):
 
 
 class StorageError(UserError):
-    """A file could not be written, for want of room or of rights: no trial is to blame, and what is there is whole."""
+    """A file could not be written, because the disk is full or it isn't allowed; the files that exist are complete.
+
+    No trial is at fault.
+    """
 
 
 class KernelError(UserError):
-    """Kernels compute on a machine something else than they should, or can't be used there: no trial is to blame."""
+    """Kernels compute wrong results on a machine, or can't be used there. No trial is at fault."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
@@ -22,13 +25,13 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     Args:
         kind: what the name stands for, in the singular, e.g. `task`.
         name: what was found.
-        known: the names that would do.
+        known: the names that are possible.
     """
     known = list(known)
     return UserError(f"unknown {kind} {name!r}; {suggestion(name, known)}known: {', '.join(known)}")
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:
-    """`did you mean 'seq_mem'? `, with the known name that is most like the one found; empty if none is like it."""
+    """`did you mean 'seq_mem'? ` with the known name most similar to the one found; empty if none is similar."""
     nearest = get_close_matches(str(name), list(known), n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A study on a Slurm cluster: Ray's head on the first node, a worker on each of the others.
 #
-# Fill in: the #SBATCH lines, and below the environment, the study and a folder that all nodes see.
+# Fill in: the #SBATCH lines, and below them the environment, the study, and a results folder that all nodes see.
 #   start:  sbatch clusters/slurm.sh
 #   watch:  tail -f biotune-JOBID.log        (the display, and the dashboard's address)
 #   stop:   scancel JOBID                    (to go on: --resume DIR in place of --space)
@@ -14,16 +14,16 @@
 # add for GPUs: --gpus-per-task=1
 set -euo pipefail
 
-environment=${VENV:-$PWD/.venv}  # sbatch sets ENVIRONMENT itself
+environment=${VENV:-$PWD/.venv}  # not ENVIRONMENT, which sbatch sets itself
 study=${STUDY:-search_spaces/seq_mem.yaml}
 results=${RESULTS:-$PWD/results}
-port=${PORT:-$((20000 + SLURM_JOB_ID % 1000 * 10))}  # and the next four: a node may have other jobs, with a Ray of theirs
-concurrency=${CONCURRENCY:-$((SLURM_NNODES * SLURM_CPUS_PER_TASK))}  # trials at once, over all nodes; 4 a GPU
+port=${PORT:-$((20000 + SLURM_JOB_ID % 1000 * 10))}  # and the next four, since other jobs on a node may run Ray too
+concurrency=${CONCURRENCY:-$((SLURM_NNODES * SLURM_CPUS_PER_TASK))}  # trials at once on all nodes; with GPUs 4 per GPU
 
 # shellcheck disable=SC1091
 source "$environment/bin/activate"
 
-# a token for this job alone: without one, every user who reaches these nodes could run code as you
+# a token for this job alone: without one, every user who can reach these nodes could run code as you
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_AUTH_TOKEN_PATH="$results/.token-$SLURM_JOB_ID"
 mkdir -p "$results"

@@ -1,4 +1,4 @@
-"""`biotune connectome`: which connectomes there are, what one looks like, and fetching it ahead of a study."""
+"""`biotune connectome`: lists connectomes, shows one, and downloads its files before a study needs them."""
 
 import argparse
 from pathlib import Path
@@ -23,11 +23,11 @@ def add_commands(commands: Any) -> None:
     Args:
         commands: what `add_subparsers` returned.
     """
-    connectome = commands.add_parser("connectome", help="which connectomes there are, and what they look like")
+    connectome = commands.add_parser("connectome", help="list connectomes, and show what one looks like")
     verbs = connectome.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("list", help="every connectome that is known by name").set_defaults(command=_list)
-    show = verbs.add_parser("show", help="size, density, measures and a picture of the matrix of one")
-    show.add_argument("name", metavar="NAME", help="as in a study; of a file, with --path")
+    verbs.add_parser("list", help="every connectome with a name").set_defaults(command=_list)
+    show = verbs.add_parser("show", help="size, density, measures and a picture of its matrix")
+    show.add_argument("name", metavar="NAME", help="as in a study; with --path any name")
     show.add_argument("--path", type=Path, metavar="FILE", help="a file of your own")
     show.add_argument(
         "--set",
@@ -35,13 +35,13 @@ def add_commands(commands: Any) -> None:
         default=[],
         dest="options",
         metavar="KEY=VALUE",
-        help="a key of connectome, as in a study's YAML, such as size=100 or rows={Type: chemical}; may be given again",
+        help="a key of connectome, as in a study's YAML, such as size=100 or rows={Type: chemical}; can be repeated",
     )
-    show.add_argument("--seed", type=int, default=1, metavar="N", help="of a generator; default 1")
-    show.add_argument("--png", type=Path, metavar="FILE", help="write the picture as an image too")
+    show.add_argument("--seed", type=int, default=1, metavar="N", help="for a generator; default 1")
+    show.add_argument("--png", type=Path, metavar="FILE", help="also write the picture as an image")
     show.set_defaults(command=_show)
-    fetch = verbs.add_parser("fetch", help="get a connectome's files into the cache, and check their digests")
-    fetch.add_argument("name", metavar="NAME", help="of the catalogue, or all")
+    fetch = verbs.add_parser("fetch", help="download a connectome's files into the cache, and check their digests")
+    fetch.add_argument("name", metavar="NAME", help="a name of the catalogue, or all")
     fetch.set_defaults(command=_fetch)
 
 
@@ -94,7 +94,7 @@ def _option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or key in ("name", "path", "seed"):
         raise UserError(
-            f"--set {text}: give it as KEY=VALUE, such as size=100; name, path and seed have their own place"
+            f"--set {text}: give it as KEY=VALUE, such as size=100; name, path and seed have options of their own"
         )
     try:
         return key, yaml.safe_load(value)
@@ -123,11 +123,11 @@ def _say(console: Console, text: str, style: str | None = None) -> None:
 
 
 def _measure(connectome: Connectome) -> dict[str, float | str]:
-    """The measures of a connectome, each of its nodes a neuron."""
+    """The measures of a connectome whose nodes are taken as one neuron each."""
     import numpy as np
 
     from biotune.topology import expand, measure_row
 
-    generator = np.random.default_rng(0)  # nothing is drawn
+    generator = np.random.default_rng(0)  # unused: nothing is random here
     one_each = expand(connectome, neurons_per_region=1, intrinsic=False, keep_diagonal=True, generator=generator)
     return measure_row(one_each)

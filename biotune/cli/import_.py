@@ -1,4 +1,4 @@
-"""`biotune import`: a study from the predecessor's configuration."""
+"""`biotune import`: makes a study from a configuration of the predecessor, bio_rnn_mem."""
 
 import argparse
 import re
@@ -20,14 +20,17 @@ def add_commands(commands: Any) -> None:
     Args:
         commands: what `add_subparsers` returned.
     """
-    command = commands.add_parser("import", help="make a study of a config.ini of bio_rnn_mem, with the same full grid")
+    command = commands.add_parser(
+        "import", help="make a study with the same full grid from a config.ini of bio_rnn_mem"
+    )
     command.add_argument("config", type=Path, metavar="CONFIG", help="the config.ini")
     command.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="the study's YAML; default: its name, here. Where there are several, each one's condition is added",
+        help="the study's YAML; default: its name, in this folder. If there are several studies, the condition of each "
+        "is added to the name",
     )
     command.set_defaults(command=_import)
 
@@ -42,22 +45,22 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
     for text, file in zip(texts, files, strict=True):
         _check(text, arguments.config)
         if file.exists():
-            raise UserError(f"{file}: is there already; name another with -o")
+            raise UserError(f"{file}: exists already; give another with -o")
     for text, file in zip(texts, files, strict=True):
         try:
             file.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{file}: cannot be written ({error.strerror}); name another with -o") from None
+            raise UserError(f"{file}: cannot be written ({error.strerror}); give another with -o") from None
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    for title, lines in (("What to know", imported.notes), ("No meaning here", imported.ignored)):
+    for title, lines in (("Differences", imported.notes), ("Not used here", imported.ignored)):
         if lines:
             say(f"{title}:")
             for line in lines:
                 say(f"  {line}")
-    say("Written; to run:")
+    say("Written. To run it:")
     for file in files:
         say(f"  python tune_main.py --space {file}")
     return 0
@@ -74,10 +77,10 @@ def _text(study: dict[str, Any], imported: Imported, config: Path) -> str:
 
 
 def _check(text: str, config: Path) -> None:
-    """Makes sure that what is written is a study.
+    """Makes sure that the text is a valid study.
 
     Raises:
-        UserError: a value of the configuration has no place in one.
+        UserError: a value of the configuration is not allowed in a study.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.yaml"
@@ -85,7 +88,6 @@ def _check(text: str, config: Path) -> None:
         try:
             load_study(file)
         except UserError as error:
-            lines = re.sub(
-                rf"{re.escape(str(file))}(:\d+)*", f"{config}, as a study", str(error)
-            )  # a line that none sees
-            raise UserError(lines) from None
+            # the user does not see the YAML, so lines in it mean nothing
+            text = re.sub(rf"{re.escape(str(file))}(:\d+)*", f"{config}, as a study", str(error))
+            raise UserError(text) from None

@@ -1,4 +1,4 @@
-"""`biotune`, and `python tune_main.py`: what they were asked for, and what a user is told of a mistake."""
+"""`biotune` and `python tune_main.py`: their arguments, exit codes and error messages."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from biotune.cli import connectome, import_, monitor, null, report, run, task, v
 from biotune.errors import UserError
 
 COMMANDS = (run, report, import_, monitor, validate, connectome, task, null)
-"""A file each, in the order of `biotune --help`."""
+"""One file each, in the order of `biotune --help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`biotune`: runs a command and returns its exit code: 0; 2 for what the user can mend; 130 after Ctrl-C."""
+    """`biotune`: runs a command; returns its exit code: 0, 2 for an error that the user can correct, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?"
     )

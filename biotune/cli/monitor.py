@@ -1,4 +1,4 @@
-"""`biotune monitor`: what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study."""
+"""`biotune monitor`: writes the files with which Prometheus, Grafana, TensorBoard and optuna-dashboard show a study."""
 
 import argparse
 import shlex
@@ -18,7 +18,7 @@ def add_commands(commands: Any) -> None:
         commands: what `add_subparsers` returned.
     """
     command = commands.add_parser(
-        "monitor", help="write what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study"
+        "monitor", help="write the files with which Prometheus, Grafana, TensorBoard and optuna-dashboard show a study"
     )
     command.add_argument(
         "directory",
@@ -54,7 +54,7 @@ def _monitor(arguments: argparse.Namespace, console: Console) -> int:
     try:
         write_configuration(folder, arguments.ray_temp.expanduser().resolve())
     except OSError as error:
-        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); name another folder") from None
+        raise UserError(f"--output {folder}: cannot be written ({error.strerror}); give another folder") from None
     quoted = shlex.quote(str(folder))
     say(
         f"Prometheus:       prometheus --config.file={quoted}/prometheus.yml --storage.tsdb.path={quoted}/data "

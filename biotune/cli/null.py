@@ -1,4 +1,4 @@
-"""`biotune null`: which null models there are."""
+"""`biotune null`: lists the null models."""
 
 import argparse
 from typing import Any
@@ -15,11 +15,11 @@ def add_commands(commands: Any) -> None:
     Args:
         commands: what `add_subparsers` returned.
     """
-    null = commands.add_parser("null", help="which null models there are")
+    null = commands.add_parser("null", help="list the null models")
     verbs = null.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("list", help="every null, what it keeps, and what a difference from it answers").set_defaults(
-        command=_list
-    )
+    verbs.add_parser(
+        "list", help="every null, what it keeps, and which question a difference from it answers"
+    ).set_defaults(command=_list)
 
 
 def _list(_: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""`biotune report`: the report of a results directory again, or one of several studies."""
+"""`biotune report`: makes the report of a results directory again, or one report of several studies."""
 
 import argparse
 import os
@@ -22,13 +22,13 @@ def add_commands(commands: Any) -> None:
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="a results directory, finished or not; several are set side by side on one page, and are only read",
+        help="a results directory, finished or not; several are compared on one page, and are only read",
     )
     command.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="for the page of several; default: combined-report in the folder that they lie in",
+        help="for the page of several; default: combined-report in the folder that contains them",
     )
     command.set_defaults(command=_report)
 

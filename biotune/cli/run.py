@@ -49,18 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="URI",
-        help="where the workers keep checkpoints, and the results are copied to: a folder that all machines see, "
+        help="where the workers keep checkpoints and the results are copied to: a folder that all machines see, "
         "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; default: the results directory",
     )
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="go on with a study that was killed or interrupted; or, URI/NAME, with its copy in a storage",
+        help="go on with a study that was killed or interrupted; URI/NAME: with its copy in a storage",
     )
     parser.add_argument(
         "--repair",
         action="store_true",
-        help="with --resume: go on from what stands before the damage in a damaged journal, which is kept as it was",
+        help="with --resume: if the journal is damaged, keep it and go on from the part before the damage",
     )
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
     parser.add_argument(
@@ -69,17 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen",
         metavar="HOST",
-        help="address that the dashboard listens on, 0.0.0.0 for all; default: 127.0.0.1, this machine alone",
+        help="address that the dashboard listens on; 0.0.0.0: all; default: 127.0.0.1, this machine alone",
     )
     parser.add_argument(
-        "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, of a trial; default 1"
+        "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, per trial; default 1"
     )
     parser.add_argument(
         "--gpus-per-trial",
         type=_share_or_auto,
         metavar="X",
-        help="GPUs of a trial, fractions share one; auto: measures how many trials are best put on one; default: a "
-        "quarter of one where there are any",
+        help="GPUs per trial; with a fraction, trials share one; auto: measure how many trials should share one; "
+        "default: a quarter if there are any",
     )
     parser.add_argument(
         "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
@@ -87,19 +87,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernels",
         metavar="NAME",
-        help="the backend that all networks run on (kernels/README.md lists them); default: auto, the fastest where "
-        "the trials run",
+        help="the backend that all networks run on (kernels/README.md lists them); default: auto, the fastest on the "
+        "machines that trials run on",
     )
     parser.add_argument(
         "--checkpoint-every",
         type=_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="of training, between two checkpoints of a trial: what a kill may cost it; default 10",
+        help="training time between two checkpoints of a trial, which it may lose when it is killed; default 10",
     )
-    parser.add_argument("--seed", type=_natural, metavar="N", help="instead of the study's own")
+    parser.add_argument("--seed", type=_natural, metavar="N", help="replaces the study's seed")
     parser.add_argument(
-        "--arms", type=lambda text: text.split(","), metavar="A,B", help="only these, and the reference arm"
+        "--arms", type=lambda text: text.split(","), metavar="A,B", help="run only these arms and the reference arm"
     )
     parser.add_argument(
         "--set",
@@ -107,10 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="overrides",
         metavar="KEY.PATH=VALUE",
-        help="override a key of the YAML; may be given again",
+        help="override a key of the YAML; can be repeated",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="validate, print the resolved study and what it will take"
+        "--dry-run",
+        action="store_true",
+        help="check the study, and print all its keys and about how long it will take",
     )
     parser.set_defaults(command=_run)
 
@@ -128,7 +130,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     storage = None if arguments.storage is None else place(arguments.storage)
     resume = None if arguments.resume is None else place(arguments.resume)
     if arguments.repair and resume is None:
-        raise UserError("--repair: names no results; add --resume DIR")
+        raise UserError("--repair: needs a results directory; add --resume DIR")
     if resume is not None:
         given = [
             name
@@ -152,7 +154,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.dry_run:
         return _dry_run(study, arguments, console)
     if arguments.listen and arguments.address:
-        raise UserError("--listen: the dashboard of a cluster listens where `ray start --dashboard-host` said")
+        raise UserError(
+            "--listen: the address of a cluster's dashboard is set by `ray start --dashboard-host`; leave it out"
+        )
     options = Options(
         output=arguments.output,
         address=arguments.address,
@@ -205,10 +209,10 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     if arguments.address is None:
         gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
-        # more at once than fit here are asked of a dry run that is about another machine
+        # a dry run may be about another machine, on which more trials run at once than fit here
         fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
         concurrency, device = fitting.concurrency, fitting.device
-    else:  # what a cluster has is not known: a dry run doesn't join it
+    else:  # a dry run doesn't join a cluster, so it doesn't know what it has
         concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
         device = "cpu"
     backends = all_on(arguments.kernels or "auto", study.arms)

@@ -1,4 +1,4 @@
-"""`biotune task`: which tasks there are."""
+"""`biotune task`: lists the tasks."""
 
 import argparse
 from dataclasses import fields
@@ -16,9 +16,9 @@ def add_commands(commands: Any) -> None:
     Args:
         commands: what `add_subparsers` returned.
     """
-    task = commands.add_parser("task", help="which tasks there are")
+    task = commands.add_parser("task", help="list the tasks")
     verbs = task.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("list", help="every task, its options, and what its null predictor scores").set_defaults(
+    verbs.add_parser("list", help="every task, its options, and the score of its null predictor").set_defaults(
         command=_list
     )
 
@@ -40,5 +40,5 @@ def _list(_: argparse.Namespace, console: Console) -> int:
     say("pictures", style="bold")
     for name, pictures in PICTURES.items():
         say(f"  {name}: {pictures.description}")
-    say("A task of your own is named by its file, task: {name: tasks/mine.py:MyTask}; see docs/tasks.md")
+    say("A task of your own is given by its file: task: {name: tasks/mine.py:MyTask}; see docs/tasks.md")
     return 0

@@ -1,4 +1,4 @@
-"""`biotune validate`: how often a study's design errs, in simulated studies, and run again from other seeds."""
+"""`biotune validate`: how often a study's design is wrong, in simulated studies and when run with other seeds."""
 
 import argparse
 import json
@@ -27,9 +27,11 @@ def add_commands(commands: Any) -> None:
     """
     validate = commands.add_parser("validate", help="how often a study's design is wrong")
     verbs = validate.add_subparsers(required=True, metavar="VERB")
-    simulate = verbs.add_parser("simulate", help="simulate studies of a known ratio, and count what the report says")
+    simulate = verbs.add_parser(
+        "simulate", help="simulate studies with a known true ratio, and count the report's verdicts"
+    )
     simulate.add_argument("--space", type=Path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
-    simulate.add_argument("--studies", type=_count, default=500, metavar="N", help="of each ratio; default 500")
+    simulate.add_argument("--studies", type=_count, default=500, metavar="N", help="studies per ratio; default 500")
     simulate.add_argument("--ratios", type=_ratios, metavar="R,R,…", help="default 1,1.05,1.2,2")
     simulate.add_argument("--seed", type=int, default=1, metavar="N")
     simulate.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
@@ -40,14 +42,14 @@ def add_commands(commands: Any) -> None:
         ("noise", "standard deviation of an evaluation's log loss; default 0.05"),
     ):
         simulate.add_argument(f"--{name}", type=float, metavar="X", help=what)
-    simulate.add_argument("--json", type=Path, metavar="FILE", help="write the shares there too")
+    simulate.add_argument("--json", type=Path, metavar="FILE", help="also write the shares to this file")
     simulate.set_defaults(command=_simulate)
-    repeat = verbs.add_parser("repeat", help="run a study from several seeds, each time whole, and count what it found")
+    repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=Path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=_seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
     repeat.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
     repeat.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
-    repeat.add_argument("--json", type=Path, metavar="FILE", help="write every verdict there too")
+    repeat.add_argument("--json", type=Path, metavar="FILE", help="also write every verdict to this file")
     repeat.set_defaults(command=_repeat)
 
 
@@ -82,7 +84,7 @@ def _repeat(arguments: argparse.Namespace, console: Console) -> int:
         directory = run_seed(arguments.space, seed, arguments.output, arguments.overrides)
         summary = json.loads((directory / "summary.json").read_text())
         rows += [{"seed": seed, "results": str(directory), **row} for row in verdicts(summary)]
-        if arguments.json:  # after each, so that a kill loses none
+        if arguments.json:  # after each seed, so that a kill loses none
             content = {"space": str(arguments.space), "set": arguments.overrides, "verdicts": rows}
             arguments.json.write_text(json.dumps(content, indent=2) + "\n")
     console.print(_each(rows))

@@ -1,1 +1,1 @@
-"""Files: written whole, kept in a folder or a bucket, fetched where they were published."""
+"""Files: written as a whole, kept in a folder or a bucket, fetched from where they were published."""

@@ -1,6 +1,6 @@
-"""Files written whole: under a temporary name, flushed to the disk, renamed; or put into a bucket.
+"""Files written as a whole: under a temporary name, flushed to the disk, then renamed; or put into a bucket.
 
-A kill at any moment, or a disk that is full, leaves the old file or the new one.
+If the process is killed at any moment, or the disk is full, either the old file or the new one is there.
 """
 
 import errno
@@ -16,7 +16,7 @@ from biotune.io.storage import BucketPath, Place
 
 @contextmanager
 def replacing(file: Place) -> Iterator[Path]:
-    """Gives a temporary path, beside `file` on a disk; what was written there is brought to rest under `file`'s name.
+    """A context that yields a temporary path to write to, and puts what was written in the place of `file` at its end.
 
     Raises:
         StorageError: it cannot be written; nothing of it is left.
@@ -43,7 +43,7 @@ def replacing(file: Place) -> Iterator[Path]:
 
 
 def free_name(file: Place) -> str:
-    """A name that nothing beside a damaged file has yet, to keep it under."""
+    """A name to keep a damaged file under, which no file beside it has."""
     number, name = 1, f"{file.name}.damaged"
     while (file.parent / name).exists():
         number += 1
@@ -52,7 +52,7 @@ def free_name(file: Place) -> str:
 
 
 def set_aside(file: Place) -> Place:
-    """Renames a damaged file, so that another can take its place; returns where it is kept.
+    """Renames a damaged file, so that another can take its place; returns the new place.
 
     Raises:
         StorageError: it cannot be renamed.
@@ -66,14 +66,14 @@ def set_aside(file: Place) -> Place:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Removes the temporary files of processes that were killed as they wrote; none may be writing there."""
+    """Removes the temporary files of processes that were killed while writing; no process may be writing there."""
     for folder in folders:
         for temporary in folder.glob(".*.tmp"):
             temporary.unlink(missing_ok=True)
 
 
 def require_room(folder: Path) -> None:
-    """Makes sure that something can still be written.
+    """Makes sure that files can still be written in a folder.
 
     Raises:
         StorageError: the file system is full.
@@ -84,7 +84,7 @@ def require_room(folder: Path) -> None:
 
 
 def storage_error(file: Path, error: OSError) -> StorageError:
-    """What a user is told of a file that could not be written."""
+    """The error for a file that could not be written."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{file}: cannot be written ({error.strerror or error}); make it writable")
     mount = file.resolve()

@@ -1,9 +1,9 @@
-"""Where a published file is found: a data folder, the installed bio2art, the cache, or a download.
+"""Finding a published file: in a data folder, the installed bio2art, the cache, or by download.
 
 Environment:
     BIOTUNE_DATA           a folder in the cache's layout (`bio2art/C_Marmoset_Normalized.npy`, ...), looked at first
     BIOTUNE_CACHE          the cache; by default `biotune` in the system's cache folder
-    BIOTUNE_DOWNLOAD_BASE  a mirror, in place of https://raw.githubusercontent.com, or of any other host
+    BIOTUNE_DOWNLOAD_BASE  a mirror, used instead of https://raw.githubusercontent.com and of any other host
 
 pooch, and PyTorch with the kernels' package, are imported late: only who needs a published file needs them.
 """
@@ -26,9 +26,9 @@ class DataFile:
     """One published file.
 
     Args:
-        path: where it lies in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
+        path: its path in a data folder and in the cache, with forward slashes, e.g. `bio2art/C_Drosophila.npy`.
         sha256: digest of its content.
-        address: its address below the raw GitHub prefix: repository, commit, path; a whole URL if it lies elsewhere.
+        address: repository, commit and path on GitHub; the whole URL if it is elsewhere.
     """
 
     path: str
@@ -38,13 +38,13 @@ class DataFile:
 
 GITHUB = "https://raw.githubusercontent.com"
 CONNECT_SECONDS = 4.0
-"""How long a machine without a network waits until it knows."""
+"""How long it takes at most to notice that there is no network."""
 READ_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file's content with its digest checked, and where it was."""
+    """A file's content, its digest checked, and where it was found."""
 
     content: bytes
     kind: str
@@ -53,23 +53,23 @@ class Found:
 
 
 class Unavailable(UserError):
-    """A file that no place has; `tried` says of each place why."""
+    """A file that was found nowhere; `tried` says for each place why."""
 
     def __init__(self, file: DataFile, tried: list[str]) -> None:
-        super().__init__(f"{file.path} can't be had: {'; '.join(tried)}; set BIOTUNE_DATA to a folder that has it")
+        super().__init__(f"{file.path} is not available: {'; '.join(tried)}; set BIOTUNE_DATA to a folder that has it")
         self.tried = tried
 
 
 def obtain(file: DataFile, *, download: bool = True) -> Found:
-    """The content of a published file from the first place that has it, its SHA-256 checked.
+    """The content of a published file from the first place that has it, with its SHA-256 checked.
 
     Args:
         file: which one.
-        download: whether it may be downloaded (into the cache) where no other place has it.
+        download: whether it may be downloaded (into the cache) if no other place has it.
 
     Raises:
         Unavailable: no place has it.
-        UserError: a place has a file of that name with another content, which is never passed over.
+        UserError: a place has a file of that name with other content, which is never ignored.
     """
     tried: list[str] = []
     for kind, path in _local_places(file, tried):
@@ -98,7 +98,7 @@ def _local_places(file: DataFile, tried: list[str]) -> list[tuple[str, Path]]:
     else:
         tried.append("BIOTUNE_DATA is not set")
     if file.path.startswith("bio2art/"):
-        spec = importlib.util.find_spec("bio2art")  # finds the package's folder; runs none of its code
+        spec = importlib.util.find_spec("bio2art")  # finds the package's folder without running its code
         if spec is not None and spec.submodule_search_locations:
             root = Path(next(iter(spec.submodule_search_locations)))
             places.append(("bio2art", root / "connectomes" / Path(file.path).name))
@@ -135,7 +135,7 @@ def _download(file: DataFile, tried: list[str]) -> Found:
 
 
 def _resolve(url: str) -> None:
-    """Looks the host's name up first, since that is the one step of a download whose waiting no library limits."""
+    """Looks up the host's name first: the one step of a download for which no library has a time limit."""
     parts = urlsplit(url)
     if parts.scheme in getproxies():
         return  # the proxy does it

@@ -1,9 +1,10 @@
-"""Places that several machines reach: a folder, or the objects of a bucket under a prefix.
+"""Places that several machines can reach: a folder, or the objects of a bucket under a prefix.
 
-A place is a `pathlib.Path` or a `BucketPath`, which answers to the same names; who keeps a file there need not know
-which. A bucket takes an object whole or not at all, so that a kill leaves the old one or the new one.
+A place is a `pathlib.Path` or a `BucketPath`, which has methods of the same names, so that code which keeps files need
+not know which it is. A bucket stores an object completely or not at all, so that after a kill there is the old one or
+the new one.
 
-pyarrow, which talks to buckets, is imported late: who keeps files in folders needs none of it.
+pyarrow, which talks to buckets, is imported late: it isn't needed for folders.
 """
 
 import fnmatch
@@ -27,19 +28,19 @@ CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a machine's role",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or a machine's service account",
 }
-"""Where the credentials of a scheme are taken from."""
+"""Scheme -> where credentials are taken from."""
 PAUSE = 2.0
 """Seconds until a bucket that could not be reached is asked again."""
 GCS_SECONDS = 30
-"""Google's client would go on asking for a quarter of an hour by itself."""
+"""Time limit for Google's client, which would otherwise retry for a quarter of an hour."""
 
-_FORMS = "name a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+_FORMS = "give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
 
 T = TypeVar("T")
 
 
 class Stat(NamedTuple):
-    """As of `Path.stat`."""
+    """As returned by `Path.stat`."""
 
     st_size: int
     st_mtime_ns: int
@@ -47,14 +48,14 @@ class Stat(NamedTuple):
 
 @dataclass(frozen=True)
 class BucketPath:
-    """An object of a bucket, or a prefix of several.
+    """An object in a bucket, or the common prefix of several.
 
-    What cannot be reached is a `StorageError`, what isn't there a `FileNotFoundError`.
+    Methods raise `StorageError` if the bucket cannot be reached, and `FileNotFoundError` if the object isn't there.
 
     Args:
         root: the bucket as a URI, with its query: `s3://bucket?region=eu-central-1`.
         key: of the object, or the prefix.
-        patience: seconds that a bucket which cannot be reached is waited for.
+        patience: seconds to wait for a bucket that cannot be reached.
     """
 
     root: str
@@ -69,7 +70,7 @@ class BucketPath:
 
     @property
     def uri(self) -> str:
-        """What `place` makes this path from."""
+        """The URI from which `place` makes this path."""
         bucket, mark, query = self.root.partition("?")
         return f"{bucket}/{self.key}{mark}{query}"
 
@@ -80,7 +81,7 @@ class BucketPath:
 
     @property
     def parent(self) -> "BucketPath":
-        """The prefix that this lies under."""
+        """The prefix above this."""
         return replace(self, key=self.key.rpartition("/")[0])
 
     @property
@@ -89,20 +90,20 @@ class BucketPath:
         return Path(self.name).stem
 
     def exists(self) -> bool:
-        """Whether there is such an object."""
+        """Whether the object is there."""
         return bool(self._info().is_file)
 
     is_file = exists
 
     def stat(self) -> Stat:
-        """Size and time of the object."""
+        """Size and time of change of the object."""
         info = self._info()
         if not info.is_file:
             raise FileNotFoundError(str(self))
         return Stat(info.size, info.mtime_ns)
 
     def read_bytes(self) -> bytes:
-        """The object."""
+        """The content of the object."""
 
         def read(filesystem: "FileSystem", path: str) -> bytes:
             with filesystem.open_input_file(path) as stream:
@@ -111,23 +112,23 @@ class BucketPath:
         return self._ask("read", read)
 
     def open(self, mode: str = "rb") -> io.BytesIO:
-        """The object as a stream that is read from."""
+        """The content of the object, as a stream to read from."""
         if mode != "rb":
-            raise ValueError(f"mode {mode!r}: objects are written whole")
+            raise ValueError(f"mode {mode!r}: objects are only written as a whole")
         return io.BytesIO(self.read_bytes())
 
     def write_bytes(self, content: bytes) -> None:
-        """Puts the object there, instead of what was."""
+        """Writes the object, in place of the old one."""
 
         def write(filesystem: "FileSystem", path: str) -> None:
-            # in one piece: whatever happens in between, closing a stream makes an object of what was written
+            # in one piece: if something fails in between, closing the stream makes an object of what was written so far
             with filesystem.open_output_stream(path) as stream:
                 stream.write(content)
 
         try:
             self._ask("written", write)
         except FileNotFoundError as error:
-            raise self._error("written", error) from None  # the bucket
+            raise self._error("written", error) from None  # of the bucket
 
     def rename(self, target: "BucketPath") -> None:
         """Gives the object another key in the same bucket."""
@@ -189,12 +190,12 @@ Place = Path | BucketPath
 
 
 def place(text: str) -> Place:
-    """The place that a user names: a folder, `file:///FOLDER`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
+    """The place that a user gives: a folder, `file:///FOLDER`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
 
-    What pyarrow's file systems know to be told is told behind a `?`: `s3://bucket/studies?region=eu-central-1`.
+    Options of pyarrow's file systems follow a `?`: `s3://bucket/studies?region=eu-central-1`.
 
     Raises:
-        UserError: it is none of these, holds credentials, or climbs out of its bucket.
+        UserError: it is none of these, has credentials in it, or points out of its bucket.
     """
     scheme, mark, rest = text.partition("://")
     if not mark:
@@ -204,8 +205,8 @@ def place(text: str) -> Place:
             raise UserError(f"{text}: a folder on another machine; {_FORMS}")
         return Path(unquote(rest)).resolve()
     if scheme not in CREDENTIALS:
-        raise UserError(f"{scheme}://…: files are not kept there; {_FORMS}")
-    # told first, and without what was given: it must not be shown
+        raise UserError(f"{scheme}://…: files cannot be kept there; {_FORMS}")
+    # checked first, and the message does not show what was given: credentials must not be printed
     name, _, query = rest.partition("?")
     bucket, _, key = (name.removeprefix("anonymous@") if scheme == "gs" else name).partition("/")
     if {"@", ":"} & {*bucket} or "@" in key + unquote(query):
@@ -215,9 +216,9 @@ def place(text: str) -> Place:
         )
     shown, key = f"{scheme}://{bucket}/{key}", key.rstrip("/")
     if not bucket:
-        raise UserError(f"{shown}: names no bucket; {_FORMS}")
+        raise UserError(f"{shown}: has no bucket; {_FORMS}")
     if key and {"", ".", ".."} & {*key.split("/")}:
-        raise UserError(f"{shown}: a part of its path is empty, or climbs; {_FORMS}")
+        raise UserError(f"{shown}: a part of its path is empty, or is . or ..; {_FORMS}")
     if scheme == "gs" and "retry_limit_seconds" not in parse_qs(query):
         query = "&".join(filter(None, [query, f"retry_limit_seconds={GCS_SECONDS}"]))
     root = f"{scheme}://{name.partition('/')[0]}" + (f"?{query}" if query else "")
@@ -233,17 +234,17 @@ def place(text: str) -> Place:
 
 
 def spelled(where: Place) -> str:
-    """What `place` makes this place from."""
+    """The text from which `place` makes this place."""
     return where.uri if isinstance(where, BucketPath) else str(where)
 
 
 def patient(where: Place, seconds: float) -> Place:
-    """The same place; where it is in a bucket that cannot be reached for a while, it is waited for."""
+    """The same place; if it is in a bucket that cannot be reached, methods wait so many seconds for it."""
     return replace(where, patience=seconds) if isinstance(where, BucketPath) else where
 
 
 def clear(folder: Place) -> None:
-    """Removes all files of a folder, or under a prefix."""
+    """Removes a folder, or all objects under a prefix."""
     if isinstance(folder, BucketPath):
         folder.clear()
     elif folder.exists():
@@ -258,7 +259,7 @@ def _bucket(root: str) -> "tuple[FileSystem, str]":
 
 
 def _reason(error: Exception) -> str:
-    """What a client says happened, in a line and without the request's details."""
+    """What a client says happened, in one line and without the details of the request."""
     text = " ".join(str(error).split())
     aws = re.search(r"AWS Error .*", text)
     google = re.search(r"last message of (.*?) error_info", text)

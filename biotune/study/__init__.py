@@ -1,6 +1,6 @@
 """A study: from its YAML to results on disk. The only part of biotune that knows Ray and Optuna."""
 
-import biotune.study.ray_settings  # noqa: F401  # first of all
+import biotune.study.ray_internals  # noqa: F401  # before anything imports Ray
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
 

@@ -1,4 +1,4 @@
-"""Stopping a study in order: a signal asks it to, and what is written stays whole."""
+"""Stopping a study by a signal, so that the files it is writing stay complete."""
 
 import signal
 from collections.abc import Callable
@@ -7,7 +7,10 @@ from rich.console import Console
 
 
 class interruptible:
-    """Within it, a signal once asks the study to stop, twice ends it at once; gives the question whether it did."""
+    """A context in which the first signal asks the study to stop and a second one ends it at once.
+
+    It yields a function that says whether the study was asked to stop.
+    """
 
     def __init__(self, console: Console, number: signal.Signals) -> None:
         self.console, self.number, self.pressed = console, number, False
@@ -23,4 +26,4 @@ class interruptible:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
-        self.console.print("Stopping; everything so far is kept (Ctrl-C again: at once) …", style="yellow")
+        self.console.print("Stopping; everything so far is kept (Ctrl-C again stops at once) …", style="yellow")

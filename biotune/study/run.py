@@ -49,24 +49,25 @@ from biotune.tasks import task_digest
 from biotune.training import updates_per_epoch
 
 TABLE_SECONDS = 5.0
-"""Between two writings of the tables; the journal is written at every event."""
+"""Seconds between two writings of the tables; the journal is written at every event."""
 PATIENCE = 300.0
-"""Seconds that a worker waits for a storage that it cannot reach, before the study stops, to be resumed."""
+"""Seconds that a worker waits for a storage that it cannot reach; after that the study stops, and can be resumed."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a study is run, which changes none of its numbers.
+    """How a study is run; none of this changes its numbers.
 
     Attributes:
         output: folder that results directories are made in.
         address: of a Ray cluster; None starts Ray here.
-        allow_open: join a cluster that asks for no token, too.
-        listen: address that the dashboard of a Ray started here listens on.
-        cpus, gpus, concurrency: see `biotune.study.resources.fit.Resources`; None chooses, and gpus "auto" measures.
-        kernels: the backend that all networks run on; "auto" measures.
-        checkpoint_every: seconds of training that a kill may cost a trial.
-        storage: where the workers keep their checkpoints, and the results are copied to; None is the results directory.
+        allow_open: join a cluster even if it asks for no token.
+        listen: address that the dashboard listens on, if Ray is started here.
+        cpus, gpus, concurrency: see `biotune.study.resources.fit.Resources`; if None they are chosen, and if gpus is
+            "auto" it is measured.
+        kernels: the backend that all networks run on; with "auto" the fastest is measured.
+        checkpoint_every: seconds of training that a trial may lose when it is killed.
+        storage: where the workers keep their checkpoints and the results are copied to; None: the results directory.
     """
 
     output: Path = Path("results")
@@ -90,7 +91,7 @@ class Interrupted(Exception):
 
 
 class Incomplete(UserError):
-    """The study could not be brought to its end; its directory can be reported on, and resumed."""
+    """The study could not be finished; its directory can be reported on, and resumed."""
 
     def __init__(self, directory: Path, reason: str) -> None:
         super().__init__(reason)
@@ -105,12 +106,12 @@ def run_study(
     Args:
         study: what to run.
         options: how.
-        console: what a person sees.
+        console: where progress and messages are printed.
         resume: the directory of the same study, killed or interrupted.
-        repair: if its journal is damaged, go on from what stands before the damage.
+        repair: if its journal is damaged, go on from the part before the damage.
 
     Raises:
-        UserError: something that the user can mend, before anything is written.
+        UserError: something that the user can correct; nothing has been written yet.
         Incomplete: nothing trained, or some replicates could not be confirmed; everything else is there.
         StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
@@ -119,7 +120,7 @@ def run_study(
         results = Results.open(resume)
         if repair:
             _repair(results, console)
-        _, record = load_record(results)  # what is damaged is said before anything is started
+        _, record = load_record(results)  # reports damage before anything is started
         if (state := results.read_state()).phase == "finished":
             record.write_tables(results)
             console.print(
@@ -140,7 +141,7 @@ def run_study(
     with (
         interruptible(console, signal.SIGINT) as pressed,
         connected(options.address, options.allow_open, options.listen) as dashboard,
-        # what ends a job of Ray, Slurm or Kubernetes; Ray sets a handler of its own as it starts
+        # Ray's jobs, Slurm and Kubernetes end a job by SIGTERM; set after Ray has started, which sets a handler itself
         interruptible(console, signal.SIGTERM) as terminated,
     ):
 
@@ -185,7 +186,7 @@ def _open(
     console: Console,
     interrupted: Callable[[], bool],
 ) -> "_Run":
-    """Opens a study in its directory, to be run there: it is begun, or, if it has a journal, goes on from that."""
+    """Opens a study in its directory, ready to run: it goes on from its journal if it has one, and begins if not."""
     study, directory, journal = plans.study, results.path, results.journal()
     kept = directory if storage is None else storage / directory.name
     require_reachable(directory if storage is None else storage)
@@ -214,10 +215,10 @@ def _open(
 
 
 def _require_same(results: Results, plans: Plans) -> None:
-    """Makes sure that a resumed study goes on with all that its numbers come from as it was when it was started.
+    """Makes sure that all that the numbers of a resumed study depend on is as it was when it was started.
 
     Raises:
-        UserError: something is another now.
+        UserError: something has changed.
     """
     require_same_streams(results)
     require_same_connectomes(results, plans.connectomes)
@@ -226,10 +227,10 @@ def _require_same(results: Results, plans: Plans) -> None:
 
 
 def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again: bool) -> Kernels:
-    """The kernels that the study runs on; `again` if it goes on.
+    """The kernels that the study runs on; `again` if it is resumed.
 
     Raises:
-        UserError: they cannot be used here, or compute something else than they should.
+        UserError: they cannot be used here, or compute wrong results.
     """
     try:
         return trust_kernels(plans, resources, again)
@@ -240,11 +241,11 @@ def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again:
 
 
 def _tidy(checkpoints: Place, progress: SearchProgress) -> None:
-    """Removes the checkpoints that cannot be gone on from, and makes the folders that the workers keep theirs in."""
+    """Removes checkpoints that training must not go on from, and makes the folders that the workers write theirs to."""
     folders = [checkpoints / phase for phase in PHASES] if isinstance(checkpoints, Path) else []
     remove_leftovers(*folders)
     drop_ahead(checkpoints, progress.record, progress.study.config.search.rungs)
-    for folder in folders:  # after that, which may remove one
+    for folder in folders:  # last, since drop_ahead may remove one
         folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -256,9 +257,9 @@ class _Run:
         plans: of its trials.
         results: its directory. state: what state.json holds.
         progress: how far the search is, with the record of everything so far and the journal.
-        checkpoints: where the workers keep theirs. mirror: copies the results to the storage, if there is one.
-        resources: of a trial. kernels: that it runs on. every: seconds between two checkpoints of a trial.
-        console: what a person sees. interrupted: whether the user asked to stop.
+        checkpoints: where the workers write theirs. mirror: copies the results to the storage, if there is one.
+        resources, kernels: of a trial. every: seconds between two checkpoints of a trial.
+        console: where progress and messages are printed. interrupted: whether the user asked to stop.
     """
 
     plans: Plans
@@ -337,7 +338,7 @@ class _Run:
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        """A phase: timed, its tables written at its end, and left in order when the user interrupts."""
+        """Runs a phase: times it, writes the tables at its end, and ends the study if the user has interrupted it."""
         self._write_state(name)
         self._copy()
         self.display.enter(name)
@@ -365,7 +366,7 @@ class _Run:
         self._copy()
 
     def _set_aside(self, checkpoint: Place, reason: str) -> None:
-        """Gets a checkpoint that cannot be read out of the way, and says that its networks are trained anew."""
+        """Renames a checkpoint that cannot be read, and says that its networks are trained from the start again."""
         name = f"{checkpoint.parent.name}/{checkpoint.name}"
         self.record.apply(append(self.journal, SetAside(checkpoint=name, reason=reason)))
         kept = set_aside(checkpoint)
@@ -381,18 +382,20 @@ class _Run:
             self._copy()
 
     def _copy(self) -> None:
-        """Copies the results to the storage. They are safe here: one that is away for a while is only told of."""
+        """Copies the results to the storage; if it cannot be reached, that is only reported: they are safe here."""
         if self.mirror is None:
             return
         try:
             self.mirror.copy()
         except StorageError as error:
-            self.console.print(f"Not copied to the storage, to be tried again: {error}", style="yellow", soft_wrap=True)
+            self.console.print(
+                f"Not copied to the storage, will be tried again: {error}", style="yellow", soft_wrap=True
+            )
 
     def _write_tables(self) -> None:
         start = time.monotonic()
         self.record.write_tables(self.results)
-        # a large study's tables take long to write: never more than a tenth of the time
+        # a large study's tables take long to write; this way that takes at most a tenth of the time
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 
     def _write_state(self, phase: str, finished: str | None = None) -> None:
@@ -410,12 +413,12 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Opening:
-    """Opens a study's directory: a study begins in it, or the one that is there goes on.
+    """Writes what a results directory must hold before a study runs in it: a new one, or one that is resumed.
 
     Attributes:
-        study, results, journal: what begins or goes on, its directory, and the journal in it.
-        resources, kernels: what its trials get here.
-        storage: where its checkpoints and the copy of its results are kept; None if that is its directory.
+        study, results, journal: the study, its directory, and the journal there.
+        resources, kernels: of its trials.
+        storage: where its checkpoints and the copy of its results are kept; None: in its directory.
     """
 
     study: Study
@@ -480,7 +483,7 @@ class _Opening:
         return state
 
     def go_on(self) -> State:
-        """Adds what its kernels were seen to do here to environment.json; returns the state."""
+        """Adds to environment.json how far the kernels deviate on the machines of today; returns the state."""
         held = self.results.read_environment()
         seen = added(self.kernels.seen, held.kernels)
         self.results.write_environment(held.model_copy(update={"kernels": seen}))
@@ -489,25 +492,25 @@ class _Opening:
 
 
 def _repair(results: Results, console: Console) -> None:
-    """Mends a damaged journal, and says what that costs."""
+    """Repairs a damaged journal, and says what that costs."""
     with locked(results.path):
         try:
             results.journal().check()
         except DamagedJournal:
             kept = repair_journal(results)
             left = results.read_state().journal.events
-            text = f"NOTE: the journal is damaged from line {left + 1} on; the study goes on from what stands before."
-            text += "" if kept is None else f" As it was, it is kept as {kept.name}."
+            text = f"NOTE: the journal is damaged from line {left + 1} on; the study goes on from the part before."
+            text += "" if kept is None else f" The damaged one is kept as {kept.name}."
             console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
         else:
-            console.print("The journal is whole: there is nothing to repair.", highlight=False)
+            console.print("The journal is intact: there is nothing to repair.", highlight=False)
 
 
 def _substitutions(connectomes: Mapping[str, Connectome]) -> list[str]:
-    """What a reader must not miss: which connectomes something else stands in for, and why."""
+    """A warning for each connectome that was not available and was replaced by another, with the reason."""
     texts = [
-        f"{used.asked} could not be had, {used.name} takes its place: this run says nothing about the real "
-        f"connectome. Why: {used.reason}"
+        f"{used.asked} was not available, {used.name} takes its place: this run says nothing about the real "
+        f"connectome. Reason: {used.reason}"
         for used in connectomes.values()
         if used.substituted
     ]

@@ -69,7 +69,7 @@ def test_fetch_fails_where_the_file_cannot_be_had(capsys, monkeypatch, tmp_path)
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path))
     monkeypatch.setenv("BIOTUNE_DOWNLOAD_BASE", "http://127.0.0.1:1")
     assert main(["connectome", "fetch", "celegans"]) == 2
-    assert "herm_full_edgelist.csv can't be had" in capsys.readouterr().err
+    assert "herm_full_edgelist.csv is not available" in capsys.readouterr().err
 
 
 def test_the_picture_of_a_small_matrix_is_the_matrix():

@@ -148,12 +148,12 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(kept: Place) -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("s3://", "names no bucket"),
-        ("s3:///studies", "names no bucket"),
-        ("s3://bucket/../other", "is empty, or climbs"),
-        ("s3://bucket//studies", "is empty, or climbs"),
+        ("s3://", "has no bucket"),
+        ("s3:///studies", "has no bucket"),
+        ("s3://bucket/../other", "is empty, or is . or .."),
+        ("s3://bucket//studies", "is empty, or is . or .."),
         ("s3://bucket/studies?regoin=x", "Unexpected query parameter in S3 URI: 'regoin'"),
-        ("hdfs://host/studies", "hdfs://…: files are not kept there; name a folder, s3://BUCKET/PREFIX"),
+        ("hdfs://host/studies", "hdfs://…: files cannot be kept there; give a folder, s3://BUCKET/PREFIX"),
         ("file://host/studies", "a folder on another machine"),
     ],
 )

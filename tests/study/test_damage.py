@@ -308,7 +308,7 @@ def test_a_repaired_study_ends_as_if_it_had_never_been_damaged(
     mended = tune("--resume", results.path, "--repair")
     assert mended.returncode == 0, mended.stderr
     assert "NOTE: the journal is damaged from line" in mended.stdout
-    assert "it is kept as journal.jsonl.damaged" in mended.stdout
+    assert "one is kept as journal.jsonl.damaged" in mended.stdout
     assert (results.path / "journal.jsonl.damaged").read_bytes() == content
     assert differences(finished[1], Results.open(results.path)) == []
     assert faults(Results.open(results.path)) == []

@@ -297,8 +297,8 @@ def test_a_folder_that_a_node_does_not_see_is_refused_and_a_bucket_does(
     refused = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert refused.returncode == 2
     assert re.search(
-        r"cannot keep their checkpoints there \(on [\d.]+: what was just written there is not seen\); let --output, or "
-        r"--storage, be a folder that all machines share, or --storage a bucket\n$",
+        r"cannot keep their checkpoints there \(on [\d.]+: what was just written there is not seen\); give as --output "
+        r"or --storage a folder that all machines share, or as --storage a bucket\n$",
         refused.stderr,
     )
     assert not list(apart.iterdir())

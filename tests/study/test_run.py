@@ -262,4 +262,4 @@ def test_a_study_starts_from_the_networks_that_another_trained(
     complete(only_results(tmp_path / "results"), trials=10, confirmed=8)
     refused = tune("--space", space, "--output", tmp_path / "refused", "--set", start)
     assert refused.returncode == 2
-    assert "it has 3 trained networks an arm; this study's search and confirm phases need 5" in refused.stderr
+    assert "it has 3 trained networks per arm; this study's search and confirm phases need 5" in refused.stderr

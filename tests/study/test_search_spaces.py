@@ -68,7 +68,7 @@ def test_the_two_arms_of_an_aa_study_differ_in_their_draws_alone() -> None:
 
 def test_an_aa_study_of_what_draws_nothing_is_refused() -> None:
     study = load_study(SPACES / "aa.yaml", overrides=[*REDUCED, "topology.neurons_per_region=1"])
-    with pytest.raises(UserError, match=r"arm two: topology\.draw: 1 .* nothing is drawn"):
+    with pytest.raises(UserError, match=r"arm two: topology\.draw: 1 .* nothing is random"):
         Plans.load(study)
 
 

@@ -95,7 +95,7 @@ def test_what_an_arm_cannot_have_is_said_before_anything_starts(small_space: Pat
 def test_rewired_regions_of_different_sizes_are_refused(small_space: Path) -> None:
     sizes = f"topology.neurons_per_region={[1, 6] * 9 + [3]}"
     null = "arms.rewired.null={name: degree_preserving, level: %s}"
-    with pytest.raises(UserError, match=r"arm rewired: .* regions of 1 to 6 neurons have other numbers of edges"):
+    with pytest.raises(UserError, match=r"arm rewired: .* 1 to 6 neurons each draw has another number of edges"):
         Plans.load(load_study(small_space, overrides=[sizes, null % "region"]))
     Plans.load(load_study(small_space, overrides=[sizes, null % "neuron"]))
     Plans.load(load_study(small_space, overrides=[sizes, "arms.rewired.null={name: weights_shuffled}"]))

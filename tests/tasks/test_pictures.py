@@ -92,7 +92,7 @@ def test_mnist_is_downloaded_checked_and_kept(
 
 
 def test_pictures_that_cannot_be_had_are_named() -> None:
-    with pytest.raises(UserError, match=r"mnist/t10k-images.*can't be had: .*download of .*failed"):
+    with pytest.raises(UserError, match=r"mnist/t10k-images.*is not available: .*download of .*failed"):
         make_task("pic_mem", pictures="mnist").prepare()
 
 

@@ -1,1 +1,1 @@
-"""Ray: started here or joined, who may come in, and what is tried again."""
+"""Ray: started here or joined, kept private by a token, and how often what died is tried again."""

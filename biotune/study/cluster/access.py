@@ -1,6 +1,6 @@
-"""Who may come in: Ray's token is kept from other users, and a cluster that asks for none is not joined unasked.
+"""Access to Ray: its token is kept from other users, and an open cluster is only joined if the user says so.
 
-Whoever reaches the ports of a Ray cluster without a token can run any code on it.
+Whoever reaches the ports of a cluster that asks for no token can run any code on it.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import ray
 
 from biotune.errors import UserError
+from biotune.study.ray_internals import GUARDED_PAGE
 
 
 def token_file() -> Path:
@@ -25,11 +26,11 @@ def keep_token_private(make: bool) -> None:
     """Makes Ray's token file readable by its owner alone; Ray itself would make it readable by everybody.
 
     Args:
-        make: make a token where there is none, for a cluster that is started here.
+        make: whether to make a token if there is none, for a cluster that is started here.
 
     Raises:
-        UserError: the file cannot be made or kept to its owner; or a cluster is started here, and the environment says
-            that it is to ask for none.
+        UserError: the file cannot be made, or not kept to its owner; or a cluster is started here, and the environment
+            says that it is to ask for no token.
     """
     mode = os.environ.get("RAY_AUTH_MODE") or "token"
     if make and mode.lower() != "token":
@@ -46,7 +47,7 @@ def keep_token_private(make: bool) -> None:
                 file.chmod(0o600)
         elif make:
             file.parent.mkdir(parents=True, exist_ok=True)
-            # under a name of its own first: another process must not read half a token
+            # first under another name, so that no other process reads half a token
             temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w") as stream:
@@ -54,35 +55,35 @@ def keep_token_private(make: bool) -> None:
             try:
                 os.link(temporary, file)
             except FileExistsError:
-                file.chmod(0o600)  # another process was first: its token counts
+                file.chmod(0o600)  # another process was first, and its token is used
             finally:
                 temporary.unlink()
     except OSError as error:
         raise UserError(
-            f"{file}: Ray's token cannot be kept there ({error.strerror}); name another file in RAY_AUTH_TOKEN_PATH"
+            f"{file}: Ray's token cannot be kept there ({error.strerror}); give another file in RAY_AUTH_TOKEN_PATH"
         ) from None
 
 
 def require_guarded(dashboard: str | None) -> None:
-    """Makes sure that the cluster that was joined asks for a token, unless all of it is this machine.
+    """Makes sure that the joined cluster asks for a token, unless it has no machine but this one.
 
     Args:
         dashboard: HOST:PORT of the cluster's dashboard, which answers 401 to a request without a token.
 
     Raises:
-        UserError: the cluster is open, or whether it is cannot be found out.
+        UserError: the cluster is open, or it cannot be found out whether it is.
     """
     addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     elsewhere = sorted(address for address in addresses if not _is_here(address))
     if not elsewhere:
         return
-    allow = "start it with a token (docs/clusters.md), or say --allow-open-cluster"
+    allow = "start it with a token (docs/clusters.md), or give --allow-open-cluster"
     if not dashboard:
         raise UserError(f"--address: the cluster has no dashboard to tell whether it asks for a token; {allow}")
     try:
-        # through no proxy: what a proxy answers says nothing about the cluster
+        # without a proxy, whose answer would say nothing about the cluster
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(f"http://{dashboard}/api/cluster_status", timeout=10).close()
+        opener.open(f"http://{dashboard}{GUARDED_PAGE}", timeout=10).close()
     except urllib.error.HTTPError as error:
         if error.code == 401:
             return
@@ -98,7 +99,7 @@ def require_guarded(dashboard: str | None) -> None:
 
 
 def _is_here(address: str) -> bool:
-    """Whether an address is this machine's: only then can a socket be bound to it."""
+    """Whether an address is this machine's, which is so if a socket can be bound to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         try:

@@ -1,45 +1,46 @@
-"""Ray: started here or joined, what it has, and whether what a study asks for fits."""
+"""Starting Ray here or joining a cluster, and what its nodes have and can reach."""
 
 import logging
-import os
 import secrets
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from biotune.errors import StorageError, UserError
 from biotune.io.files import replacing
 from biotune.io.storage import BucketPath, Place
 from biotune.study.cluster.access import keep_token_private, require_guarded
+from biotune.study.ray_internals import last_words
 
 
 @contextmanager
 def connected(address: str | None, allow_open: bool = False, listen: str = "127.0.0.1") -> Iterator[str | None]:
-    """Starts Ray here, or joins the cluster at `address`; gives the dashboard's address, and leaves it at the end.
+    """Starts Ray here, or joins the cluster at `address`, until the end of the context.
 
     Args:
-        address: HOST:PORT, auto, or None.
-        allow_open: join a cluster elsewhere that asks for no token, too.
-        listen: the address that the dashboard of a Ray started here listens on.
+        address: HOST:PORT, auto, or None to start Ray here.
+        allow_open: join a cluster elsewhere even if it asks for no token.
+        listen: the address that the dashboard listens on, if Ray is started here.
+
+    Yields:
+        The URL of the dashboard, if there is one.
 
     Raises:
         UserError: there is no cluster at the address, it is open to everybody, or Ray cannot start here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the study itself says what becomes of its trials
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the study itself reports how trials end
     if address is not None and address != "auto":
         _require_listening(address)
     keep_token_private(make=address is None)
     try:
         context = ray.init(
-            address=address or "local",  # not what RAY_ADDRESS may name
+            address=address or "local",  # whatever RAY_ADDRESS says
             include_dashboard=None if address else True,
             dashboard_host=listen,
             log_to_driver=False,
@@ -51,9 +52,9 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
         if address is None:
             raise UserError(f"Ray cannot start here ({reason})") from None
         raise UserError(
-            f"the Ray cluster at {address} cannot be joined ({reason}). Where it asks for a token, set "
-            "RAY_AUTH_MODE=token and have the token in ~/.ray/auth_token, or in the file that RAY_AUTH_TOKEN_PATH "
-            "names; `ray status` says whether that is so"
+            f"the Ray cluster at {address} cannot be joined ({reason}). If it asks for a token, set "
+            "RAY_AUTH_MODE=token and put the token in ~/.ray/auth_token, or in the file that RAY_AUTH_TOKEN_PATH "
+            "gives; `ray status` then shows the cluster"
         ) from None
     try:
         url = context.dashboard_url
@@ -61,14 +62,18 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
             require_guarded(url)
         if url and address is None and listen not in ("0.0.0.0", "::"):
             host = f"[{listen}]" if ":" in listen else listen
-            url = f"{host}:{url.rpartition(':')[2]}"  # Ray gives the machine's own address, at which nobody may listen
+            url = f"{host}:{url.rpartition(':')[2]}"  # Ray gives the machine's own address, on which it may not listen
         yield f"http://{url}" if url else None
     finally:
         ray.shutdown()
 
 
 def _require_listening(address: str) -> None:
-    """Asks the port before Ray does, which would try for minutes."""
+    """Makes sure that something listens at an address; Ray itself would try for minutes.
+
+    Raises:
+        UserError: nothing does, or it is not an address.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--address {address!r}: give it as HOST:PORT, such as 10.0.0.1:6379, or auto")
@@ -84,7 +89,7 @@ def nodes() -> list[Mapping[str, float]]:
 
 
 def places(node: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """Trials that a node has room for; one of a fraction of a GPU gets all of it from the same GPU."""
+    """The number of trials that a node has room for; a fraction of a GPU is taken from a single GPU."""
     fitting = int(node.get("CPU", 0.0) // cpus)
     if not gpus:
         return fitting
@@ -92,13 +97,13 @@ def places(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     return min(fitting, int(there * int(1 / gpus) if gpus < 1 else there // gpus))
 
 
-_SHARED = "; let --output, or --storage, be a folder that all machines share, or --storage a bucket"
+_SHARED = "; give as --output or --storage a folder that all machines share, or as --storage a bucket"
 
 
 def require_reachable(kept: Place) -> None:
-    """Makes sure that the workers can keep checkpoints in a place.
+    """Makes sure that all workers can keep checkpoints in a place.
 
-    Every node reads there what is written here, and writes and removes a file of its own.
+    Every node reads a file that is written from here, and writes and removes a file of its own.
 
     Raises:
         UserError: this machine cannot write there, or a node cannot.
@@ -109,11 +114,11 @@ def require_reachable(kept: Place) -> None:
         temporary.write_text(content)
     try:
         if probe.read_bytes().decode() != content:
-            raise UserError(f"{kept}: gives other content than was written")
+            raise UserError(f"{kept}: what was written there is read back as something else")
         here = ray.get_runtime_context().get_node_id()
         looks = []
         for node in ray.nodes():
-            # what this process sees on a disk, its node's workers see; for a bucket they need credentials of their own
+            # on a disk this node's workers see what this process sees; for a bucket they need their own credentials
             known = node["NodeID"] == here and not isinstance(kept, BucketPath)
             if node["Alive"] and node["Resources"].get("CPU", 0) > 0 and not known:
                 there = _sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
@@ -136,7 +141,7 @@ def require_reachable(kept: Place) -> None:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _sees(probe: Place, content: str) -> str:
-    """Why this node cannot keep files beside a probe; empty where it can."""
+    """Why this node cannot keep files beside a probe; empty if it can."""
     try:
         if probe.read_bytes().decode() != content:
             return "it is another folder there"
@@ -150,18 +155,13 @@ def _sees(probe: Place, content: str) -> str:
     return ""
 
 
-def ray_folder() -> Path:
-    """Where a Ray that is started here keeps its own files."""
-    return Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))
-
-
 def reason_of(error: Exception) -> str:
-    """Why something that ran on a worker failed, in a line."""
+    """Why something that ran on a worker failed, in one line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, RayError):
+        return last_words(cause)
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
-    if isinstance(cause, OutOfMemoryError):
-        return lines[0]  # advice on Ray's own settings follows
-    return lines[-1] if isinstance(cause, RayError) else f"{type(cause).__name__}: {lines[0]}"
+    return f"{type(cause).__name__}: {lines[0]}"
 
 
 def describe() -> dict[str, Any]:

@@ -1,20 +1,21 @@
-"""How often what died is taken up again."""
+"""How often a trial or a confirm block whose worker died is tried again."""
 
 from pathlib import Path
 
 from biotune.io.files import require_room
 from biotune.io.storage import Place
-from biotune.study.cluster.connect import ray_folder
+from biotune.study.ray_internals import ray_folder
 
 MAX_RETRIES = 2
-"""Times that a trial or a block is taken up again from the same checkpoint; dying there once more, it has failed."""
+"""How often a trial or a block is tried again from the same checkpoint; if it dies there once more, it has failed."""
 
 
 class Retries:
-    """Counts deaths, and forgets them where training has got further.
+    """Counts deaths, and starts again from zero when training has got further.
 
-    A preempted machine, or a neighbour that takes all memory, kills what runs as often as it likes; what kills itself
-    does so at the same place each time. So only deaths count between which no checkpoint was saved.
+    A machine that is taken away, or another process that takes all memory, may kill a trial any number of times; a
+    trial that is itself at fault dies at the same place each time. So a death only counts if no checkpoint was saved
+    since the one before.
 
     Args:
         directory: the results directory.
@@ -25,12 +26,12 @@ class Retries:
         self.held: dict[Place, tuple[int | None, int]] = {}
 
     def again(self, checkpoint: Place) -> bool:
-        """Takes one more death in; whether what died is to go on from its checkpoint.
+        """Counts one more death; returns whether training is to be tried again from the checkpoint.
 
         Raises:
-            StorageError: there is no room on the disk of the results, or of Ray's own files: it died of that.
+            StorageError: it died because there is no room on the disk of the results, or on that of Ray's own files.
         """
-        for folder in filter(Path.exists, (self.directory, ray_folder())):  # of a cluster that is joined, Ray has none
+        for folder in filter(Path.exists, (self.directory, ray_folder())):  # if a cluster was joined, Ray has none here
             require_room(folder)
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))

@@ -1,1 +1,1 @@
-"""What a study is: its YAML, every key and its range, and the plan of any of its trials."""
+"""What a study is: its YAML with every key and range, and the plan of any of its trials."""

@@ -1,4 +1,4 @@
-"""A study as its YAML describes it: every key, its default, its range. `docs/study.md` is made for reading these."""
+"""A study as its YAML describes it: every key, its default and its range. `docs/study.md` explains them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -27,11 +27,11 @@ from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
 Scalar = bool | int | float | str
 Whole = int
-"""`int`, where a field of that name hides it."""
+"""`int`, for a class whose field of that name hides it."""
 
 
 def one_of(known: Any, what: str) -> Any:
-    """A validator that accepts a name of `known`, and otherwise suggests the nearest."""
+    """A validator that accepts the names in `known`, and suggests the nearest for any other."""
 
     def check(name: str) -> str:
         if name not in known:
@@ -50,13 +50,13 @@ def _task_name(name: str) -> str:
 
 
 def _unknown(what: str, name: str, known: Iterable[str], key: str | None = None) -> PydanticCustomError:
-    """The error for a name that isn't known; `key` is the key that it stands at, if that isn't the validated one."""
+    """The error for a name that isn't known; `key` is the key to point at, if that is below the validated value."""
     context = {"message": str(unknown_name(what, name, known))} | ({} if key is None else {"key": key})
     return PydanticCustomError("unknown_name", "{message}", context)
 
 
 class Section(BaseModel):
-    """A mapping in the YAML: unknown keys are refused with the nearest known one."""
+    """A mapping in the YAML; for an unknown key the error suggests the nearest known one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -88,16 +88,16 @@ class TaskConfig(Section):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: Annotated[str, AfterValidator(_task_name)] = Field("seq_mem", description="built-in, or file.py:Class")
-    trials: int = Field(500, ge=2, description="trials of each replicate, training and validation together")
-    train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials that is trained on")
-    batch: int = Field(128, ge=1, description="trials an update")
+    trials: int = Field(500, ge=2, description="trials per replicate, training and validation together")
+    train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials used for training")
+    batch: int = Field(128, ge=1, description="trials per update")
 
     @model_validator(mode="after")
     def _both_parts(self) -> Self:
         train = round(self.trials * self.train_share)
         if not 0 < train < self.trials:
             raise ValueError(
-                f"{self.trials} trials at train_share {self.train_share} leave none to train or validate on"
+                f"{self.trials} trials at train_share {self.train_share} leave none for training or for validation"
             )
         return self
 
@@ -108,13 +108,13 @@ class TaskConfig(Section):
 
 
 class ConnectomeConfig(Section):
-    """Which connectome: of the catalogue, from a file, or drawn; and what stands in where it can't be had."""
+    """Which connectome: of the catalogue, from a file, or drawn; and what replaces it if it is not available."""
 
-    name: str = Field("marmoset", description="a name of the catalogue, of a generator, or one's own with `path`")
+    name: str = Field("marmoset", description="a name of the catalogue, of a generator, or your own with `path`")
     otherwise: Annotated[str, one_of(GENERATORS, "generator")] | None = Field(
-        None, description="generator that takes its place, said loudly; null: that is an error"
+        None, description="generator to replace it if it is not available, with a warning; null: an error"
     )
-    path: str | None = Field(None, description="a file of one's own")
+    path: str | None = Field(None, description="a file of your own")
     # how the file is read: biotune.connectome.readers.reading.Reading
     columns: dict[Literal["source", "target", "weight", "transmitter"], str | int | None] = {}
     rows: dict[str, str | int | list[str | int]] = {}
@@ -149,11 +149,11 @@ class ConnectomeConfig(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is set, beside the keys that every connectome has, for `biotune.connectome.load_connectome`."""
+        """The keys that are set, apart from those that every connectome has, for `load_connectome`."""
         return self.model_dump(exclude={"name", "otherwise", "path"}, exclude_defaults=True)
 
     def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """An arm with a connectome of its own doesn't take over the study's file, nor how to read or draw it."""
+        """An arm that names another connectome takes over neither the study's file nor how to read or draw it."""
         another = "name" in changes or "path" in changes
         return ({"otherwise": self.otherwise} if another else self.model_dump()) | dict(changes)
 
@@ -163,11 +163,11 @@ def _as_it_comes(value: Any) -> Any:
 
 
 class NeuronDensityConfig(Section):
-    """Neurons per region by how densely they lie there."""
+    """Neurons per region, by the density of neurons there."""
 
-    density: Annotated[str, one_of(DENSITY_SCALES, "density")] = Field(description="rank of the density, or its ratio")
-    mean: FiniteFloat = Field(4, gt=0, description="neurons of a region, on average")
-    unmeasured: int | None = Field(None, ge=1, description="neurons of a region whose density is not known")
+    density: Annotated[str, one_of(DENSITY_SCALES, "density")] = Field(description="by its rank, or in proportion")
+    mean: FiniteFloat = Field(4, gt=0, description="neurons per region, on average")
+    unmeasured: int | None = Field(None, ge=1, description="neurons in a region whose density is not known")
 
 
 class TopologyConfig(Section):
@@ -178,22 +178,22 @@ class TopologyConfig(Section):
         0.8, gt=0, le=1, description="share of a target region that a neuron connects to"
     )
     partition: Annotated[str, one_of(PARTITIONS, "partition")] = Field(
-        "dirichlet", description="how a region pair's weight is shared out"
+        "dirichlet", description="how the weight between two regions is divided among their neurons"
     )
-    intrinsic: bool = Field(True, description="connect the neurons within a region")
+    intrinsic: bool = Field(True, description="whether neurons within a region are connected")
     intrinsic_sparsity: FiniteFloat = Field(1.0, gt=0, le=1, description="target_sparsity within a region")
-    intrinsic_weight: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of a region's input that is its own")
+    intrinsic_weight: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of a region's input from itself")
     keep_diagonal: bool = Field(False, description="allow a neuron to connect to itself")
     spectral_radius: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)] = Field(
-        0.9, description="of the initial recurrent matrix; as_it_comes leaves it unscaled"
+        0.9, description="of the initial recurrent matrix; as_it_comes: not rescaled"
     )
-    draw: int = Field(0, ge=0, description="which draw of expansion and null; another number, other topologies")
+    draw: int = Field(0, ge=0, description="which draw of expansion and null: another number gives other topologies")
 
 
 class StartConfig(Section):
     """Trained networks of another study, to start from with a new readout."""
 
-    results: str = Field(description="its results directory, finished")
+    results: str = Field(description="its results directory; it must be finished")
     arm: str | None = Field(None, description="its arm; default: the one of the same name")
 
 
@@ -206,22 +206,22 @@ class NetworkConfig(Section):
         BeforeValidator(lambda value: {True: "signed", False: None}[value] if isinstance(value, bool) else value),
     ] = Field("signed", description="how initial recurrent values follow the topology's weights; true is signed")
     signs: Literal["none", "data"] | Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
-        "none", description="none, data, or the share of neurons that inhibit"
+        "none", description="none, data, or the share of inhibitory neurons"
     )
-    dale: bool = Field(False, description="outgoing weights keep their neuron's sign while they are trained")
+    dale: bool = Field(False, description="outgoing weights keep their neuron's sign during training")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     start_from: StartConfig | None = Field(None, description="trained networks of another study")
-    freeze_recurrent: bool = Field(False, description="leave the recurrent weights as they were drawn")
+    freeze_recurrent: bool = Field(False, description="do not train the recurrent weights")
     optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
     learning_rate: FiniteFloat = Field(1e-3, gt=0)
     weight_decay: FiniteFloat = Field(0.0, ge=0)
     momentum: FiniteFloat = Field(0.0, ge=0, lt=1, description="of RMSprop and SGD")
-    gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest gradient norm of one replicate")
+    gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest norm of one replicate's gradient")
 
     @model_validator(mode="after")
     def _signs_fit(self) -> Self:
         if self.signs == "none" and self.dale:
-            raise ValueError("dale: true needs signs: data, or the share of neurons that inhibit, such as 0.2")
+            raise ValueError("dale: true needs signs: data, or the share of inhibitory neurons, such as 0.2")
         if self.signs != "none" and self.remap == "signed":
             raise ValueError(
                 f"signs: {self.signs} needs remap: magnitude or false; signed ranks would set signs itself"
@@ -229,25 +229,25 @@ class NetworkConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _momentum_has_a_place(self) -> Self:
+    def _momentum_is_used(self) -> Self:
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
             raise ValueError(f"momentum is for {' and '.join(WITH_MOMENTUM)}, and the optimizer is {self.optimizer}")
         return self
 
 
 class NullConfig(Section):
-    """What an arm rewires, and where."""
+    """What an arm rewires, and at which level."""
 
     name: Annotated[str, one_of(NULLS, "null")]
     level: Literal["region", "neuron"] = Field("region", description="rewire the connectome, or its expansion")
     weights: Literal["carried", "shuffled"] = Field(
-        "carried", description="a rewired edge keeps its weight, or the weights change places among the rewired edges"
+        "carried", description="each rewired edge keeps its weight, or the weights are shuffled among the rewired edges"
     )
     fraction: FiniteFloat = Field(1.0, ge=0, le=1, description="share of the edges that is rewired")
 
 
 class ArmConfig(Section):
-    """A treatment: a null, and any keys of connectome, topology and network that differ from the study's."""
+    """A treatment: a null, and the keys of connectome, topology and network in which it differs from the study."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -258,7 +258,7 @@ class ArmConfig(Section):
 
 
 class Domain(Section):
-    """What one hyperparameter is drawn from: exactly one of the keys."""
+    """The range or the choices of one hyperparameter, given by exactly one of the keys."""
 
     loguniform: list[FiniteFloat] | None = None
     uniform: list[FiniteFloat] | None = None
@@ -284,27 +284,27 @@ class Domain(Section):
 
     @property
     def mixed(self) -> bool:
-        """Whether it is a choice between values of several types, numbers being one."""
+        """Whether it is a choice between values of several types; all numbers count as one type."""
         types = {type(value) if isinstance(value, bool | str) else float for value in self.choice or []}
         return len(types) > 1
 
     @property
     def ends(self) -> list[Any]:
-        """The values that every other one lies between; all of them for a choice."""
+        """The two ends of a range; all values of a choice."""
         return self.choice or self.loguniform or self.uniform or self.int or []
 
 
 class SearchConfig(Section):
     """The search of each arm."""
 
-    trials_per_arm: int = Field(16, ge=1, description="for a grid: as many as it has combinations")
+    trials_per_arm: int = Field(16, ge=1, description="for a grid: the number of combinations")
     shared_settings: int = Field(
-        8, ge=1, description="the first trials of every arm: the same Sobol settings; all of a grid"
+        8, ge=1, description="the first trials of every arm, at the same Sobol settings; for a grid: all trials"
     )
-    replicates: int = Field(4, ge=1, description="networks a trial")
+    replicates: int = Field(4, ge=1, description="networks per trial")
     max_epochs: int = Field(81, ge=1)
     grace: int = Field(9, ge=1, description="epochs before ASHA may stop a trial")
-    reduction: int = Field(3, ge=2, description="one of so many trials goes on at each rung")
+    reduction: int = Field(3, ge=2, description="at each rung one in so many trials goes on")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 
     @model_validator(mode="after")
@@ -316,7 +316,7 @@ class SearchConfig(Section):
         return self
 
     def over(self, tune: Mapping[str, Domain]) -> Self:
-        """The search of `tune`: a grid has as many trials as combinations, and all arms share them all."""
+        """This search over `tune`: a grid has one trial per combination, and all arms share all of them."""
         if self.sampler != "grid":
             return self
         for key, domain in tune.items():
@@ -344,25 +344,25 @@ class SearchConfig(Section):
 class ConfirmConfig(Section):
     """The confirmation on fresh seeds."""
 
-    replicates: int = Field(16, ge=1, description="networks an arm: the pairs of the statistics")
+    replicates: int = Field(16, ge=1, description="networks per arm: the pairs of the statistics")
     max_epochs: int = Field(100, ge=1, description="the budget")
-    population: int = Field(8, ge=1, description="replicates trained together as one Ray task")
+    population: int = Field(8, ge=1, description="replicates that are trained together as one Ray task")
 
 
 class CriterionConfig(Section):
     """What counts as having learnt."""
 
     metric: Literal["validation_loss"] = "validation_loss"
-    fraction_of_null: FiniteFloat = Field(0.1, gt=0, lt=1, description="of the loss of the task's null predictor")
-    sustain: int = Field(3, ge=1, description="evaluations in a row that must meet it")
+    fraction_of_null: FiniteFloat = Field(0.1, gt=0, lt=1, description="share of the loss of the task's null predictor")
+    sustain: int = Field(3, ge=1, description="consecutive evaluations that must meet it")
 
 
 class StudyConfig(Section):
-    """A study, whole."""
+    """A whole study."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80, description="names the results folder")
-    description: str = Field("", description="the question; default: the comment that the file opens with")
-    seed: int = Field(1, ge=0, description="every random number comes from it")
+    description: str = Field("", description="the question; default: the comment at the head of the file")
+    seed: int = Field(1, ge=0, description="every random number is derived from it")
     task: TaskConfig = TaskConfig()
     connectome: ConnectomeConfig = ConnectomeConfig()
     topology: TopologyConfig = TopologyConfig()
@@ -372,13 +372,13 @@ class StudyConfig(Section):
     )
     reference_arm: str
     positive_control: Literal["frozen", "quarter_radius"] | None = Field(
-        None, description="an arm more, the reference arm spoilt, that must come out different"
+        None, description="adds an arm, the reference arm made worse, which must come out different"
     )
     tune: dict[str, Domain] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     criterion: CriterionConfig = CriterionConfig()
-    equivalence_margin: FiniteFloat = Field(0.2, gt=0, description="0.2: a ratio of 1/1.2 to 1.2 counts as equal")
+    equivalence_margin: FiniteFloat = Field(0.2, gt=0, description="0.2: ratios from 1/1.2 to 1.2 count as equal")
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""From a YAML file to a validated study: overrides, arms, and what is said of a mistake."""
+"""From a YAML file to a validated study: overrides, arms, and error messages."""
 
 import copy
 import itertools
@@ -30,7 +30,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 
 _MOST_CHECKED = 4096
-"""Settings that are checked before a study starts; a worker refuses the others when it meets them."""
+"""Settings that are checked before a study starts; if there are more, a worker refuses a bad one when it meets it."""
 
 
 def load_study(
@@ -45,13 +45,13 @@ def load_study(
 
     Args:
         file: the YAML file.
-        overrides: `key.path=value` each, as `--set` gives them; the value is read as YAML.
-        seed: instead of the file's.
-        arms: a subset of the file's arms to keep; the reference arm is always kept.
-        run_task: make the task too, which runs the file of a user's own.
+        overrides: each `key.path=value`, as for `--set`; the value is read as YAML.
+        seed: replaces the file's.
+        arms: the arms of the file to keep; the reference arm is always kept.
+        run_task: whether to make the task too, which runs the file of a user's own task.
 
     Raises:
-        UserError: with a line for each mistake: file, line, key, what was found, what would do.
+        UserError: with a line for each mistake: file, line, key, what was found, what is possible.
     """
     source = read_yaml(file)
     content = source.content
@@ -122,7 +122,7 @@ def _override(content: dict[str, Any], override: str) -> Location:
 def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource) -> None:
     known = content.get("arms")
     if not isinstance(known, dict):
-        return  # the validation of the whole says so
+        return  # validation reports it
     for name in names:
         if name not in known:
             hint = suggestion(name, known)
@@ -134,7 +134,7 @@ def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource
 def _merge(
     config: StudyConfig, arm: ArmConfig, name: str, content: Any, where: Any, problems: list[str]
 ) -> dict[str, Any] | None:
-    """The sections of an arm, its overrides merged in; None, and lines in `problems`, where they don't fit."""
+    """The sections of an arm, with its overrides; if these don't fit, adds lines to `problems` and returns None."""
     sections: dict[str, Any] = {}
     for section, model in _SECTIONS.items():
         overrides = getattr(arm, section)
@@ -146,16 +146,18 @@ def _merge(
 
 
 def _control(config: StudyConfig, reference: Arm) -> Arm:
-    """The reference arm, spoilt: its recurrent weights frozen, or its spectral radius at a quarter.
+    """The positive control: the reference arm with its recurrent weights frozen, or its spectral radius quartered.
 
     Raises:
-        ValueError: that changes nothing, or can't be done, in this study.
+        ValueError: in this study that changes nothing, or can't be done.
     """
     if POSITIVE_CONTROL in config.arms:
-        raise ValueError(f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; give yours another")
+        raise ValueError(f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; rename yours")
     key = {"frozen": "freeze_recurrent", "quarter_radius": "spectral_radius"}[config.positive_control or ""]
     if key in config.tune:
-        raise ValueError(f"{config.positive_control} sets {key}, which is tuned; use the other control, or tune it not")
+        raise ValueError(
+            f"{config.positive_control} sets {key}, which is tuned; use the other control, or don't tune it"
+        )
     network, topology = reference.network, reference.topology
     if network.start_from is not None and network.start_from.arm is None:
         start = network.start_from.model_copy(update={"arm": reference.name})
@@ -172,7 +174,7 @@ def _control(config: StudyConfig, reference: Arm) -> Arm:
 
 
 def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, where: Any) -> list[str]:
-    """A line for each tuned key that cannot be tuned, that an arm sets too, or whose range goes too far."""
+    """A line for each key of `tune` that cannot be tuned, that the arm sets too, or whose range is too wide."""
     problems = []
     known = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
     for key, domain in tune.items():
@@ -190,14 +192,14 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, wher
             try:
                 with_setting(getattr(arm, section), {key: value})
             except ValidationError as error:
-                if error.errors()[0]["loc"]:  # else it is about several keys, see below
+                if error.errors()[0]["loc"]:  # if not, it is about several keys: `_check_settings` reports it
                     reason = error.errors()[0]["msg"]
                     problems.append(f"{where(('tune', key))}: tune.{key}: {value!r} is not allowed ({reason})")
     return problems or _check_settings(tune, arm, where)
 
 
 def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[str]:
-    """A line for each rule that a setting at the ends of its ranges breaks, though each of its values is allowed."""
+    """A line for each rule broken by a setting at the ends of the ranges, each of whose values alone is allowed."""
     settings = itertools.product(*([(key, value) for value in domain.ends] for key, domain in tune.items()))
     problems: dict[str, str] = {}
     for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
@@ -207,21 +209,21 @@ def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[st
             except ValidationError as error:
                 reason = error.errors()[0]["msg"].removeprefix("Value error, ")
                 values = ", ".join(f"{key} {value!r}" for key, value in setting.items())
-                problems.setdefault(reason, f"{where(('tune',))}: tune: {values} cannot be had together ({reason})")
+                problems.setdefault(reason, f"{where(('tune',))}: tune: {values} cannot be combined ({reason})")
     return list(problems.values())
 
 
 def _explain(error: ValidationError, prefix: Location, content: Any, where: Any) -> list[str]:
-    """A line for each key that is mistaken: where, which key, what is wrong, what was found.
+    """A line for each wrong key: where it is, which key, what is wrong, what was found.
 
-    A key that may be of several types has a mistake for each: said is what is wrong with the type that was found.
+    For a key that may be of several types pydantic reports a mistake for each type; the line is about the type found.
     """
     lines: dict[Location, str] = {}
     mistakes = sorted(error.errors(), key=lambda mistake: _about_the_type(mistake["type"]))
     for mistake in mistakes:
         context = mistake.get("ctx", {})
         location = (*prefix, *mistake["loc"], *([context["key"]] if "key" in context else []))
-        # pydantic adds the branches of a union to the path: keep what the content really has, and a missing key's name
+        # pydantic adds the branches of a union to the path: keep only the parts that the content has, or that it misses
         path: list[str | int] = []
         place = content
         for part in location:

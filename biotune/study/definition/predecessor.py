@@ -1,8 +1,8 @@
 """A study from the predecessor's `config.ini`: bio_rnn_mem's grid, as a search that tries every combination.
 
-The values are Python literals there; they are read as literals and nothing is ever run. What bio_rnn_mem did and a
-`config.ini` doesn't say (edges run backwards, gradients as they are, the identical picture in a match) is written out
-in the study, so that it can be seen and changed.
+The values in it are Python literals; they are read as literals, and nothing is run. What bio_rnn_mem did without saying
+so in `config.ini` (edges reversed, gradients not clipped, the identical picture in a match) is written out in the
+study, so that it can be seen and changed.
 
 Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011.
 """
@@ -25,10 +25,10 @@ CONNECTOMES = {
 """The predecessor's `net_name` -> the connectome."""
 
 CONDITIONS = {"seq_mem": "pattern_length", "nback_mem": "n_back", "pic_mem": "n_back", "pic_latent_mem": "n_back"}
-"""Task -> the key of the grid that makes it easier or harder. It isn't tuned: each of its values is a study."""
+"""Task -> the key of the grid that makes it easier or harder. It isn't tuned: each of its values makes a study."""
 
 TUNED = {"lr": "learning_rate", "nonlinearity": "nonlinearity", "optimizer": "optimizer"}
-"""The other keys of the grid -> the key of `tune`."""
+"""Each other key of the grid -> the key of `tune`."""
 
 MEANINGLESS = {
     "paths.path_to_network": "connectomes are known by name; BIOTUNE_DATA names a folder that has their files",
@@ -40,19 +40,19 @@ MEANINGLESS = {
     "trialparams.trial_params.rescale": "pixels and latents are always scaled to [0, 1]",
     "trialparams.trial_params.trial_length": "a trial of seq_mem is as long as its pattern makes it",
 }
-"""Key -> what is to be done instead, or why nothing is."""
+"""Key -> what to do instead, or why there is nothing to do."""
 
 _NO_CLIPPING = 1e9
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What a `config.ini` comes to.
+    """What a `config.ini` is made into.
 
     Attributes:
-        studies: suffix -> what the YAML holds: a study for each value of the task's own key in the grid. The suffix,
-            empty where there is one study, tells their names apart.
-        notes: what differs, a line each. ignored: keys that have no meaning here, with the reason.
+        studies: suffix -> content of the YAML, with a study for each value of the task's own key in the grid. The
+            suffix distinguishes their names, and is empty if there is one study.
+        notes: what differs, one line each. ignored: keys that have no meaning here, with the reason.
     """
 
     studies: Mapping[str, dict[str, Any]]
@@ -61,7 +61,7 @@ class Imported:
 
 
 class _Values:
-    """The values of a mapping by their keys, each of a known type; whatever nobody asked for is left over."""
+    """The values of a mapping, to be taken by key and type; in the end those that nothing was made of are left."""
 
     def __init__(self, file: Path, prefix: str, content: Mapping[str, Any]) -> None:
         self.file, self.prefix, self.left = file, prefix, dict(content)
@@ -101,7 +101,7 @@ def import_config(file: Path) -> Imported:
             and, if wanted, `pretrainedparams`.
 
     Raises:
-        UserError: it can't be read, a key is missing, or a value is not what is needed there.
+        UserError: it can't be read, a key is missing, or a value is not allowed there.
     """
     sections = _read(file)
     net, training, trials, combos = (sections[name] for name in ("net", "trainvalidate", "trialparams", "combosparams"))
@@ -150,7 +150,7 @@ def import_config(file: Path) -> Imported:
 
 
 def _read(file: Path) -> dict[str, _Values]:
-    """The sections of the file, their values read as Python literals, or as text where they aren't any."""
+    """The sections of the file; a value that is no Python literal is text."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys as they are written
     try:
@@ -179,7 +179,7 @@ def _literal(text: str) -> Any:
 
 
 def _wiring(file: Path, net: _Values) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]:
-    """The connectome, the topology and the arms that a study has for `[net]`, and notes."""
+    """The study's connectome, topology and arms, made from `[net]`, and notes."""
     net_name = net.take("net_name", str)
     if net_name not in CONNECTOMES:
         raise UserError(f"{file}: net.net_name: {unknown_name('connectome', net_name, CONNECTOMES)}")
@@ -198,7 +198,7 @@ def _wiring(file: Path, net: _Values) -> tuple[dict[str, Any], dict[str, Any], d
         f"net.random_w is {shuffled}: it ran the arm {'shuffled' if shuffled else 'connectome'}; "
         "the other one is there to compare it with"
     ]
-    if entry.transposed:  # read the other way round than the rest there, and so the only one that ran forwards
+    if entry.transposed:  # it alone was read the other way round there, and so it alone ran forwards
         arm: dict[str, Any] = {}
         notes.append(
             f"{net_name} ran forwards there, but with the shares of a region's outputs for those of its inputs"
@@ -211,7 +211,7 @@ def _wiring(file: Path, net: _Values) -> tuple[dict[str, Any], dict[str, Any], d
 
 
 def _task(file: Path, trial: _Values) -> tuple[dict[str, Any], list[str]]:
-    """The task but for its condition, and notes."""
+    """The task without its condition, and notes."""
     name = trial.take("task_name", str)
     if name not in CONDITIONS:
         raise UserError(f"{file}: {trial.prefix}.task_name: {unknown_name('task', name, CONDITIONS)}")

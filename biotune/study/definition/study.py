@@ -36,7 +36,7 @@ class Study:
 
     Attributes:
         config: as written, with defaults.
-        arms: name -> arm; the positive control, where there is one, is the last of them.
+        arms: name -> arm; if there is a positive control, it is the last.
     """
 
     def __init__(self, config: StudyConfig, arms: Mapping[str, Arm]) -> None:
@@ -44,19 +44,19 @@ class Study:
 
     @cached_property
     def task(self) -> Task:
-        """The task, made from its options; the file of a user's own is run for it.
+        """The task, made from its options; this runs the file of a user's own task.
 
         Raises:
-            UserError: an option of the task isn't known, or its value won't do.
+            UserError: an option of the task isn't known, or its value isn't allowed.
         """
         return make_task(**self.config.task.options)
 
     def __reduce__(self) -> tuple[type["Study"], tuple[StudyConfig, Mapping[str, Arm]]]:
-        # a worker makes the task itself: it may not know the class of a user's own
+        # a worker makes the task itself, since it may not know the class of a user's own task
         return Study, (self.config, self.arms)
 
     def resolved(self) -> dict[str, Any]:
-        """The study as `study.yaml` holds it: every default written out; reading it gives the same study."""
+        """The content of `study.yaml`: the study with every default written out. Reading that gives the same study."""
         content = self.config.model_dump(mode="json", by_alias=True)
         content["task"] |= {field.name: getattr(self.task, field.name) for field in fields(self.task)}  # type: ignore[arg-type]
         content["arms"] = {
@@ -81,7 +81,7 @@ class Study:
 
     @property
     def first_setting(self) -> Setting:
-        """The first value of every tuned range or choice: a setting to measure and to try things with."""
+        """The first value of each tuned range or choice: a setting for measurements and checks."""
         return {key: domain.ends[0] for key, domain in self.config.tune.items()}
 
     @property

@@ -1,7 +1,7 @@
-"""YAML with the line of every key, so that a mistake can be pointed at.
+"""YAML with the line of every key, so that an error message can give the line.
 
-Two departures from plain YAML 1.1: a key is always text (`null:` names a null model, it is not the value null), and a
-key that stands twice in one mapping is an error (the second would silently win).
+It differs from plain YAML 1.1 in two ways: a key is always text (`null:` is a null model, not the value null), and the
+same key twice in one mapping is an error (otherwise the second would silently replace the first).
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 @dataclass(frozen=True)
 class YamlSource:
-    """A YAML file's content and where each part of it stands.
+    """A YAML file's content and the line of each part.
 
     Attributes:
         file: as the user named it.
         content: plain dicts, lists and scalars.
         lines: the path of each key or item -> its line, from 1.
-        comment: the comment lines that the file opens with, without their marks.
+        comment: the comment lines at the head of the file, without their marks.
     """
 
     file: str
@@ -34,7 +34,7 @@ class YamlSource:
     comment: str
 
     def where(self, location: Location) -> str:
-        """`file:line` of the nearest part that is written in the file."""
+        """`file:line` of a location, or of the innermost part around it that the file has."""
         for length in range(len(location), 0, -1):
             if location[:length] in self.lines:
                 return f"{self.file}:{self.lines[location[:length]]}"
@@ -92,7 +92,7 @@ def parse_value(text: str) -> Any:
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], file: str) -> Any:
     if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} has no place here", problem_mark=node.start_mark)
+        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} is not allowed here", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in node.value:
@@ -100,7 +100,7 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: 
             if not isinstance(key, yaml.ScalarNode):
                 raise UserError(f"{file}:{line}: a key must be plain text")
             if key.value in seen:
-                raise UserError(f"{file}:{line}: the key {key.value!r} stands here twice; keep one")
+                raise UserError(f"{file}:{line}: the key {key.value!r} is here twice; keep one")
             seen.add(key.value)
         loader.flatten_mapping(node)  # `<<: *anchor`: merged keys come first, and the mapping's own replace them
         mapping: dict[str, Any] = {}

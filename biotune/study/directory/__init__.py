@@ -1,1 +1,1 @@
-"""A study's results directory: made, locked, described, copied to a storage."""
+"""A study's results directory: made, locked, resumed, copied to a storage."""

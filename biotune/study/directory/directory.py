@@ -1,4 +1,4 @@
-"""A study's results directory: made where it can be, kept to one process, and gone on with only by the same study."""
+"""A study's results directory: its name, the lock that keeps it to one process, and what its journal says."""
 
 import fcntl
 import os
@@ -14,19 +14,20 @@ from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
 from biotune.study.history.events import Proposed, StudyEvent, replay, require_own
 from biotune.study.history.record import Record
+from biotune.study.ray_internals import UNPACKED_JOBS
 
 
 def new_directory(study: Study, output: Path) -> Path:
-    """A name in the output folder that nothing has yet; nothing is made.
+    """A directory in the output folder that does not exist yet; it is not made.
 
     Raises:
         UserError: the folder can't be written.
     """
     output = output.expanduser().resolve()
-    if "working_dir_files" in output.parts:  # where Ray unpacks what a job brought along
+    if UNPACKED_JOBS in output.parts:
         raise UserError(
-            f"--output {output}: is in Ray's copy of the job's folder, which goes with the cluster; give an absolute "
-            "path that stays, which all machines see"
+            f"--output {output}: is in Ray's copy of the job's folder, which is deleted with the cluster; give an "
+            "absolute path that all machines see"
         )
     existing = output
     while not existing.exists():
@@ -45,7 +46,7 @@ def new_directory(study: Study, output: Path) -> Path:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keeps a second process from running the same study; the lock ends with the process, however it ends.
+    """Keeps a second process from running the same study; the lock ends when the process does, however that ends.
 
     Raises:
         UserError: the directory cannot be made, or another process holds it.
@@ -54,16 +55,16 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         opened = (directory / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"{directory}: cannot be made ({error.strerror}); name another --output folder") from None
+        raise UserError(f"{directory}: cannot be made ({error.strerror}); give another --output folder") from None
     with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{directory}: another process is running this study; wait for it, or end it") from None
+            raise UserError(f"{directory}: another process is running this study; wait for it, or stop it") from None
         except OSError as error:
             raise UserError(
-                f"{directory}: its file system does not lock files ({error.strerror}), so two processes could run the "
-                "same study; mount it with locks, or name another --output folder"
+                f"{directory}: its file system cannot lock files ({error.strerror}), so two processes could run the "
+                "same study; mount it with locks, or give another --output folder"
             ) from None
         try:
             yield
@@ -79,7 +80,7 @@ def new_record(study: Study, updates_per_epoch: int) -> Record:
 
 
 def load_record(results: Results) -> tuple[Study, Record]:
-    """What a results directory holds, from its journal; nothing in it is changed, and no code that it names is run.
+    """The study and the record of a results directory, from its journal; changes nothing, and runs no code it names.
 
     Raises:
         UserError: a file of it is damaged.

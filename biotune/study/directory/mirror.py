@@ -1,4 +1,4 @@
-"""A study's results, copied to a storage while it runs, so that it can go on where the driver's machine is lost."""
+"""A study's results, copied to a storage while it runs, so that it can be resumed if the driver's machine is lost."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ from biotune.results import RUNNING, Results
 from biotune.study.history.record import Record
 
 MIRROR_SECONDS = 10.0
-"""Between two copies; what a trial does in between is done again where the driver's machine is lost."""
+"""Seconds between two copies; what trials do in between is done again if the driver's machine is lost."""
 
 _FIRST = ("study.yaml", "environment.json", "journal.jsonl")
-"""What a study is resumed from, with its state; the rest is made again from it."""
+"""What a study is resumed from, together with its state; all other files are made again from these."""
 _LAST = "state.json"
-"""It says how far the study has come: a copy that broke off must not say that of files that it has not got."""
+"""It says how far the study has come, so it comes last: a copy that broke off must not claim files that it lacks."""
 _OWN = {"checkpoints", "ray"}
-"""Folders that are not copied: the workers write the one, Ray the other."""
+"""Folders that are not copied: the workers write to the first, Ray to the second."""
 
 
 class Mirror:
-    """Keeps a copy of a results directory; what a killed process left half copied is removed first.
+    """Keeps a copy of a results directory; first removes what a killed process left half copied.
 
     Args:
         directory: the results.
@@ -49,11 +49,11 @@ class Mirror:
         start = time.monotonic()
         try:
             for file in self._files():
-                with suppress(FileNotFoundError), file.open("rb") as source:  # a report may be made anew meanwhile
+                with suppress(FileNotFoundError), file.open("rb") as source:  # if a report is being made again
                     self._copy(file, source)
         finally:
             now = time.monotonic()
-            self.due = now + max(MIRROR_SECONDS, 9 * (now - start))  # never more than a tenth of the time
+            self.due = now + max(MIRROR_SECONDS, 9 * (now - start))  # so that copying takes at most a tenth of the time
 
     def _copy(self, file: Path, source: BinaryIO) -> None:
         stat = os.fstat(source.fileno())
@@ -68,7 +68,7 @@ class Mirror:
 
     def _files(self) -> list[Path]:
         found = []
-        for folder, folders, names in os.walk(self.directory):  # passes over a folder that is removed meanwhile
+        for folder, folders, names in os.walk(self.directory):  # skips folders that are removed meanwhile
             if Path(folder) == self.directory:
                 folders[:] = [name for name in folders if name not in _OWN]
             found += [Path(folder, name) for name in names if not name.startswith(".")]
@@ -84,14 +84,14 @@ def storage_of(results: Results) -> Place | None:
 
 
 def resumed_storage(results: Results, asked: Place | None) -> Place | None:
-    """Where a study that is resumed keeps its checkpoints: where it did, or where the user says that they are now.
+    """Where a resumed study keeps its checkpoints: where it did before, or where the user says that they are now.
 
     Raises:
-        UserError: the storage that the user names doesn't hold the study.
+        UserError: the storage that the user gives doesn't have the study.
     """
     if asked is not None and not (asked / results.path.name / "state.json").is_file():
         raise UserError(
-            f"--storage {asked}: holds nothing of {results.path.name}; leave it out to go on with the study's own"
+            f"--storage {asked}: has nothing of {results.path.name}; leave it out to use the study's own storage"
         )
     return storage_of(results) if asked is None else asked
 
@@ -103,7 +103,7 @@ def checkpoints_of(results: Results) -> Place:
 
 
 def mirror_results(directory: Path) -> None:
-    """Copies what a study's directory holds to its storage, where it has one.
+    """Copies a study's directory to its storage, if it has one.
 
     Raises:
         StorageError: the storage can't be reached, or has no room.
@@ -114,7 +114,7 @@ def mirror_results(directory: Path) -> None:
 
 
 def fetch(copy: BucketPath, output: Path) -> Path:
-    """Gets a study's results out of a bucket, to go on with them here; returns their directory.
+    """Downloads a study's results from a bucket, to resume it here; returns their directory.
 
     Args:
         copy: `<storage>/<results>`, which a `Mirror` wrote.
@@ -124,11 +124,11 @@ def fetch(copy: BucketPath, output: Path) -> Path:
         UserError: there is no such study, it is here already, or it cannot be written here.
     """
     if not all((copy / name).exists() for name in ("study.yaml", "state.json")):
-        raise UserError(f"--resume {copy}: there is no study's copy (it has no study.yaml and state.json)")
+        raise UserError(f"--resume {copy}: is not the copy of a study (it has no study.yaml and state.json)")
     directory = output.expanduser().resolve() / copy.name
     if directory.exists():
         raise UserError(
-            f"--resume {copy}: {directory} is here already; go on with it (--resume {directory}), or name another "
+            f"--resume {copy}: {directory} exists already; go on with that (--resume {directory}), or give another "
             "--output folder"
         )
     partial = directory.with_name(f".{directory.name}.partial")
@@ -139,7 +139,7 @@ def fetch(copy: BucketPath, output: Path) -> Path:
             if name.parts[0] in _OWN:
                 continue
             if ".." in name.parts:
-                raise UserError(f"{file}: its name climbs out of the results; who wrote it?")
+                raise UserError(f"{file}: its name points out of the results; who wrote it?")
             here = partial / name
             here.parent.mkdir(parents=True, exist_ok=True)
             here.write_bytes(file.read_bytes())
@@ -150,12 +150,11 @@ def fetch(copy: BucketPath, output: Path) -> Path:
 
 
 def drop_ahead(checkpoints: Place, record: Record, rungs: list[int]) -> None:
-    """Removes the checkpoints that are of a later time than the journal, which may be a copy from before the last ones,
-    or what was kept of a damaged one.
+    """Removes the checkpoints that are ahead of the journal: it may be an older copy, or the rest of a damaged one.
 
-    They would be gone on from with something missing: a trial may have been proposed with another setting since, have
-    passed a rung that it has to be measured at, or been confirmed at a setting that is yet to be selected. One that
-    cannot be read is left to the worker that meets it.
+    Training must not go on from them: since then the trial may have been proposed with another setting, have passed a
+    rung at which it still has to be judged, or been confirmed at a setting that is yet to be selected. A checkpoint
+    that cannot be read is left to the worker that finds it.
 
     Args:
         checkpoints: of the study.

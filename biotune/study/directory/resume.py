@@ -1,4 +1,4 @@
-"""What a study is gone on with: its own directory, and everything that its numbers come from as it was."""
+"""Resuming a study: its directory, and whether everything that its numbers depend on is as it was."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ from biotune.tasks import is_own, task_digest
 
 
 def load_resumed(directory: Path, space: Path | None) -> Study:
-    """The study of a results directory, to go on with.
+    """The study of a results directory, to be resumed.
 
     Args:
         directory: of a study that was killed or interrupted.
-        space: the YAML that it was started from, if the user names it: it must be the same study.
+        space: the YAML that it was started from, if the user gives it: it must be the same study.
 
     Raises:
         UserError: not a results directory, or that of another study.
@@ -29,21 +29,21 @@ def load_resumed(directory: Path, space: Path | None) -> Study:
     study = load_study(results.path / "study.yaml")
     if space is not None:
         other = load_study(space)
-        if "population" not in other.config.confirm.model_fields_set:  # chosen when the study began, to fit a GPU
+        if "population" not in other.config.confirm.model_fields_set:  # it was chosen to fit a GPU when the study began
             other = other.with_population(study.config.confirm.population)
         if differs := study_difference(study.resolved(), other.resolved()):
             raise UserError(
-                f"--resume {directory}: holds another study than {space}: {differs}; leave --space out to go on with "
-                "the one that is there"
+                f"--resume {directory}: holds another study than {space}: {differs}; leave --space out to resume the "
+                "one in the directory"
             )
     return study
 
 
 def repair_journal(results: Results) -> Path | None:
-    """Takes of a damaged journal what stands before the damage, so that the study goes on from there.
+    """Shortens a damaged journal to the part before the damage, so that the study can go on from there.
 
     Returns:
-        Where the journal is kept as it was; None if it was not there.
+        Where the damaged journal is kept; None if there was no journal.
 
     Raises:
         StorageError: it cannot be written.
@@ -57,10 +57,10 @@ def repair_journal(results: Results) -> Path | None:
 
 
 def require_same_connectomes(results: Results, connectomes: Mapping[str, Connectome]) -> None:
-    """Makes sure that a resumed study goes on with the connectomes it was started with.
+    """Makes sure that a resumed study has the connectomes it was started with.
 
     Raises:
-        UserError: an arm's is another one now.
+        UserError: an arm has another one now.
     """
     for arm, before in results.read_state().connectomes.items():
         if before.digest != connectomes[arm].digest:
@@ -71,10 +71,10 @@ def require_same_connectomes(results: Results, connectomes: Mapping[str, Connect
 
 
 def require_same_device(results: Results, device: str) -> None:
-    """Makes sure that a resumed study goes on with the kind of device it was started on.
+    """Makes sure that a resumed study runs on the kind of device it was started on.
 
     Raises:
-        UserError: its trials would run on another: its numbers would not be those of one study.
+        UserError: it would not, and its numbers would not be comparable.
     """
     before = results.read_state().device
     if before != device:
@@ -85,10 +85,10 @@ def require_same_device(results: Results, device: str) -> None:
 
 
 def require_same_task(results: Results, study: Study) -> None:
-    """Makes sure that a resumed study goes on with the task it was started with.
+    """Makes sure that a resumed study has the task it was started with.
 
     Raises:
-        UserError: the file of a user's own task, or the pictures or the encoder of a task, are others now.
+        UserError: the file of a user's own task, or the pictures or the encoder of a task, have changed.
     """
     task = study.config.task
     if results.read_state().task_sha256 != task_digest(**task.options):
@@ -100,10 +100,10 @@ def require_same_task(results: Results, study: Study) -> None:
 
 
 def require_same_streams(results: Results) -> None:
-    """Makes sure that a resumed study goes on where NumPy's generators draw what they drew where it was started.
+    """Makes sure that NumPy's generators draw the numbers that they drew when the study was started.
 
     Raises:
-        UserError: they draw other numbers; both versions are named.
+        UserError: they draw others; the message names both versions.
     """
     before = results.read_state().streams
     if before.sha256 != streams_digest():
@@ -114,10 +114,10 @@ def require_same_streams(results: Results) -> None:
 
 
 def require_same_topologies(results: Results, topologies: Mapping[str, str]) -> None:
-    """Makes sure that a resumed study goes on where its topologies are drawn as they were where it was started.
+    """Makes sure that this machine draws a resumed study's topologies as the machine did that it was started on.
 
     Raises:
-        UserError: an arm's first one is drawn otherwise here: trained weights would lie on other edges.
+        UserError: an arm's first topology is another here: trained weights would be put on other edges.
     """
     for arm, before in results.read_state().topologies.items():
         if before != topologies[arm]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from biotune.study.ray_internals import SCRAPE_LIST, ray_dashboard
+
 _PANELS = (
     ("Learning by arm", "ray_biotune_best_validation_loss", "{{study}} {{arm}} {{phase}}", True),
     ("Replicates that met the criterion", "ray_biotune_replicates_converged", "{{study}} {{arm}} {{phase}}", False),
@@ -34,20 +36,18 @@ def write_configuration(folder: Path, ray_temp: Path) -> None:
         folder: that they are written to.
         ray_temp: Ray's temporary folder; Ray keeps there a list of what is to be scraped.
     """
-    from ray.dashboard.modules.metrics.grafana_dashboard_factory import generate_default_grafana_dashboard
-
     dashboards = folder / "dashboards"
     sources, providers = folder / "provisioning" / "datasources", folder / "provisioning" / "dashboards"
     for made in (dashboards, sources, providers):
         made.mkdir(parents=True, exist_ok=True)
-    discovery = str(ray_temp / "prom_metrics_service_discovery.json")
+    discovery = str(ray_temp / SCRAPE_LIST)
     scrape = {"job_name": "ray", "file_sd_configs": [{"files": [discovery]}]}
     _write(folder / "prometheus.yml", {"global": {"scrape_interval": "10s"}, "scrape_configs": [scrape]})
     source = {"name": "Prometheus", **_SOURCE, "url": "http://127.0.0.1:9090", "isDefault": True}
     _write(sources / "prometheus.yml", {"apiVersion": 1, "datasources": [source | {"access": "proxy"}]})
     provider = {"name": "biotune", "type": "file", "options": {"path": str(dashboards)}}
     _write(providers / "biotune.yml", {"apiVersion": 1, "providers": [provider]})
-    (dashboards / "ray.json").write_text(generate_default_grafana_dashboard()[0])
+    (dashboards / "ray.json").write_text(ray_dashboard())
     (dashboards / "biotune.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
 
 

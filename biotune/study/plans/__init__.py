@@ -1,1 +1,1 @@
-"""What each trial of a study is made from."""
+"""The plan of each trial of a study: everything that it is made from."""

@@ -1,4 +1,4 @@
-"""What each arm's trials are made from, loaded once, and the plans of them."""
+"""The plans of a study's trials, and what they are made from: connectomes and trained networks, loaded once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +18,15 @@ from biotune.training import TrialPlan, draw_topology
 
 @dataclass(frozen=True)
 class Plans:
-    """The plans of a study's trials; it is sent to the workers whole.
+    """Makes the plans of a study's trials; the whole object is sent to the workers.
 
     Attributes:
-        study: whose trials.
-        connectomes: of each arm.
-        trained: of each arm, the trained networks it starts from, or None.
-        backends: phase -> arm -> kernel backend; "auto" where it is not decided yet.
-        device: where the networks live.
-        topologies: of each arm the digest of its first confirmed replicate's, at the study's own options.
+        study: that the trials are of.
+        connectomes: arm -> its connectome.
+        trained: arm -> the trained networks it starts from, or None.
+        backends: phase -> arm -> kernel backend; "auto" if it is not decided yet.
+        device: that the networks are on.
+        topologies: arm -> digest of its first confirmed replicate's topology, at the study's own options.
     """
 
     study: Study
@@ -38,10 +38,10 @@ class Plans:
 
     @classmethod
     def load(cls, study: Study) -> "Plans":
-        """Reads each connectome, once where arms share it, and tries the first topology of each arm.
+        """Reads the connectomes, each once, and draws the first topology of each arm to see that it can be drawn.
 
         Raises:
-            UserError: a connectome can't be had, or an arm's null or options don't fit it.
+            UserError: a connectome is not available, or an arm's null or options don't fit it.
         """
         connectomes = load_connectomes(study)
         trained = {arm: trained_networks(study, arm, connectomes[arm]) for arm in study.arms}
@@ -89,34 +89,34 @@ class Plans:
 
 
 def _require_equal_edges(first: Topology, another: TrialPlan) -> None:
-    """Refuses a null of regions whose sizes differ, where its draws differ in their number of edges."""
+    """Refuses a null of regions of different sizes if its draws have different numbers of edges."""
     sizes = np.bincount(first.region)
     if another.null is None or another.null["level"] == "neuron" or sizes.min() == sizes.max():
         return
     edges = draw_topology(another, another.replicates[0]).edges
     if edges != first.edges:
         raise UserError(
-            f"null {another.null['name']}: rewired, regions of {sizes.min()} to {sizes.max()} neurons have "
-            f"other numbers of edges in every draw ({first.edges}, {edges}); give level: neuron, or regions of one size"
+            f"null {another.null['name']}: with regions of {sizes.min()} to {sizes.max()} neurons each draw has "
+            f"another number of edges ({first.edges}, {edges}); give level: neuron, or regions of one size"
         )
 
 
 def _require_another_draw(first: Topology, plan: TrialPlan) -> None:
-    """Refuses to draw anew what isn't drawn: the arm would be the same as the one it is compared with."""
+    """Refuses another draw if nothing is random: the arm would be the same as the one it is compared with."""
     if not plan.draw:
         return
     if first.digest == draw_topology(replace(plan, draw=0), 0).digest:
         raise UserError(
-            f"topology.draw: {plan.draw} gives the same topology as 0: nothing is drawn in this arm, which has one "
-            "neuron a region and no null"
+            f"topology.draw: {plan.draw} gives the same topology as 0: nothing is random in this arm, which has one "
+            "neuron per region and no null"
         )
 
 
 def load_connectomes(study: Study) -> dict[str, Connectome]:
-    """The connectome of each arm, read once where arms share it.
+    """The connectome of each arm; one that arms share is read once.
 
     Raises:
-        UserError: one can't be had.
+        UserError: one is not available.
     """
     loaded: dict[str, Connectome] = {}
     connectomes = {}

@@ -1,4 +1,4 @@
-"""Transfer between tasks: an arm whose networks start from those that another study trained, with a new readout."""
+"""Transfer between tasks: arms whose networks start from networks that another study trained, with a new readout."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class TrainedNetworks:
         checkpoints: where the networks are. study, cell: what was trained.
         connectome: the arm's.
         search_replicates: how many of the last networks are for the search of the new study; the confirm phase takes
-            the first ones, so that no network is both searched and confirmed with.
+            the first ones, so that no network is used in both.
     """
 
     checkpoints: Place
@@ -31,7 +31,7 @@ class TrainedNetworks:
     search_replicates: int
 
     def start(self, phase: str, replicates: list[int]) -> Start:
-        """What replicates of a phase start from."""
+        """The networks that some replicates of a phase start from."""
         trained = self.study.config.confirm.replicates
         offset = trained - self.search_replicates if phase == "search" else 0
         places = [offset + replicate for replicate in replicates]
@@ -52,12 +52,12 @@ class TrainedNetworks:
 
 
 def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedNetworks | None:
-    """The networks that an arm starts from; None where it draws its own.
+    """The networks that an arm starts from; None if it draws its own.
 
     Args:
-        study: the study that takes them up.
+        study: the study that starts from them.
         arm: one of its arms.
-        connectome: the arm's, which must be what they were trained with.
+        connectome: of the arm; they must have been trained with the same.
 
     Raises:
         UserError: there is no such study, it isn't finished, lacks the arm, has too few networks, or they don't fit.
@@ -67,8 +67,8 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
         return None
     if "://" in asked.results:
         raise UserError(
-            f"arm {arm}: start_from {asked.results}: results are read from a folder; copy them out of the storage, all "
-            "but the checkpoints, which are found where they are"
+            f"arm {arm}: start_from {asked.results}: results are read from a folder; copy them from the storage, "
+            "without the checkpoints, which are read from there"
         )
     where = f"arm {arm}: start_from {asked.results}"
     results = Results.open(asked.results)
@@ -82,13 +82,13 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
     needed = study.config.search.replicates + study.config.confirm.replicates
     if source.config.confirm.replicates < needed:
         raise UserError(
-            f"{where}: it has {source.config.confirm.replicates} trained networks an arm; "
+            f"{where}: it has {source.config.confirm.replicates} trained networks per arm; "
             f"this study's search and confirm phases need {needed}"
         )
     if source.task.input_size != study.task.input_size:
         raise UserError(
             f"{where}: its task {source.task.name} has {source.task.input_size} inputs, {study.task.name} has "
-            f"{study.task.input_size}; the networks can't be taken up"
+            f"{study.task.input_size}; its networks can't be used"
         )
     if state.connectomes[name].digest != connectome.digest:
         raise UserError(f"{where}: was trained with {state.connectomes[name].name}, not with {connectome.name}")

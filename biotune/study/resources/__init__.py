@@ -1,1 +1,1 @@
-"""What a trial runs on: its share of a machine, its kernels, and how long it will take."""
+"""What a trial runs on: its share of a machine and its kernels; and how long a study will take."""

@@ -1,4 +1,4 @@
-"""How long a study will take, before it is run."""
+"""An estimate of how long a study will take, before it is run."""
 
 import time
 
@@ -10,13 +10,13 @@ from biotune.training import keep_freed_memory
 
 
 def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
-    """Seconds that a study will take about, by phase, from two epochs of each arm trained here on one thread.
+    """About how many seconds each phase of a study will take, from two epochs of each arm trained here on one thread.
 
-    ASHA lets about `1/reduction` of the trials pass each rung, somewhat more while few have reached it: half the
-    excess is counted.
+    At each rung ASHA lets about `1/reduction` of the trials go on, and more as long as few have reached it: the share
+    is taken to lie halfway between `1/reduction` and 1.
 
     Args:
-        plans: of the study, for the device that is timed.
+        plans: of the study, on the device to be timed.
         concurrency: trials at once.
 
     Raises:
@@ -27,7 +27,7 @@ def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
     torch.set_num_threads(1)
     config = plans.study.config
     search, confirm = config.search, config.confirm
-    of_all_arms = 0.0  # seconds of an epoch of one replicate of each arm
+    of_all_arms = 0.0  # seconds per epoch of one replicate of each arm, summed
     for arm in plans.study.arms:
         trial = trusted_trial(plans.search(arm, plans.study.first_setting))
         trial.run_epoch()

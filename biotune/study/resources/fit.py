@@ -1,4 +1,4 @@
-"""What one trial gets and how many run at once: whether what is asked for fits what the nodes have."""
+"""How many cores and GPUs one trial gets, how many trials run at once, and whether the nodes have what is asked for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Resources:
     """What one trial gets, and how many run at once.
 
     Attributes:
-        cpus: cores a trial; also its threads.
-        gpus: GPUs a trial, a fraction to share one.
+        cpus: cores per trial, which is also its number of threads.
+        gpus: GPUs per trial; with a fraction, trials share one.
         concurrency: trials at once.
         dashboard: address of Ray's dashboard, or None.
     """
@@ -25,7 +25,7 @@ class Resources:
 
     @property
     def device(self) -> str:
-        """Where a trial's networks live."""
+        """The device that a trial's networks are on."""
         return "cuda" if self.gpus > 0 else "cpu"
 
 
@@ -37,10 +37,16 @@ def fit_resources(
     dashboard: str | None = None,
     grows: bool = False,
 ) -> Resources:
-    """Resources of a trial that the nodes have.
+    """What one trial gets of the nodes, and how many trials they have room for.
 
-    By default a trial gets one core and, where there are GPUs, a quarter of one. Where `grows`, nodes may be added when
-    there is more to do than fits: as many trials as `concurrency` says then wait or run.
+    Args:
+        nodes: what each has, by Ray's names ("CPU", "GPU").
+        cpus: cores per trial; None: one.
+        gpus: GPUs per trial; None: a quarter of one, or none if no node has any.
+        concurrency: trials at once; None: as many as fit.
+        dashboard: address of Ray's dashboard.
+        grows: whether nodes may be added when more is to be done than fits; as many trials as `concurrency` says are
+            then handed to Ray, and wait there for room.
 
     Raises:
         UserError: no node has as many cores and GPUs as one trial asks for; Ray would wait for ever.

@@ -1,8 +1,8 @@
-"""Which kernels a study runs on: measured where its trials will run, and believed where they have been seen.
+"""Which kernels a study runs on: timed on the nodes that trials will run on, and used only once verified there.
 
-Once for every kind of node, the passes that training makes are set beside their definition
-(`biotune_kernels.verification`), before the first trial and again where a study goes on. A node of another kind, that
-joins later, looks itself when a trial begins there (`biotune.study.worker.verification`).
+Before the first trial, and again when a study is resumed, the passes that training makes are compared with their
+definition (`biotune_kernels.verification`) on one node of each kind. A node of another kind that joins later does so
+itself when a trial begins there (`biotune.study.worker.verification`).
 """
 
 import time
@@ -26,8 +26,8 @@ from biotune.study.worker.verification import Asked, Look, look
 from biotune_kernels.memory import describe_machine, versions
 
 BUSY_SECONDS = 60.0
-"""A kind of node that has no room for so long, and for three times as long as the first look took, is looked at when a
-trial begins there."""
+"""How long to wait for room on a kind of node, beyond three times as long as the first verification took; after that
+its kernels are verified when the first trial begins there."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Kernels:
 
     Attributes:
         names: phase -> arm -> backend.
-        precision: how exactly float32 matrices are multiplied, in PyTorch's words ("highest": no TF32).
-        seen: how far they are from their definition on each kind of node, for `environment.json`.
-        left_out: backend -> why "auto" does without it.
+        precision: of the product of float32 matrices, in PyTorch's words ("highest": no TF32).
+        seen: how far they deviate from their definition on each kind of node, for `environment.json`.
+        left_out: backend -> why "auto" does not use it.
     """
 
     names: dict[str, dict[str, str]]
@@ -53,7 +53,7 @@ class Kernels:
 
 
 def added(seen: Iterable[SeenKernels], known: list[SeenKernels]) -> list[SeenKernels]:
-    """Entries of `environment.json`, and those that say of another machine, other versions or passes what was seen."""
+    """The known entries of `environment.json`, and of those seen now the ones of other machines, versions or passes."""
 
     def what(entry: SeenKernels) -> dict[str, Any]:
         return entry.model_dump(exclude={"deviation"})
@@ -63,20 +63,20 @@ def added(seen: Iterable[SeenKernels], known: list[SeenKernels]) -> list[SeenKer
 
 
 def all_on(name: str, arms: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The same kernels for all phases and arms."""
+    """The same backend for all phases and arms."""
     return {phase: dict.fromkeys(arms, name) for phase in PHASES}
 
 
 def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Kernels:
-    """The kernels of each phase and arm: those that the plans name, or, for "auto", the fastest where trials will run.
+    """The kernels of each phase and arm, verified: those that the plans name, or for "auto" the fastest on the nodes.
 
     Args:
         plans: of the study. resources: of a trial.
-        again: the study goes on. Where it begins, one worker makes all networks of a trial of each arm and phase, so
-            that what can't be made is known at once; elsewhere the first one stands for all.
+        again: whether the study is resumed. When it begins, one worker makes all networks of a trial of each arm and
+            phase, so that any that can't be made are known at once; otherwise the first network stands for all.
 
     Raises:
-        KernelError: what is named cannot be used, or computes something else than it should.
+        KernelError: a backend that the plans name cannot be used, or computes wrong results.
         UserError: a worker could not begin.
     """
     study = plans.study
@@ -88,7 +88,7 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
     }
 
     def ask(made: int | None, backends: Mapping[str, Mapping[str, str]]) -> list[Asked]:
-        """What is to run on these backends; of each, so many networks are made, None all."""
+        """The trials that are to run on these backends, `made` networks of each; None: all."""
         asked = []
         for phase, count in networks.items():
             for arm in study.arms:
@@ -101,7 +101,7 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
     kinds = _kinds(resources)
     without: dict[str, str] = {}
     while True:
-        # in one task, one after another: measurements must not disturb each other
+        # one after another, in one task, so that measurements don't disturb each other
         start = time.monotonic()
         here, first = _on_a_worker(resources, _look, asked, resources.cpus, list(without))
         patience = BUSY_SECONDS + 3 * (time.monotonic() - start)
@@ -121,12 +121,12 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
 
 
 def _look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) -> tuple[str, Look]:
-    """The node's id, and what was seen there."""
+    """The id of the node that this runs on, and what was seen there."""
     return ray.get_runtime_context().get_node_id(), look(asked, threads, without)
 
 
 def _kinds(resources: Resources) -> list[list[str]]:
-    """The nodes that a trial has room on, by their ids, those of one kind together."""
+    """The ids of the nodes that have room for a trial, grouped by kind of node."""
     fitting = [
         node for node in ray.nodes() if node["Alive"] and places(node["Resources"], resources.cpus, resources.gpus)
     ]
@@ -141,7 +141,7 @@ def _kinds(resources: Resources) -> list[list[str]]:
         gpus = sorted(name for name in node["Resources"] if name.startswith("accelerator_type:"))
         try:
             kind = f"{ray.get(machines[node['NodeID']])} {gpus}"
-        except RayError:  # it is gone
+        except RayError:  # the node has gone
             continue
         kinds.setdefault(kind, []).append(node["NodeID"])
     return list(kinds.values())
@@ -159,11 +159,17 @@ def _on_a_worker(
     node: str | None = None,
     patience: float | None = None,
 ) -> Any:
-    """What a function gives where a trial would run; or on a node, None where it has no room for long, or is gone.
+    """Runs a function where a trial would run, on a worker that ends with it and so gives its memory back.
 
-    The worker ends with it, and gives its memory back.
+    Args:
+        resources: that it gets. function, arguments: what to run.
+        node: the node to run it on; None: any.
+        patience: seconds to wait for it; None: as long as it takes.
+
+    Returns:
+        What the function returns; None if the node stayed without room for so long, or has gone.
     """
-    # without retries of Ray's own: what was killed for want of memory it would try again for ever
+    # no retries by Ray: it would start a worker that was killed because memory ran out again and again, for ever
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=1, max_retries=0)(function)
     if node is not None:
         task = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))

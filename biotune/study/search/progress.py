@@ -1,8 +1,8 @@
-"""The search as a state machine: what is tried next, what becomes of a report, how a trial ends.
+"""The search as a state machine: which trial is next, whether a trial that reports goes on, and how it ends.
 
-It knows nothing of Ray's workers. Each call makes an event, the event goes into the journal, and only then takes
-effect; resuming applies the journal's events in the same way. So a resumed search has the samplers and the rungs that
-it had when it was killed.
+It knows nothing of Ray's workers. Each call makes an event, which is written to the journal and only then takes effect;
+resuming applies the journal's events in the same way. So a resumed search has the same samplers and rungs as when it
+was killed.
 """
 
 from functools import partial
@@ -54,7 +54,7 @@ class SearchProgress:
 
     @property
     def trials(self) -> int:
-        """Trials in all, those not yet proposed included."""
+        """The number of all trials, including those not yet proposed."""
         return len(self.record.trials) + len(self.waiting)
 
     @property
@@ -81,7 +81,7 @@ class SearchProgress:
         return self.record.trials[trial].verdict
 
     def take_up_again(self, trial: str) -> None:
-        """Proposes a trial once more, as it stands: its worker died. One with nothing left to do is ended instead."""
+        """Has a trial whose worker died proposed again, from where it is; if nothing of it is left to do, ends it."""
         held = self.record.trials[trial]
         if held.standing.finished or held.verdict == "stop" or held.status != RUNNING:
             self.end(trial)
@@ -89,7 +89,7 @@ class SearchProgress:
             self.unfinished.append(trial)
 
     def end(self, trial: str, error: str = "") -> None:
-        """Ends a trial that ran to its end, was stopped, or failed; an error after its last report changes nothing."""
+        """Ends a trial that was completed, was stopped, or failed; an error after its last report changes nothing."""
         held = self.record.trials[trial]
         if held.status != RUNNING:
             return

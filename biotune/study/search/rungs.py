@@ -1,4 +1,4 @@
-"""Early stopping within one arm: ASHA's rungs."""
+"""Early stopping within one arm: the rungs of ASHA."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,8 @@ class Rungs:
             time_attr="epoch",
             metric="score",
             mode="min",
-            # no rung at the budget itself; the half keeps a ratio that is a whole power from being rounded down
+            # half an epoch less than the budget, so that there is no rung at it; and never exactly at a rung, whose
+            # number ASHA computes by a logarithm that could be rounded down
             max_t=max(search.max_epochs - 0.5, search.grace),  # type: ignore[arg-type]
             grace_period=search.grace,
             reduction_factor=search.reduction,
@@ -27,7 +28,7 @@ class Rungs:
         self.known: set[str] = set()
 
     def verdict(self, trial: str, epoch: int, score: float) -> str:
-        """What becomes of a trial that reports a score: "continue" or "stop"."""
+        """Whether a trial that reports a score goes on: "continue" or "stop"."""
         if epoch not in self.rungs:
             return "continue"
         stand_in: Any = SimpleNamespace(trial_id=trial)

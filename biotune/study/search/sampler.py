@@ -1,14 +1,15 @@
-"""What an arm tries next: first the settings that all arms share, then what TPE proposes.
+"""The settings that an arm tries: first those that all arms share, then what TPE proposes.
 
-The shared settings are a Sobol sequence, or, where the sampler is a grid, every combination, and nothing comes after.
+The shared settings are a Sobol sequence; with a grid they are every combination, and no others follow.
 
-One sampler an arm: arms must not steer each other's search. A proposal depends on the seed, the arm, its own index and
-the trials that the arm has ended so far, and on nothing else, so a resumed study proposes what it would have proposed.
+Each arm has its own sampler, since arms must not influence each other's search. A proposal depends only on the seed,
+the arm, the trial's index and the trials of the arm that have ended, so a resumed study proposes what it would have
+proposed without the interruption.
 
-What TPE takes for a proposal grows with the trials it looks at. It ranks at most `BEST` of them as good, whatever their
-number, and the further back one of the others lies, the less it counts. So once an arm's sampler holds `MOST` ended
-trials it lets go of all but the `BEST` best and the latest `LATEST`: its good group stays exactly that of all trials,
-and the group that it is held against becomes the recent ones.
+The time that TPE needs for a proposal grows with the number of trials it considers. It ranks at most `BEST` of them as
+good, whatever their number, and gives the others less weight the older they are. So once an arm's sampler has `MOST`
+ended trials, it drops all but the `BEST` best and the `LATEST` latest: its group of good trials stays that of all
+trials, and the group that they are compared with becomes the recent ones.
 """
 
 import heapq
@@ -30,7 +31,7 @@ from biotune.study.definition.config import Domain, SearchConfig
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 BEST = 25
-"""Trials that TPE ranks as good at most: Optuna's default is a tenth of them, and no more than this."""
+"""The most trials that TPE ranks as good: by Optuna's default a tenth of all, but no more than this."""
 LATEST = 250
 MOST = 500
 
@@ -69,7 +70,7 @@ def sobol_settings(tune: Mapping[str, Domain], count: int, seed: int) -> list[di
 
 
 def grid_settings(tune: Mapping[str, Domain]) -> list[dict[str, Any]]:
-    """Every combination of the choices, the last key's changing fastest."""
+    """Every combination of the choices; the last key changes fastest."""
     combinations = itertools.product(*(domain.choice or [] for domain in tune.values()))
     return [dict(zip(tune, values, strict=True)) for values in combinations]
 
@@ -80,12 +81,12 @@ def shared_settings(tune: Mapping[str, Domain], search: SearchConfig, seed: int)
 
 
 class ArmSampler:
-    """Proposes the settings of one arm, and learns how they did.
+    """Proposes the settings of one arm, and learns how good they were.
 
     Args:
         arm: its name, part of the seed.
         tune: the tuned hyperparameters.
-        search: how many settings are shared, and which sampler takes over after them.
+        search: how many settings are shared, and which sampler proposes those after them.
         seed: of the study.
     """
 
@@ -97,11 +98,11 @@ class ArmSampler:
         for setting in shared_settings(tune, search, seed):
             self.study.enqueue_trial(setting)
         self.proposed, self.held, self.bounded = 0, 0, False
-        self.numbers: dict[int, int] = {}  # Optuna's, of the trials that run
-        self.unasked = RandomSampler()  # stands by where a setting is given: TPE takes longer to make than all the rest
+        self.numbers: dict[int, int] = {}  # index of each running trial -> Optuna's number for it
+        self.unasked = RandomSampler()  # used if the setting is known: a TPE sampler takes much longer to make
 
     def propose(self, index: int) -> tuple[dict[str, Any], str]:
-        """The setting of the arm's trial `index` (from 0, in order), and where it comes from."""
+        """The setting of the arm's trial `index` (from 0, in order), and its origin."""
         return self._ask(index, self._sampler(index))
 
     def _ask(
@@ -123,29 +124,33 @@ class ArmSampler:
         return dict(trial.params), f"{self.search.sampler}_bounded" if self.bounded else self.search.sampler
 
     def repeat(self, index: int, setting: Mapping[str, Any]) -> None:
-        """Takes a setting that was proposed before as proposed, when a study is resumed."""
+        """Proposes a setting again that was proposed before the study was resumed.
+
+        Raises:
+            UserError: a shared setting comes out otherwise here.
+        """
         proposed, _ = self._ask(index, self.unasked, setting)
         if proposed != dict(setting):
             raise UserError(
-                f"arm {self.arm}: trial {index} had the setting {dict(setting)}, and here it would have {proposed}; go "
-                "on with the versions of SciPy and Optuna that environment.json names, or start the study anew"
+                f"arm {self.arm}: trial {index} had the setting {dict(setting)}, and here it would have {proposed}; "
+                "use the versions of SciPy and Optuna in environment.json, or start the study again from the beginning"
             )
 
     def learn(self, index: int, status: str, score: float | None) -> None:
-        """Tells how a trial ended, and its best loss.
+        """Takes in how a trial ended, and its best loss.
 
-        A diverged one counts as worse than all that have a loss; a failed one says nothing about its setting.
+        A diverged trial counts as worse than all that have a loss; a failed one says nothing about its setting.
         """
         number = self.numbers.pop(index)
         if status == "failed":
             self.study.tell(number, state=TrialState.FAIL)
         elif score is None or not math.isfinite(score):
-            self.study.tell(number, state=TrialState.PRUNED)  # TPE ranks it last, and would leave out a failed one
+            self.study.tell(number, state=TrialState.PRUNED)  # which TPE ranks last, while it ignores failed ones
         else:
             self.study.tell(number, score)
 
     def _let_go(self) -> None:
-        """Goes on with the best, the latest and the running trials alone, renumbered in the same order."""
+        """Keeps only the best, the latest and the running trials, renumbered in the same order."""
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         best = heapq.nsmallest(BEST, (t for t in trials if t.value is not None), key=lambda t: t.value or 0.0)
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -158,17 +163,17 @@ class ArmSampler:
 
     def _sampler(self, index: int) -> BaseSampler:
         seed = derived_seed(self.seed, "sampler", self.arm, index)
-        if self.search.sampler != "tpe":  # of a grid every setting is shared, and nothing is left to be drawn
+        if self.search.sampler != "tpe":  # a grid too: all its settings are shared, so none is drawn
             return Rounded(RandomSampler(seed=seed))
         startup = self.search.shared_settings
         return Rounded(TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True))
 
 
 class Rounded(BaseSampler):
-    """A sampler whose numbers are rounded as `rounded` does.
+    """A sampler whose numbers are rounded by `rounded`.
 
     Args:
-        sampler: proposes the numbers.
+        sampler: that proposes the numbers.
     """
 
     def __init__(self, sampler: BaseSampler) -> None:
@@ -206,5 +211,5 @@ def _within(value: Any, distribution: BaseDistribution) -> Any:
 
 
 def rounded(value: float) -> float:
-    """To six significant digits: a logarithm's last bit, which differs between machines, makes no other setting."""
+    """Rounds to six significant digits, because the last bit of a logarithm differs between machines."""
     return float(f"{value:.6g}")

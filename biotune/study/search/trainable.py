@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from ray import tune
-from ray._raylet import setproctitle  # type: ignore[attr-defined]  # a compiled module
 
 from biotune.io.storage import Place
+from biotune.study.ray_internals import name_process
 from biotune.study.worker.train import train
 from biotune.training import Trial, TrialPlan, TrialReport, free_memory
 
@@ -45,7 +45,7 @@ def search_trial(
 
 def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) -> None:
     # an actor keeps the name that it was made with, but trains one trial after another; its process can be told apart
-    setproctitle(title)
+    name_process(title)
     reported, last = 0, time.monotonic()
     for trial, seconds in steps:
         max_epochs = trial.plan.max_epochs
@@ -54,5 +54,5 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
         # diverged is, at once: it is stopped there, at an epoch that must not depend on the time
         if trial.finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
             tune.report({"score": trial.score, "report": TrialReport.of(trial, reported, seconds)})
-            setproctitle(title)  # Ray has set its own when `report` returns
+            name_process(title)  # again, since Ray sets its own when `report` returns
             reported, last = len(trial.loop.validation_losses), now

@@ -1,8 +1,6 @@
 """The search phase: all arms in one Ray Tune run, each with its own sampler and its own ASHA bracket."""
 
 import errno
-import os
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from biotune.errors import KernelError, StorageError
 from biotune.io.files import storage_error
 from biotune.io.storage import Place
 from biotune.network import DamagedCheckpoint
-from biotune.study.cluster.connect import ray_folder, reason_of
+from biotune.study.cluster.connect import reason_of
 from biotune.study.cluster.retries import Retries
+from biotune.study.ray_internals import actor_of, error_of, forget, full_disk, names_actor, unknown_end
 from biotune.study.resources.fit import Resources
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.trainable import search_trial
@@ -27,16 +26,16 @@ from biotune.training import ForeignState, TrialPlan
 
 
 class _Unsaved:
-    """Tune pickles what it is given, to restore a run from; here the journal is what a run is restored from."""
+    """Tune pickles its parts to restore a run from them; here a run is restored from the journal, so this is empty."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _Ending:
-    """Whether the search ends before its trials do: the user asked to, or `error` happened.
+    """Whether the search ends before its trials do: the user has interrupted it, or `error` was raised.
 
-    Within it an error is kept, to be raised when Tune has ended: Tune would take it for a trial's, and go on.
+    As a context it keeps an error, to be raised when Tune has ended: Tune would take it for a trial's, and go on.
     """
 
     def __init__(self, interrupted: Callable[[], bool]) -> None:
@@ -71,11 +70,11 @@ class _Searcher(_Unsaved, Searcher):
             if proposed is not None:
                 return {"trial": proposed.trial, "arm": proposed.arm, "setting": proposed.setting}
             if not self.progress.finished:
-                return None  # one that runs may die, and be taken up again
+                return None  # a running trial may die, and is then proposed again
         return Searcher.FINISHED  # type: ignore[return-value]  # a string that Tune knows
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The scheduler has told already."""
+        """Nothing: the scheduler has been told already."""
 
     def save(self, checkpoint_path: str) -> None:
         """See `_Unsaved`."""
@@ -85,10 +84,10 @@ class _Searcher(_Unsaved, Searcher):
 
 
 class _Scheduler(_Unsaved, FIFOScheduler):
-    """Hands the trials' reports and ends to a `SearchProgress`, which decides who goes on.
+    """Hands the trials' reports and ends to a `SearchProgress`, which decides which trials go on.
 
-    Tune itself retries nothing (`max_failures` is 0): it would fail a trial at once whose worker died before the trial
-    had begun, and counts deaths whether or not a trial gets further. What is tried again is proposed again.
+    Tune itself retries nothing (`max_failures` is 0): it would fail a trial whose worker died before the trial had
+    begun, and it counts deaths even if a trial gets further in between. A trial that is retried is proposed again.
     """
 
     def __init__(
@@ -112,10 +111,9 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self.running[_name(trial)] = "no actor yet"
 
     def on_trial_start(self, trial: TuneTrial) -> None:
-        """An actor has taken a trial up: its id is what Ray's messages name it by."""
-        actor = trial.temporary_state.ray_actor
-        if actor is not None:
-            self.running[_name(trial)] = actor._actor_id.hex()
+        """Remembers the actor that runs a trial: Ray's messages give its id, not the trial's."""
+        if actor := actor_of(trial):
+            self.running[_name(trial)] = actor
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         verdict = "stop"
@@ -125,7 +123,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         return TrialScheduler.STOP if verdict == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        _forget(trial)
+        forget(trial, "report")
         self._end(_name(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -133,18 +131,19 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.status == TuneTrial.ERROR:
-            return  # Tune takes it up again itself, from a machine that was taken away
+            return  # Tune restarts it by itself: its machine was taken away
         with self.ending:
-            error = _error_of(trial)
-            _forget(trial)
+            error = error_of(trial)
+            forget(trial, "report")
             self._died(_name(trial), error)
 
     def on_unknown_error(self, error: RayError) -> None:
-        """A worker ended in a way that Tune doesn't know, at which Tune ended, and with it all that ran."""
-        named = {name for name, actor in self.running.items() if actor in str(error)}
+        """A worker ended in a way that Tune doesn't know, which ended Tune and with it all running trials."""
+        named = {name for name, actor in self.running.items() if names_actor(error, actor)}
         for name in list(self.running):
             with self.ending:
-                if name in named or not named:  # it counts for all where it names none, else there might be no end
+                # if it names no worker, count a death for each running trial; otherwise we could restart for ever
+                if name in named or not named:
                     self._died(name, error)
                 else:
                     self._take_up_again(name)
@@ -166,7 +165,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
         self.progress.take_up_again(name)
 
     def _end(self, name: str, error: str = "") -> None:
-        # where the search itself ends, the trial stays unfinished, to go on when the study is resumed
+        # if the search itself ends, the trial stays unfinished, and goes on when the study is resumed
         if not self.ending():
             with self.ending:
                 self.running.pop(name, None)
@@ -176,19 +175,6 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
 def _name(trial: TuneTrial) -> str:
     return trial.config["trial"]
-
-
-def _forget(trial: TuneTrial) -> None:
-    """Tune holds on to statistics of every number of every trial, and to its last report: more than to all the rest."""
-    trial.metric_analysis.clear()
-    trial.metric_n_steps.clear()
-    trial.last_result.pop("report", None)
-
-
-def _error_of(trial: TuneTrial) -> Exception | None:
-    """What a trial died of; Tune's own `get_error` looks where the file will be copied to later."""
-    file = trial.pickled_error_file
-    return pickle.loads(Path(file).read_bytes()) if file else None
 
 
 class _OnStart(_Unsaved, tune.Callback):
@@ -211,7 +197,7 @@ class _OnEnding(_Unsaved, tune.Stopper):
 
 
 class _OnStep(_Unsaved, tune.Callback):
-    """While no trial reports, too, since Ray forgets a metric that is not published for some time."""
+    """Called even while no trial reports, since Ray forgets a metric that is not published for some time."""
 
     def __init__(self, changed: Callable[[], None], ending: _Ending) -> None:
         self.changed, self.ending = changed, ending
@@ -233,21 +219,21 @@ def run_search(
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Runs the trials that are left, until none is or the user interrupts.
+    """Runs the remaining trials, until none is left or the user interrupts.
 
     Args:
         progress: proposes trials, and is told how they do.
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
-        directory: the results directory; Ray's own files go under it. checkpoints: where the workers keep theirs.
-        resources: of a trial. every: seconds between two checkpoints of one.
+        directory: the results directory; Ray's own files go into it. checkpoints: where the workers keep theirs.
+        resources: of a trial. every: seconds between two checkpoints of a trial.
         set_aside: called with a checkpoint that cannot be read, and why, before its trial is trained from the start.
-        changed: called after every report, and now and then between.
+        changed: called after every report, and from time to time in between.
         interrupted: whether the user asked to stop.
 
     Raises:
-        StorageError: something could not be written, here or by a trial; the trials that ran stay unfinished.
-        ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
-        KernelError: a trial's kernels cannot be trusted where it was to run.
+        StorageError: something could not be written, here or by a trial; the running trials stay unfinished.
+        ForeignState: a checkpoint is of another plan, or of topologies that the worker's machine draws otherwise.
+        KernelError: a trial's kernels compute wrong results on the worker's machine.
     """
     ending = _Ending(interrupted)
     trainable = tune.with_parameters(
@@ -289,15 +275,16 @@ def run_search(
     while not (progress.finished or ending()):
         try:
             search()
-        except (OSError, TuneError) as error:  # of Tune's own files, which it keeps in Ray's folder
+        except (OSError, TuneError) as error:
             if ending.error is None:
-                if os.strerror(errno.ENOSPC) not in str(error):
+                folder = full_disk(error)
+                if folder is None:
                     raise
-                folder = Path(getattr(error, "filename", None) or ray_folder())
                 ending.error = storage_error(folder, OSError(errno.ENOSPC, ""))
         except RuntimeError as error:
-            if not isinstance(error.__cause__, RayError) or not scheduler.running:
+            died = unknown_end(error)
+            if died is None or not scheduler.running:
                 raise
-            scheduler.on_unknown_error(error.__cause__)  # such as a worker that Ray killed for want of memory
+            scheduler.on_unknown_error(died)  # such as a worker that Ray killed because memory ran out
     if ending.error is not None:
         raise ending.error

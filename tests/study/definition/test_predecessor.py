@@ -120,7 +120,7 @@ def test_the_grid_is_the_same_in_full(write_config: Write, task: str, condition:
 def test_every_key_without_a_meaning_is_named(write_config: Write, capsys: pytest.CaptureFixture[str]) -> None:
     trial = TRIALS | {"rescale": True, "colour": "red"}
     imported(write_config(trialparams={"trial_params": trial}, net={"mood": "good"}))
-    [_, ignored] = capsys.readouterr().out.split("No meaning here:\n")
+    [_, ignored] = capsys.readouterr().out.split("Not used here:\n")
     keys = [line.split(":")[0].strip() for line in ignored.split("Written")[0].splitlines()]
     assert sorted(keys) == sorted(
         [
@@ -141,7 +141,7 @@ def test_the_output_is_where_it_was_asked_for_and_nothing_is_overwritten(
     first.unlink()
     second.write_text("my own")
     assert main(arguments) == 2
-    assert f"{second}: is there already" in capsys.readouterr().err
+    assert f"{second}: exists already" in capsys.readouterr().err
     assert second.read_text() == "my own"
     assert not first.exists()
 

@@ -105,7 +105,7 @@ mirror.Mirror(Path(sys.argv[1]), Path(sys.argv[2])).copy()"""
 def test_a_copy_is_fetched_as_it_was(results: Results, bucket: str, tmp_path: Path) -> None:
     copy = place(bucket) / "study-1"
     assert isinstance(copy, BucketPath)
-    with pytest.raises(UserError, match="there is no study's copy"):
+    with pytest.raises(UserError, match="is not the copy of a study"):
         fetch(copy, tmp_path / "there")
     Mirror(results.path, copy).copy()
     save_checkpoint(copy / "checkpoints" / "search" / "real-0000.pt", {})
@@ -113,7 +113,7 @@ def test_a_copy_is_fetched_as_it_was(results: Results, bucket: str, tmp_path: Pa
     assert fetched == tmp_path / "there" / "study-1"
     assert names(fetched) == ["journal.jsonl", "report/index.html", "state.json", "study.yaml"]
     assert (fetched / "journal.jsonl").read_bytes() == (results.path / "journal.jsonl").read_bytes()
-    with pytest.raises(UserError, match=r"study-1 is here already; go on with it \(--resume .*study-1\)"):
+    with pytest.raises(UserError, match=r"study-1 exists already; go on with that \(--resume .*study-1\)"):
         fetch(copy, tmp_path / "there")
 
 
@@ -125,7 +125,7 @@ def test_no_object_of_a_crafted_copy_is_written_outside_of_the_results(
     Mirror(results.path, copy).copy()
     name = f"{copy}".removeprefix("s3://") + "/report/..%2F..%2F..%2Foutside"
     urllib.request.urlopen(urllib.request.Request(f"http://{s3}/{name}", b"outside", method="PUT")).close()
-    with pytest.raises(UserError, match="climbs out of the results"):
+    with pytest.raises(UserError, match="points out of the results"):
         fetch(copy, tmp_path / "a" / "b" / "there")
     assert not list(tmp_path.rglob("outside"))
 
