@@ -122,9 +122,9 @@ class Connectome:
         return between / (self.size * (self.size - 1)) if self.size > 1 else 0.0
 
     def matrix(self) -> np.ndarray:
-        """The dense matrix, float64 `[source, target]`, 0 where there is no edge: for pictures and small checks."""
+        """The dense matrix, float64 `[target, source]` as a network's, 0 if there is no edge: for small checks."""
         matrix = np.zeros((self.size, self.size))
-        matrix[self.source, self.target] = self.weight
+        matrix[self.target, self.source] = self.weight
         return matrix
 
     def with_edges(self, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> "Connectome":

@@ -15,7 +15,7 @@ IMAGE_PIXELS = 1000
 
 
 def binned(connectome: Connectome, pixels: int) -> np.ndarray:
-    """The mean weight of each bin of the matrix `[source, target]`, magnitudes alone: `[pixels, pixels]` or less.
+    """The mean weight of each bin of the matrix `[target, source]`, magnitudes alone: `[pixels, pixels]` or less.
 
     Args:
         connectome: of any size; nothing of the size of its matrix is made.
@@ -24,13 +24,13 @@ def binned(connectome: Connectome, pixels: int) -> np.ndarray:
     bins = min(connectome.size, pixels)
     bin_of = np.arange(connectome.size) * bins // connectome.size
     total = np.zeros((bins, bins))
-    np.add.at(total, (bin_of[connectome.source], bin_of[connectome.target]), np.abs(connectome.weight))
+    np.add.at(total, (bin_of[connectome.target], bin_of[connectome.source]), np.abs(connectome.weight))
     nodes = np.bincount(bin_of)
     return total / np.outer(nodes, nodes)
 
 
 def text_picture(connectome: Connectome, columns: int = 64) -> str:
-    """Rows are sources and columns targets; a pixel is on where there is an edge.
+    """Rows are targets and columns sources, as in a network's weight matrix; a pixel is on where there is an edge.
 
     Where a pixel stands for several pairs, it is on where more of them are edges than in the whole matrix.
 
@@ -68,7 +68,7 @@ def save_picture(connectome: Connectome, file: Path) -> None:
         image = axes.imshow(shown, cmap="viridis", interpolation="none", extent=extent)
         what = "|weight|" if len(mean) == connectome.size else "mean |weight| of a bin"
         figure.colorbar(image, label=f"log10 {what}; blank: no edge")
-        axes.set(title=connectome.name, xlabel="target", ylabel="source")
+        axes.set(title=connectome.name, xlabel="source", ylabel="target")
         try:
             figure.savefig(file, dpi=150)
         except (OSError, ValueError) as error:
