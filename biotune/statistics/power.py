@@ -4,7 +4,7 @@ import math
 
 from scipy import integrate, optimize, stats
 
-from biotune.statistics.ratios import _exp
+from biotune.statistics.ratios import ratio_of
 
 
 def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float, power: float = 0.8) -> float:
@@ -22,7 +22,7 @@ def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float
         return float(stats.nct.sf(quantile, pairs - 1, noncentrality)) - power
 
     needed = float(optimize.brentq(shortfall, 0.0, 10 * quantile + 10))
-    return (1 + margin) * _exp(needed * spread / math.sqrt(pairs))
+    return (1 + margin) * ratio_of(needed * spread / math.sqrt(pairs))
 
 
 def equivalence_power(spread: float, pairs: int, confidence: float, margin: float) -> float:

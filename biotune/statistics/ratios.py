@@ -72,10 +72,10 @@ def geometric_ratio(differences: NDArray[np.float64], confidence: float) -> Rati
         raise ValueError("a ratio needs at least one pair")
     mean = float(np.mean(differences))
     if n == 1:
-        return Ratio(_exp(mean), 0.0, math.inf, math.nan, 1, confidence)
+        return Ratio(ratio_of(mean), 0.0, math.inf, math.nan, 1, confidence)
     spread = float(np.std(differences, ddof=1))
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * spread / math.sqrt(n)
-    return Ratio(_exp(mean), _exp(mean - half), _exp(mean + half), spread, n, confidence)
+    return Ratio(ratio_of(mean), ratio_of(mean - half), ratio_of(mean + half), spread, n, confidence)
 
 
 def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: np.random.Generator) -> Ratio:
@@ -100,7 +100,8 @@ def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: 
     with np.errstate(divide="ignore"):
         t = np.where(spread > 1e-12 * plain.spread, shift * math.sqrt(n) / spread, np.copysign(np.inf, shift))
     low, high = np.quantile(t, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
-    return dataclasses.replace(plain, low=_exp(mean - float(high) * error), high=_exp(mean - float(low) * error))
+    ends = {"low": ratio_of(mean - float(high) * error), "high": ratio_of(mean - float(low) * error)}
+    return dataclasses.replace(plain, **ends)
 
 
 def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:
@@ -118,14 +119,14 @@ def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:
     mean = float(interquartile_mean(differences.reshape(-1, 1))[0])
     spread = float(np.std(differences, ddof=1)) if differences.size > 1 else math.nan
     if replicates == 1:
-        return Ratio(_exp(mean), 0.0, math.inf, spread, 1, confidence)
+        return Ratio(ratio_of(mean), 0.0, math.inf, spread, 1, confidence)
     without = [
         float(interquartile_mean(np.delete(differences, r, axis=1).reshape(-1, 1))[0]) for r in range(replicates)
     ]
     low, high = jackknife_interval(mean, without, confidence)
-    return Ratio(_exp(mean), _exp(low), _exp(high), spread, replicates, confidence)
+    return Ratio(ratio_of(mean), ratio_of(low), ratio_of(high), spread, replicates, confidence)
 
 
-def _exp(logarithm: float) -> float:
-    """Infinite where the ratio is too large for a number: the end of an interval over few pairs may be."""
-    return math.exp(logarithm) if logarithm < math.log(sys.float_info.max) else math.inf
+def ratio_of(log_ratio: float) -> float:
+    """The ratio with this logarithm; infinite if it is too large for a float, as an interval over few pairs can be."""
+    return math.exp(log_ratio) if log_ratio < math.log(sys.float_info.max) else math.inf

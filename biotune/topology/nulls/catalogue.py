@@ -33,14 +33,14 @@ class Null:
     deals_weights: bool = False
 
 
-def _weights_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
+def weights_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
     """The weights change places, the edges stay."""
     weight = edges.weight.copy()
     weight[edges.moving] = generator.permutation(weight[edges.moving])
     return replace(edges, weight=weight)
 
 
-def _direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
+def direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
     """Every edge `a -> b` becomes `b -> a`: the transposed matrix. Of two opposite edges both must be free to move.
 
     Raises:
@@ -62,12 +62,12 @@ def _direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
 
 NULLS: dict[str, Null] = {
     "weights_shuffled": Null(
-        "every edge; the weights change places among them", "does it matter which edges are strong?", _weights_shuffled
+        "every edge; the weights change places among them", "does it matter which edges are strong?", weights_shuffled
     ),
     "direction_reversed": Null(
         "everything but the direction of each edge: inputs become outputs",
         "does it matter which way the edges run?",
-        _direction_reversed,
+        direction_reversed,
     ),
     "strength_preserving": Null(
         "each node's number of inputs and of outputs and, as nearly as the weights allow, its strengths",

@@ -6,7 +6,7 @@ import numpy as np
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError, unknown_name
-from biotune.topology.nulls.catalogue import NULLS, _weights_shuffled
+from biotune.topology.nulls.catalogue import NULLS, weights_shuffled
 from biotune.topology.nulls.edges import Edges
 from biotune.topology.topology import Topology
 
@@ -97,4 +97,4 @@ def _rewire(edges: Edges, null: str, weights: str, fraction: float, generator: n
     if not moving.any():
         return edges
     rewired = NULLS[null].rewire(replace(edges, moving=moving), generator)
-    return _weights_shuffled(rewired, generator) if weights == "shuffled" else rewired
+    return weights_shuffled(rewired, generator) if weights == "shuffled" else rewired
