@@ -217,7 +217,7 @@ def _mushroom_body(side: str, cells: int, edges: int, matrix_sha256: str, types_
         DataFile(f"larva_mb/{matrix}", matrix_sha256, f"{GRASPOLOGIC}/{matrix}"),
         None,
         transposed=False,
-        evidence="inferred: the projection neurons (P), which bring the input, have no empty row and only empty columns",
+        evidence="inferred: the projection neurons (P), which bring the input, have empty columns and no empty row",
         citation="Eichler et al. 2017, Nature 548:175, https://doi.org/10.1038/nature23455",
         licence="MIT, as part of graspologic",
         nodes="neurons",
