@@ -68,11 +68,9 @@ def load_checkpoint(file: Place) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{file}: not readable ({error.strerror or error})") from None
     except (pickle.UnpicklingError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{file}: not a checkpoint ({reason}); did another program write it?") from None
+        raise UserError(f"{file}: not a checkpoint ({reason}); is it another program's?") from None
     if not isinstance(content, dict):
-        raise UserError(
-            f"{file}: not a checkpoint (it holds a {type(content).__name__}); did another program write it?"
-        )
+        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); is it another program's?")
     return content
 
 
