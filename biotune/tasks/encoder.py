@@ -121,7 +121,7 @@ def trained_encoder(name: str) -> TrainedEncoder:
         return TrainedEncoder(encoder.eval(), float(held["accuracy"]), file)
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{file}: not readable as an encoder ({reason}); remove it to have it trained anew") from None
+        raise UserError(f"{file}: not readable as an encoder ({reason}); remove it to train it again") from None
 
 
 def weights_digest(name: str) -> str:

@@ -169,7 +169,7 @@ def silhouette(graph: Graph) -> float:
     """Mean silhouette of the connection profiles, regions as clusters, cosine distance (Rousseeuw 1987,
     https://doi.org/10.1016/0377-0427(87)90125-7): near 1 if each region has its own kind of connections, 0 at chance.
 
-    `(b - a) / max(a, b)`, with a a neuron's mean distance to the others of its region, and b the least of its mean
+    `(b - a) / max(a, b)`: a is a neuron's mean distance to the others of its region, b the least of its mean
     distances to the neurons of another region; 0 for the only neuron of a region.
     """
     member = graph.region_members
