@@ -1,6 +1,6 @@
 """Convergence speed: updates to criterion, an absolute level of validation loss that is met and held.
 
-Never relative to a run's own minimum: "99 % of its own range" calls a network fast that never learnt.
+The level is never relative to a run's own minimum: a network that hardly learns reaches "99 % of its own range" fast.
 """
 
 import math
@@ -25,12 +25,15 @@ def updates_to_criterion(
         updates: [evaluations], ascending: optimiser steps done at each evaluation; the first is 0, before training.
         losses: [evaluations], validation loss; NaN and infinity never meet the level.
         level: absolute loss, above 0.
-        sustain: evaluations in a row, the crossing one included, at or below the level. Evaluations past the budget
-            count here, so that a crossing at the very end can be seen to hold.
+        sustain: number of evaluations in a row, including the crossing one, at or below the level. Evaluations past the
+            budget count here, so that a crossing at the very end can be seen to hold.
         budget: updates at which the replicate is censored.
 
     Returns:
-        (T, True), or (budget, False) where the criterion was not met and held within the budget.
+        (T, True), or (budget, False) if no crossing within the budget held.
+
+    Raises:
+        ValueError: the level is not above 0, or `sustain` is below 1.
     """
     if level <= 0 or sustain < 1:
         raise ValueError(f"level must be above 0 and sustain at least 1, found {level} and {sustain}")

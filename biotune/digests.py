@@ -1,8 +1,8 @@
-"""What belongs together: the digest of a study, and in which keys two things that should be one differ.
+"""Whether results belong together: the digest of a study, and the keys in which two studies or plans differ.
 
-Results hold digests of what they were made from: `study.yaml`'s, the connectomes', the task's file's and the
-topologies' in `state.json` and in every table; a checkpoint says by which plan it was trained, and on which topologies.
-They are compared wherever results are gone on with, reported on, or taken up by another study.
+`state.json` and every table hold the digests of what results were made from: `study.yaml`, the connectomes, the task's
+file and the topologies. A checkpoint records the plan and the topologies that it was trained with. These are compared
+whenever a study is resumed, reported on, or continued by another study.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAY_DIFFER = ("description",)
-"""Keys of a study that may be changed while its results stay what they are: no number depends on them."""
+"""Keys of a study that may change without changing its results: no number depends on them."""
 
 THERE_AND_HERE = "{key} is {one} there and {other} here"
 BEFORE_AND_NOW = "{key} was {one} and is {other}"
@@ -21,12 +21,12 @@ _WIDEST = 60
 
 
 def study_digest(study: Mapping[str, Any]) -> str:
-    """SHA-256 of a resolved study, as `study.yaml` holds it, less the keys that may differ."""
+    """SHA-256 of a resolved study, as `study.yaml` holds it, without the keys that may differ."""
     return hashlib.sha256(json.dumps(_of_study(study), sort_keys=True).encode()).hexdigest()
 
 
 def study_difference(one: Mapping[str, Any], other: Mapping[str, Any], words: str = THERE_AND_HERE) -> str:
-    """As `difference` of two resolved studies, less the keys that may differ."""
+    """As `difference`, of two resolved studies, without the keys that may differ."""
     return _described(_of_study(one), _of_study(other), words)
 
 
@@ -44,7 +44,7 @@ def _of_study(study: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """`key.path` and value as JSON, of every value that is no mapping with keys."""
+    """`key.path` and value as JSON, of every value that is not a mapping with keys."""
     for key, value in content.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{key}.")

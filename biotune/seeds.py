@@ -1,11 +1,11 @@
-"""Every random number of a study comes from here: one stream for each seed, purpose and key, on any machine the same.
+"""All random numbers of a study: one stream for each seed, purpose and key, the same on every machine.
 
-Streams are told apart by NumPy's spawn keys, whose words are mixed in after the seed's own, each of them, a 0 too. So
+Streams are separated by NumPy's spawn keys: every word of a key, also a 0, is mixed in after the seed's own words. So
 no two purposes, phases or replicates share a stream, and neither do two seeds.
 
-What is drawn must not depend on the processor either. Drawing code therefore sorts stably, and decides nothing by the
-last bit of a number that a library may round differently, as exp, log, pow and BLAS are. Where that can't be helped,
-the function says how likely a last bit matters.
+What is drawn must not depend on the processor. Drawing code therefore sorts stably, and decides nothing by the last bit
+of a number that libraries round differently, such as the results of exp, log, pow and BLAS. If that can't be avoided,
+the function states how likely it is that a last bit matters.
 """
 
 import hashlib
@@ -14,11 +14,12 @@ from functools import cache
 
 import numpy as np
 
-PHASES = {"search": 0, "confirm": 1}
+STREAMS = {"search": 0, "confirm": 1}
+"""Phase of a study -> the number that tells its streams apart: the confirmation draws from others than the search."""
 
 PURPOSES = {
-    # of one replicate of a phase, the same for every arm: arms share data, input weights and initial recurrent values,
-    # and are compared in pairs
+    # of one replicate of a phase, the same for every arm: so arms share data, input weights and initial recurrent
+    # values, and are compared in pairs
     "trials": 0,  # the task's trials, training and validation
     "test_trials": 1,
     "order": 2,  # of the training trials in each epoch
@@ -32,8 +33,8 @@ PURPOSES = {
     "signs": 10,  # which neurons are inhibitory
     # of a study
     "random_connectome": 11,  # one that is drawn from a rule
-    "shared_settings": 12,  # that all arms try first
-    "sampler": 13,  # that proposes an arm's further settings
+    "shared_settings": 12,  # settings that all arms try first
+    "sampler": 13,  # proposes an arm's further settings
     # of a report
     "sign_flips": 14,
     "bootstrap": 15,
@@ -43,15 +44,15 @@ PURPOSES = {
 }
 
 _POOL = 128
-"""Bits of a seed that NumPy takes in before the spawn key; a longer seed would run into the key, and is hashed."""
+"""Number of bits that a seed can have before the spawn key; a longer seed would run into the key, so it is hashed."""
 
 
 def generator(seed: int, phase: str, replicate: int, purpose: str, *further: int) -> np.random.Generator:
-    """The generator of one purpose in one replicate; `further` numbers tell apart what is drawn anew, as each epoch.
+    """The generator of one purpose in one replicate; `further` numbers separate repeated draws, such as one per epoch.
 
-    Replicate r of every arm draws from the same streams; the confirm phase draws from others than the search.
+    Replicate r of every arm draws from the same streams; the confirm phase and the search draw from different ones.
     """
-    return stream(seed, purpose, PHASES[phase], replicate, *further)
+    return stream(seed, purpose, STREAMS[phase], replicate, *further)
 
 
 def stream(seed: int, purpose: str, *key: int | str) -> np.random.Generator:
@@ -60,7 +61,7 @@ def stream(seed: int, purpose: str, *key: int | str) -> np.random.Generator:
     Args:
         seed: any whole number from 0.
         purpose: one of `PURPOSES`.
-        key: tells apart what has this purpose: numbers from 0 to 2³² - 1, or names.
+        key: separates streams of the same purpose: numbers from 0 to 2³² - 1, or names.
 
     Raises:
         ValueError: a seed below 0, or a number of the key out of range.
@@ -84,7 +85,7 @@ def _sequence(seed: int, purpose: str, *key: int | str) -> np.random.SeedSequenc
 
 
 def _words(part: int | str) -> tuple[int, ...]:
-    """A number as one word of 32 bits, a name as four: of fixed length, so that no two keys run into each other."""
+    """A number as one word of 32 bits, a name as four words: fixed lengths, so that no two keys can be mistaken."""
     if isinstance(part, str):
         digest = hashlib.sha256(part.encode()).digest()
         return tuple(int.from_bytes(digest[at : at + 4], "little") for at in range(0, 16, 4))
@@ -115,9 +116,9 @@ _DRAWS: tuple[Callable[[np.random.Generator], np.ndarray], ...] = (
 def streams_digest() -> str:
     """SHA-256 of some numbers from every method that biotune draws with.
 
-    NumPy may change what a method draws from the same seed in a new version (NEP 19), and a study that goes on would
-    then draw other networks than it began with. Numbers that a mathematical library has had a part in are compared to
-    nine digits, since their last one differs between machines.
+    A new version of NumPy may draw other numbers from the same seed (NEP 19), and a study that is resumed would then
+    draw other networks than before. Floating-point numbers are compared to nine digits, since their last digits can
+    differ between machines.
     """
     digest = hashlib.sha256()
     for index, draw in enumerate(_DRAWS):

@@ -144,7 +144,7 @@ class Disturbed:
         return Results.open(self.directory)
 
     def _kill_at(self, moment: Moment) -> bool:
-        """Waits for the moment, and kills; False where the study ended before."""
+        """Waits for the moment, and kills; False if the study ended before."""
         clock, deadline = None, time.monotonic() + LONGEST
         while time.monotonic() < deadline:
             time.sleep(0.05)
@@ -266,7 +266,7 @@ def phase_of(directory: Path) -> str:
 
 
 def _done(events: Sequence[Event], phase: str) -> int:
-    """Trials ended, or blocks confirmed; -1 where the phase hasn't begun."""
+    """Trials ended, or blocks confirmed; -1 if the phase hasn't begun."""
     if phase == "confirm" and not any(event["event"] == "selected" for event in events):
         return -1
     return sum(event["event"] == {"search": "ended", "confirm": "confirmed"}.get(phase) for event in events)

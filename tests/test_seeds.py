@@ -5,18 +5,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from biotune.seeds import PHASES, PURPOSES, derived_seed, generator, stream, streams_digest
+from biotune.seeds import PURPOSES, STREAMS, derived_seed, generator, stream, streams_digest
 
 SEEDS = st.one_of(st.integers(0, 3), st.integers(0, 2**140), st.integers(2**127, 2**130))
 KEYS = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 2**32 - 1), st.text(max_size=4)), max_size=4)
-STREAMS = st.tuples(SEEDS, st.sampled_from(list(PURPOSES)), KEYS)
+ONE_STREAM = st.tuples(SEEDS, st.sampled_from(list(PURPOSES)), KEYS)
 
 
 def first(seed: int, purpose: str, key: list[int | str]) -> bytes:
     return stream(seed, purpose, *key).bytes(16)
 
 
-@given(one=STREAMS, other=STREAMS)
+@given(one=ONE_STREAM, other=ONE_STREAM)
 def test_other_seeds_purposes_and_keys_give_other_streams(one, other) -> None:
     assume(one != other)
     assert first(*one) != first(*other)
@@ -48,12 +48,12 @@ def test_the_shared_settings_are_not_drawn_as_the_first_search_replicates_trials
 def test_every_replicate_phase_purpose_and_draw_has_a_stream_of_its_own() -> None:
     drawn = {
         generator(1, phase, replicate, purpose, *further).bytes(16)
-        for phase in PHASES
+        for phase in STREAMS
         for replicate in range(20)
         for purpose in PURPOSES
         for further in ((), (0,), (1,))
     }
-    assert len(drawn) == len(PHASES) * 20 * len(PURPOSES) * 3
+    assert len(drawn) == len(STREAMS) * 20 * len(PURPOSES) * 3
 
 
 @pytest.mark.parametrize("wrong", [(-1, "trials", []), (1, "trials", [-1]), (1, "trials", [2**32])])

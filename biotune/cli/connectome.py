@@ -82,7 +82,7 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
     rows |= {"note": "; ".join(provenance.notes)} if provenance.notes else {}
     for name, value in (rows | dict(_measure(connectome))).items():
         _say(console, f"  {name.replace('_', ' '):<20} {f'{value:.4g}' if isinstance(value, float) else value}")
-    _say(console, "rows are sources, columns targets:")
+    _say(console, "rows are targets, columns sources:")
     _say(console, text_picture(connectome, min(connectome.size, 96)))
     if arguments.png is not None:
         save_picture(connectome, arguments.png)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.errors import UserError
-from biotune.validate.repeat import PHASES, run_seed, verdicts
+from biotune.validate.repeat import CONFIRMATIONS, run_seed, verdicts
 
 if TYPE_CHECKING:
     from biotune.validate.simulate import Found
@@ -141,11 +141,11 @@ def _shares(found: Sequence["Found"]) -> Table:
 
 def _each(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="Updates to criterion, ratio to the reference, and its interval")
-    for column in ("seed", "arm", *PHASES.values()):
+    for column in ("seed", "arm", *CONFIRMATIONS.values()):
         table.add_column(column)
     found = {(row["seed"], row["arm"], row["phase"]): row for row in rows}
     for seed, arm in dict.fromkeys((row["seed"], row["arm"]) for row in rows):
-        table.add_row(str(seed), arm, *(_spell(found.get((seed, arm, phase))) for phase in PHASES))
+        table.add_row(str(seed), arm, *(_spell(found.get((seed, arm, phase))) for phase in CONFIRMATIONS))
     return table
 
 
@@ -158,9 +158,11 @@ def _spell(row: dict[str, Any] | None) -> str:
 
 def _counted(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="How often")
-    for column in ("arm", *PHASES.values()):
+    for column in ("arm", *CONFIRMATIONS.values()):
         table.add_column(column)
     for arm in dict.fromkeys(row["arm"] for row in rows):
-        counts = (Counter(r["verdict"] for r in rows if r["arm"] == arm and r["phase"] == phase) for phase in PHASES)
+        counts = (
+            Counter(r["verdict"] for r in rows if r["arm"] == arm and r["phase"] == phase) for phase in CONFIRMATIONS
+        )
         table.add_row(arm, *(", ".join(f"{verdict} {n}" for verdict, n in count.most_common()) for count in counts))
     return table

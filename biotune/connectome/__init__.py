@@ -1,4 +1,4 @@
-"""Wiring as data: who connects to whom, how strongly, and where that is known from.
+"""Wiring as data: who connects to whom, how strongly, and from which source that is known.
 
 >>> from biotune.connectome import load_connectome
 >>> cortex = load_connectome("distance_rule:marmoset", seed=1)

@@ -1,7 +1,8 @@
 """The connectomes that are known by name: what each one is, where its file lies, and which way it is stored.
 
-Orientation is the part that goes wrong unseen. FLN (fraction of labelled neurons) is normalised per injected, that is
-target, region: along the axis of the targets it sums to at most 1, and that is the evidence that is given here.
+A wrong orientation goes unnoticed, so each entry gives the evidence for its own. FLN (fraction of labelled neurons) is
+normalised per target region, the one that was injected: summed over the sources of one target it is at most 1. So if
+all column sums are below 1, columns are targets, and if all row sums are, rows are targets.
 """
 
 from dataclasses import dataclass, field
@@ -25,16 +26,16 @@ class Entry:
     Args:
         name: what a study calls it.
         species: in English.
-        size, edges: number of nodes, and of directed edges between them.
+        size, edges: number of nodes, and of directed edges between them (or from a node to itself).
         file: who connects to whom.
-        names: the region names, a pickled list of strings, where they are in a file of their own.
+        names: the file of the region names, a pickled list of strings, if they are in a file of their own.
         transposed: whether the file is a matrix stored `[target, source]`.
-        evidence: how we know.
+        evidence: how the orientation is known.
         citation: the paper that published the data, with its DOI.
         licence: as stated where the file is published.
-        nodes: what they are.
-        cell_types: a text with the type of one cell a line, where the cells have no names.
-        reading: how the file is read, its orientation aside.
+        nodes: what the nodes are, in the plural: regions, cells or neurons.
+        cell_types: a text file with the type of one cell per line, if the cells have no names.
+        reading: how the file is read, apart from its orientation.
     """
 
     name: str
@@ -79,7 +80,7 @@ _ENTRIES = (
             "9820446d064d3d6afa372d35d450419d3b0c8bfb4f7d195a28b8c32c428c0072",
         ),
         transposed=False,
-        evidence="FLN; every column sums below 1 (at most 0.951), rows reach 1.352",
+        evidence="FLN; every column sums to less than 1 (at most 0.951), rows reach 1.352",
         citation="Markov et al. 2014, Cerebral Cortex 24:17, https://doi.org/10.1093/cercor/bhs270",
     ),
     Entry(
@@ -93,7 +94,7 @@ _ENTRIES = (
             "1f6979d831a11a05e61ba78b8334384773a787b3b7ec33641b3b0725a471f97f",
         ),
         transposed=False,
-        evidence="FLN; every column sums below 1 (at most 0.972), rows reach 1.988",
+        evidence="FLN; every column sums to less than 1 (at most 0.972), rows reach 1.988",
         citation="Majka et al. 2016, Journal of Comparative Neurology 524:2161, https://doi.org/10.1002/cne.24023",
     ),
     Entry(
@@ -107,7 +108,7 @@ _ENTRIES = (
             "7f9d814be7808f656681c986b7d3c60272e6a176cf92adc2d65a9931791ed6b9",
         ),
         transposed=True,
-        evidence="FLN; every row sums below 1 (at most 0.795), columns reach 2.264",
+        evidence="FLN; every row sums to less than 1 (at most 0.795), columns reach 2.264",
         citation="Gămănuţ et al. 2018, Neuron 97:698, https://doi.org/10.1016/j.neuron.2017.12.037",
     ),
     Entry(
@@ -121,7 +122,7 @@ _ENTRIES = (
             "e56807c9d87e43103d3a0e712a0e8640988963cee6943b349458099cc9fa9947",
         ),
         transposed=False,
-        evidence="not FLN, so the numbers do not tell; taken as bio2art takes it",
+        evidence="not FLN, so the numbers do not show it; taken as in bio2art",
         citation=(
             "Rubinov, Ypma et al. 2015, PNAS 112:10032, https://doi.org/10.1073/pnas.1420315112; "
             "Oh et al. 2014, Nature 508:207, https://doi.org/10.1038/nature13186"
@@ -138,7 +139,7 @@ _ENTRIES = (
             "008636c771e0d0877d984948a3d1d8e3696e79f563a04f7989d9aacb04da34d2",
         ),
         transposed=False,
-        evidence="counts, not FLN, so the numbers do not tell; taken as bio2art takes it",
+        evidence="counts, not FLN, so the numbers do not show it; taken as in bio2art",
         citation="Chiang et al. 2011, Current Biology 21:1, https://doi.org/10.1016/j.cub.2010.11.056",
     ),
     Entry(
@@ -194,9 +195,15 @@ _WORM = (
         419,
         4681,
         ["chemical"],
-        "121 muscles and other end organs have inputs and no outputs, as the targets of neurons would",
+        "121 muscles and other end organs have inputs and no outputs, as is expected of targets",
     ),
-    _worm("celegans_electrical", 443, 2698, ["electrical"], "gap junctions: 2652 of 2684 have their equal in reverse"),
+    _worm(
+        "celegans_electrical",
+        443,
+        2698,
+        ["electrical"],
+        "gap junctions: 2652 of 2684 have an equal in reverse",
+    ),
 )
 
 

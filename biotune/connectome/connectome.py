@@ -1,4 +1,4 @@
-"""What a connectome is: directed, weighted edges between regions or neurons, and where they come from."""
+"""What a connectome is: directed, weighted edges between regions or neurons, and their provenance."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from biotune.errors import UserError
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a connectome comes from, in full: what a report must be able to say of it."""
+    """Where a connectome comes from, with all that a report says about it."""
 
     kind: str
     """`BIOTUNE_DATA` (a folder of the user's), `bio2art` (the installed package), `cache`, `download`, `file` (a file
@@ -26,11 +26,11 @@ class Provenance:
     url: str | None = None
     sha256: str | None = None
     substitutes: str | None = None
-    """The name asked for, where this is what took its place."""
+    """The name that was asked for, if this connectome took its place."""
     reason: str | None = None
-    """Why the name asked for couldn't be had."""
+    """Why the connectome that was asked for could not be obtained."""
     notes: tuple[str, ...] = ()
-    """What the reader of a file has to know of how it was read, such as rows that are no edges."""
+    """What a user has to know about how the file was read, such as rows that are no edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +43,11 @@ class Connectome:
         name: the catalogue's name, or the generator's with its species.
         size: number of regions (or neurons).
         source, target: int64 `[edges]`, each pair once.
-        weight: float64 `[edges]`, not 0, in the data's own unit; negative where the data says that it inhibits.
+        weight: float64 `[edges]`, not 0, in the data's own unit; negative if the data says that the edge inhibits.
         provenance: where it comes from.
-        labels: one name a region (or neuron), where the data has them.
-        positions: float64 `[size, 3]`, region centres in mm, where they are known.
-        neuron_density: float64 `[size]`, neurons per mm³ in each region, NaN where that was not measured; see
+        labels: one name per region (or neuron), if the data has them.
+        positions: float64 `[size, 3]`, region centres in mm, if they are known.
+        neuron_density: float64 `[size]`, neurons per mm³ in each region, NaN if that was not measured; see
             `biotune.connectome.with_neuron_density`.
 
     Raises:
@@ -104,12 +104,12 @@ class Connectome:
 
     @property
     def signed(self) -> bool:
-        """Whether there are inhibiting edges."""
+        """Whether any edge inhibits, that is, has a negative weight."""
         return bool(np.any(self.weight < 0))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of size and edges, the same for two connectomes that any network would see as one."""
+        """SHA-256 of size and edges: equal for two connectomes that give the same networks."""
         digest = hashlib.sha256(str(self.size).encode())
         for array in (self.source, self.target, self.weight):
             digest.update(array.tobytes())
@@ -122,9 +122,9 @@ class Connectome:
         return between / (self.size * (self.size - 1)) if self.size > 1 else 0.0
 
     def matrix(self) -> np.ndarray:
-        """The dense matrix, float64 `[source, target]`, 0 where there is no edge: for pictures and small checks."""
+        """The dense matrix, float64 `[target, source]` as a network's, 0 where there is no edge: for small checks."""
         matrix = np.zeros((self.size, self.size))
-        matrix[self.source, self.target] = self.weight
+        matrix[self.target, self.source] = self.weight
         return matrix
 
     def with_edges(self, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> "Connectome":

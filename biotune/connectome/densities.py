@@ -1,4 +1,4 @@
-"""How densely neurons lie in each region, as published for some connectomes of the catalogue."""
+"""Neuron density of each region, as published for some connectomes of the catalogue."""
 
 from dataclasses import replace
 
@@ -21,15 +21,15 @@ NEURON_DENSITIES = {
 
 
 def with_neuron_density(connectome: Connectome) -> Connectome:
-    """The connectome with the neuron density of each region, neurons per mm³; NaN where it was not measured.
+    """The connectome with the neuron density of each region, neurons per mm³; NaN if it was not measured.
 
     Raises:
-        UserError: no densities are known for it, or their file can't be had.
+        UserError: no densities are known for it, or their file can't be obtained.
     """
     if connectome.name not in NEURON_DENSITIES:
         raise UserError(
             f"neurons_per_region: no neuron densities are known for {connectome.name}; known for "
-            f"{', '.join(NEURON_DENSITIES)}; give a number, or a list of one a region"
+            f"{', '.join(NEURON_DENSITIES)}; give one number, or a list with one per region"
         )
     found = obtain(NEURON_DENSITIES[connectome.name])
     return replace(connectome, neuron_density=read_npy(found.content, found.path))

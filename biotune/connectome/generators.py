@@ -1,6 +1,6 @@
 """Connectomes drawn from a rule, with the size and number of edges of a catalogue's connectome.
 
-None of them needs a data file: the catalogue's figures are enough.
+None of them needs a data file: the size and number of edges that the catalogue gives are enough.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ EXTRINSIC_SHARE = 0.2
 DECAY_RATE = {"macaque": 0.19, "mouse": 0.78, "marmoset": 0.3, "human": 0.1}
 """Species -> lambda, per mm. Macaque: Ercsey-Ravasz et al. 2013 (10.1016/j.neuron.2013.07.036). Mouse: Horvát et al.
 2016 (10.1371/journal.pbio.1002512). Marmoset: Theodoni et al. 2022 (10.1093/cercor/bhab191). Human: extrapolated from
-these by grey matter volume (Wang 2022, 10.1146/annurev-neuro-110920-035434). No rate is known to us for the fly."""
+these by grey matter volume (Wang 2022, 10.1146/annurev-neuro-110920-035434). We know of no rate for the fly."""
 
 MACAQUE_MEAN_DISTANCE = 26.57
 """Mean distance between two macaque cortical regions, mm (Ercsey-Ravasz et al. 2013); its sd is 10.1 mm."""
@@ -27,26 +27,27 @@ MACAQUE_MEAN_DISTANCE = 26.57
 def distance_rule(entry: Entry, seed: int) -> Connectome:
     """A cortex wired by the exponential distance rule, with the size and number of edges of `entry`.
 
-    Axon lengths are exponentially distributed, `p(d) = lambda exp(-lambda d)`, and all pairs of regions at one distance
-    are equally likely to be joined by an axon of that length. Axons are laid one after another until as many pairs are
-    joined as the species has edges; a pair's weight is its number of axons, normalised per target so that what comes
-    from outside sums to 0.2 there (FLN, with 80 % of a region's inputs its own).
+    Axon lengths are exponentially distributed, `p(d) = lambda exp(-lambda d)`, and all pairs of regions at the same
+    distance are equally likely to be joined by an axon of that length. Axons are added one after another until as many
+    pairs are joined as the species has edges. A pair's weight is its number of axons, normalised per target so that a
+    region's inputs from other regions sum to 0.2 (FLN; the other 80 % of its inputs come from the region itself).
 
-    Drawn at once, not axon by axon: a pair at distance d receives axons as a Poisson process of rate
-    `lambda exp(-lambda d) / q(d)`, with q the density of distances, so the pairs joined are those of the earliest first
-    arrivals, and each has one axon and a Poisson number of further ones by the time that the last of them was joined.
+    All is drawn at once, not axon by axon: a pair at distance d receives axons as a Poisson process of rate
+    `lambda exp(-lambda d) / q(d)`, with q the density of distances. So the pairs that are joined are those whose first
+    axon arrives earliest, and each has that axon and a Poisson number of further ones, which arrive until the last of
+    these pairs is joined.
 
-    Geometry: region centres are uniform in a ball, whose distances have a relative sd of 0.37 (macaque cortex: 0.38).
-    Its mean distance is the macaque's measured one, and for another species that of a cortex of the same shape:
-    `lambda ~ V^(-2/9)` across species (Theodoni et al. 2022) and lengths go with `V^(1/3)`, so distances go with
-    `lambda^(-3/2)`.
+    Geometry: region centres are uniform in a ball, in which the sd of the distances is 0.37 of their mean (macaque
+    cortex: 0.38). For the macaque the mean distance is the measured one; for another species it is that of a cortex of
+    the same shape: `lambda ~ V^(-2/9)` across species (Theodoni et al. 2022) and lengths scale with `V^(1/3)`, so
+    distances scale with `lambda^(-3/2)`.
 
-    Rates have exponentials in them, whose last bit may differ between machines. Edges and weights follow from whole
-    numbers; they change only if two first arrivals at the cut, or a draw of axons and its threshold, differ by no more
-    than that bit: about once in 10¹¹ connectomes of 2,000 edges.
+    Rates contain exponentials, whose last bit may differ between machines. Edges and weights depend on the rates only
+    through an order and through counts, so they differ only if two first arrivals at the cut, or a draw of axons and
+    its threshold, are that close: about once in 10¹¹ connectomes of 2,000 edges.
 
     Args:
-        entry: whose species, size and number of edges.
+        entry: gives the species, the size and the number of edges.
         seed: the same species and seed give the same connectome.
 
     Raises:

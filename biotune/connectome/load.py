@@ -1,6 +1,7 @@
-"""A connectome by its name: out of the catalogue, out of a file of the user's own, or drawn from a rule.
+"""A connectome by its name: from the catalogue, from a user's own file, or drawn from a rule.
 
-What reads files is imported late: what is drawn from a rule needs none of the libraries that it takes.
+The readers of files are imported only when a file is read: a connectome that is drawn from a rule needs none of the
+libraries that they use.
 """
 
 import hashlib
@@ -26,21 +27,21 @@ def load_connectome(
     """A connectome by name.
 
     A catalogue's file is looked for in the folder `BIOTUNE_DATA`, in an installed bio2art, in the cache, and is then
-    downloaded; its SHA-256 is checked wherever it was.
+    downloaded; its SHA-256 is checked wherever it was found.
 
     Args:
         name: a name of the catalogue (`marmoset`), a generator with one (`distance_rule:marmoset`), or a random graph
-            (`watts_strogatz`); any with `path`.
-        otherwise: a generator's name: what takes the connectome's place where it can't be had, with its size and
-            number of edges; `provenance.substitutes` and `provenance.reason` then say so.
+            (`watts_strogatz`); with `path`, any name.
+        otherwise: a generator's name: if the connectome can't be obtained, this generator draws one with the same size
+            and number of edges in its place; `provenance.substitutes` and `provenance.reason` then say so.
         seed: of the generator.
-        path: a file of one's own, to be read instead.
-        options: of the file, those of `Reading`; of a random graph, its parameters; of a
-            connectome of the catalogue, `keep`.
+        path: a user's own file, which is read instead.
+        options: of a file, those of `Reading`; of a random graph, its parameters; of a connectome of the catalogue,
+            `keep`.
 
     Raises:
-        UserError: the name isn't known; the file can't be had and nothing was named to take its place; a file was found
-            that isn't the published one, or that can't be read; an option that means nothing there.
+        UserError: the name isn't known; the file can't be obtained and `otherwise` isn't given; a file was found that
+            isn't the published one, or that can't be read; an option has no meaning for this connectome.
     """
     if otherwise is not None and otherwise not in GENERATORS:
         raise unknown_name("generator", otherwise, GENERATORS)
@@ -67,8 +68,8 @@ def load_connectome(
     except Unavailable as error:
         if otherwise is None:
             raise UserError(
-                f"connectome {name}: {error}; or fetch it where there is a network (biotune connectome fetch {name}), "
-                "or name a generator that takes its place (connectome.otherwise: distance_rule)"
+                f"connectome {name}: {error}; or fetch it on a machine with a network (biotune connectome fetch "
+                f"{name}), or name a generator that takes its place (connectome.otherwise: distance_rule)"
             ) from None
         stand_in = GENERATORS[otherwise](entry, int(seed))
         reason = "; ".join(error.tried)
@@ -88,7 +89,7 @@ def _from_catalogue(entry: Entry, keep: str | None) -> Connectome:
                 names = obtain(file, download=found.kind in ("cache", "download"))
                 labels = read(names.content, names.path)
             except Unavailable:
-                labels = None  # names are an ornament: no number depends on them
+                labels = None  # labels are for display alone: no number depends on them
     edges = replace(edges, labels=labels)
     if keep is not None:
         edges = edges.kept(keep, entry.name)

@@ -1,4 +1,4 @@
-"""Pictures of a connectome's matrix: where its edges are, in a terminal; how strong they are, in an image."""
+"""Pictures of a connectome's matrix: in a terminal, where its edges are; in an image, how strong they are."""
 
 from pathlib import Path
 
@@ -8,35 +8,35 @@ from biotune.connectome.connectome import Connectome
 from biotune.errors import UserError
 
 BLOCKS = " ▄▀█"
-"""What two pixels, one above the other, look like: none, the lower, the upper, both."""
+"""The characters for two pixels, one above the other: none on, the lower, the upper, both."""
 
 IMAGE_PIXELS = 1000
-"""Most rows of an image: larger matrices are shown in bins."""
+"""Largest number of rows of an image: larger matrices are binned."""
 
 
 def binned(connectome: Connectome, pixels: int) -> np.ndarray:
-    """The mean weight of each bin of the matrix `[source, target]`, magnitudes alone: `[pixels, pixels]` or less.
+    """The mean |weight| of each bin of the matrix `[target, source]`: `[pixels, pixels]` or smaller.
 
     Args:
-        connectome: of any size; nothing of the size of its matrix is made.
-        pixels: most bins along each side; a smaller matrix is shown as it is.
+        connectome: of any size; its full matrix is never built.
+        pixels: largest number of bins along each side; a smaller matrix is not binned.
     """
     bins = min(connectome.size, pixels)
     bin_of = np.arange(connectome.size) * bins // connectome.size
     total = np.zeros((bins, bins))
-    np.add.at(total, (bin_of[connectome.source], bin_of[connectome.target]), np.abs(connectome.weight))
+    np.add.at(total, (bin_of[connectome.target], bin_of[connectome.source]), np.abs(connectome.weight))
     nodes = np.bincount(bin_of)
     return total / np.outer(nodes, nodes)
 
 
 def text_picture(connectome: Connectome, columns: int = 64) -> str:
-    """Rows are sources and columns targets; a pixel is on where there is an edge.
+    """Rows are targets and columns sources, as in a network's weight matrix; a pixel is on if there is an edge.
 
-    Where a pixel stands for several pairs, it is on where more of them are edges than in the whole matrix.
+    A pixel that stands for several pairs is on if a larger share of them are edges than in the whole matrix.
 
     Args:
         connectome: what is shown.
-        columns: most characters a line.
+        columns: largest number of characters per line.
     """
     pattern = connectome.with_edges(connectome.source, connectome.target, np.ones(connectome.edges))
     share = binned(pattern, columns)
@@ -51,10 +51,10 @@ def text_picture(connectome: Connectome, columns: int = 64) -> str:
 
 
 def save_picture(connectome: Connectome, file: Path) -> None:
-    """Writes the matrix as an image, of a kind that matplotlib tells by the file's suffix; colours are log10 |weight|.
+    """Writes the matrix as an image, whose format matplotlib takes from the file's suffix; colours are log10 |weight|.
 
     Raises:
-        UserError: the file can't be written, or its suffix is of no image.
+        UserError: the file can't be written, or its suffix is not that of an image format.
     """
     import matplotlib  # takes a while, and only this needs it
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ def save_picture(connectome: Connectome, file: Path) -> None:
         image = axes.imshow(shown, cmap="viridis", interpolation="none", extent=extent)
         what = "|weight|" if len(mean) == connectome.size else "mean |weight| of a bin"
         figure.colorbar(image, label=f"log10 {what}; blank: no edge")
-        axes.set(title=connectome.name, xlabel="target", ylabel="source")
+        axes.set(title=connectome.name, xlabel="source", ylabel="target")
         try:
             figure.savefig(file, dpi=150)
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Directed graphs drawn from a rule with parameters of their own, for comparison with wiring that grew.
+"""Directed random graphs with parameters of their own, for comparison with the wiring of brains.
 
 All edges have the weight 1; none joins a node to itself.
 """
@@ -34,7 +34,7 @@ def ring_lattice(generator: np.random.Generator, *, size: int, neighbours: int) 
     """Each node connects to its `neighbours` nearest on a ring, half of them on either side.
 
     Args:
-        generator: nothing is drawn.
+        generator: not used; there is nothing to draw.
         size: number of nodes, at least 3.
         neighbours: an even number, 2 to size - 1.
 
@@ -44,7 +44,7 @@ def ring_lattice(generator: np.random.Generator, *, size: int, neighbours: int) 
     _check("size", size, 3, None)
     _check("neighbours", neighbours, 2, size - 1)
     if neighbours % 2:
-        raise UserError(f"connectome.neighbours: {neighbours} is odd; as many are needed on either side")
+        raise UserError(f"connectome.neighbours: {neighbours} is odd; an even number is needed")
     half = np.arange(1, neighbours // 2 + 1)
     source = np.repeat(np.arange(size), neighbours)
     target = (source + np.tile(np.concatenate([-half, half]), size)) % size
@@ -54,7 +54,7 @@ def ring_lattice(generator: np.random.Generator, *, size: int, neighbours: int) 
 def watts_strogatz(
     generator: np.random.Generator, *, size: int, neighbours: int, rewiring: float
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """A ring lattice, each of its edges moved, with probability `rewiring`, to a target drawn from those that are free.
+    """A ring lattice in which each edge moves, with probability `rewiring`, to a target drawn from those that are free.
 
     Args:
         generator: the draw.
@@ -71,7 +71,7 @@ def watts_strogatz(
     size, source, target = ring_lattice(generator, size=size, neighbours=neighbours)
     moves = generator.random(len(source)) < rewiring
     held = set((source * size + target)[~moves].tolist())
-    for edge in np.flatnonzero(moves).tolist():  # one after another: what is free depends on those before
+    for edge in np.flatnonzero(moves).tolist():  # one by one: which targets are free depends on the edges moved before
         start = int(source[edge])
         while (end := int(generator.integers(size))) == start or start * size + end in held:
             pass
@@ -83,7 +83,7 @@ def watts_strogatz(
 def stochastic_block(
     generator: np.random.Generator, *, blocks: Sequence[int], densities: Sequence[Sequence[float]]
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Nodes in blocks; each pair of different nodes is joined with the probability of their two blocks.
+    """Nodes in blocks; each ordered pair of different nodes is joined with a probability set by their two blocks.
 
     Args:
         generator: the draw.
@@ -91,14 +91,14 @@ def stochastic_block(
         densities: `[source block, target block]`, probabilities in [0, 1].
 
     Raises:
-        UserError: an argument is out of range, or the two don't fit each other.
+        UserError: an argument is out of range, or `blocks` and `densities` don't fit each other.
 
     Source: Holland, Laskey & Leinhardt 1983, https://doi.org/10.1016/0378-8733(83)90021-7.
     """
     for count in blocks:
         _check("blocks", count, 1, None)
     if [len(row) for row in densities] != [len(blocks)] * len(blocks):
-        raise UserError(f"connectome.densities: must be {len(blocks)} × {len(blocks)} numbers, one a pair of blocks")
+        raise UserError(f"connectome.densities: must be {len(blocks)} × {len(blocks)} numbers, one per pair of blocks")
     chance = np.array(densities, np.float64)
     if not np.all((chance >= 0) & (chance <= 1)):
         raise UserError(f"connectome.densities: {densities} has numbers outside [0, 1]")
@@ -114,7 +114,7 @@ def stochastic_block(
 
 
 def _off_diagonal(number: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ordered pairs of different nodes with these numbers, counted from 0, row by row."""
+    """The ordered pairs of different nodes with these numbers; pairs are numbered from 0, source by source."""
     source, target = np.divmod(number, size - 1)
     return source, target + (target >= source)
 
@@ -148,10 +148,10 @@ def random_graph(name: str, seed: int, options: dict[str, object]) -> Connectome
     Args:
         name: which.
         seed: the same name, options and seed give the same connectome.
-        options: the function's own.
+        options: the parameters of its function.
 
     Raises:
-        UserError: an option is missing, is none of its own, or is out of range.
+        UserError: an option is missing, unknown, or out of range.
     """
     draw, needed, citation = RANDOM_GRAPHS[name]
     for option in needed:

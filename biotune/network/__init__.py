@@ -1,4 +1,4 @@
-"""The network: a population of Elman networks on given topologies, their initial weights, their checkpoints."""
+"""A population of Elman networks on given topologies, their initial weights and their checkpoints."""
 
 from biotune.network.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_values, remap_by_rank, uniform_bound

@@ -1,7 +1,7 @@
-"""Checkpoints: tensors and plain values in a file that says whether it is whole, and cannot run code when loaded.
+"""Checkpoints: files of tensors and plain values that carry their own digest and cannot run code when loaded.
 
-A checkpoint is what `torch.save` writes, a ZIP archive, with the SHA-256 of itself as the archive's comment. That is
-compared before anything in it is read; `torch.load` would take a changed weight without a word.
+A checkpoint is what `torch.save` writes, a ZIP archive, with the SHA-256 of the archive as its comment. The digest is
+checked before anything else is read, since `torch.load` alone would not notice a changed weight.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class DamagedCheckpoint(UserError):
 
 
 def save_checkpoint(file: Place, content: dict[str, Any]) -> None:
-    """Writes `content` (tensors, plain values, lists and dicts of them); a kill leaves the old file or the new.
+    """Writes `content` (tensors, plain values, lists and dicts of them): whole, or not at all if the process is killed.
 
     Raises:
         StorageError: it cannot be written.
@@ -35,7 +35,7 @@ def save_checkpoint(file: Place, content: dict[str, Any]) -> None:
             try:
                 torch.save(content, stream)
             except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # torch stumbles over its own half file after the disk's
+                if isinstance(error.__context__, OSError):  # torch hides the disk's error behind one of its own
                     raise error.__context__ from None
                 raise
         with temporary.open("r+b") as stream:
@@ -52,7 +52,7 @@ def load_checkpoint(file: Place) -> dict[str, Any]:
 
     Raises:
         DamagedCheckpoint: it is not as it was written, or cannot be read.
-        UserError: it is not there, or holds anything but tensors and plain values.
+        UserError: the file doesn't exist, or holds anything but tensors and plain values.
     """
     try:
         with file.open("rb") as stream:
@@ -68,9 +68,9 @@ def load_checkpoint(file: Place) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{file}: not readable ({error.strerror or error})") from None
     except (pickle.UnpicklingError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{file}: not a checkpoint ({reason}); who wrote it?") from None
+        raise UserError(f"{file}: not a checkpoint ({reason}); is it another program's?") from None
     if not isinstance(content, dict):
-        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); who wrote it?")
+        raise UserError(f"{file}: not a checkpoint (it holds a {type(content).__name__}); is it another program's?")
     return content
 
 

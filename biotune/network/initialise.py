@@ -1,4 +1,4 @@
-"""Initial weights of one network: drawn, laid on the topology, and brought to a spectral radius."""
+"""Initial weights of one network: drawn, assigned to the topology's edges, and scaled to a spectral radius."""
 
 import math
 
@@ -11,7 +11,7 @@ INITIALISATIONS = ("default", "xavier", "he", "orthogonal")
 
 REMAPPINGS = ("signed", "magnitude")
 
-_MOST_ORTHOGONAL = 20_000  # neurons: an orthogonal matrix is dense while it is drawn
+_MOST_ORTHOGONAL = 20_000  # neurons; an orthogonal matrix is drawn as a dense one
 
 
 def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) -> float:
@@ -20,7 +20,7 @@ def uniform_bound(initialisation: str, rows: int, columns: int, neurons: int) ->
     - `default`: b = 1/√neurons, as torch.nn.RNN.
     - `xavier`: b = √(6 / (rows + columns)) (Glorot & Bengio 2010).
     - `he`: b = √(6 / rows), variance 2 / fan_out (He et al. 2015).
-    - `orthogonal`: as `default`; it is the recurrent matrix that is drawn otherwise.
+    - `orthogonal`: as `default`, for all but the recurrent matrix, see `draw_recurrent`.
 
     Raises:
         ValueError: an initialisation of another name.
@@ -40,15 +40,17 @@ def remap_by_rank(
 ) -> NDArray[np.float64]:
     """Reassigns `values` so that their rank order is that of `weight`: the strongest link gets the largest value.
 
-    By "signed" rank the weakest links get the most negative values; by "magnitude" the smallest ones, of either sign.
+    With "signed" the weakest links get the most negative values; with "magnitude" the values of smallest magnitude, of
+    either sign.
 
-    The multiset of values, and so the Frobenius norm, stays; the spectral radius does not (links of one region pair
-    become alike), which is why a study sets it equal, or reports what it was.
+    The multiset of values stays, and so does the Frobenius norm. The spectral radius does not, since links of the same
+    region pair get similar values; so a study sets it equal for all arms, or reports it.
 
     Args:
         values: [edges], drawn values, signed.
         weight: [edges], the topology's weights; equal weights are ordered at random.
-        ties: orders equal weights.
+        ties: draws the order of equal weights.
+        by: "signed" or "magnitude".
     """
     order = np.lexsort((ties.random(len(weight)), weight))
     remapped = np.empty_like(values)
@@ -59,9 +61,9 @@ def remap_by_rank(
 def draw_recurrent(topology: Topology, initialisation: str, generator: np.random.Generator) -> NDArray[np.float64]:
     """Recurrent values [edges] before they are remapped and scaled.
 
-    Drawn from the uniform distribution of `uniform_bound` one by one, so that arms of as many edges get the same ones;
-    or, for `orthogonal`, the entries that a random orthogonal matrix (Saxe et al. 2014) has at the edges, which differ
-    between arms.
+    Values are independent, from the uniform distribution of `uniform_bound`, so arms with as many edges get the same
+    values. For `orthogonal` they are the entries of a random orthogonal matrix (Saxe et al. 2014) at the edges, which
+    differ between arms.
 
     Raises:
         ValueError: too many neurons for an orthogonal matrix.
@@ -92,15 +94,16 @@ def recurrent_values(
     Args:
         topology: who connects to whom, and how strongly.
         initialisation: see `uniform_bound`, for a matrix [neurons, neurons].
-        remap: reassign the drawn values by the rank of the topology's weights, see `remap_by_rank`; None leaves them.
-        radius: scale them to this spectral radius; None leaves it as it comes.
-        signs: of each edge [edges]: the drawn values keep their magnitudes and take these; None leaves them. Magnitudes
-            are then remapped by the rank of the weights' magnitudes.
+        remap: how the drawn values are reassigned by the rank of the topology's weights, see `remap_by_rank`; None:
+            they aren't.
+        radius: spectral radius to which the values are scaled; None: they aren't.
+        signs: [edges], the sign of each edge; the drawn values keep their magnitudes and get these signs, and remapping
+            ranks by the weights' magnitudes. None: the drawn signs stay.
         values: draws the values; arms that share it start from the same multiset (before scaling).
-        ties: orders equal weights in remapping.
+        ties: draws the order of equal weights in remapping.
 
     Raises:
-        ValueError: a radius is asked for, and the matrix has no cycle (its spectral radius is 0).
+        ValueError: `radius` is given, but the matrix has no cycle, so its spectral radius is 0.
     """
     drawn = draw_recurrent(topology, initialisation, values)
     if remap is not None:

@@ -1,4 +1,4 @@
-"""What a network is and how it is trained, apart from its topology: what a study's `network` section comes down to."""
+"""The options of networks and of their training: what a study's `network` section resolves to."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ class NetworkOptions:
 
     Attributes:
         initialisation: see `biotune.network.initialise`.
-        remap: None, or how drawn recurrent values follow the connectome's weights: "signed" or "magnitude".
-        radius: spectral radius of the initial recurrent matrix; None leaves it as it comes.
+        remap: how drawn recurrent values follow the topology's weights: "signed" or "magnitude"; None: they don't.
+        radius: spectral radius of the initial recurrent matrix; None: it is not set.
         signs: "none", "data", or the share of inhibitory neurons; see `biotune.network.signs`.
-        dale: keep every neuron's outgoing weights at its sign while they are trained.
+        dale: whether training keeps the sign of every neuron's outgoing weights.
         nonlinearity: "tanh" or "relu".
-        freeze_recurrent: leave the recurrent weights as they were drawn.
+        freeze_recurrent: whether the recurrent weights stay as they were drawn.
         optimizer, learning_rate, weight_decay, momentum: see `biotune.training.optimizers`.
         gradient_clip: largest norm of one replicate's gradient.
     """

@@ -1,8 +1,8 @@
-"""A population of Elman networks, one a replicate, trained together as one block-diagonal sparse matrix.
+"""A population of Elman networks, one per replicate, trained together as one block-diagonal sparse matrix.
 
     h_t = f(W_ih x_t + b + W_hh h_{t-1}),  h_0 = 0,  y_t = W_out h_t + b_out
 
-Only the weights of edges exist: what the topology lacks cannot be trained.
+W_hh has entries only at the topology's edges, so no other connection can be trained.
 """
 
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ class Population(nn.Module):
     """The replicates of one trial.
 
     Args:
-        topologies: one a replicate; they share neurons and number of edges.
+        topologies: one per replicate, all with the same number of neurons and of edges.
         input_size: inputs per step.
         output_size: readout units.
         options: nonlinearity, initialisation, remapping, spectral radius, whether the recurrent weights are frozen.
-        draws: one a replicate.
-        backend: of `kernels`, or "auto".
+        draws: one per replicate.
+        backend: name of a kernel backend, or "auto".
         dtype: of the parameters.
 
     Attributes:
@@ -108,7 +108,7 @@ class Population(nn.Module):
 
         self.values = parameter(values).requires_grad_(not options.freeze_recurrent)
         kept = [sign for sign in signs if sign is not None] if options.dale else []
-        # not of the state that training goes on from, in which the signs are drawn again from the seeds
+        # not saved in checkpoints: when training is resumed, signs are drawn again from the seeds
         self.register_buffer("sign", torch.from_numpy(np.stack(kept)).to(dtype) if kept else None, persistent=False)
         self.weight_ih = parameter(
             [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]
@@ -128,7 +128,7 @@ class Population(nn.Module):
         return self
 
     def constrain(self) -> None:
-        """Brings the recurrent weights back to their neurons' signs after an update, where Dale's law is asked for."""
+        """After an update, brings the recurrent weights back to their neurons' signs if Dale's law is kept."""
         if self.sign is not None:
             keep_signs(self.values, self.sign)
 
@@ -137,7 +137,7 @@ class Population(nn.Module):
 
         Args:
             inputs: [population, trials, time, input_size].
-            scored: the scored steps: a slice, or their indices [steps].
+            scored: the scored steps: a slice, or indices [steps].
 
         Returns:
             [population, trials, steps, output_size].
@@ -156,6 +156,6 @@ class Population(nn.Module):
             backend=self.backend,
             first=first,
         )
-        # [steps, population, neurons, trials], the order that the kernels keep in memory: nothing is copied
+        # [steps, population, neurons, trials], the order in which kernels store it, so that nothing is copied
         read = hidden.permute(2, 0, 3, 1)[scored]
         return readout(read, self.weight_out, self.bias_out).permute(1, 3, 0, 2)

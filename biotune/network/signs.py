@@ -12,18 +12,19 @@ from biotune.topology import Topology
 def edge_signs(
     topology: Topology, signs: str | float, dale: bool, generator: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """The sign of each edge, 1 or -1 `[edges]`, or None where `signs` is "none".
+    """The sign of each edge, 1 or -1 `[edges]`, or None if `signs` is "none".
 
     Args:
         topology: whose edges.
-        signs: "none"; "data", the sign of each edge's weight; or the share of neurons that inhibit, each of them over
-            all of its outgoing edges.
-        dale: each neuron must have one sign.
-        generator: draws the inhibitory neurons, from their number alone: arms of one size that share it have the same.
+        signs: "none"; "data", the sign of each edge's weight; or the share of neurons that inhibit: all their
+            outgoing edges are negative.
+        dale: whether each neuron must have one sign.
+        generator: draws the inhibitory neurons; the draw depends on the number of neurons alone, so arms of the same
+            size that share the generator have the same inhibitory neurons.
 
     Raises:
-        UserError: signs are to come from data that has none, or a share comes to no neuron or to all;
-            or Dale's law is to hold in data in which neurons have both.
+        UserError: `signs` is "data" and no weight is negative; a share rounds to no neuron or to all; or `dale` is set
+            and neurons of the data have outgoing weights of both signs.
     """
     if signs == "none":
         return None
@@ -56,10 +57,9 @@ def edge_signs(
 def keep_signs(values: Tensor, sign: Tensor) -> None:
     """Sets weights that have crossed zero to zero, in place: `w <- s max(s w, 0)`.
 
-    A projection after the optimiser's step, where Song, Yang & Wang (2016, PLoS Comput Biol 12:e1004792) rectify the
-    weights in the forward pass: a rectified weight below zero has no gradient and never comes back, a
-    projected one does.
-    A weight that isn't finite stays, so that a diverged replicate is seen.
+    This is a projection after the optimiser's step. Song, Yang & Wang (2016, PLoS Comput Biol 12:e1004792) instead
+    rectify weights in the forward pass; there a weight below zero has no gradient and stays at zero for good. A weight
+    that isn't finite is left as it is, so that divergence is noticed.
 
     Args:
         values: [population, edges], the recurrent weights.

@@ -1,8 +1,8 @@
-"""Sums in an order of their own, so that a network's numbers do not depend on which networks are trained beside it.
+"""Sums in a fixed order, so that a network's numbers do not depend on which networks are trained beside it.
 
-A library chooses the order of a sum by the shape of the whole tensor, where it lies in memory, the number of threads
-and the processor: in a population of four, a network's sums then differ in the last bits from those that it has alone.
-Here halves are added to halves, element by element, which every processor rounds alike.
+PyTorch chooses the order of a sum by the shape of the whole tensor, its address in memory, the number of threads and
+the processor. A network in a population of four would then differ in the last bits from the same network alone. Here
+the upper half of a tensor is added to its lower half, element by element, which every processor rounds alike.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 def add_halves_(scratch: Tensor, dim: int) -> Tensor:
-    """The sum over one dimension, 1 or more long, by adding its upper half to its lower half again and again.
+    """The sum over one dimension of length 1 or more, by adding its upper half to its lower half until one is left.
 
     Args:
-        scratch: is overwritten.
-        dim: which dimension.
+        scratch: what is summed; it is overwritten.
+        dim: the dimension.
 
     Returns:
         A view of `scratch` without that dimension.
@@ -41,7 +41,7 @@ class _Sum(torch.autograd.Function):
 
 
 def fixed_order_sum(values: Tensor) -> Tensor:
-    """The sum over the last dimension, the same bits for a row whatever the other rows are; differentiable.
+    """The sum over the last dimension, differentiable; the bits of one row's sum don't depend on the other rows.
 
     Args:
         values: [..., count], count 1 or more.

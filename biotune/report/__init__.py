@@ -1,7 +1,7 @@
 """The report of a study, or of several: numbers, words, figures, one page, and the verdicts in the terminal.
 
-It reads only the results' contract (`biotune.results`), so a report can be made again anywhere, and of an unfinished
-study too. The words need PyTorch as well: what each null keeps is said where the nulls are.
+It reads only the files of a results directory (`biotune.results`), so it can be made again on any machine, and of an
+unfinished study too. It needs neither Ray nor PyTorch; from the topology room it takes what each null keeps.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,15 @@ __all__ = ["CombinedReport", "Report", "make_combined_report", "make_report", "p
 
 
 def make_report(directory: Path | str) -> Report:
-    """Writes summary.json and report/ (index.html, figures/, tables/) into a results directory, finished or not.
+    """Writes summary.json and report/ (index.html, figures/, tables/) into the results directory of a study, finished
+    or not.
 
     Returns:
-        Every number of the report, and its words.
+        All numbers and words of the report.
 
     Raises:
-        UserError: not a results directory, damaged, or written by another version; the report cannot be written.
+        UserError: the directory isn't a results directory, is damaged, or was written by another version; or the report
+            cannot be written.
     """
     inputs = read_study(directory)
     report = describe(summarise(inputs), inputs)
@@ -38,13 +40,13 @@ def make_report(directory: Path | str) -> Report:
 
 
 def make_combined_report(directories: Sequence[Path | str], output: Path | str) -> CombinedReport:
-    """Writes index.html, summary.json, figures/ and tables/ of several studies into a folder; theirs are only read.
+    """Writes a report of several studies (index.html, summary.json, figures/, tables/) into a folder of its own.
 
     Returns:
-        Every number of the report, and its words.
+        All numbers and words of the report.
 
     Raises:
-        UserError: as `make_report`; a directory is given twice; the folder holds something else.
+        UserError: as `make_report`; or a directory is given twice, or the folder holds something else.
     """
     inputs = read_studies(directories)
     reports = {label: describe(summarise(one), one) for label, one in inputs.items()}

@@ -1,4 +1,4 @@
-"""How numbers, lists and settings are written, the same on the page, in the terminal and in the figures."""
+"""How numbers, lists and settings are written: the same way on the page, in the terminal and in the figures."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ NOTHING = "–"
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
-    """A number to so many significant digits: 1,234 · 0.0123 · 1.2e-5 · ∞; a dash where there is none."""
+    """A number with this many significant digits: 1,234 · 0.0123 · 1.2e-5 · ∞; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
@@ -23,7 +23,7 @@ def number(value: float | int | None, digits: int = 3) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A ratio, to two decimals below 10."""
+    """A ratio: two decimals from 0.1 to 10, two significant digits otherwise."""
     return f"{value:.2f}" if value is not None and 0.1 <= value < 10 else number(value, 2)
 
 
@@ -35,7 +35,7 @@ def probability(value: float | None) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share in percent; a confidence such as 0.98333 keeps the digits asked for, less trailing zeros."""
+    """A share in percent, with at most this many decimals: 0.98333 is 98 %, or 98.33 % with two."""
     text = f"{100 * share:.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{text}\N{NO-BREAK SPACE}%"
@@ -81,5 +81,5 @@ def duration(seconds: float) -> str:
 
 
 def task(name: str) -> str:
-    """A task's name on the page: of a user's own, `file.py:Class`, without the folders that the file lies in."""
+    """A task's name on the page; for a user's own task, `file.py:Class` without the file's folders."""
     return name.rpartition("/")[2]

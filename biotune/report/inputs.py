@@ -51,7 +51,7 @@ class Inputs:
         """Reads all.
 
         Raises:
-            UserError: a document lacks a key, or holds what this version doesn't write; a table is damaged.
+            UserError: a document lacks a key, or has a value that this version does not write; a table is damaged.
         """
         study, state, environment = results.read_study(), results.read_state(), results.read_environment()
         checked(study, StudyFile, "study.yaml")
@@ -71,7 +71,9 @@ def read_study(directory: Path | str) -> Inputs:
 
 
 def read_studies(directories: Sequence[Path | str]) -> dict[str, Inputs]:
-    """Reads several studies: label -> inputs. A label is the study's name, or its directory's where names are equal.
+    """Reads several studies: label -> inputs.
+
+    A label is the study's name; of studies that have the same, the name of the directory.
 
     Raises:
         UserError: as `read_study`; a directory is given twice, or two have the same name.

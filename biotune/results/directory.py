@@ -3,18 +3,18 @@
     results/<study>-<UTC time>/
         study.yaml            the study, resolved: every default written out
         environment.json      versions, hardware, git commit, data digests, deviation of the kernels
-        state.json            phase reached, the chosen settings, seconds per phase, how far the journal has come, and
+        state.json            phase reached, what is confirmed, seconds per phase, how far the journal has come, and
                               the digests of what the study is made from: study.yaml, connectomes, task, topologies
         journal.jsonl         every event as it happened: what a killed study is resumed from; see `journal.py`
-        trials.parquet        a row a search trial
-        curves.parquet        a row an evaluation of a replicate, in search and confirm
-        topologies.parquet    a row a confirmed replicate's topology, with its digest and every measure
-        convergence.parquet   a row a confirmed replicate
-        matrices.parquet      each arm's matrix, replicate 0, in at most 200 by 200 blocks: what a picture of it needs
+        trials.parquet        a row per search trial
+        curves.parquet        a row per evaluation of a replicate, in search and confirm
+        topologies.parquet    a row per confirmed replicate: its topology's digest and every measure
+        convergence.parquet   a row per confirmed replicate and label
+        matrices.parquet      each arm's matrix, of replicate 0, in at most 200 by 200 blocks: for a picture of it
         summary.json          every number on the report's page
         report/               index.html, figures/, tables/
-        checkpoints/          of running trials, and the confirmed networks with their edges; or in the storage that
-                              state.json names; one that could not be read is kept as NAME.pt.damaged
+        checkpoints/          of running trials, and the confirmed networks with their edges; in the storage instead if
+                              state.json names one. A checkpoint that could not be read is kept as NAME.pt.damaged
         ray/                  Ray's own
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
@@ -108,13 +108,13 @@ class Results:
             raise UserError(f"{journal.file}:1: is not of the study in state.json ({differs}); put back what was moved")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Writes `<name>.parquet` whole; columns of the schema that the table lacks are refused, further ones kept."""
+        """Writes `<name>.parquet` whole. A column of the schema may not be missing; further columns are written too."""
         schema = TABLES[name]
         missing = [field for field in schema.names if field not in table.columns]
         if missing:
             raise ValueError(f"table {name} lacks the columns {missing}")
         extra = [column for column in table.columns if column not in schema.names]
-        # in one thread, since each would leave a heap of its own behind
+        # in one thread: each thread would keep memory of its own
         core = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False, nthreads=1)
         for column in extra:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
@@ -122,10 +122,10 @@ class Results:
         with replacing(self.path / f"{name}.parquet") as temporary:
             pq.write_table(core, temporary, write_page_checksum=True)
         del core
-        pa.default_memory_pool().release_unused()  # else it holds on to what a large table took, for the next one
+        pa.default_memory_pool().release_unused()  # otherwise it keeps what a large table took
 
     def read_table(self, name: str) -> pd.DataFrame:
-        """Reads `<name>.parquet`; an empty table where the study has not come that far.
+        """Reads `<name>.parquet`; an empty table if the study has not come that far.
 
         Raises:
             UserError: the file is damaged, is of another study, or lacks a column of its schema.
@@ -216,5 +216,5 @@ class Results:
 
 def _mapping(content: Any, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise UserError(f"{file}: its content is a {type(content).__name__}, where keys and values are needed")
+        raise UserError(f"{file}: its content is a {type(content).__name__}, but keys and values are needed")
     return content

@@ -100,7 +100,7 @@ class StudyFile(_Part):
     @model_validator(mode="after")
     def _the_reference_is_an_arm(self) -> "StudyFile":
         if self.reference_arm not in self.arms:
-            raise ValueError(f"reference_arm {self.reference_arm!r} is none of the arms")
+            raise ValueError(f"reference_arm {self.reference_arm!r} is not one of the arms")
         return self
 
 
@@ -312,7 +312,7 @@ def checked(content: Any, model: type[Document], file: str) -> Document:
     """What a file holds, as its model.
 
     Raises:
-        UserError: a key is missing, or its value is none that this version writes.
+        UserError: a key is missing, or has a value that this version does not write.
     """
     try:
         return model.model_validate(content)

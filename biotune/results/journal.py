@@ -6,9 +6,9 @@ again, in their order.
     {"event":"ended","trial":"real-0003",...,"n":17,"check":"5c0f7f0c8a3b9e21"}
 
 `n` is the number of the line; `check` are the first 16 digits of the SHA-256 of the check before it and of the line up
-to there. So a line that is changed, missing, there twice or out of its order is found, and nothing is taken from a
-journal that has one. A last line that a kill cut short was never answered for, and is left out; one that a full disk
-cut short is taken back.
+to there. So a line that is changed, missing, there twice or out of its order is found, and nothing is read from a
+journal that has one. If a kill cuts the last line short, nothing has followed from it yet, and it is left out. If the
+disk is full, what was written of a line is removed again.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 _LINE = re.compile(rb'((\{.*),"n":([1-9]\d{0,17})),"check":"([0-9a-f]{16})"\}', re.DOTALL)
 _MORE = re.compile(rb',"check":"[0-9a-f]{16}"\}.', re.DOTALL)
-"""In what has no end of line: a line whose end is damaged. One that was cut short ends before, or at the brace."""
+"""Text after the brace that ends a line: its end of line is damaged. A line that was cut short has none."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Journal:
 
     Args:
         file: `journal.jsonl` of a results directory.
-        known: how far it has come at least, as `state.json` has it: so lines that are missing at its end are found.
+        known: how far it has come at least, as `state.json` says: so that lines missing at its end are found.
     """
 
-    def __init__(self, file: Path, known: Head = Head()) -> None:  # it cannot be changed
+    def __init__(self, file: Path, known: Head = Head()) -> None:  # a default that cannot be changed
         self.file, self.known = file, known
         self._head: Head | None = None
 
@@ -79,7 +79,7 @@ class Journal:
         """All events, oldest first; a last line that was cut short is left out.
 
         Args:
-            mend: remove that line from the file, to go on with it; not if another process may be writing it.
+            mend: remove that line from the file, so that events can be appended; never if another process may write it.
 
         Raises:
             DamagedJournal: a line is not what was written there.
@@ -95,7 +95,7 @@ class Journal:
         return events
 
     def check(self) -> None:
-        """Makes sure that it is whole; the file is left as it is.
+        """Makes sure that it is whole; the file is not changed.
 
         Raises:
             DamagedJournal: a line is not what was written there.
@@ -131,7 +131,7 @@ class Journal:
                         stream.truncate(end)
                     raise
         except OSError as error:
-            self._head = None  # what is left there is looked at before anything follows
+            self._head = None  # the file is read again before anything is appended
             raise storage_error(self.file, error) from error
         self._head = Head(number, check)
         return event
@@ -146,10 +146,10 @@ class Journal:
         return events, head
 
     def repair(self) -> Path | None:
-        """Takes what stands before the damage for the whole, and keeps the file as it was beside it.
+        """Cuts the journal off before the damage, and keeps a copy of it as it was.
 
         Returns:
-            Where it is kept; None if there is no file.
+            Where the copy is; None if there is no journal.
 
         Raises:
             StorageError: it cannot be written.
@@ -169,7 +169,7 @@ class Journal:
         return kept
 
     def _lines(self) -> Iterator[_Line]:
-        """The lines, each compared with the one before it."""
+        """The lines, each checked against the one before it."""
         content = self.file.read_bytes() if self.file.exists() else b""
         head, start = Head(), 0
         while (end := content.find(b"\n", start)) >= 0:
@@ -193,7 +193,7 @@ class Journal:
     def _event(self, line: _Line) -> Event:
         try:
             return json.loads(line.event)
-        except (ValueError, RecursionError):  # whoever wrote it has made the check that fits
+        except (ValueError, RecursionError):  # although its check fits: somebody made both
             raise self._damaged(line.head.events, "it is not an event") from None
 
     def _damaged(self, line: int, reason: str) -> DamagedJournal:
@@ -204,12 +204,12 @@ class Journal:
 
 
 def _check(before: Head, signed: bytes) -> str:
-    """Against accidents: it keeps nobody from writing a journal of their own."""
+    """It finds accidents; whoever forges a line can compute its check too."""
     return hashlib.sha256(before.check.encode() + signed).hexdigest()[:16]
 
 
 def _write_all(stream: io.FileIO, data: bytes) -> None:
-    """A full disk takes a part, and refuses only the rest."""
+    """A disk that fills up takes a part first, and refuses only what comes after it."""
     while data:
         data = data[stream.write(data) :]
 

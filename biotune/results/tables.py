@@ -10,7 +10,7 @@ _TRIALS = pa.schema(
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
         ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
-        ("status", pa.string()),  # running, completed, stopped (by ASHA), diverged, failed
+        ("status", pa.string()),  # one of STATUSES
         ("epochs", pa.int32()),
         ("updates", pa.int64()),
         ("best_loss", pa.float64()),  # median over replicates of each one's best validation loss
@@ -21,14 +21,14 @@ _TRIALS = pa.schema(
         ("seconds", pa.float64()),
         ("error", pa.string()),  # empty unless failed
     ]
-)  # and one column "tune.<key>" a tuned hyperparameter, text where its choices are of several types
+)  # and one column "tune.<key>" per tuned hyperparameter, text if its choices are of several types
 
 
 _CURVES = pa.schema(
     [
         ("phase", pa.string()),
         ("arm", pa.string()),
-        ("trial", pa.string()),  # in the confirm phases "<arm>-shared" or "<arm>-own_best"
+        ("trial", pa.string()),  # of a confirmed cell "<arm>-<label>"
         ("replicate", pa.int32()),
         ("epoch", pa.int32()),  # from 1; row 0 is the network before its first update
         ("updates", pa.int64()),
@@ -47,32 +47,32 @@ _TOPOLOGIES = pa.schema(
         ("edges", pa.int64()),
         ("digest", pa.string()),  # of size and weighted edges, see `Topology.digest`
     ]
-)  # `rewired`, see `Topology`; one float column a measure, empty where it has no value, and `left_empty`, the reasons:
+)  # `rewired`, see `Topology`; one float column per measure, empty if it has no value; `left_empty`, the reasons:
 # "name: reason; ..."
 
 
 _CONVERGENCE = pa.schema(
     [
-        ("phase", pa.string()),  # shared or own_best
+        ("phase", pa.string()),  # the label, one of LABELS
         ("arm", pa.string()),
         ("trial", pa.string()),
         ("replicate", pa.int32()),
         ("converged", pa.bool_()),
         ("diverged", pa.bool_()),
-        ("updates", pa.float64()),  # updates to criterion; the budget where it was not met (censored)
+        ("updates", pa.float64()),  # updates to criterion; the budget if it was not met (censored)
         ("budget", pa.int64()),  # updates
         ("best_loss", pa.float64()),  # least validation loss within the budget
         ("final_loss", pa.float64()),  # validation loss at the budget
         ("test_loss", pa.float64()),  # of trials that neither training nor the criterion has seen, at the budget
     ]
-)  # and one column "tune.<key>" a tuned hyperparameter
+)  # and one column "tune.<key>" per tuned hyperparameter
 
 
 _MATRICES = pa.schema(
     [
         ("arm", pa.string()),
         ("replicate", pa.int32()),
-        ("target", pa.int32()),  # bin of consecutive regions, one region each where there are no more regions than bins
+        ("target", pa.int32()),  # bin of consecutive regions; of one region each if there are bins enough
         ("source", pa.int32()),
         ("edges", pa.int64()),  # a block without any has no row
         ("weight", pa.float64()),  # sum of |weight| of the topology, before the network's values are drawn

@@ -1,4 +1,4 @@
-"""The statistics of a study: one ratio, one interval, one rule for the verdict, and the checks beside them."""
+"""The statistics of a study: one ratio, its interval, the rule for the verdict, and further checks."""
 
 from biotune.statistics.association import LEAST_DOSES, MOST_GROUPS, Correlation, Slope, dose_trend, rank_correlation
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles

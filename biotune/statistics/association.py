@@ -1,8 +1,8 @@
-"""Which property goes with speed: the trend over doses of a null, and rank correlations with topology measures.
+"""Which property is associated with speed: the trend over doses of a null, and rank correlations with measures.
 
-The doses were set by the study, so a trend is an effect of the rewiring. The measures were not: arms differ in many at
-once, so a correlation is an association and no more. Every function states its equation, its source and the axes of its
-arrays.
+The doses are set by the study, so a trend is an effect of the rewiring. The measures are not set: arms differ in many
+measures at once, so a correlation is an association and no more. Every function states its equation, its source and the
+axes of its arrays.
 """
 
 import math
@@ -16,11 +16,11 @@ from biotune.statistics.intervals import jackknife_interval
 from biotune.statistics.ratios import geometric_ratio
 
 LEAST_DOSES = 3
-"""Fewer make a difference, which the ratio says already, and no trend."""
+"""Smallest number of doses for a trend; of two, the ratio already says all."""
 
 
 MOST_GROUPS = 40
-"""Of replicates that a jackknife leaves out in turn: its interval is no better for more."""
+"""Largest number of groups of replicates that a jackknife leaves out in turn; more don't make its interval better."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Slope:
     """How updates to criterion change with the dose.
 
     Attributes:
-        factor: that rewiring all edges multiplies the updates by, on a log-linear trend.
+        factor: by which rewiring all edges multiplies the updates, on a log-linear trend.
         low, high: ends of its interval.
-        replicates: number of them, each with all doses.
+        replicates: number of replicates, each with all doses.
         confidence: of the interval.
     """
 
@@ -43,7 +43,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation; low and high are None where there is no interval."""
+    """A rank correlation; low and high are None if there is no interval."""
 
     value: float
     low: float | None
@@ -53,8 +53,8 @@ class Correlation:
 def dose_trend(doses: NDArray[np.float64], log_updates: NDArray[np.float64], confidence: float) -> Slope:
     """Slope of log updates on the dose within each replicate, b_r = Σ (x - x̄) y_r / Σ (x - x̄)², and a t interval of it.
 
-    One number a replicate, then a paired t interval over them: what replicates share cancels out, and their doses need
-    not be independent (Matthews et al. 1990, BMJ 300:230, summary measures).
+    Each replicate gives one slope, and the interval is over these (Matthews et al. 1990, BMJ 300:230, summary
+    measures): what the networks of a replicate share cancels out, and they need not be independent.
 
     Args:
         doses: [doses], shares of the edges that are rewired, 0 to 1, not all the same.
@@ -77,20 +77,20 @@ def rank_correlation(
 ) -> Correlation | None:
     """Spearman's ρ of a measure and updates to criterion, Σ u v / √(Σ u² Σ v²), u and v their ranks less the mean rank.
 
-    Within arms, ranks are taken in each arm, and over the number of its networks: what is left when all differences
-    between arms are gone. The interval is a jackknife over replicates of arctanh ρ (Fisher 1915, Biometrika 10:507).
-    Replicate r of every arm is left out together, since they share data; of more than 40 replicates, several at a time
-    (Kott 2001, J. Off. Stat. 17:521). It covers other draws and data of the *same
-    arms*: the arms were chosen, not drawn, so no interval here says what other arms would do.
+    Within arms, networks are ranked in each arm separately, and ranks are divided by the arm's number of networks: this
+    removes all differences between arms. The interval is a jackknife over replicates of arctanh ρ (Fisher 1915,
+    Biometrika 10:507). Replicate r is left out of every arm together, since its networks share data; if there are more
+    than 40 replicates, several are left out at a time (Kott 2001, J. Off. Stat. 17:521). The interval is for new draws
+    and data of the *same arms*: arms are chosen, not drawn, so it says nothing about other arms.
 
     Args:
         measure, updates: [networks].
-        arm, replicate: [networks], whose they are.
+        arm, replicate: [networks], each network's arm and replicate.
         confidence: of the interval, in (0, 1).
         within_arms: rank within each arm.
 
     Returns:
-        None where either doesn't vary.
+        None if either doesn't vary.
     """
     value = _spearman(measure, updates, arm, within_arms)
     if value is None:
@@ -104,7 +104,7 @@ def rank_correlation(
         kept = place % groups != group
         without.append(_spearman(measure[kept], updates[kept], arm[kept], within_arms))
     if any(v is None or abs(v) > 1 - 1e-12 for v in (value, *without)):
-        return Correlation(value, None, None)  # a perfect order has no interval
+        return Correlation(value, None, None)  # arctanh of a perfect correlation is infinite
     low, high = jackknife_interval(math.atanh(value), np.arctanh(np.array(without, dtype=np.float64)), confidence)
     return Correlation(value, math.tanh(low), math.tanh(high))
 

@@ -12,11 +12,10 @@ from scipy import stats
 def interquartile_mean(values: ArrayLike) -> NDArray[np.float64]:
     """Mean of the middle half of the replicates (Agarwal et al. 2021, NeurIPS 34:29304).
 
-    A replicate without a finite loss ranks above all others; where such ones reach the middle half, the mean is
-    infinite.
+    A replicate without a finite loss ranks above all others; if one is within the middle half, the mean is infinite.
 
     Args:
-        values: [replicates, evaluations], losses; NaN where a replicate diverged.
+        values: [replicates, evaluations], losses; NaN if a replicate diverged.
 
     Returns:
         [evaluations]
@@ -44,10 +43,10 @@ def kaplan_meier(updates: ArrayLike, converged: ArrayLike) -> pd.DataFrame:
     Kaplan & Meier 1958 (J. Am. Stat. Assoc. 53:457), with the exponential Greenwood interval (95 %) of lifelines.
 
     Args:
-        updates: [replicates], updates to criterion, the budget where censored. converged: [replicates], bool.
+        updates: [replicates], updates to criterion; the budget if censored. converged: [replicates], bool.
 
     Returns:
-        Columns updates, share, low, high; a row a change, the first at 0 updates.
+        Columns updates, share, low, high; one row per change, the first at 0 updates.
     """
     fitted = KaplanMeierFitter(alpha=0.05).fit(np.asarray(updates), event_observed=np.asarray(converged))
     survival, band = fitted.survival_function_, fitted.confidence_interval_
@@ -62,7 +61,7 @@ def kaplan_meier(updates: ArrayLike, converged: ArrayLike) -> pd.DataFrame:
 
 
 def median_updates(updates: ArrayLike, converged: ArrayLike) -> float:
-    """Updates by which half of the replicates have met the criterion; infinite where fewer ever do."""
+    """Updates by which half of the replicates have met the criterion; infinite if fewer ever do."""
     curve = kaplan_meier(updates, converged)
     reached = curve.loc[curve["share"] >= 0.5, "updates"]
     return float(reached.iloc[0]) if len(reached) else math.inf
@@ -71,13 +70,13 @@ def median_updates(updates: ArrayLike, converged: ArrayLike) -> float:
 def log_loss_area(updates: NDArray[np.integer], losses: NDArray[np.floating], budget: float) -> float:
     """Geometric mean validation loss over training: exp of the trapezoid mean of log loss up to the budget.
 
-    Low for a network that learns early and well; it needs no criterion, so it stands beside the one that does.
+    It is low if a network learns early and well, and it needs no criterion.
 
     Args:
         updates: [evaluations], ascending. losses: [evaluations]. budget: updates.
 
     Returns:
-        A loss; infinite where a loss within the budget is not finite, 0 where one is 0.
+        A loss; infinite if a loss within the budget is not finite, 0 if one is 0.
     """
     within = np.asarray(updates) <= budget
     steps, inside = np.asarray(updates)[within], np.asarray(losses, dtype=np.float64)[within]

@@ -1,4 +1,4 @@
-"""Intervals: how confident each of several is, of a share, of any statistic of replicates."""
+"""Intervals: of a share, of any statistic of replicates, and how several hold at once."""
 
 import math
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ class Share:
 
 
 def bonferroni(comparisons: int) -> float:
-    """Confidence of each of so many intervals that holds for all at once: 1 - 0.05 / comparisons (Dunn 1961)."""
+    """Confidence of each interval at which all hold together with 95 %: 1 - 0.05 / comparisons (Dunn 1961)."""
     return 1 - (1 - FAMILY_CONFIDENCE) / max(comparisons, 1)
 
 
 def jackknife_interval(estimate: float, left_out: ArrayLike, confidence: float) -> tuple[float, float]:
     """Interval of a statistic of n replicates: θ ± t_{(1 + confidence) / 2, n - 1} √((n - 1) / n Σ (θ_(-i) - θ̄)²).
 
-    Tukey 1958 (Ann. Math. Stat. 29:614); of a mean it is the t interval itself. What shares a replicate is left out
-    together, so it may depend on each other as it likes.
+    Tukey 1958 (Ann. Math. Stat. 29:614); for a mean it is the t interval itself. All values of a replicate are left
+    out together, so they may depend on each other in any way.
 
     Args:
-        estimate: θ. left_out: [replicates], θ_(-i), without replicate i each, at least two.
+        estimate: θ. left_out: [replicates], θ_(-i), the statistic without replicate i; at least two.
         confidence: of the interval, in (0, 1).
     """
     without = np.asarray(left_out, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Tests by permutation: sign flips of pairs, and the reference's place among the draws of a null."""
+"""Permutation tests: sign flips of pairs, and the reference's rank among the draws of a null."""
 
 from dataclasses import dataclass
 
@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXACT_PAIRS = 20
-"""Up to so many pairs all 2^n sign flips are enumerated."""
+"""Up to this number of pairs, all 2^n sign flips are enumerated."""
 
 
 MONTE_CARLO_FLIPS = 99_999
 
 
 LEAST_DRAWS = 19
-"""Draws of a null that a place among them needs: with fewer, no p can be as small as 0.05."""
+"""Smallest number of draws of a null for a rank among them: with fewer, no p can be as small as 0.05."""
 
 
 @dataclass(frozen=True)
 class NullRank:
-    """The reference's place among the draws of a null.
+    """The reference's rank among the draws of a null.
 
     Attributes:
-        draws: of the null, one a pair.
-        percentile: 100 times the share of draws that needed fewer updates than the reference, ties half: 0 is faster
-            than all of them.
-        p: of a place as far out as that, two-sided.
+        draws: number of draws of the null, one per pair.
+        percentile: 100 times the share of draws that needed fewer updates than the reference; ties count half. At 0 the
+            reference is faster than all of them.
+        p: two-sided p of a rank as extreme as this.
     """
 
     draws: int
@@ -33,12 +33,12 @@ class NullRank:
 
 
 def null_rank(differences: NDArray[np.float64]) -> NullRank:
-    """The reference's place among the draws of a null, each beside it on the same data and initial values.
+    """The reference's rank among the draws of a null, each compared with it on the same data and initial values.
 
-    Draw r stands at d_r, the log ratio of its pair, and the reference at d_0 = 0. If the reference were one more draw,
-    all n + 1 could change places: p = (1 + #{r: |d_r - d̄| ≥ |d_0 - d̄|}) / (n + 1), d̄ the mean over all n + 1
-    (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39). What else varies between the networks of a pair makes p
-    too large rather than too small.
+    Draw r has the value d_r, the log ratio of its pair, and the reference d_0 = 0. If the reference were one more draw
+    of the null, all n + 1 values would be exchangeable: p = (1 + #{r: |d_r - d̄| ≥ |d_0 - d̄|}) / (n + 1), with d̄ the
+    mean over all n + 1 (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39). Other variation between the networks
+    of a pair makes p too large rather than too small.
 
     Args:
         differences: [draws], log ratios of the null to the reference.
@@ -52,20 +52,21 @@ def null_rank(differences: NDArray[np.float64]) -> NullRank:
 
 
 def sign_flip_p(differences: NDArray[np.float64], generator: np.random.Generator) -> tuple[float, bool]:
-    """Two-sided p that the log ratios are symmetric about 0: the share of sign flips with |Σ ± d_r| ≥ |Σ d_r|.
+    """Two-sided p of the hypothesis that log ratios are symmetric about 0: the share of sign flips with |Σ ± d_r| ≥ |Σ
+    d_r|.
 
     Fisher's randomisation test (1935). All 2^n flips up to 20 pairs; beyond, Monte Carlo with
     p = (1 + hits) / (1 + flips) (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39).
 
     Args:
         differences: [pairs], log ratios.
-        generator: drawn from above 20 pairs only.
+        generator: used only with more than 20 pairs.
 
     Returns:
         (p, whether it is exact)
     """
     size = np.abs(differences)
-    least = abs(float(np.sum(differences))) - 1e-9 * float(np.sum(size))  # sums that differ by rounding alone are ties
+    least = abs(float(np.sum(differences))) - 1e-9 * float(np.sum(size))  # sums that differ only by rounding are ties
     if len(differences) <= EXACT_PAIRS:
         sums = np.zeros(1)
         for d in size:
@@ -75,6 +76,6 @@ def sign_flip_p(differences: NDArray[np.float64], generator: np.random.Generator
     for start in range(0, MONTE_CARLO_FLIPS, 10_000):
         rows = min(10_000, MONTE_CARLO_FLIPS - start)
         bits = np.unpackbits(np.frombuffer(generator.bytes(rows * width), np.uint8).reshape(rows, width), axis=1)
-        flipped = 2 * (bits[:, : len(size)] @ size) - np.sum(size)  # Σ ± d_r, the sign of d_r by its bit
+        flipped = 2 * (bits[:, : len(size)] @ size) - np.sum(size)  # Σ ± d_r, with a + if the bit is set
         hits += int(np.count_nonzero(np.abs(flipped) >= least))
     return (1 + hits) / (1 + MONTE_CARLO_FLIPS), False

@@ -1,4 +1,4 @@
-"""Power: what so many pairs can tell apart."""
+"""Power: which ratios a given number of pairs can detect."""
 
 import math
 
@@ -8,7 +8,7 @@ from biotune.statistics.ratios import ratio_of
 
 
 def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float, power: float = 0.8) -> float:
-    """The least true ratio that this many pairs call *slower* with the given power (its inverse for *faster*).
+    """The least true ratio that gets the verdict *slower* with the given power; for *faster*, its inverse.
 
     P(*slower* | log ratio δ) = P(t'_{n-1, λ} > t) with λ = (δ - log(1 + margin)) √n / spread, t' noncentral t
     (Johnson & Welch 1940, Biometrika 31:362).
@@ -26,7 +26,7 @@ def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float
 
 
 def equivalence_power(spread: float, pairs: int, confidence: float, margin: float) -> float:
-    """Probability that arms whose true ratio is 1 are called *equivalent*.
+    """Probability of the verdict *equivalent* if the true ratio is 1.
 
     P(|d| + t s / √n ≤ log(1 + margin)) = ∫ [2Φ((log(1 + margin) - t s / √n) √n / spread) - 1]₊ over s,
     (n - 1) s² / spread² being chi-squared with n - 1 degrees of freedom.
@@ -39,12 +39,12 @@ def equivalence_power(spread: float, pairs: int, confidence: float, margin: floa
         return 1.0
     n = pairs
     quantile = float(stats.t.ppf((1 + confidence) / 2, n - 1))
-    widest = bound * math.sqrt(n) / (quantile * spread)  # s / spread, beyond which no mean is equivalent
+    widest = bound * math.sqrt(n) / (quantile * spread)  # the s / spread above which no mean is equivalent
 
     def density(scaled: float) -> float:
         room = bound * math.sqrt(n) / spread - quantile * scaled
         return (2 * float(stats.norm.cdf(room)) - 1) * float(stats.chi.pdf(scaled * math.sqrt(n - 1), n - 1))
 
-    # chi's mass ends well below 10 standard units above its mean
+    # the chi distribution has next to no mass from 10 standard deviations above its mean on
     end = min(widest, 1 + 10 / math.sqrt(n - 1))
     return float(integrate.quad(density, 0, end)[0] * math.sqrt(n - 1))

@@ -1,8 +1,8 @@
-"""The statistics of a study: one ratio, one interval, one rule for the verdict, and the checks beside them.
+"""The ratio of updates to criterion, arm to reference, and its interval.
 
-The quantity is the ratio of updates to criterion, arm to reference, over pairs of replicates that share their data and
-their initial values. Below 1 the arm learns faster than the reference. Every function states its equation, its source
-and the axes of its arrays; none draws a random number that the caller did not hand it.
+The ratio is taken over pairs of replicates that share their data and their initial values. Below 1 the arm learns
+faster than the reference. Every function states its equation, its source and the axes of its arrays; random numbers
+come only from a generator that the caller passes.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from biotune.statistics.curves import interquartile_mean
 from biotune.statistics.intervals import jackknife_interval
 
 RESAMPLES = 9_999
-"""Of the bootstrap."""
+"""Number of resamples of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Ratio:
 
     Attributes:
         estimate: geometric mean over the pairs.
-        low, high: ends of its interval; 0 and infinity where one pair leaves it open.
+        low, high: ends of its interval; 0 and infinity if there is one pair only.
         spread: standard deviation of the log ratio over the pairs; NaN with one pair.
-        pairs: number of pairs.
+        pairs: number of pairs; of a mean over tasks, number of replicates.
         confidence: of the interval.
     """
 
@@ -44,10 +44,10 @@ class Ratio:
 def log_ratios(arm: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """Log ratio of updates to criterion of each pair: d_r = log max(T_arm,r, 1) - log max(T_reference,r, 1).
 
-    One update is the least amount of learning there is: a criterion that was met before it counts as met by it.
+    A criterion that is met before the first update counts as met after one update, so that the logarithm exists.
 
     Args:
-        arm, reference: [pairs], updates to criterion, the budget where a replicate is censored: min(T, budget).
+        arm, reference: [pairs], updates to criterion; the budget if a replicate is censored: min(T, budget).
 
     Returns:
         [pairs]
@@ -82,13 +82,13 @@ def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: 
     """The same ratio with a bootstrap-t interval: exp(d - t*_{(1 ± confidence) / 2} s / √n).
 
     t* = (d* - d) √n / s* over resampled pairs (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 12), so
-    that skewed log ratios get the skewed interval that t can't give them. Resamples of one pair alone have s* = 0 and
-    an infinite t*: with very few pairs the interval is open.
+    that skewed log ratios get a skewed interval, unlike the t interval. A resample that repeats one pair has s* = 0 and
+    an infinite t*, so with very few pairs the interval can be infinite.
 
     Args:
         differences: [pairs], log ratios, at least one.
         confidence: of the interval, in (0, 1).
-        generator: of the resamples.
+        generator: draws the resamples.
     """
     plain = geometric_ratio(differences, confidence)
     n = len(differences)
@@ -107,9 +107,10 @@ def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: 
 def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:
     """Interquartile mean of the log ratios of several tasks, over all their pairs at once, as a ratio.
 
-    The mean of the middle half (Agarwal et al. 2021, NeurIPS 34:29304), so that neither a task nor a pair far out
-    decides it, with a jackknife interval over replicates: replicate r of all tasks is left out together, since with one
-    seed its networks are drawn alike in all of them. The tasks are these, not a sample of all tasks.
+    It is the mean of the middle half (Agarwal et al. 2021, NeurIPS 34:29304), so that no single outlying task or pair
+    decides it. The jackknife interval is over replicates: replicate r is left out of all tasks together, since with the
+    same seed its networks are drawn alike in all of them. The result is about these tasks; they are no sample of all
+    tasks.
 
     Args:
         differences: [tasks, replicates], log ratios.

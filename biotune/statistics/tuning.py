@@ -1,6 +1,6 @@
-"""What a search says about itself: what fewer trials would have found, and which hyperparameters mattered.
+"""About the search: what fewer trials would have found, and which hyperparameters mattered.
 
-Nothing here feeds the verdict. Every function states its equation, its source and the axes of its arrays.
+Nothing here enters the verdict. Every function states its equation, its source and the axes of its arrays.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 LEAST_TRIALS = 30
-"""Completed trials that importances need: a forest of fewer fits their noise."""
+"""Smallest number of completed trials for importances: with fewer, the forest fits noise."""
 
 FOLDS = 5
 TREES = 200
@@ -20,11 +20,12 @@ SHUFFLES = 10
 
 
 def expected_best(losses: ArrayLike) -> NDArray[np.float64]:
-    """Expected best loss of n of these N trials, geometric mean: log b_n = Σ_i C(N - i, n - 1) / C(N, n) log l_(i).
+    """Expected best loss of n of these N trials, as a geometric mean: log b_n = Σ_i C(N - i, n - 1) / C(N, n) log
+    l_(i).
 
-    l_(1) ≤ … ≤ l_(N); the sum runs over all ways to choose n without replacement, which is unbiased where the plug-in
-    estimate is not (Tang et al. 2020, ACL 2020:2766, "Showing Your Work Doesn't Always Work"). Only for settings that
-    were not chosen by the losses of others.
+    l_(1) ≤ … ≤ l_(N); the sum runs over all ways to choose n without replacement, which, unlike the plug-in
+    estimate, is unbiased (Tang et al. 2020, ACL 2020:2766, "Showing Your Work Doesn't Always Work"). Valid only for
+    settings that were not chosen by the losses of others.
 
     Args:
         losses: [trials], finite and above 0.
@@ -41,19 +42,19 @@ def expected_best(losses: ArrayLike) -> NDArray[np.float64]:
 
 
 def _log_ways(a: Any, b: Any) -> Any:
-    """ln C(a, b), which doesn't overflow."""
+    """ln C(a, b), computed so that it doesn't overflow."""
     return special.gammaln(a + 1) - special.gammaln(b + 1) - special.gammaln(a - b + 1)
 
 
 @dataclass(frozen=True)
 class Importances:
-    """How much of the score each hyperparameter carries.
+    """How much of the variation of the score each hyperparameter explains.
 
     Attributes:
-        trials: completed trials that it comes from.
-        explained: R² of the forest on trials that it was not fitted to; near 0 or below, it knows nothing.
-        lost: hyperparameter -> what R² falls by when its values are shuffled; above 1 where the forest, misled, does
-            worse than the mean.
+        trials: number of completed trials that it is computed from.
+        explained: R² of the forest on trials that it was not fitted to; near 0 or below, it explains nothing.
+        lost: hyperparameter -> the decrease of R² when its values are shuffled; above 1 if the forest then predicts
+            worse than the mean does.
     """
 
     trials: int
@@ -62,18 +63,18 @@ class Importances:
 
 
 def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed: int) -> Importances | None:
-    """Permutation importances in a random forest of log loss on the setting, the arms' means taken out before.
+    """Permutation importances in a random forest of log loss on the setting, after subtracting each arm's mean.
 
     R²(held-out trials) - R²(the same, one hyperparameter shuffled) (Breiman 2001, Mach. Learn. 45:5), over five folds.
-    Exploratory: the sampler chose most settings by the losses of others, and hyperparameters that go together share
-    their importance out between them.
+    Exploratory: the sampler chose most settings by the losses of others, and correlated hyperparameters divide their
+    importance between them.
 
     Args:
-        settings: rows trials, a column a hyperparameter. arm: [trials]. losses: [trials], above 0.
-        seed: of folds, trees and shuffles.
+        settings: one row per trial, one column per hyperparameter. arm: [trials]. losses: [trials], above 0.
+        seed: for folds, trees and shuffles.
 
     Returns:
-        None with fewer than 30 trials, or where the losses do not vary.
+        None with fewer than 30 trials, or if the losses do not vary.
     """
     log_loss = pd.Series(np.log(np.asarray(losses, dtype=np.float64)))
     if len(log_loss) < LEAST_TRIALS:
@@ -81,7 +82,7 @@ def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed:
     centred = (log_loss - log_loss.groupby(np.asarray(arm)).transform("mean")).to_numpy()
     if np.ptp(centred) < 1e-12:
         return None
-    # takes a second, and few studies need it
+    # imported late: it takes a second, and few studies need it
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import KFold
@@ -112,7 +113,7 @@ def importances(settings: pd.DataFrame, arm: ArrayLike, losses: ArrayLike, seed:
 
 
 def _numbers(column: pd.Series) -> NDArray[np.float64]:
-    """A hyperparameter's values as numbers; those that are none are numbered."""
+    """A hyperparameter's values as numbers; categories are numbered."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=np.float64)
     return pd.factorize(column.map(str))[0].astype(np.float64)

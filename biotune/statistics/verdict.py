@@ -1,4 +1,4 @@
-"""The one rule for the verdict: where an interval lies against the margin."""
+"""The rule for the verdict: where an interval lies relative to the margin."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,23 +10,28 @@ VerdictName = Literal["faster", "slower", "equivalent", "undecided", "not compar
 
 
 LEAST_SHARE_CONVERGED = 0.8
-"""Below it, in either arm, a ratio of updates is mostly a ratio of budgets, and no verdict is given."""
+"""Below this share, in either arm, too many replicates are censored at the budget for a verdict."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rule says, and the numbers it says so from."""
+    """What the rule says, and the numbers it is based on."""
 
     name: VerdictName
     reason: str
 
 
 def verdict(ratio: Ratio, margin: float, arm: Share, reference: Share) -> Verdict:
-    """The one rule: where the interval lies against [1 / (1 + margin), 1 + margin].
+    """The rule: where the interval lies relative to [1 / (1 + margin), 1 + margin].
 
-    Wholly below it *faster*, wholly above it *slower*, wholly inside it *equivalent* (two one-sided tests, Schuirmann
-    1987, J. Pharmacokinet. Biopharm. 15:657), otherwise *undecided*; *not comparable* where fewer than 80 % of either
-    arm's replicates met the criterion, since two arms that both fail are not equal.
+    Wholly below it: *faster*; wholly above it: *slower*; wholly inside it: *equivalent* (two one-sided tests,
+    Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657); otherwise *undecided*. It is *not comparable* if fewer than 80
+    % of either arm's replicates met the criterion, since two arms that both fail are not equal.
+
+    Args:
+        ratio: arm to reference, with its interval.
+        margin: of equivalence, above 0.
+        arm, reference: shares of their replicates that met the criterion.
     """
     if min(arm.value, reference.value) < LEAST_SHARE_CONVERGED:
         short = arm if arm.value < LEAST_SHARE_CONVERGED else reference

@@ -1,4 +1,4 @@
-"""Working-memory tasks, one file each, with one face.
+"""Working-memory tasks, one file per task, all with the interface of `Task`.
 
 >>> import numpy as np
 >>> from biotune.tasks import make_task
@@ -25,7 +25,7 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (SeqMem, NBackMem, P
 
 
 def full_name(name: str) -> str:
-    """The name of a task as any process understands it: of a user's own task with the absolute path of its file.
+    """The name of a task that any process understands: a user's own task gets the absolute path of its file.
 
     Raises:
         UserError: the task isn't known, or there is no such file.
@@ -42,11 +42,11 @@ def make_task(name: str, **options: Any) -> Task:
 
     Args:
         name: one of `TASKS`, or a user's own: `file.py:Class` or `module:Class`.
-        options: the task's own, e.g. `pattern_length`.
+        options: the task's options, e.g. `pattern_length`.
 
     Raises:
-        UserError: the name or an option isn't known, an option's value won't do, or a user's own task doesn't draw the
-            trials that it says it does.
+        UserError: the name or an option isn't known, an option has a wrong value, or a user's own task doesn't draw the
+            trials that it promises.
     """
     name = full_name(name)
     kind = load_own(name) if is_own(name) else TASKS[name]
@@ -61,9 +61,10 @@ def make_task(name: str, **options: Any) -> Task:
 
 
 def task_digest(name: str, **options: Any) -> str | None:
-    """SHA-256 of what a task's trials come from beside options and seed: its own digest and, of a user's, its file.
+    """SHA-256 of what trials depend on apart from options and seed: the task's data and, of a user's own task, its
+    file.
 
-    Arguments and errors as of `make_task`; None if there is nothing.
+    Arguments and errors as of `make_task`; None if trials depend on nothing else.
     """
     parts = [part for part in (source_digest(name), make_task(name, **options).digest()) if part is not None]
     return hashlib.sha256("".join(parts).encode()).hexdigest() if parts else None

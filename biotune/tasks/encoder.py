@@ -1,9 +1,9 @@
-"""Pictures as a network sees them: a small convolutional encoder, trained once and kept under its digest.
+"""Pictures as a network sees them: a small convolutional encoder, trained once and stored under its digest.
 
-The digest is of what the encoder comes from: the pictures that it learns from and how. That of the digits comes with
-biotune (`encoders/`), so that every machine has the same. Any other is trained where it is first needed and put into
-the cache; learnt on another machine its weights are others, so a study keeps their digest (`weights_digest`) and goes
-on with no other. The file appears whole or not at all, so it doesn't matter how many processes ask at once.
+The digest is that of the training pictures and the way of training. The encoder of the digits comes with biotune
+(`encoders/`), so that every machine has the same. Any other encoder is trained when it is first needed, and stored in
+the cache. Trained on another machine it would get other weights, so a study records their digest (`weights_digest`) and
+is not resumed with another encoder. The file is written whole or not at all, so several processes may ask at once.
 """
 
 import copy
@@ -32,7 +32,7 @@ UPDATES = 600
 BATCH = 64
 LEARNING_RATE = 3e-3
 RECIPE = "two convolutions of 3 × 3 with 16 and 32 channels, each pooled by 2; linear; 1"
-"""What, beside the numbers above, the weights come from; its last number is raised when the training changes."""
+"""What the weights depend on apart from the numbers above; its last number is raised when the training changes."""
 
 
 class Encoder(nn.Module):
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class TrainedEncoder:
-    """An encoder, its file, and the share of the trial pictures, none of which it has learnt from, that it names."""
+    """An encoder, its file, and the share of the trial pictures (it was trained on others) that it names correctly."""
 
     encoder: Encoder
     accuracy: float
@@ -79,10 +79,10 @@ class TrainedEncoder:
 
 @cache
 def latents(name: str) -> np.ndarray:
-    """What the encoder of a picture set sees of each trial picture, scaled to run from 0 to 1.
+    """The encoder's latents of each trial picture of a set, scaled to the range from 0 to 1.
 
-    It looks in float64, and its numbers are rounded to float32 in the end: two machines, which sum in different orders,
-    then have other latents in less than one of 1,000 sets of 1,000 pictures.
+    They are computed in float64 and rounded to float32 in the end: machines that sum in different orders then differ in
+    less than one of 1,000 sets of 1,000 pictures.
 
     Returns:
         float32 `[pictures, 50]`.
@@ -99,13 +99,13 @@ def latents(name: str) -> np.ndarray:
 
 @cache
 def trained_encoder(name: str) -> TrainedEncoder:
-    """The encoder of a picture set: the one that comes with biotune, or from the cache, or trained now and put there.
+    """The encoder of a picture set: it comes with biotune, or from the cache, or is trained now and put into the cache.
 
     Args:
         name: of the set.
 
     Raises:
-        UserError: the pictures can't be had, the cached file is damaged, or the cache can't be written.
+        UserError: the pictures can't be obtained, the cached file is damaged, or the cache can't be written.
     """
     learnt_from = PICTURES[name].read("encoder")
     file_name = f"{name}-{_digest(learnt_from)[:16]}.pt"
@@ -121,7 +121,7 @@ def trained_encoder(name: str) -> TrainedEncoder:
         return TrainedEncoder(encoder.eval(), float(held["accuracy"]), file)
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{file}: not readable as an encoder ({reason}); remove it to have it trained anew") from None
+        raise UserError(f"{file}: not readable as an encoder ({reason}); remove it to train it again") from None
 
 
 def weights_digest(name: str) -> str:
@@ -137,9 +137,9 @@ def _digest(pictures: Pictures) -> str:
     return hashlib.sha256(recipe.encode() + pictures.pixels.tobytes() + pictures.classes.tobytes()).hexdigest()
 
 
-@torch.enable_grad()  # whoever asks first may be evaluating
+@torch.enable_grad()  # the first caller may be evaluating a network, without gradients
 def _train(encoder: Encoder, pictures: Pictures) -> None:
-    """Adam on the classes, on one thread, since the order of a sum depends on how many share it."""
+    """Trains on the classes with Adam, on one thread, since the order of a sum depends on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What the tasks of matching share: does the last of n items match the one `n_back` before it?"""
+"""What the n-back tasks share: does the last of n items match the one `n_back` before it?"""
 
 import math
 from abc import abstractmethod
@@ -11,7 +11,7 @@ from biotune.errors import UserError
 from biotune.tasks.task import Task
 
 FIXATION, NO_MATCH, MATCH = 0, 1, 2
-"""The classes; fixation is never asked for."""
+"""The classes; fixation is never a target."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class MatchingTask(Task):
     """A trial shows `trial_length` items; in its last, silent step the network says whether the last item matched.
 
     Scored: negative log-likelihood of three classes, and accuracy, on the silent step: 1 no match, 2 match (0 is
-    fixation, never scored). Half of the trials match, so who doesn't look gives each of the two 1/2: log 2, and right
-    every other time.
+    fixation, never scored). Half of the trials match, so a network that ignores its inputs does best by giving each of
+    the two probability 1/2: its loss is log 2, its accuracy 1/2.
 
     Args:
         trial_length: n, items of a trial, at least 2.
-        n_back: how far before the last item the one to compare lies, at least 1 and below `trial_length`.
+        n_back: how many items before the last one the item to compare lies, at least 1 and below `trial_length`.
 
     Raises:
         UserError: they aren't whole numbers within these bounds.
@@ -54,7 +54,7 @@ class MatchingTask(Task):
     @property
     @abstractmethod
     def time(self) -> int:
-        """Steps of a trial, the silent one included, which is the last."""
+        """Steps of a trial, including the silent one, which is the last."""
 
     @property
     def scored(self) -> slice:
@@ -68,11 +68,11 @@ class MatchingTask(Task):
     def draw_matches(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Which of `count` trials match: half of them, in random order; bool `[count]`.
 
-        Of an odd count the one that is left over doesn't match.
+        If the count is odd, one more doesn't match.
         """
         return generator.permutation(count) < count // 2
 
 
 def targets(matches: np.ndarray) -> np.ndarray:
-    """The classes asked for: int64 `[count, 1]`."""
+    """The target classes: int64 `[count, 1]`."""
     return np.where(matches, MATCH, NO_MATCH).astype(np.int64)[:, None]

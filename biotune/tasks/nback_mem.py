@@ -1,4 +1,4 @@
-"""n-back memory of numbers: is the last value the one that was heard `n_back` steps before it?"""
+"""n-back memory of numbers: is the last value the one that was shown `n_back` steps before it?"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,9 +13,9 @@ from biotune.tasks.task import Trials
 class NBackMem(MatchingTask):
     """Whether the last of n numbers equals the one `n_back` before it.
 
-    Inputs per step: (cue, value). Steps 0 to n - 1 show values from U(0, 1), the cue is 1 with the last; then one
-    silent step, which is scored, see `MatchingTask`. In a trial that matches, the last value equals the one `n_back`
-    before it; in any other it is a value of its own.
+    Inputs per step: (cue, value). Steps 0 to n - 1 show values from U(0, 1), the cue is 1 at the last; then one silent
+    step follows, which is scored, see `MatchingTask`. In a trial that matches, the last value equals the one `n_back`
+    before it; in any other trial it is drawn independently.
 
     Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011.
     """

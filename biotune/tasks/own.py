@@ -1,6 +1,6 @@
 """A user's own task: a class in a file outside the package, named as `tasks/mine.py:MyTask`, or in a module.
 
-A study keeps the file's absolute path, so that every process finds it, wherever it was started.
+A study records the file's absolute path, so that every process finds it, whatever folder it was started in.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def absolute(name: str) -> str:
 
 
 def load_own(name: str) -> type[Task]:
-    """The class of a user's own task; the file or module is run, once in a process.
+    """The class of a user's own task; the file or module is run, once per process.
 
     Args:
         name: `file.py:Class` or `module:Class`; a module must be one that can be imported on every machine of a study.
@@ -75,11 +75,10 @@ def source_digest(name: str) -> str | None:
 
 
 def check(task: Task) -> None:
-    """Draws a few trials and makes sure that they are what the task says they are.
+    """Draws a few trials and checks that they are as the task declares.
 
     Raises:
-        UserError: a shape, type or class number is another, there is something that isn't finite, or the same seed
-            gives other trials.
+        UserError: a shape, type or class number is wrong, a value isn't finite, or the same seed gives other trials.
     """
     if task.loss not in ("mse", "nll"):
         raise UserError(f"task {task.name}: loss is {task.loss!r}; mse or nll is needed")
@@ -125,7 +124,7 @@ def _run_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UserError(f"{file}: not a Python file; {HOW}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # a dataclass looks its module up
+    sys.modules[name] = module  # dataclasses look up their module by its name
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -14,9 +14,9 @@ from biotune.tasks.pic_mem import PictureTask
 class PicLatentMem(PictureTask):
     """Whether the last of n pictures, seen as the latents of an encoder, matches the one `n_back` before it.
 
-    Inputs per step: (cue, 50 latents, each picture's scaled to run from 0 to 1). The encoder is a small convolutional
-    network, trained once on pictures that no trial uses, see `biotune.tasks.encoder`. See `PictureTask` and, for what
-    is scored, `MatchingTask`.
+    Inputs per step: (cue, 50 latents of a picture, scaled to the range from 0 to 1). The encoder is a small
+    convolutional network, trained once on pictures that no trial uses, see `biotune.tasks.encoder`. See `PictureTask`
+    and, for what is scored, `MatchingTask`.
 
     Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011.
     """
@@ -34,5 +34,5 @@ class PicLatentMem(PictureTask):
         encoder = trained_encoder(self.pictures)
         return (
             f"Trials show pictures ({self.pictures}) as the encoder {encoder.file.name} sees them, "
-            f"which names {encoder.accuracy:.1%} of them rightly and was trained on others"
+            f"which names {encoder.accuracy:.1%} of them correctly and was trained on others"
         )

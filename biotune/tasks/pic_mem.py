@@ -17,15 +17,15 @@ Match = Literal["class", "image"]
 
 @dataclass(frozen=True)
 class PictureTask(MatchingTask):
-    """Whether the last of n pictures matches the one `n_back` before it, in whatever form the network sees pictures.
+    """Whether the last of n pictures matches the one `n_back` before it, whatever numbers stand for a picture.
 
-    Inputs per step: (cue, what stands for a picture). Steps 0 to n - 1 show pictures drawn uniformly; at step n the
-    cue is 1; then one silent step, which is scored, see `MatchingTask`.
+    Inputs per step: (cue, the numbers that stand for a picture). Steps 0 to n - 1 show pictures drawn uniformly; at
+    step n the cue is 1; then one silent step follows, which is scored, see `MatchingTask`.
 
     Args:
         pictures: the set, a name of `PICTURES`.
-        match: `class`: a match is another picture of the same class, no match a picture of another class; `image`: a
-            match is the identical picture, no match any other.
+        match: `class`: a match is another picture of the same class, and a picture of another class is none; `image`: a
+            match is the identical picture, and any other is none.
 
     Raises:
         UserError: an option isn't known.
@@ -47,7 +47,7 @@ class PictureTask(MatchingTask):
 
     @abstractmethod
     def vectors(self) -> np.ndarray:
-        """What stands for each of the set's trial pictures: float32 `[pictures, input_size - 1]`."""
+        """The numbers that stand for each of the set's trial pictures: float32 `[pictures, input_size - 1]`."""
 
     def trials(self, count: int, generator: np.random.Generator) -> Trials:
         matches = self.draw_matches(count, generator)
@@ -75,8 +75,8 @@ class PictureTask(MatchingTask):
             others = generator.integers(1, len(classes), size=len(matches))
             shown[:, -1] = np.where(matches, earlier, (earlier + others) % len(classes))
             return shown
-        # with the pictures in the order of their classes, both kinds are a step of random length round a circle:
-        # within the class, never back to the same picture, or over all that lie beyond the class
+        # with the pictures sorted by class: a match is a random step, other than 0, on the circle of the pictures of
+        # the class, and no match a random step over the pictures of all other classes
         order = np.argsort(classes, kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))

@@ -1,4 +1,4 @@
-"""Pictures of handwritten digits, each set in two parts: what trials show, and what an encoder may learn from."""
+"""Pictures of handwritten digits. Each set has two parts: one for the trials, one to train an encoder on."""
 
 import gzip
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Part = Literal["trials", "encoder"]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures and what they show.
+    """Pictures and their classes.
 
     Args:
         pixels: float32 `[count, side, side]`, from 0 to 1.
@@ -33,7 +33,7 @@ class PictureSet:
 
     Args:
         side: pixels along an edge.
-        description: one line on what it is, and whose.
+        description: one line: what it is, and its source.
         read: reads one part of it.
     """
 
@@ -46,7 +46,7 @@ def _read_digits(part: Part) -> Pictures:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    for_encoder = np.arange(len(digits.target)) % 3 == 0  # the file goes writer by writer: both parts have them all
+    for_encoder = np.arange(len(digits.target)) % 3 == 0  # the file is sorted by writer, so both parts have all writers
     chosen = for_encoder if part == "encoder" else ~for_encoder
     return Pictures((digits.images[chosen] / 16).astype(np.float32), digits.target[chosen].astype(np.int64))
 
@@ -68,7 +68,7 @@ MNIST: dict[Part, tuple[DataFile, DataFile]] = {
         _mnist_file("t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ),
 }
-"""Part -> its files, pictures and labels: the published training set is the encoder's, the test set the trials'."""
+"""Part -> its files, pictures and labels: encoders learn from the published training set, trials show the test set."""
 
 
 def _read_mnist(part: Part) -> Pictures:
@@ -77,14 +77,15 @@ def _read_mnist(part: Part) -> Pictures:
 
 
 def read_idx(content: bytes, name: str) -> np.ndarray:
-    """An array of unsigned bytes in the IDX format: two zero bytes, type 8, dimensions, their sizes, the data.
+    """An array of unsigned bytes in the IDX format: two zero bytes, type 8, number of dimensions, their sizes, the
+    data.
 
     Args:
         content: of the file, uncompressed.
-        name: what an error calls it.
+        name: the file's name, for errors.
 
     Raises:
-        UserError: it isn't that.
+        UserError: the content isn't in this format.
     """
     dimensions = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * dimensions
@@ -100,13 +101,13 @@ PICTURES = {
     "digits": PictureSet(
         8,
         "1,797 digits of 8 × 8 pixels that come with scikit-learn; Alpaydin & Kaynak 1998, "
-        "https://doi.org/10.24432/C50P49; every third is the encoder's",
+        "https://doi.org/10.24432/C50P49; every third is for the encoder",
         _read_digits,
     ),
     "mnist": PictureSet(
         28,
         "70,000 digits of 28 × 28 pixels, downloaded when first asked for (11 MB); LeCun et al. 1998, "
-        "https://doi.org/10.1109/5.726791; the training set is the encoder's",
+        "https://doi.org/10.1109/5.726791; the training set is for the encoder",
         _read_mnist,
     ),
 }
@@ -118,6 +119,6 @@ def trial_pictures(name: str) -> Pictures:
     """The pictures of a set that trials show.
 
     Raises:
-        UserError: they can't be had.
+        UserError: they can't be obtained.
     """
     return PICTURES[name].read("trials")

@@ -1,4 +1,4 @@
-"""Sequence memory: hear a pattern of numbers, then, after a cue and in silence, say it again in order."""
+"""Sequence memory: a pattern of numbers is shown; after a cue it is to be repeated in order, without input."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,9 +13,9 @@ from biotune.tasks.task import Task, Trials
 class SeqMem(Task):
     """Replay of a pattern of L values.
 
-    Inputs per step: (cue, value). Steps 0 to L - 1 show L values from U(0, 1); at step L the cue is 1; in the L steps
-    of silence that follow, the output is to be the pattern, in order. Scored: mean squared error there. Who always
-    says the mean, 1/2, scores the variance of U(0, 1), 1/12.
+    Inputs per step: (cue, value). Steps 0 to L - 1 show L values from U(0, 1); at step L the cue is 1; in the L
+    steps that follow, with inputs 0, the output is to be the pattern, in order. Scored: mean squared error in these L
+    steps. The constant output 1/2, the mean, scores the variance of U(0, 1), which is 1/12.
 
     Args:
         pattern_length: L, at least 1.

@@ -1,4 +1,4 @@
-"""What a task is: trials of input sequences and targets, and what a network that learns nothing would score."""
+"""What a task is: trials of input sequences and targets, and the score of a predictor that ignores its inputs."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Trials:
 
     Args:
         inputs: float32 `[count, time, input_size]`.
-        targets: what is asked for at the scored steps: float32 `[count, scored, output_size]` where the loss is `mse`,
-            int64 `[count, scored]`, class numbers, where it is `nll`.
+        targets: at the scored steps: float32 `[count, scored, output_size]` if the loss is `mse`, int64
+            `[count, scored]`, class numbers, if it is `nll`.
     """
 
     inputs: np.ndarray
@@ -22,7 +22,7 @@ class Trials:
 
 
 class Task(ABC):
-    """A task: one of these in a file of its own, its options the fields of a frozen dataclass."""
+    """A task. Each is a frozen dataclass in a file of its own, and its fields are its options."""
 
     name: ClassVar[str]
     """What a study calls it."""
@@ -37,7 +37,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def output_size(self) -> int:
-        """Outputs per step; classes where the loss is `nll`."""
+        """Outputs per step; the number of classes if the loss is `nll`."""
 
     @property
     @abstractmethod
@@ -47,7 +47,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def scored(self) -> slice | np.ndarray:
-        """The steps that count: a slice, or int64 step numbers."""
+        """The steps that are scored: a slice, or int64 step numbers."""
 
     @property
     @abstractmethod
@@ -57,23 +57,23 @@ class Task(ABC):
     @property
     @abstractmethod
     def null_accuracy(self) -> float | None:
-        """Its accuracy; `None` where the task has none."""
+        """Accuracy of that predictor; `None` if the task has no accuracy."""
 
     @abstractmethod
     def trials(self, count: int, generator: np.random.Generator) -> Trials:
         """Draws `count` trials."""
 
     def digest(self) -> str | None:
-        """SHA-256 of what the trials come from beside options and seed, such as pictures; None where there is nothing.
+        """SHA-256 of what the trials depend on apart from options and seed, such as pictures; None if there is nothing.
 
-        A study is not gone on with where this is another one.
+        A study is not resumed if this has changed.
         """
         return None
 
     def prepare(self) -> str | None:
-        """Gets ready what takes time or a network, such as pictures to download, before many processes ask for it.
+        """Does what takes time or an internet connection, such as a download, before many processes need it.
 
         Returns:
-            a line for the user on what that was, where there was anything.
+            a line that tells the user what was prepared; None if there was nothing.
         """
         return None

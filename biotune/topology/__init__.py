@@ -1,4 +1,4 @@
-"""From wiring to neurons: the expansion of a connectome, its nulls, and what is measured in them.
+"""From a connectome to neurons: its expansion, its null models, and the measures of both.
 
 >>> import numpy as np
 >>> from biotune.connectome import load_connectome

@@ -9,14 +9,14 @@ def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def shuffled_within(group: np.ndarray, value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The values in random order among the entries of each group (int64 from 0), every order equally likely."""
+    """The values, shuffled among the entries of each group (int64 from 0), every order equally likely."""
     shuffled = np.empty_like(value)
     mixed = generator.permutation(len(group))
-    # sorted stably, the entries of a group stay in the order in which they were mixed
+    # a stable sort keeps the entries of a group in the order in which they were mixed
     shuffled[sorted_by(group)] = value[mixed[sorted_by(group[mixed])]]
     return shuffled
 
 
 def sorted_by(key: np.ndarray) -> np.ndarray:
-    """The order that sorts whole numbers from 0, equal ones as they stand; the fewer bits they have, the faster."""
+    """The order that sorts whole numbers from 0, stably; the smaller the greatest of them, the faster."""
     return np.argsort(key.astype(np.min_scalar_type(key.max(initial=0))), kind="stable")

@@ -1,11 +1,11 @@
-"""A topology's matrix in blocks of regions: what a picture of it needs, small for any number of neurons."""
+"""A topology's matrix in blocks of regions: small enough to draw for any number of neurons."""
 
 import numpy as np
 
 from biotune.topology.topology import Topology
 
 MOST_BINS = 200
-"""Most bins along each side: of more regions, consecutive ones share a bin."""
+"""Largest number of bins along each side; if there are more regions, consecutive ones share a bin."""
 
 
 def region_blocks(topology: Topology, most_bins: int = MOST_BINS) -> dict[str, np.ndarray]:
@@ -14,13 +14,13 @@ def region_blocks(topology: Topology, most_bins: int = MOST_BINS) -> dict[str, n
     With `bins = min(regions, most_bins)`, region i lies in bin `⌊i · bins / regions⌋`.
 
     Args:
-        topology: of any size; nothing of the size of its matrix is made.
-        most_bins: along each side.
+        topology: of any size; its full matrix is never built.
+        most_bins: largest number of bins along each side.
 
     Returns:
         Columns `[blocks]`, sorted by (target, source): target and source (bins), edges, weight (sum of |weight|), pairs
-        (of neurons, each with itself too: edges / pairs is the block's density), regions and bins, the same in every
-        row.
+        (of neurons, each with itself too: edges / pairs is the block's density), and regions and bins, which are the
+        same in every row.
     """
     regions = int(topology.region.max(initial=-1)) + 1
     bins = min(regions, most_bins)

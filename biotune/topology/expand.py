@@ -1,7 +1,7 @@
 """From regions to neurons: each region becomes several neurons, each edge between regions many between neurons.
 
-The construction is bio2art's (Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011), with
-weights shared out by a partition that leaves no part at zero.
+The construction is bio2art's (Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011), except
+that by default a weight is divided among its edges so that none gets zero.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,31 +32,31 @@ def expand(
 
     For every edge `i -> j` of weight `C[i, j]`, each of the `n_i` neurons of region i connects to
     `k = max(1, round(target_sparsity * n_j))` neurons of region j, drawn for it without replacement; the `n_i * k`
-    connections share `C[i, j]` among them. Within a region, the same with `intrinsic_sparsity` and the total weight
+    connections share `C[i, j]`. Within a region the same is done with `intrinsic_sparsity` and the total weight
     `intrinsic_weight / (1 - intrinsic_weight) * sum_s C[s, i]`, so that `intrinsic_weight` is the intrinsic share of
-    all that the region receives.
+    the region's input weight.
 
-    The number of edges depends on the connectome's pattern and the options alone, never on the draw: a region that
-    receives nothing from other regions has its intrinsic connections too, with weight 0. A region of one neuron has
-    none, unless self-connections are kept.
+    The number of edges depends only on the connectome's pattern and the options, never on the draw: a region that
+    receives nothing from other regions still has its intrinsic connections, with weight 0. A region of one neuron has
+    no intrinsic connections, unless self-connections are kept.
 
-    A connectome of neurons is laid out with `neurons_per_region=1`: each edge once, its weight and sign as they are
-    (with `intrinsic=False` and `keep_diagonal=True` where neurons connect to themselves). Everywhere else too the parts
-    of a weight have its sign.
+    A connectome of neurons is laid out with `neurons_per_region=1`: each edge occurs once, with its own weight and sign
+    (with `intrinsic=False` and `keep_diagonal=True` if neurons connect to themselves). With more neurons per region the
+    parts of a weight have its sign.
 
     Args:
-        connectome: the regions. One with edges from a region to itself says itself what lies within regions, and is
-            expanded with `intrinsic=False`.
-        neurons_per_region: n, one number for all, one a region, or `{density: rank, mean: 4}`: see
+        connectome: the regions. If it has edges from a region to itself, these are the connections within that region,
+            so it is expanded with `intrinsic=False`.
+        neurons_per_region: n, one number for all, one per region, or `{density: rank, mean: 4}`: see
             `biotune.topology.neurons.neurons_by_density`.
         target_sparsity: share of the target region's neurons that each source neuron reaches, in (0, 1].
-        partition: how a weight is shared out: `dirichlet` (uniform over all ways to do it), `equal`, or
-            `stick_breaking` (sequential, then shuffled, as bio2art; most of many parts are nearly 0).
+        partition: how a weight is divided among its edges: `dirichlet` (uniform over all ways to divide it), `equal`,
+            or `stick_breaking` (one part after another, then shuffled, as in bio2art; most of many parts are nearly 0).
         intrinsic: whether regions have connections of their own.
         intrinsic_sparsity: as `target_sparsity`, within a region.
         intrinsic_weight: intrinsic share of a region's input weight, in [0, 1).
         keep_diagonal: whether a neuron may connect to itself.
-        generator: the draw of targets and of parts.
+        generator: draws targets and parts.
 
     Raises:
         UserError: an option is out of range, or the connectome and the options contradict each other.
@@ -74,11 +74,11 @@ def expand(
     first = np.cumsum(counts) - counts
     by_target = np.argsort(connectome.target, kind="stable")
     inputs = np.split(by_target, np.searchsorted(connectome.target[by_target], np.arange(1, connectome.size)))
-    if size == connectome.size and not (intrinsic and keep_diagonal):  # neurons already: nothing to draw
+    if size == connectome.size and not (intrinsic and keep_diagonal):  # one neuron per region: nothing to draw
         return Topology(
             size, connectome.target[by_target], connectome.source[by_target], connectome.weight[by_target], region
         )
-    blocks = []  # all inputs of one region's neurons each
+    blocks = []  # for each region, all inputs of its neurons
     for j, (edges, n) in enumerate(zip(inputs, counts.tolist(), strict=True)):
         outer, totals = connectome.source[edges], connectome.weight[edges]
         own = outer == j
@@ -103,7 +103,7 @@ def expand(
         target = np.concatenate(
             [outer_targets[:before].ravel(), inner_targets.ravel(), outer_targets[before:].ravel()]
         ).astype(np.min_scalar_type(n))
-        order = np.argsort(target, kind="stable")  # sources are in order already; a radix sort, for so few bits
+        order = np.argsort(target, kind="stable")  # sources are in order already; with so few bits NumPy sorts by radix
         blocks.append((first[j] + target[order].astype(np.int64), source[order], weight[order]))
     target, source, weight = (np.concatenate(column) for column in zip(*blocks, strict=True))
     return Topology(size, target, source, weight, region)
@@ -114,12 +114,12 @@ def _reach(sparsity: float, neurons: int) -> int:
 
 
 def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator) -> np.ndarray:
-    """For each row `count` different ones of the candidates, uniformly: int64 `[rows, count]`."""
+    """For each row, `count` different candidates, uniformly drawn: int64 `[rows, count]`."""
     if count >= candidates:
         return np.tile(np.arange(candidates), (rows, 1))
     if 8 * count > candidates:
         return generator.permuted(np.tile(np.arange(candidates), (rows, 1)), axis=1)[:, :count]
-    drawn = np.sort(generator.integers(candidates, size=(rows, count)), axis=1)  # few of many: memory for the few
+    drawn = np.sort(generator.integers(candidates, size=(rows, count)), axis=1)  # saves memory if few are drawn
     while np.any(twice := drawn[:, 1:] == drawn[:, :-1]):
         drawn[:, 1:][twice] = generator.integers(candidates, size=np.count_nonzero(twice))
         drawn.sort(axis=1)
@@ -127,7 +127,7 @@ def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator
 
 
 def _draw_within(neurons: int, count: int, keep_diagonal: bool, generator: np.random.Generator) -> np.ndarray:
-    """As `_draw`, for connections within a region: int64 `[neurons, count]`, less where there aren't so many others."""
+    """As `_draw`, for connections within a region: int64 `[neurons, count]`, fewer columns if few others."""
     if keep_diagonal:
         return _draw(neurons, neurons, count, generator)
     others = _draw(neurons, neurons - 1, count, generator)
@@ -141,14 +141,15 @@ def _equal(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 def _dirichlet(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Flat Dirichlet: the gaps between sorted uniform numbers (Devroye 1986, Non-Uniform Random Variate Generation).
 
-    Not exponentials over their sum: a logarithm's last bit differs between machines, and with it the weights' ranks.
+    Exponentials divided by their sum would do as well, but the last bit of a logarithm differs between machines, and
+    with it the ranks of the weights.
     """
     share = np.empty(parts.sum())
     first = np.cumsum(parts) - parts
     for count in np.unique(parts[parts > 0]).tolist():
         alike = first[parts == count]
         gaps = np.zeros((len(alike), count))
-        while len(empty := np.flatnonzero((gaps == 0).any(axis=1))):  # two equal numbers, rarer than 1 in 10¹⁵ / count²
+        while len(empty := np.flatnonzero((gaps == 0).any(axis=1))):  # equal numbers: rarer than 1 in 10¹⁵ / count²
             cuts = np.sort(generator.random((len(empty), count - 1)), axis=1)
             gaps[empty] = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
         share[alike[:, None] + np.arange(count)] = gaps
@@ -156,7 +157,7 @@ def _dirichlet(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _stick_breaking(parts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A uniform share of what is left, again and again; the last part is the rest."""
+    """Each part is a uniform share of what is left; the last part is the rest."""
     share = [np.empty(0)]
     for count in parts[parts > 0]:
         taken = generator.random(count - 1)
@@ -179,16 +180,16 @@ def _check_range(name: str, value: float, fits: bool, interval: str) -> None:
 
 
 def _check_own_edges(connectome: Connectome, counts: np.ndarray, intrinsic: bool, keep_diagonal: bool) -> None:
-    """Edges from a region to itself must mean something, and must have somewhere to go."""
+    """Refuses options under which edges from a region to itself, or signs within regions, would have no meaning."""
     own = connectome.source[connectome.source == connectome.target]
     if intrinsic and len(own):
         raise UserError(
             f"connectome {connectome.name} has edges from regions to themselves (region {own[0]}): "
-            "set intrinsic to false, so that they are what lies within regions"
+            "set intrinsic to false, so that these are the connections within regions"
         )
     if intrinsic and connectome.signed and np.any(counts > 1):
         raise UserError(
-            f"connectome {connectome.name} has inhibiting edges, and says nothing of the signs within regions: "
+            f"connectome {connectome.name} has inhibiting edges, and no signs for connections within regions: "
             "set intrinsic to false, or read it without signs"
         )
     lone = own[counts[own] == 1]

@@ -16,7 +16,7 @@ def neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int
 
     Args:
         connectome: whose regions.
-        neurons_per_region: one number for all, one a region, or the options of `neurons_by_density`.
+        neurons_per_region: one number for all, one per region, or the options of `neurons_by_density`.
 
     Raises:
         UserError: they don't fit the connectome.
@@ -39,13 +39,13 @@ def neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int
 def neurons_by_density(
     connectome: Connectome, *, density: str, mean: float = 4.0, unmeasured: int | None = None
 ) -> np.ndarray:
-    """Neurons of each region by how densely its neurons lie: `n_i = max(1, round(mean * s_i / mean(s)))`.
+    """Neurons of each region by its neuron density: `n_i = max(1, round(mean * s_i / mean(s)))`.
 
     Args:
         connectome: with `neuron_density`.
-        density: what s is: the density itself (`ratio`), or its rank from 1, the least dense, up (`rank`).
-        mean: neurons of a region, on average over the regions that were measured (but for the rounding).
-        unmeasured: neurons of the regions that were not.
+        density: what s is: the density itself (`ratio`), or its rank (`rank`), 1 for the least dense region.
+        mean: mean number of neurons of the regions whose density was measured (before rounding).
+        unmeasured: number of neurons of each other region.
 
     Returns:
         int64 `[regions]`.
@@ -53,8 +53,8 @@ def neurons_by_density(
     Raises:
         UserError: the connectome has no densities, or lacks some and `unmeasured` isn't given.
 
-    Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011, where the least dense
-    region sets the scale.
+    Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011, who scale by the least
+    dense region.
     """
     found = connectome.neuron_density
     if density not in DENSITY_SCALES:

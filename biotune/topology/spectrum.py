@@ -1,4 +1,4 @@
-"""Eigenvalues of a sparse matrix: how much its recurrent activity grows a step, and how far it is from normal."""
+"""Eigenvalues of a sparse matrix: the growth of recurrent activity per step, and how far the matrix is from normal."""
 
 import numpy as np
 import scipy.sparse
@@ -8,19 +8,19 @@ import scipy.sparse.linalg
 from biotune.errors import UserError
 
 KRYLOV_VECTORS = (60, 120, 240)
-"""Arnoldi vectors of the first attempt, and of those after it."""
+"""Number of Arnoldi vectors of the first attempt, and of each retry."""
 
 MAX_RESTARTS = 1000
 
 DENSE_SIZE = 1000
-"""Largest size at which all eigenvalues are computed: about half a second there, and growing with the cube."""
+"""Largest size at which all eigenvalues are computed: it takes about half a second there, and grows with its cube."""
 
 
 def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> float:
     """Largest modulus of an eigenvalue, `rho(W) = max_i |lambda_i|`, in float64.
 
-    All eigenvalues up to a size of 1,000, Arnoldi iteration (ARPACK, a fixed start vector) above, with more vectors
-    where it doesn't converge: memory of 240 vectors at most.
+    Up to a size of 1,000 from all eigenvalues; above, by Arnoldi iteration (ARPACK, from a fixed start vector), which
+    is retried with more vectors, 240 at most, if it doesn't converge.
 
     Args:
         size: n, of the matrix `[n, n]`.
@@ -34,13 +34,14 @@ def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np
 
 
 def moduli(eigenvalues: np.ndarray) -> np.ndarray:
-    """`|lambda|`; unlike `np.abs` of complex numbers, by operations that every processor rounds alike."""
+    """`|lambda|`, computed by operations that every processor rounds alike, unlike `np.abs` of complex numbers."""
     return np.sqrt(eigenvalues.real * eigenvalues.real + eigenvalues.imag * eigenvalues.imag)
 
 
 def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """All eigenvalues up to a size of 1,000, the six of largest modulus above: complex128. Arguments as of
-    `spectral_radius`.
+    """All eigenvalues up to a size of 1,000, the six of largest modulus above: complex128.
+
+    Arguments and errors as of `spectral_radius`.
     """
     matrix = _cyclic_part(size, target, source, value)
     if matrix.nnz == 0:
@@ -49,7 +50,7 @@ def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value
         return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
     start = np.random.default_rng(0).standard_normal(size)
     for vectors in KRYLOV_VECTORS:
-        try:  # several, since the largest of a near tie, as a conjugate pair, can be missed if only one is asked for
+        try:  # six: if one alone is asked for, the largest of several of nearly equal modulus can be missed
             return scipy.sparse.linalg.eigs(
                 matrix, k=6, ncv=min(vectors, size), v0=start, maxiter=MAX_RESTARTS, return_eigenvectors=False
             )
@@ -57,7 +58,7 @@ def leading_eigenvalues(size: int, target: np.ndarray, source: np.ndarray, value
             continue
     raise UserError(
         f"the eigenvalues of a matrix of {size:,} neurons were not found with {KRYLOV_VECTORS[-1]} Arnoldi vectors and "
-        f"{MAX_RESTARTS} restarts; topology.spectral_radius: as_it_comes does without them"
+        f"{MAX_RESTARTS} restarts; topology.spectral_radius: as_it_comes needs none"
     )
 
 
@@ -65,7 +66,7 @@ def _cyclic_part(size: int, target: np.ndarray, source: np.ndarray, value: np.nd
     """The matrix without the edges that lie on no cycle: they change no eigenvalue, but make them hard to compute.
 
     An edge lies on a cycle if its two ends are in one strongly connected component. A feed-forward network has no such
-    edge, and all its eigenvalues are 0, where rounding alone would make them as large as 0.5.
+    edge, so all its eigenvalues are 0; computed from the whole matrix, rounding alone can make them as large as 0.5.
     """
     value = np.asarray(value, np.float64)
     whole = scipy.sparse.csr_array((value, (target, source)), shape=(size, size))

@@ -1,4 +1,4 @@
-"""What a topology is: a connectome laid out over neurons, as sorted COO."""
+"""What a topology is: a connectome laid out over neurons, as a sorted list of edges (COO)."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -14,12 +14,13 @@ class Topology:
     Args:
         size: number of neurons.
         target, source: int64 `[edges]`, sorted by (target, source), each pair once.
-        weight: float64 `[edges]`, at least 0.
+        weight: float64 `[edges]`; negative if the edge inhibits, 0 for an edge within a region that has no other input.
         region: int64 `[size]`, each neuron's region.
-        rewired: share of the edges, at the level where a null rewired them, that were not there before.
+        rewired: share of the edges that a null put where there was none, counted among the regions or among the
+            neurons, whichever it rewired.
 
     Raises:
-        ValueError: the edges are not sorted and unique, or out of range.
+        ValueError: the arrays don't fit each other, or the edges are not sorted and unique, or out of range.
     """
 
     size: int

@@ -13,10 +13,10 @@ from biotune.tasks import Task, Trials
 
 
 class TrainingLoop:
-    """Trains a population, one epoch a call.
+    """Trains a population, one epoch per call.
 
     The loss that is minimised is the sum over replicates of each one's mean batch loss, so that every replicate gets
-    the gradient that it would get alone, to the last bit where the kernel backend is `independent`. A replicate whose
+    the gradient that it would get alone, to the last bit if the kernel backend is `independent`. A replicate whose
     loss is not finite is `diverged` from then on; since no operation mixes replicates, the others go on untouched.
 
     Args:
@@ -25,12 +25,12 @@ class TrainingLoop:
         training: trials of each replicate. validation: likewise, never trained on.
         optimizer: of the population's parameters, see `biotune.training.optimizers`.
         gradient_clip: largest norm of one replicate's gradient over all its parameters.
-        batch: trials an update; an epoch's last batch may be smaller.
+        batch: trials per update; an epoch's last batch may be smaller.
         order: epoch -> [population, trials], the order of the training trials in that epoch.
 
     Attributes:
         epoch: epochs done.
-        training_losses: an entry an epoch, each [population]: mean over the epoch's trials, as they were met.
+        training_losses: an entry per epoch, each [population]: mean over the epoch's trials, each as it was trained on.
         validation_losses: [population] at epoch 0, before the first update, and after every epoch.
         accuracies: likewise, empty for a task that has none.
         diverged: bool [population].
@@ -84,11 +84,11 @@ class TrainingLoop:
 
     @torch.no_grad()
     def evaluate(self, trials: list[Trials]) -> tuple[Tensor, Tensor | None]:
-        """Loss [population], and accuracy [population] where the task has one, on trials of each replicate."""
+        """Loss [population], and accuracy [population] if the task has one, on trials of each replicate."""
         return self._evaluate(*self._stack(trials))
 
     def best_losses(self) -> Tensor:
-        """[population], the least validation loss so far; infinite where there was none, or the replicate diverged."""
+        """[population], the least validation loss so far; infinite if there was none, or the replicate diverged."""
         losses = torch.stack(self.validation_losses).nan_to_num(nan=torch.inf)
         return losses.amin(0).masked_fill(self.diverged, torch.inf)
 

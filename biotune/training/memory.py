@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Has the C library keep up to 128 MiB of freed memory, and serve blocks of up to 32 MiB from it.
 
     A step allocates and frees the same few large tensors; glibc would map and unmap each, and every page of them would
-    be faulted in anew. Does nothing where the C library is another.
+    be faulted in anew. Does nothing if the C library is another one.
     """
     if sys.platform == "linux":
         library = ctypes.CDLL(None)

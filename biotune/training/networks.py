@@ -1,9 +1,11 @@
 """The networks that a study confirmed, out of their checkpoint, edges included: nothing is drawn again.
 
-from pathlib import Path
+from biotune.results import Results
 from biotune.training import load_networks
 
-networks = load_networks(Path("results/seq_mem-20260101T120000Z/checkpoints/confirm/marmoset-shared-0000.pt"))
+results = Results.open("results/seq_mem-20260101T120000Z")
+cell = results.read_state().selection.cell("marmoset", "shared")
+networks = load_networks(results.path / "checkpoints" / "confirm" / f"{cell.checkpoint(0)}.pt")
 topology, values = networks.topologies[0], networks.values[0]
 W_hh = scipy.sparse.coo_array((values, (topology.target, topology.source)), (topology.size, topology.size))
 """

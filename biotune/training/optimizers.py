@@ -1,4 +1,4 @@
-"""Optimisers of a population: they work element by element, so one over the stacked parameters is one a replicate."""
+"""Optimisers of a population: working element by element, one over the stacked parameters is one per replicate."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,7 +29,7 @@ def make_optimizer(
         momentum: for those of `WITH_MOMENTUM`.
 
     Raises:
-        ValueError: momentum for an optimiser that has none of its own.
+        ValueError: momentum for an optimiser that takes none.
     """
     if momentum and name not in WITH_MOMENTUM:
         raise ValueError(f"momentum {momentum} is for {' and '.join(WITH_MOMENTUM)}; {name} has no such option")

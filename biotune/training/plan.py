@@ -21,7 +21,7 @@ from biotune.training.networks import Networks, load_networks
 
 @dataclass(frozen=True)
 class Start:
-    """Trained networks, one a replicate.
+    """Trained networks, one per replicate.
 
     Attributes:
         plan: what they were trained by; its replicates are those that are started from.
@@ -51,7 +51,7 @@ class Start:
             raise UserError(f"{file}: the trained networks are not there; the study that has them is not complete")
         try:
             networks = load_networks(file)
-        except DamagedCheckpoint as error:  # as such it would be taken for the one that this training goes on from
+        except DamagedCheckpoint as error:  # this training's own checkpoint is not damaged
             raise UserError(f"{error}; put back a copy of it, or run the study that has it again") from None
         if differs := difference(_common(networks.plan), _common(self.plan.identity())):
             raise UserError(f"{file}: its networks were not trained by the study that is started from ({differs})")
@@ -59,7 +59,7 @@ class Start:
 
 
 def updates_per_epoch(trials: int, train_share: float, batch: int) -> int:
-    """Optimiser steps per epoch: batches that a replicate's training trials make, the last one maybe smaller."""
+    """Optimiser steps per epoch: one per batch of a replicate's training trials, of which the last may be smaller."""
     return -(-round(trials * train_share) // batch)
 
 
@@ -69,7 +69,7 @@ class TrialPlan:
 
     Attributes:
         task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
-        batch: trials an update.
+        batch: trials per update.
         connectome: who connects to whom.
         topology: the options of `biotune.topology.expand`. draw: which draw of the topologies; 0 is the first.
         null: name, level ("region" or "neuron"), weights and fraction, or None for the connectome as it is.
@@ -78,7 +78,7 @@ class TrialPlan:
         max_epochs: the budget. level, sustain: the criterion.
         backend, device: where the networks run.
         start: trained networks to start from, instead of drawing topologies and weights.
-        study: digest of the study that it belongs to.
+        study: digest of the study that the trial belongs to.
     """
 
     task: Mapping[str, Any]
@@ -103,7 +103,7 @@ class TrialPlan:
     study: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """What the networks depend on, but for the machine, in plain values: by it a checkpoint is known again."""
+        """Everything that the networks depend on except the machine, in plain values; a checkpoint keeps it."""
         start = self.start and {
             **self.start.plan.identity(),
             "networks": [[file.name, place] for file, place in self.start.networks],
@@ -144,7 +144,7 @@ class TrialPlan:
 
     @property
     def epochs(self) -> int:
-        """Epochs run: past the budget as many as it takes to see that a crossing at its end holds."""
+        """Epochs run: `sustain - 1` past the budget, to see whether a crossing at its very end holds."""
         return self.max_epochs + self.sustain - 1
 
     @property
@@ -154,7 +154,7 @@ class TrialPlan:
 
     @property
     def updates_per_epoch(self) -> int:
-        """Optimiser steps per epoch; its last batch may be smaller."""
+        """Optimiser steps per epoch."""
         return updates_per_epoch(self.trials, self.train_share, self.batch)
 
     def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:

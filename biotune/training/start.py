@@ -14,7 +14,7 @@ def take_up(population: Population, trained: Networks) -> None:
     """Copies everything but the readout from trained networks into a population on their topologies, in place.
 
     Raises:
-        UserError: they have another number of inputs, or do not keep Dale's law where it is asked for.
+        UserError: they have another number of inputs, or do not keep Dale's law although it is asked for.
     """
     for name in _TAKEN_UP:
         own, taken = getattr(population, name), getattr(trained, name)

@@ -33,7 +33,7 @@ class Convergence:
 
 
 class ForeignState(UserError):
-    """What was to be gone on from is not of this trial: weights would lie on edges that they were not trained on."""
+    """A saved state is not of this trial: its weights would lie on edges that they were not trained on."""
 
 
 class Trial:
@@ -43,7 +43,7 @@ class Trial:
         plan: what to train.
 
     Attributes:
-        topologies: one a replicate.
+        topologies: one per replicate.
         loop: the population and its training.
         test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
             before the budget.
@@ -116,7 +116,7 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The median over replicates of the least validation loss so far; infinite where the trial diverged."""
+        """The median over replicates of the least validation loss so far; infinite if the trial diverged."""
         best = self.loop.best_losses().numpy()
         return float(np.median(best)) if np.isfinite(best).sum() * 2 > len(best) else float("inf")
 
@@ -130,7 +130,7 @@ class Trial:
             )
 
     def convergence(self) -> list[Convergence]:
-        """Where each replicate stands now, on what was evaluated so far."""
+        """Where each replicate stands now, by the evaluations so far."""
         losses = torch.stack(self.loop.validation_losses).double().numpy()
         updates = np.arange(len(losses)) * self.plan.updates_per_epoch
         within = losses[: self.plan.max_epochs + 1]
@@ -155,7 +155,7 @@ class Trial:
         return outcome
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on; the topologies and data are drawn again from the seeds."""
+        """All that `load_state_dict` needs to train on; topologies and data are drawn again from the seeds."""
         return {
             "plan": self.plan.identity(),
             "topologies": [topology.digest for topology in self.topologies],
@@ -167,7 +167,7 @@ class Trial:
         """Goes back to the state that `state_dict` returned.
 
         Raises:
-            ForeignState: it is of another plan, or its topologies were drawn otherwise; nothing is taken from it.
+            ForeignState: it is of another plan, or its topologies are others; nothing is taken from it.
         """
         if differs := difference(state["plan"], self.plan.identity()):
             raise ForeignState(f"was trained by another plan: {differs}")

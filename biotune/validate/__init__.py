@@ -1,1 +1,1 @@
-"""Checks of a study's design: simulated studies of a known answer, and the same study from many seeds."""
+"""Checks of a study's design: simulated studies whose answer is known, and the same study run with many seeds."""

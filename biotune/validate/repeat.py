@@ -1,11 +1,11 @@
-"""Runs a study again from other seeds, each time whole, and counts what it found: how often a verdict is luck.
+"""Runs a whole study with many seeds and counts its verdicts: how often is a verdict due to chance?
 
     biotune validate repeat --space search_spaces/aa.yaml --seeds 1-10
     biotune validate repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
 
-One study has one verdict, and can't say how often such a study is wrong. Run from many seeds, search and selection
-included, an A/A study shows how often it finds a difference where there is none, and any other one how often it finds
-what it found. Each run is the command of a study, and leaves a results directory.
+One study has one verdict, and can't say how often such a study is wrong. Run with many seeds, including search and
+selection, an A/A study shows how often it finds a difference although there is none; any other study shows how often it
+finds the same again. Each run is an ordinary study and leaves a results directory.
 """
 
 import subprocess
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PHASES = {"comparisons": "at the shared setting", "own_best": "each arm at its own best"}
-"""Key of summary.json -> the confirmation that it comes from."""
+CONFIRMATIONS = {"comparisons": "at the shared setting", "own_best": "each arm at its own best"}
+"""Key of summary.json -> the confirmation that its comparisons come from."""
 
 _RUN = "from biotune.cli import tune_main; raise SystemExit(tune_main())"
 
@@ -25,9 +25,9 @@ def run_seed(space: Path, seed: int, output: Path, overrides: Sequence[str]) -> 
     """Runs a study by its command, and returns its results directory.
 
     Raises:
-        SystemExit: it did not end well; with its exit code.
+        SystemExit: the command failed; with its exit code.
     """
-    # a folder of its own: what else is run meanwhile must not be taken for it
+    # a folder of its own, so that no other run's results are taken for this one's
     output = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=_made(output)))
     changes = [part for change in overrides for part in ("--set", change)]
     arguments = ["--space", str(space), "--seed", str(seed), "--output", str(output), *changes]
@@ -44,7 +44,7 @@ def _made(folder: Path) -> Path:
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a comparison of both confirmations (phase, arm, verdict, ratio, low, high), from what summary.json has."""
+    """One row per comparison of both confirmations (phase, arm, verdict, ratio, low, high), from a summary.json."""
     return [
         {
             "phase": phase,
@@ -52,7 +52,7 @@ def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
             "verdict": comparison["verdict"]["name"],
             **{key: (comparison["ratio"] or {}).get(name) for key, name in _NUMBERS.items()},
         }
-        for phase in PHASES
+        for phase in CONFIRMATIONS
         for comparison in summary[phase]
     ]
 

@@ -3,13 +3,14 @@
     biotune validate simulate
     biotune validate simulate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
 
-A simulated study is a results directory's tables, and goes through the report's own analysis: log loss interpolated
-between evaluations, censoring at the budget, pairs, interval, verdict. The study's YAML gives pairs, budget, criterion
-and margin; of its arms the reference and one other are compared, so that the interval is one of 95 %.
+A simulated study has the tables of a results directory and goes through the report's own analysis: crossings
+interpolated in log loss, censoring at the budget, pairs, interval, verdict. The study's YAML gives the number of pairs,
+budget, criterion and margin. The reference and one other arm are compared, so the interval is one of 95 %.
 
 In replicate r an arm of true ratio ρ (1 for the reference) needs
 
-    T = typical · ρ · exp(c_r + e),    c_r ~ N(0, between²) shared by the pair,    e ~ N(0, spread² / 2) its own,
+    T = typical · ρ · exp(c_r + e),    c_r ~ N(0, between²) shared by the pair,    e ~ N(0, spread² / 2) of each
+    network,
 
 updates, so that the log ratio of a pair has the standard deviation `spread`; its loss after u updates is
 
@@ -44,16 +45,17 @@ from biotune.training import updates_per_epoch
 RATIOS = (1.0, 1.05, 1.2, 2.0)
 
 BENDING = 1.5
-"""Above 1, log loss falls slowly at first."""
+"""Exponent of the loss curve; above 1, log loss falls slowly at first."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a study is simulated from; all but `typical`, a share of the budget, are standard deviations of a logarithm.
+    """The parameters of simulated studies.
 
     Attributes:
-        typical: updates to criterion of the reference. between: over replicates, shared by the arms.
-        spread: of a pair's log ratio. noise: of an evaluation.
+        typical: updates to criterion of the reference, as a share of the budget.
+        between, spread, noise: standard deviations: of log updates between replicates, shared by the arms; of a pair's
+            log ratio; of the log loss of one evaluation.
     """
 
     typical: float = 0.25
@@ -64,12 +66,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Found:
-    """What the report said of the studies with one true ratio; shares of the studies.
+    """What the report says about simulated studies with one true ratio.
 
     Attributes:
-        covered: whose interval holds the true ratio; error: the Monte Carlo standard error of that.
-        covered_bootstrap: whose bootstrap-t interval does.
-        verdicts: verdict -> share. false: of those, the verdicts that the true ratio makes wrong.
+        covered: share of the studies whose interval contains the true ratio; error: its Monte Carlo standard error.
+        covered_bootstrap: share whose bootstrap-t interval contains it.
+        verdicts: verdict -> share of the studies. false: of these, the verdicts that are wrong for the true ratio.
         censored: share of the replicates that didn't meet the criterion within the budget.
     """
 
@@ -86,11 +88,11 @@ class Found:
 
 
 class Simulator:
-    """Studies of one design.
+    """Simulates studies of one design.
 
     Args:
-        study: whose reference and one other arm are simulated.
-        directory: an empty one, for the files of the results' contract.
+        study: with two arms, the reference and one other.
+        directory: an empty one, for the files that a report reads.
     """
 
     def __init__(self, study: Study, directory: Path) -> None:
@@ -109,7 +111,7 @@ class Simulator:
         self.inputs = Inputs.read(self.results)
 
     def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[Comparison, int]:
-        """What the report makes of one study, and how many of its networks were censored."""
+        """The report's comparison for one simulated study, and the number of its networks that were censored."""
         shared = random.normal(0, model.between, self.pairs)
         rows: list[dict[str, Any]] = []
         curves: list[pd.DataFrame] = []
@@ -146,7 +148,7 @@ class Simulator:
         return comparison, sum(not row["converged"] for row in rows)
 
     def simulate(self, ratio: float, model: Model, studies: int, seed: int) -> Found:
-        """Many studies of one true ratio, each its own draw."""
+        """Simulates many studies of one true ratio, each with its own draw."""
         random = stream(seed, "simulation", round(1e6 * ratio))
         verdicts: Counter[str] = Counter()
         covered = covered_bootstrap = censored = 0
@@ -177,7 +179,7 @@ class Simulator:
         )
 
     def _state(self, study: Study, per_epoch: int) -> State:
-        """state.json of a study that is done, of which the confirmation at the shared setting alone is there."""
+        """The state of a finished study; only the confirmation at the shared setting is simulated."""
         arms = (self.reference, self.arm)
         connectomes = {
             arm: Connectome(
@@ -222,7 +224,7 @@ class Simulator:
 
 
 def wrong_verdicts(ratio: float, margin: float) -> set[str]:
-    """The verdicts that are false where this is the true ratio; on the margin's edge each of the three is."""
+    """The verdicts that are wrong for this true ratio; at the edge of the margin all three are."""
     verdicts = {"faster", "slower", "equivalent"}
     edge, beyond = math.log1p(margin), math.log(ratio)
     if math.isclose(abs(beyond), edge, abs_tol=1e-9):
@@ -239,15 +241,15 @@ def simulate(
     seed: int = 1,
     overrides: Sequence[str] = (),
 ) -> Iterator[Found]:
-    """Simulates studies of the design that a YAML file has, at each true ratio.
+    """Simulates studies with the design of a YAML file, at each true ratio.
 
     Raises:
-        UserError: the file is no study, or has one arm.
+        UserError: the file is not a study, or has one arm only.
     """
     study = load_study(space, overrides=overrides)
     others = [name for name in study.config.arms if name != study.config.reference_arm]
     if not others:
-        raise UserError(f"{space}: has one arm, so there is no ratio to simulate; name a study of two or more")
+        raise UserError(f"{space}: has one arm, so there is no ratio to simulate; name a study with two or more")
     study = load_study(space, overrides=overrides, arms=others[:1])
     with tempfile.TemporaryDirectory() as directory:
         simulator = Simulator(study, Path(directory))

@@ -53,7 +53,7 @@ def test_the_worms_synapses_are_those_of_their_kind_and_both_are_summed(publishe
 def test_gap_junctions_are_as_symmetric_as_stated(published):
     matrix = published.matrix()
     between = published.source != published.target
-    equal = (matrix == matrix.T)[published.source, published.target] & between
+    equal = (matrix == matrix.T)[published.target, published.source] & between
     assert f"{equal.sum()} of {between.sum()}" in CATALOGUE[published.name].evidence
 
 
@@ -97,7 +97,7 @@ def test_provenance_names_the_file_the_paper_and_the_licence(published):
 def test_v1_projects_to_v2(published):
     assert published.labels is not None
     v1, v2 = published.labels.index("V1"), published.labels.index("V2")
-    assert published.matrix()[v1, v2] == pytest.approx(0.763, abs=1e-3)
+    assert published.matrix()[v2, v1] == pytest.approx(0.763, abs=1e-3)
 
 
 def test_same_connectome_every_time(published):

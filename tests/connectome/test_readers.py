@@ -116,8 +116,8 @@ LABELLED = pd.DataFrame(MATRIX, index=["V1", "V2", "V4"], columns=["V1", "V2", "
 )
 def test_matrices_in_every_layout(read, content):
     made = read(content)
-    assert np.array_equal(made.matrix(), MATRIX)
-    assert np.array_equal(read(content, transposed=True).matrix(), MATRIX.T)
+    assert np.array_equal(made.matrix(), MATRIX.T)
+    assert np.array_equal(read(content, transposed=True).matrix(), MATRIX)
     assert made.provenance.kind == "file"
 
 
@@ -128,7 +128,7 @@ def test_labels_of_a_matrix_are_kept(read, content):
 
 def test_one_of_several_matrices_is_named(read):
     for content in (mat(FLN=MATRIX, SLN=MATRIX.T), npz(FLN=MATRIX, SLN=MATRIX.T)):
-        assert np.array_equal(read(content, variable="SLN").matrix(), MATRIX.T)
+        assert np.array_equal(read(content, variable="SLN").matrix(), MATRIX)
         with pytest.raises(UserError, match=r"2 matrices \(FLN, SLN\); name one as connectome.variable"):
             read(content)
         with pytest.raises(UserError, match="no matrix 'XLN'; it has FLN, SLN"):
@@ -262,7 +262,7 @@ def test_pairs_that_cancel_are_no_edges_and_that_is_said(read):
 
 
 def test_signed_weights_are_read_where_that_is_asked_for(read):
-    assert np.array_equal(read(npy(-MATRIX), signed=True).matrix(), -MATRIX)
+    assert np.array_equal(read(npy(-MATRIX), signed=True).matrix(), -MATRIX.T)
     signed = "Presynaptic_Index,Postsynaptic_Index,Connectivity,Excitatory x Connectivity\n0,1,3,-3\n"
     assert pairs(read(signed)) == {("0", "1"): -3}
 
@@ -288,7 +288,7 @@ def test_graphml(read):
 def test_nodes_are_kept_by_their_label(read):
     made = read(LABELLED.to_csv(), keep="V[12]")
     assert made.labels == ("V1", "V2")
-    assert np.array_equal(made.matrix(), MATRIX[:2, :2])
+    assert np.array_equal(made.matrix(), MATRIX[:2, :2].T)
     assert made.provenance.notes == ("2 of 3 nodes were kept, those whose label matches V[12]",)
     with pytest.raises(UserError, match="no edges between the 0 nodes"):
         read(LABELLED.to_csv(), keep="x")

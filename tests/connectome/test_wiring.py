@@ -20,7 +20,7 @@ def test_edges_in_any_order_are_sorted_by_source_then_target_and_keep_their_weig
     random.shuffle(pairs)
     made = connectome(6, [(*pair, weights[pair]) for pair in pairs])
     assert list(zip(made.source, made.target, strict=True)) == sorted(weights)
-    assert all(made.matrix()[pair] == weight for pair, weight in weights.items())
+    assert all(made.matrix()[target, source] == weight for (source, target), weight in weights.items())
     assert np.count_nonzero(made.matrix()) == made.edges == len(weights)
 
 
@@ -59,7 +59,7 @@ def test_with_edges_keeps_the_regions_and_checks_the_edges():
 def test_signs_are_the_weights_own():
     made = connectome(3, [(0, 1, 1.0), (1, 2, -2.0)])
     assert made.signed
-    assert made.matrix()[1, 2] == -2.0
+    assert made.matrix()[2, 1] == -2.0
     assert not connectome(3, [(0, 1, 1.0), (1, 2, 2.0)]).signed
 
 

@@ -32,8 +32,8 @@ def test_the_methods_name_what_stands_beside_the_verdict(simulate):
 def test_the_page_says_how_far_the_kernels_are_from_their_definition(reported, read_page):
     directory, _ = reported
     assert (
-        "Beside their definition in float64, hidden states and gradients deviated in relative norm by at most 4e-07 "
-        "(2e-05 allowed) with backend triton on a GPU."
+        "Compared with their definition in float64, hidden states and gradients deviated in relative norm by at most "
+        "4e-07 (2e-05 allowed) with backend triton on a GPU."
     ) in read_page(directory).text
     assert kernels_seen({"kernels": []}) == ""
 

@@ -90,7 +90,7 @@ class TestBesideTheVerdict:
         directory = simulate(pairs=18)
         summary = make_report(directory)
         assert [c.rank for c in summary.comparisons] == [None, None]
-        assert "18 draws of each are there, and with fewer than 19 no place" in read_page(directory).text
+        assert "there are 18 draws of each, and with fewer than 19 no rank" in read_page(directory).text
 
     def test_an_arm_that_is_no_null_has_no_place(self, simulate):
         directory = simulate(
@@ -102,7 +102,7 @@ class TestBesideTheVerdict:
         summary = make_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.6}, own_best={"degrees": 0.3}))
         [sentence] = summary.disagreements
         assert sentence.startswith("degrees is faster at the shared setting and with each arm at its own best")
-        assert "the intervals lie apart" in sentence
+        assert "the intervals do not overlap" in sentence
         assert "though not the same ratios" in summary.answer[1]
 
 
@@ -127,7 +127,7 @@ class TestWhichProperty:
     def test_a_trend_that_cannot_be_told(self, simulate, read_page):
         directory = simulate(ratios=dict.fromkeys(self.RATIOS, 1.0), fractions=self.FRACTIONS)
         make_report(directory)
-        assert "does not tell whether learning gets faster or slower" in read_page(directory).text
+        assert "does not show whether learning gets faster or slower" in read_page(directory).text
 
     def test_no_trend_where_an_arm_does_not_converge(self, simulate, read_page):
         directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS, never={"all": 8})

@@ -54,7 +54,7 @@ def test_neurons_of_the_worm_are_the_networks_neurons() -> None:
         topology = draw_topology(plans.plan(arm, {}, "confirm", [0]), 0)
         assert (topology.size, topology.edges) == (300, 5084)
     as_it_is = draw_topology(plans.plan("celegans", {}, "confirm", [0]), 0)
-    assert np.array_equal(as_it_is.matrix(), plans.connectomes["celegans"].matrix().T)
+    assert np.array_equal(as_it_is.matrix(), plans.connectomes["celegans"].matrix())
 
 
 def test_files_and_random_graphs_are_arms_like_any_other(tmp_path: Path) -> None:

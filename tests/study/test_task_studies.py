@@ -57,7 +57,7 @@ def test_a_study_runs_to_its_report_with_its_accuracies(name: str, tmp_path: Pat
     assert right.between(0, 10).all()
     assert right.to_numpy() == pytest.approx(right.round().to_numpy())
     if name == "pic_latent_mem":
-        assert "of them rightly" in done.stdout
+        assert "of them correctly" in done.stdout
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def test_processes_that_ask_at_once_get_the_same_encoder(machine: Path, none_shi
     assert len(list((machine / "encoders").iterdir())) == 1
     (file,) = (machine / "encoders").iterdir()
     file.unlink()
-    assert ask(0) == answers[0]  # the same weights, trained anew
+    assert ask(0) == answers[0]  # the same weights, trained again
 
 
 def test_a_damaged_or_unwritable_cache_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_damaged_or_unwritable_cache_is_named(monkeypatch: pytest.MonkeyPatch)
     file = encoder.trained_encoder("digits").file
     file.write_bytes(file.read_bytes()[:1000])
     encoder.trained_encoder.cache_clear()
-    with pytest.raises(UserError, match=r"not readable as an encoder .* remove it to have it trained anew"):
+    with pytest.raises(UserError, match=r"not readable as an encoder .* remove it to train it again"):
         encoder.trained_encoder("digits")
     monkeypatch.setenv("BIOTUNE_CACHE", str(file))
     with pytest.raises(UserError, match=r"cannot be written .* set BIOTUNE_CACHE to another folder"):

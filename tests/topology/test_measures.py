@@ -149,7 +149,7 @@ def test_what_a_topology_does_not_have_is_not_a_number_and_the_row_says_why():
         "spectral_gap",
     }
     assert reasons["reciprocity"] == "no edges between different neurons"
-    assert reasons["silhouette"] == "one region, or one neuron a region"
+    assert reasons["silhouette"] == "one region, or one neuron per region"
     assert row["spectral_radius"] == 0
     assert (
         measure_row(expand(load_connectome("distance_rule:macaque"), generator=np.random.default_rng(1)))["left_empty"]
@@ -165,7 +165,7 @@ def test_what_is_too_dear_is_left_empty_and_the_row_says_so(monkeypatch):
     row = measure_row(ring)
     empty = {name for name in MEASURES if np.isnan(row[name])}
     assert empty >= {"clustering", "path_length", "modularity", "homophily", "silhouette", "non_normality"}
-    assert "path_length: too dear above 4 neurons" in row["left_empty"]
+    assert "path_length: too expensive above 4 neurons" in row["left_empty"]
     assert "clustering: more than 4 paths over two edges" in row["left_empty"]
     assert row["spectral_radius"] == pytest.approx(1)
     assert row["region_modularity"] == pytest.approx(-1 / 80)
@@ -291,7 +291,7 @@ def test_a_large_topology_is_measured_but_for_what_is_too_dear():
         generator=np.random.default_rng(1),
     )
     row = measure_row(sparse)
-    assert row["left_empty"] == "non_normality: too dear above 1,000 neurons"
+    assert row["left_empty"] == "non_normality: too expensive above 1,000 neurons"
 
 
 def test_every_measure_says_what_it_is():

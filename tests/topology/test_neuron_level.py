@@ -35,7 +35,7 @@ def test_a_neuron_a_node_gives_each_edge_once_with_its_weight_and_sign(connectom
         generator=np.random.default_rng(0),
     )
     assert topology.edges == connectome.edges
-    assert np.array_equal(topology.matrix(), connectome.matrix().T)
+    assert np.array_equal(topology.matrix(), connectome.matrix())
 
 
 @given(signed_connectomes(), st.sampled_from(sorted(PARTITIONS)))
@@ -48,9 +48,9 @@ def test_the_parts_of_a_weight_have_its_sign_and_sum_to_it(connectome, partition
         generator=np.random.default_rng(0),
     )
     total = np.zeros((connectome.size, connectome.size))
-    np.add.at(total, (topology.region[topology.source], topology.region[topology.target]), topology.weight)
+    np.add.at(total, (topology.region[topology.target], topology.region[topology.source]), topology.weight)
     assert total == pytest.approx(connectome.matrix())
-    sign = np.sign(connectome.matrix())[topology.region[topology.source], topology.region[topology.target]]
+    sign = np.sign(connectome.matrix())[topology.region[topology.target], topology.region[topology.source]]
     assert np.all(topology.weight * sign >= 0)
 
 
@@ -80,4 +80,4 @@ def test_the_published_connectomes_of_neurons_become_topologies_as_they_are(name
     connectome = load_connectome(name)
     topology = expand(connectome, **ONE_EACH, generator=np.random.default_rng(0))
     assert (topology.size, topology.edges) == (connectome.size, connectome.edges)
-    assert np.array_equal(topology.matrix(), connectome.matrix().T)
+    assert np.array_equal(topology.matrix(), connectome.matrix())

@@ -1,7 +1,8 @@
-"""Edge lists: tables with a row an edge, as CSV, TSV or other text, Parquet and Feather.
+"""Edge lists: tables with one row per edge, as CSV, TSV or other text, Parquet and Feather.
 
-Ids are whole numbers of 64 bits or names, never floating-point numbers: FlyWire's ids are beyond 2^53, where those
-skip whole numbers. Rows of the same pair are summed, since data sets have one for each neuropil or synapse.
+Ids are whole numbers of 64 bits or names, never floating-point numbers: FlyWire's ids are above 2^53, and from there on
+floating-point numbers leave out some whole numbers. Rows of the same pair are summed, since data sets have one row for
+each neuropil or synapse.
 """
 
 import io
@@ -28,25 +29,25 @@ PAIRS = (
 """Column names that the field uses for an edge's two ends."""
 
 SIGNED_WEIGHTS = ("Excitatory x Connectivity",)
-"""Columns of weights that have signs; they go before those without."""
+"""Columns of weights that have signs; they are preferred to those without."""
 
 WEIGHTS = ("weight", "syn_count", "synapses")
-"""Columns of weights without signs, unless the user says that they have some."""
+"""Columns of weights without signs, unless the user says that they have signs."""
 
 TRANSMITTERS = ("nt_type",)
-"""Columns of transmitters."""
+"""Columns that name the neurotransmitter."""
 
 SIGNS = {"ACH": 1, "GABA": -1, "GLUT": -1}
 """Transmitter -> sign, as in the fly's brain, where glutamate mostly inhibits (Liu & Wilson 2013,
 https://doi.org/10.1073/pnas.1220560110)."""
 
 UNNAMED = "unknown"
-"""What an empty transmitter is called where a sign is given to it."""
+"""The name under which a user gives the sign of rows without a transmitter."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column is what: names as in the file."""
+    """Which column has which role: names as in the file."""
 
     source: str
     target: str
@@ -58,23 +59,23 @@ class Roles:
 
 
 def has_roles(names: Sequence[str]) -> bool:
-    """Whether these columns are those of an edge list that is known."""
+    """Whether these columns include two that are known for an edge's two ends."""
     lower = {name.lower() for name in names}
     return any({source.lower(), target.lower()} <= lower for source, target in PAIRS)
 
 
 def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], signed: bool, where: str) -> Roles:
-    """Which column is what, by the names that the field uses, or as the user says.
+    """Which column has which role, by the names that the field uses, or as the user says.
 
     Args:
         names: of the file's columns.
-        columns: `source`, `target`, `weight` or `transmitter` -> a column's name, or its number from 0; for `weight`
-            also None, each row counts 1 then, and for `transmitter` None, there are no signs then.
+        columns: `source`, `target`, `weight` or `transmitter` -> a column's name, or its number from 0. `weight` may be
+            None: each row counts 1; `transmitter` may be None: there are no signs.
         signed: whether negative weights mean inhibition.
-        where: the file.
+        where: the file's name, for errors.
 
     Raises:
-        UserError: a column isn't there or is there twice, or which it is isn't clear.
+        UserError: a column is missing or occurs twice, or it isn't clear which column has a role.
     """
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -142,14 +143,14 @@ def read_text_table(
 
     Args:
         content: the file's bytes.
-        names: the columns' names where the file has no line of them.
+        names: the columns' names.
         skip: lines before the table, its header included.
         separator: one character, or None for white space.
-        roles: which columns are what.
+        roles: which column has which role.
         more: further columns to read.
 
     Raises:
-        ValueError: a row of another length, or a weight that is no number.
+        ValueError: a row has another length, or a weight is no number.
     """
     text = list(dict.fromkeys(name for name in (roles.source, roles.target, roles.transmitter, *more) if name))
     wanted = [*text, *([roles.weight] if roles.weight else [])]
@@ -187,13 +188,13 @@ def edges_of_table(
     keep: Mapping[str, Sequence[str]],
     transmitters: Mapping[str, int],
 ) -> RawEdges:
-    """The edges of a table with a row an edge.
+    """The edges of a table with one row per edge.
 
     Args:
         table: the columns of `roles` and `keep`.
-        roles: which columns are what.
-        where: the file.
-        keep: column -> values: the rows that have one of them are the connectome's.
+        roles: which column has which role.
+        where: the file's name, for errors.
+        keep: column -> values: only rows that have one of them are read.
         transmitters: transmitter -> 1 or -1, added to `SIGNS`.
 
     Raises:
@@ -232,7 +233,7 @@ class _Coded:
 
 
 def _strings(column: pa.ChunkedArray) -> _Coded:
-    """A column of names, without the blanks around them, and of whole numbers as they are written."""
+    """A column of names, stripped of blanks at their ends, or of whole numbers as text."""
     coded = _encode(column)
     values = coded.dictionary
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
@@ -252,7 +253,7 @@ def _encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
 def _ids(
     source: pa.ChunkedArray, target: pa.ChunkedArray, where: str, names: tuple[str, str], row: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Ids as numbers from 0, in the order of the ids: of both columns, and the ids as they are written."""
+    """Both columns as indices from 0 into the sorted ids, and these ids as text."""
     for column, name in ((source, names[0]), (target, names[1])):
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -288,7 +289,7 @@ def _is_fraction(text: str) -> bool:
 
 
 def _whole_numbers(names: np.ndarray) -> np.ndarray | None:
-    """The ids as int64, where all are whole numbers of 64 bits and one number isn't written in two ways."""
+    """The ids as int64; None unless all are whole numbers of 64 bits and no number is written in two ways."""
     try:
         numbers = np.array([int(name) for name in names.tolist()], dtype=np.int64)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What every reader makes of a file: edges between numbered nodes, before they are a connectome."""
+"""What every reader returns: edges between numbered nodes, from which a connectome is made."""
 
 import re
 from collections.abc import Callable
@@ -17,8 +17,8 @@ class RawEdges:
         size: number of nodes.
         source, target: int64 `[edges]`.
         weight: float64 `[edges]`, not 0.
-        labels: one name a node, where the file has them.
-        notes: what a reader of the results has to know of how the file was read.
+        labels: one name per node, if the file has them.
+        notes: what a user has to know about how the file was read.
     """
 
     size: int
@@ -32,7 +32,7 @@ class RawEdges:
         """The nodes whose whole label a regular expression matches, and the edges between them.
 
         Raises:
-            UserError: there are no labels, it is no regular expression, or there are no such edges.
+            UserError: there are no labels, the pattern is no regular expression, or no edges are left.
         """
         if self.labels is None:
             raise UserError(f"{where}: connectome.keep needs labels, and there are none")
@@ -65,7 +65,7 @@ def summed(
     labels: tuple[str, ...] | None,
     notes: tuple[str, ...] = (),
 ) -> RawEdges:
-    """Entries of the same pair added up; pairs that come to 0 are no edges, and a note says how many there were.
+    """Entries of the same pair are added up; pairs that sum to 0 are no edges, and a note says how many there were.
 
     Args:
         size: number of nodes.
@@ -89,16 +89,16 @@ def summed(
 
 
 def check_weights(weight: np.ndarray, signed: bool, where: str, entry: Callable[[int], str]) -> None:
-    """Refuses weights that aren't finite, and negative ones unless they are signs.
+    """Refuses weights that aren't finite, and negative ones unless `signed`.
 
     Args:
         weight: float64 `[entries]`.
         signed: whether negative weights mean inhibition.
-        where: the file.
-        entry: what entry i is called, such as `row 3`.
+        where: the file's name, for errors.
+        entry: i -> what entry i is called, such as `row 3`.
 
     Raises:
-        UserError: naming the first.
+        UserError: naming the first such weight.
     """
     bad = np.flatnonzero(~np.isfinite(weight) | ((weight < 0) & (not signed)))
     if len(bad):

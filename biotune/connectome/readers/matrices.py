@@ -29,10 +29,10 @@ def read_npy(content: bytes, where: str) -> np.ndarray:
 
 
 def read_npz(content: bytes, where: str, variable: str | None) -> np.ndarray | scipy.sparse.coo_array:
-    """The matrix of a SciPy sparse `.npz`, or one array of NumPy's.
+    """The matrix of a SciPy sparse `.npz`, or one array of a NumPy `.npz`.
 
     Raises:
-        UserError: it is damaged, holds anything but plain numbers, or has several arrays and none is named.
+        UserError: it is damaged, holds anything but plain numbers, or has several arrays and `variable` names none.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
@@ -47,10 +47,10 @@ def read_mat(content: bytes, where: str, variable: str | None) -> np.ndarray | s
     """A matrix of a MATLAB file, versions 5 to 7.2.
 
     Raises:
-        UserError: it is damaged, or has several matrices and none is named.
+        UserError: it is damaged, or has several matrices and `variable` names none.
     """
     try:
-        file: Any = io.BytesIO(content)  # SciPy reads open files too, which its types don't know
+        file: Any = io.BytesIO(content)  # SciPy also reads open files, though its type hints don't say so
         names = [name for name, shape, _ in scipy.io.whosmat(file) if len(shape) == 2 and min(shape) > 1]
         chosen = _choose(names, variable, where)
         found = scipy.io.loadmat(file, variable_names=[chosen])[chosen]
@@ -76,18 +76,19 @@ def _choose(names: Sequence[str], variable: str | None, where: str) -> str:
 def read_text_matrix(lines: Sequence[Sequence[str]], where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """A matrix written as text, with or without labels.
 
-    Rows have labels where one of their first fields isn't a number, or the first line's first field is empty; columns
-    where one of the first line's fields isn't a number. So labels that are numbers must have the empty corner.
+    Rows have labels if the first field of any row isn't a number, or if the first line's first field (the corner) is
+    empty. Columns have labels if any other field of the first line isn't a number, or if the corner is empty. So labels
+    that are numbers are recognised by an empty corner alone.
 
     Args:
         lines: the fields of each line, without blank and comment lines.
-        where: the file.
+        where: the file's name, for errors.
 
     Returns:
         float64 `[rows, columns]`, and the labels.
 
     Raises:
-        UserError: a row of another length, a field that is no number, or labels of rows and columns that differ.
+        UserError: a row has another length, a field is no number, or the labels of rows and columns differ.
     """
     rows = [list(line) for line in lines]
     corner = rows[0][0] == ""
@@ -138,14 +139,14 @@ def edges_of_matrix(
 
     Args:
         matrix: dense or sparse.
-        labels: one a row.
-        where: the file.
+        labels: one per row.
+        where: the file's name, for errors.
         transposed: whether it is stored `[target, source]`.
         signed: whether negative entries mean inhibition.
 
     Raises:
-        UserError: it isn't a square matrix of real numbers, or has entries that are not finite, or negative unless
-            `signed`.
+        UserError: it isn't a square matrix of real numbers, or has entries that are not finite, or (unless
+            `signed`) negative ones.
     """
     if matrix.dtype.kind not in "biuf":
         raise UserError(f"{where}: holds {matrix.dtype}; a matrix of real numbers is needed")
@@ -164,5 +165,5 @@ def edges_of_matrix(
 
 
 def first_sentence(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first sentence of an error's message, in one line."""
     return " ".join(str(error).split()).split(". ")[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files into edges, each read by what it holds, never by trust in its suffix. Nothing that is read can run code."""
+"""Reads files into edges. The format is found from a file's content, not from its suffix. No file can run code."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ _TABLE = ("columns", "rows", "signed", "transmitters")
 
 
 def read_edges(content: bytes, where: str, reading: Reading | None = None) -> RawEdges:
-    """The edges of a file, whatever it is of: a matrix as `.npy`, `.npz`, `.mat` or text, an edge list, or GraphML.
+    """The edges of a file: a matrix as `.npy`, `.npz`, `.mat` or text, an edge list, or GraphML.
 
     Args:
         content: the file's bytes.
@@ -42,7 +42,7 @@ def read_edges(content: bytes, where: str, reading: Reading | None = None) -> Ra
         reading: how to read it.
 
     Raises:
-        UserError: it is none of these, is damaged or compressed, or what it holds is no connectome.
+        UserError: it is none of these, is damaged or compressed, or doesn't hold a connectome.
     """
     reading = reading or Reading()
     edges = _read(content, where, reading)
@@ -73,7 +73,7 @@ def _read(content: bytes, where: str, reading: Reading) -> RawEdges:
     if content.startswith((b"PAR1", b"ARROW1", b"FEA1")):
         return _read_arrow(content, where, reading)
     if content.startswith(b"\x80"):
-        raise UserError(f"{where}: a pickle, which could run code and is never read; save plain numbers, as .npy")
+        raise UserError(f"{where}: a pickle, which could run code, so it isn't read; save plain numbers, as .npy")
     try:
         start = content[:100_000].decode("utf-8-sig", "ignore" if len(content) > 100_000 else "strict")
     except UnicodeDecodeError:
@@ -121,7 +121,7 @@ def _columns_to_read(of_edges: Sequence[str | None], names: Sequence[str], readi
 
 
 def _rows(reading: Reading) -> dict[str, list[str]]:
-    """Values as they are written in the file, one or several."""
+    """Column -> the values that are read, as text."""
     return {
         column: [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
         for column, values in reading.rows.items()
@@ -129,7 +129,7 @@ def _rows(reading: Reading) -> dict[str, list[str]]:
 
 
 def _read_text(content: bytes, start: str, where: str, reading: Reading) -> RawEdges:
-    """An edge list if its first line, or the user, names an edge's ends; otherwise a matrix."""
+    """An edge list if its first line, or the user, names the columns of an edge's two ends; otherwise a matrix."""
     lines = start.splitlines()
     skip = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     if skip is None:
@@ -223,14 +223,14 @@ def read_names(content: bytes, where: str) -> tuple[str, ...]:
 
 
 class _LiteralUnpickler(pickle.Unpickler):
-    """A pickle can only call what `find_class` hands out; this one hands out nothing."""
+    """A pickle can only call what `find_class` returns; this one always refuses."""
 
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def read_cell_types(content: bytes, where: str) -> tuple[str, ...]:
-    """Labels of cells from a text with the type of one cell a line: the type and a running number, `K1`, `K2`, ...
+    """Labels of cells from a text with the type of one cell per line: the type and a running number, `K1`, `K2`, ...
 
     Raises:
         UserError: it isn't text.
@@ -238,5 +238,5 @@ def read_cell_types(content: bytes, where: str) -> tuple[str, ...]:
     try:
         types = content.decode().split()
     except UnicodeDecodeError:
-        raise UserError(f"{where}: not a text with the type of one cell a line") from None
+        raise UserError(f"{where}: not a text with the type of one cell per line") from None
     return tuple(f"{kind}{types[: place + 1].count(kind)}" for place, kind in enumerate(types))

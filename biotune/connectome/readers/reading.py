@@ -1,4 +1,4 @@
-"""How a file of edges is to be read, beyond what it says itself."""
+"""What a user says about how a file of edges is read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -8,18 +8,17 @@ from biotune.errors import UserError, unknown_name
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is to be read, beyond what it says itself.
+    """How a file is read, as far as the file itself doesn't say.
 
     Args:
         columns: of an edge list, `source`, `target`, `weight` or `transmitter` -> a column's name (or its number from
-            0, in a text without a header); a weight of None counts each row as 1, a transmitter of None gives no signs.
-        rows: of an edge list, column -> value or values: only the rows that have one are read.
-        transmitters: of an edge list, transmitter -> 1 or -1, beside acetylcholine (1), GABA and glutamate (-1).
+            0, in a text without a header); weight: None counts each row as 1; transmitter: None gives no signs.
+        rows: of an edge list, column -> value or values: only rows with one of these are read.
+        transmitters: of an edge list, transmitter -> 1 or -1, added to acetylcholine (1), GABA and glutamate (-1).
         signed: whether negative weights mean inhibition.
         transposed: whether a matrix is stored `[target, source]`.
         variable: which matrix of a `.mat` or `.npz` file.
-        keep: a regular expression: the nodes whose whole label it matches are the connectome's, with the edges
-            between them.
+        keep: a regular expression: only the nodes whose whole label it matches are kept, with the edges between them.
     """
 
     columns: Mapping[str, str | int | None] = field(default_factory=dict)
@@ -39,7 +38,7 @@ class Reading:
                 raise UserError(f"connectome.transmitters.{transmitter}: {sign!r} is neither 1 nor -1")
 
     def fits(self, what: str, known: Sequence[str], where: str) -> None:
-        """Refuses what was asked for that this kind of file doesn't have."""
+        """Refuses options that have no meaning for this kind of file."""
         for one in fields(self):
             if one.name not in (*known, "keep") and getattr(self, one.name):
                 raise UserError(f"{where}: connectome.{one.name} means nothing for {what}; leave it out")

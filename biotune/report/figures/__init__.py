@@ -1,4 +1,4 @@
-"""The figures of a report, a file for each section of its page, and which are drawn of what there is."""
+"""The figures of a report: one file per section of the page, and which figures the results allow."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from biotune.report.results.summary import Summary
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of a page by its sections, in the order in which they are shown."""
+    """The figures of a page by section, in the order in which they are shown."""
 
     comparison: list[Figure]
     wiring: list[Figure]
@@ -20,12 +20,12 @@ class Figures:
 
     @property
     def all(self) -> list[Figure]:
-        """Every one, the one to look at first first."""
+        """All figures, in the order in which they are numbered."""
         return [*self.comparison, *self.wiring, *self.search]
 
 
 def draw_figures(summary: Summary, tables: Tables) -> Figures:
-    """Every figure that the study's results so far allow."""
+    """All figures that the study's results allow so far."""
     curves, trials, matrices, confirmed = (  # without the positive control
         table[table["arm"].isin(summary.arms)]
         for table in (tables.curves, tables.trials, tables.matrices, tables.convergence)

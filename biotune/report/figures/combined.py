@@ -7,11 +7,11 @@ from biotune.report.results.combined import Combined
 from biotune.statistics import Ratio
 
 Found = list[tuple[str, str, Ratio]]
-"""(arm, study, ratio), of those that can be compared."""
+"""(arm, study, ratio) of the comparisons that are comparable."""
 
 
 def draw_combined(combined: Combined) -> list[Figure]:
-    """Every figure that the studies' results allow."""
+    """All figures that the studies' results allow."""
     with style():
         found = [
             (arm, label, comparison.ratio)
@@ -60,7 +60,7 @@ def _ratios(combined: Combined, found: Found) -> Figure:
         "The same arm in every study",
         "Geometric mean ratios at each study's shared setting, with their "
         f"{' and '.join(confidences)} intervals.{band} "
-        "Look for whether an arm lies on the same side of 1 throughout.",
+        "Check whether an arm lies on the same side of 1 in all studies.",
         "Ratios of updates to criterion: "
         + "; ".join(
             f"{arm} in {label} {as_ratio(ratio.estimate)}, interval {as_ratio(ratio.low)} to {as_ratio(ratio.high)}"

@@ -1,4 +1,4 @@
-"""The figures of a report. Every replicate is drawn, and nothing is smoothed."""
+"""The figures of the confirmation. Every replicate is drawn, and nothing is smoothed."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ from biotune.report.results.summary import Comparison, Summary
 def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     """Each arm's ratio with its interval, every pair, and the margin."""
     shown = [c for c in summary.comparisons if c.ratio]
-    # where neither the arm nor the reference has a setting of its own, the networks are those of the shared one
+    # if neither the arm nor the reference has a setting of its own, the networks are those of the shared setting
     moved = {a for a in summary.arms if summary.has_own_setting(a) or summary.has_own_setting(summary.reference)}
     own = {c.arm: c for c in summary.own_best if c.ratio and c.arm in moved}
     canvas, axes = panel(0.62 * len(shown) + 0.95)
@@ -77,7 +77,7 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     return finish(
         canvas,
         "ratios",
-        f"How many updates each arm needs, against {summary.reference}",
+        f"How many updates each arm needs, relative to {summary.reference}",
         f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the shared "
         "setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
         f"{as_ratio(low)} to {as_ratio(high)}: a line wholly inside it means equivalent, wholly left of it faster, "
@@ -87,7 +87,7 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
 
 
 def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
-    """Validation loss against updates, a panel an arm, every replicate and the interquartile mean."""
+    """Validation loss against updates, one panel per arm: every replicate and the interquartile mean."""
     arms = [arm for arm in summary.arms if (curves["arm"] == arm).any()]
     canvas, panels = grid(arms, 1.65)
     vector = len(curves) <= MOST_POINTS_AS_VECTORS
@@ -112,17 +112,17 @@ def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
         "Validation loss at the shared setting: each thin line is one network, the bold line the interquartile mean "
         f"(the mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the "
         f"loss of the null predictor, {number(summary.criterion['null_loss'])}, and the budget, "
-        f"{number(summary.budget)} updates. Look for where the thin lines cross the dashed one, and how far apart.",
+        f"{number(summary.budget)} updates. Look at where the thin lines cross the dashed one, and how far apart.",
         f"Validation loss against updates for {several(arms)}, one panel each. "
         + " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
 
 def draw_updates(summary: Summary, shared: pd.DataFrame) -> Figure:
-    """Updates to criterion of every replicate, pairs joined."""
+    """Updates to criterion of every replicate; lines join pairs."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(2.8)
-    shared = shared.assign(updates=shared["updates"].clip(lower=1))  # as in the ratios
+    shared = shared.assign(updates=shared["updates"].clip(lower=1))  # at least 1, as in the ratios
     wide = shared.pivot_table(index="replicate", columns="arm", values="updates", dropna=False).reindex(columns=arms)
     for _, row in wide.iterrows():
         axes.plot(range(len(arms)), row.to_numpy(), color=INK, lw=0.4, alpha=0.3, zorder=1)
@@ -181,16 +181,16 @@ def draw_kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
     return finish(
         canvas,
         "kaplan_meier",
-        "How many have learnt by when",
-        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion after "
-        "so many updates. A curve further left is faster; one that ends below 100 % has replicates that never got "
-        "there.",
+        "How many have learnt after how many updates",
+        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion, against "
+        "updates. A curve further left is faster; one that ends below 100 % has replicates that never met "
+        "it.",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
 
 def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
-    """Loss at the budget on trials that nothing has seen."""
+    """Loss at the budget on test trials, which are used for nothing else."""
     arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
     canvas, axes = panel(0.36 * len(arms) + 0.75)
     losses = shared["test_loss"].to_numpy(dtype=np.float64)
@@ -198,7 +198,7 @@ def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
     for row, arm in enumerate(reversed(arms)):
         values = shared.loc[shared["arm"] == arm, "test_loss"].to_numpy(dtype=np.float64)
         colour = arm_colour(summary, arm)
-        shift = 0.12 * ((np.arange(len(values)) % 3) - 1)  # so that equal losses are seen to be several
+        shift = 0.12 * ((np.arange(len(values)) % 3) - 1)  # so that equal losses don't hide each other
         axes.plot(values, row + shift, "o", color=colour, ms=3.2, mew=0, alpha=0.75)
         median = statistics.quartiles(values)[1]
         if math.isfinite(median):
@@ -215,9 +215,9 @@ def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
         canvas,
         "final_loss",
         "Where they end",
-        f"Loss after {number(summary.budget)} updates on trials that neither training nor the criterion has seen; "
-        "dots are networks, bars medians. Faster and better are two things: an arm may learn first and end "
-        f"worse.{lost}",
+        f"Loss after {number(summary.budget)} updates on trials that neither training nor the criterion has used; "
+        "dots are networks, bars medians. Faster is not the same as better: an arm may learn faster and end "
+        f"with a higher loss.{lost}",
         "Median test loss: "
         + "; ".join(f"{a} {number(r.test_loss[1])}" for a in arms if (r := summary.result(a)) is not None)
         + ".",
@@ -225,7 +225,7 @@ def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
 
 
 def _reach(summary: Summary, shared: pd.DataFrame) -> float:
-    """Updates that an axis must reach: the budget where a replicate is censored at it, else the last to converge."""
+    """Updates that an axis must reach: the budget if a replicate is censored at it, else the last convergence."""
     return float(shared["updates"].max() if shared["converged"].all() else summary.budget)
 
 

@@ -1,4 +1,4 @@
-"""How the figures look, and what they are drawn with: style, colours, panels, logarithmic axes, files.
+"""How the figures look, and the tools that draw them: style, colours, panels, logarithmic axes, files.
 
 Colours are Okabe & Ito's (2008), told apart by the colour-blind and in grey by their line styles; ink and paper are two
 colours that occur nowhere else, so that the page can put its own in their place in the dark.
@@ -33,7 +33,7 @@ WIDTH = 5.2
 """Inches: text that is legible both in a column of a paper and, scaled to it, on a phone."""
 
 MOST_POINTS_AS_VECTORS = 40_000
-"""Faint lines of more points than this are drawn as pixels, or the page would weigh megabytes."""
+"""Faint lines with more points than this are drawn as pixels; as vectors they would make a page of megabytes."""
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -65,7 +65,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure as files, and in words.
+    """A figure, as files and in words.
 
     Attributes:
         name: of its files.
@@ -90,7 +90,7 @@ def style() -> Iterator[None]:
 
 
 def lines(axes: Axes, table: pd.DataFrame, **look: Any) -> None:
-    """A line a column of the table, against its index; what can't stand on a log scale is left out of a line.
+    """One line per column of the table, against its index; values that a log scale can't show are left out.
 
     Args:
         table: rows updates, columns replicates or trials: losses.
@@ -110,7 +110,7 @@ def panel(height: float) -> tuple[Canvas, Axes]:
 
 
 def grid(names: Sequence[str], height: float, *, share_x: bool = True) -> tuple[Canvas, list[Axes]]:
-    """A panel a name, two in a row, with common axes, or with a common y axis alone."""
+    """One panel per name, two in a row, with common axes, or with a common y axis only."""
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
     canvas = Canvas(figsize=(WIDTH, height * rows + 0.35), dpi=200, layout="constrained")
@@ -135,7 +135,7 @@ def label_grid(canvas: Canvas, panels: Sequence[Axes], x: str, y: str) -> None:
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
-    """A log scale from low to high with plain numbers, at decades alone where it spans several."""
+    """A log scale from low to high with plain numbers; if it spans several decades, ticks are at decades only."""
     low, high = (low, high) if high > low * 1.01 else (low / 1.3, high * 1.3)
     if which == "x":
         axes.set(xscale="log", xlim=(low, high))
@@ -151,7 +151,7 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> N
 
 
 def loss_axis(axes: Axes, losses: Sequence[float]) -> None:
-    """A log scale from the least to the greatest of the losses, all above 0."""
+    """A log scale from the least to the greatest of the losses, which are all above 0."""
     if losses:
         log_axis(axes, "y", min(losses) * 0.8, max(losses) * 1.25)
 
@@ -179,12 +179,12 @@ def arm_colour(summary: Summary, arm: str) -> str:
 
 
 def arm_line_style(summary: Summary, arm: str) -> str | tuple[int, tuple[float, ...]]:
-    """An arm's line style, which tells it apart in grey."""
+    """An arm's line style, by which it is recognised without colour."""
     return LINE_STYLES[list(summary.arms).index(arm) % len(LINE_STYLES)]
 
 
 def wide(curves: pd.DataFrame, columns: str) -> pd.DataFrame:
-    """Validation losses; rows: updates, columns: one a line."""
+    """Validation losses; rows: updates, columns: one per line."""
     return curves.pivot_table(index="updates", columns=columns, values="validation_loss", dropna=False)
 
 

@@ -1,4 +1,4 @@
-"""The figures of the search: every trial's curve and where it was stopped, and what was found for what was spent."""
+"""The figures of the search: every trial's curve and where it was stopped, and the best score against trials."""
 
 import math
 from typing import Any
@@ -60,8 +60,8 @@ def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) ->
         "search",
         "The search",
         "Each line is a trial: the median validation loss of its replicates. Circles: trained to the end; crosses: "
-        "stopped by ASHA; triangles: diverged or failed. These curves were chosen by the loss they show, so nothing "
-        "is concluded from them.",
+        "stopped by ASHA; triangles: diverged or failed. The search selects by the loss that these curves show, so "
+        "no conclusion is drawn from them.",
         f"Search curves of {several(arms)}: "
         + ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "completed")
         + ".",
@@ -69,7 +69,7 @@ def draw_search(summary: Summary, curves: pd.DataFrame, trials: pd.DataFrame) ->
 
 
 def draw_best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
-    """Budget curves: the best score among the first n trials of each arm, and of n quasi-random ones in any order."""
+    """The best score among the first n trials of each arm, and the expected best of n quasi-random trials."""
     expected = {r.arm: r.expected_best for r in summary.search if len(r.expected_best) > 1}
     canvas = Canvas(figsize=(WIDTH, 2.5), dpi=200, layout="constrained")
     panels = canvas.subplots(1, 2 if expected else 1, sharey=True, squeeze=False)[0]
@@ -99,19 +99,19 @@ def draw_best_so_far(summary: Summary, trials: pd.DataFrame) -> Figure:
         panels[1].set_title("expected best", fontsize=8.5, loc="left")
         panels[0].set_title("as the search went", fontsize=8.5, loc="left")
         beside = (
-            " Right: the expected best of so many of the quasi-random trials in any order (Tang et al. 2020; geometric "
-            "mean; one that diverged or failed counts with the null predictor's loss, one that was stopped with what "
-            "it had reached): what a random search of that size finds, the same settings in every arm."
+            " Right: the expected best of n of the quasi-random trials in any order (Tang et al. 2020; geometric "
+            "mean; a trial that diverged or failed counts with the null predictor's loss, a stopped one with the loss "
+            "that it had reached): what a random search of n trials finds. The settings are the same in every arm."
         )
     legend(canvas, len(arms))
     ends = {a: trials.loc[trials["arm"] == a, "best_loss"].min() for a in arms}
     return finish(
         canvas,
         "search_best",
-        "What the search found, against what it spent",
+        "The best score against the number of trials",
         f"{'Left: the least' if expected else 'The least'} score (the median over replicates of each trial's best "
         "validation loss) among the first trials of each arm, in the order in which they were proposed. Every arm had "
-        "the same number of trials; lines that are still falling at the right end say that more would have "
+        "the same number of trials; if lines are still falling at the right end, more trials would have "
         f"helped.{beside}",
         "Best score: " + "; ".join(f"{arm} {number(loss)}" for arm, loss in ends.items()) + ".",
     )

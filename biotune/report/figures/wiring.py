@@ -1,4 +1,4 @@
-"""The figures of the wiring: speed against the dose of a null, each arm's matrix, measures against speed."""
+"""The figures of the wiring: speed against the dose of a null, each arm's matrix, speed against measures."""
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,12 @@ from biotune.report.results.summary import Association, Summary, Trend
 from biotune.statistics import FAMILY_CONFIDENCE, geometric_ratio
 
 SCATTERS = 6
-"""Measures that are drawn network by network."""
+"""Number of measures that are drawn network by network."""
 
 MOST_DOTS_AS_VECTORS = 1000
-"""Of a panel; more are drawn as pixels, or the page would weigh megabytes."""
+"""More dots than this are drawn as pixels; as vectors they would make a page of megabytes."""
 
-COLOURS_OF_WEIGHTS = "cividis"  # told apart by the colour-blind, and in grey
+COLOURS_OF_WEIGHTS = "cividis"  # readable for the colour-blind, and in grey
 
 
 def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -> Figure:
@@ -62,7 +62,7 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
         "Dose and response",
         f"Each thin line is a replicate, at every dose of the {trend.null}; dots and bars are geometric means with "
         f"95 % intervals, each as a ratio to {first}. Dashed: the log-linear trend, whose slope is taken within each "
-        "replicate. The doses were set, so that a trend is an effect of the rewiring itself.",
+        "replicate. The study set the doses, so a trend is an effect of the rewiring itself.",
         f"Ratio of updates to criterion to {first} by share of edges rewired: "
         + "; ".join(
             f"{percent(trend.doses[arm])} {as_ratio(float(np.exp(ratios[:, place].mean())))}"
@@ -100,14 +100,14 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())
     binned = (matrices["bins"] < matrices["regions"]).any()
-    in_bins = " Consecutive regions share a pixel where there are more than can be shown." if binned else ""
+    in_bins = " There are more regions than can be shown, so consecutive ones share a pixel." if binned else ""
     return finish(
         canvas,
         "matrices",
         "What each arm's wiring looks like",
         "The matrix of replicate 0 of each arm before training, rows targets and columns sources, ordered by region: a "
-        "pixel is the mean weight between the neurons of two regions, in the units of the connectome; blank where no "
-        f"edge is, or where edges have no weight.{in_bins} Look for what an arm has kept of the reference's pattern, "
+        "pixel is the mean weight between the neurons of two regions, in units of the connectome; blank if there is "
+        f"no edge, or if edges have the weight 0.{in_bins} Look at what an arm has kept of the reference's pattern, "
         "and what it has lost.",
         "Matrices ordered by region, one replicate each: "
         + "; ".join(
@@ -147,11 +147,11 @@ def draw_associations(summary: Summary) -> Figure:
     return finish(
         canvas,
         "associations",
-        "Measures that go with speed: an association",
+        "Measures associated with speed",
         "Spearman's ρ of each measure with updates to criterion. Dots: over the networks of all arms; open squares: "
-        "within arms, where every difference between arms is taken out. 95 % jackknife intervals over replicates: "
-        "for these arms, were they drawn again; what other arms would show, no interval here says. Arms differ in "
-        "many measures at once, so that a measure may stand in for another.",
+        "within arms, with all differences between arms removed. The 95 % jackknife intervals over replicates hold "
+        "for new draws of the same arms; they say nothing about other arms. Arms differ in many measures at "
+        "once, so a correlation with one measure may be due to another.",
         "Rank correlations with updates to criterion: "
         + "; ".join(f"{_spelt(a.measure)} {number(a.across.value, 2)}" for a in shown if a.across)
         + f", over {several(summary.arms)}.",
@@ -184,8 +184,8 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
         "measures",
         "Measures against speed",
         f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation of "
-        f"{len(summary.associations)}, and chosen for it. Where the arms lie in clumps, the correlation says no more "
-        "than that the arms differ; look at whether dots of one colour slope too.",
+        f"{len(summary.associations)}, and chosen for that. If the arms form separate clumps, the correlation only "
+        "shows that the arms differ; check whether dots of one colour show a slope too.",
         "Updates to criterion against "
         + several(f"{_spelt(a.measure)} (rank correlation {_correlation(a)})" for a in chosen)
         + f", for {several(summary.arms)}.",

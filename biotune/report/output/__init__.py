@@ -1,1 +1,1 @@
-"""Where a report goes: the page, the files beside it, the terminal."""
+"""The output of a report: the page, the files beside it, the terminal."""

@@ -18,7 +18,7 @@ from biotune.results import Results
 
 
 def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page: str) -> None:
-    """Writes all files of a study's report, and removes those of an earlier one that this one doesn't have.
+    """Writes all files of a study's report, and removes files of an earlier report that this one doesn't have.
 
     Raises:
         StorageError: they cannot be written.
@@ -28,7 +28,7 @@ def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page
 
 
 def write_combined(combined: CombinedReport, figures: Sequence[Figure], page: str) -> None:
-    """Writes all files of a report of several studies, and removes those of an earlier one that it doesn't have.
+    """Writes all files of a report of several studies, and removes files of an earlier one that this one doesn't have.
 
     Raises:
         UserError: the folder holds something else, or cannot be written to.
@@ -65,7 +65,7 @@ def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str
 
 
 def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
-    """The page's tables; those that are empty are left out."""
+    """The page's tables, without empty ones."""
     made = {
         "verdicts": [
             {"study": label, **_comparison(phase, summary.criterion["level"], c)}
@@ -98,7 +98,7 @@ def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
 
 
 def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
-    """The page's tables, and the rows that they come from; those that are empty are left out."""
+    """The page's tables, and the rows that they are computed from, without empty ones."""
     comparisons = [("shared", None, c) for c in summary.comparisons]
     comparisons += [("own_best", None, c) for c in summary.own_best]
     comparisons += [("positive_control", None, summary.control.comparison)] if summary.control else []

@@ -1,4 +1,4 @@
-"""The page: one self-contained file, from a summary and its figures; it computes nothing."""
+"""The page: one self-contained file, made from a report and its figures; nothing is computed here."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def render_page(report: Report, figures: Figures, study: str) -> str:
     """The page of a study as HTML.
 
     Args:
-        report: every number, and the words.
+        report: all numbers and words.
         figures: of its sections.
         study: text of study.yaml.
     """
@@ -36,7 +36,7 @@ def render_combined(combined: CombinedReport, figures: Sequence[Figure]) -> str:
     """The page of several studies as HTML.
 
     Args:
-        combined: every number, and the words.
+        combined: all numbers and words.
         figures: in the order in which they are shown.
     """
     citations = dict.fromkeys(citation for report in combined.studies.values() for citation in report.citations)
@@ -74,13 +74,13 @@ def _template(name: str) -> Template:
 
 
 def _inline(figure: Figure) -> Markup:
-    """A figure's SVG as an element of the page: its own ids, and the page's ink and paper."""
+    """A figure's SVG as an element of the page, with unique ids and the page's colours of ink and paper."""
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
-    # the canvas itself is filled with paper, which the page has already
+    # the canvas is filled with the colour of paper, which the page may change
     svg = svg.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
     alternative = Markup('<svg role="img" aria-label="{}" ').format(figure.alternative)
     return Markup(svg.replace("<svg ", alternative, 1))
@@ -95,7 +95,7 @@ def _linked(citation: str) -> Markup:
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested entries as (a key of dotted names, text)."""
+    """Nested entries as pairs (names joined by dots, text)."""
     rows: list[tuple[str, str]] = []
     for key, item in content.items():
         name = f"{prefix}{key}"

@@ -1,4 +1,4 @@
-"""The answer in the terminal: what limits it, two sentences, the verdicts as a table."""
+"""The answer in the terminal: banners, two sentences, the verdicts as a table."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,7 @@ _STYLES = {"faster": "green", "slower": "red", "equivalent": "cyan", "undecided"
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Prints the answer; fits 80 columns where the arms' names are short, and wraps where they are not."""
+    """Prints the answer; it fits into 80 columns if the arms' names are short, and wraps otherwise."""
     console.print()
     for limit in report.limits:
         if limit.kind == "banner":
@@ -28,7 +28,7 @@ def print_report(report: Report, console: Console) -> None:
     said = [report.control_sentence] if report.control and report.control.found is not False else []
     for sentence in [*report.disagreements, *said]:
         console.print(Text(sentence), highlight=False)
-    # one line, so that it can be clicked on or copied
+    # in one line, so that it can be clicked on or copied
     console.print(Text(f"Report: {report.page}"), highlight=False, soft_wrap=True)
 
 

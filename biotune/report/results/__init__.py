@@ -1,1 +1,1 @@
-"""Every number of a report, from the tables of one study or several."""
+"""All numbers of a report, from the tables of one study or several."""

@@ -1,4 +1,4 @@
-"""From what a results directory holds to every number of the report. Nothing here speaks, draws or writes."""
+"""From the content of a results directory to all numbers of the report: no words, no figures, no files."""
 
 from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
@@ -10,7 +10,7 @@ from biotune.results import LABELS
 
 
 def summarise(inputs: Inputs) -> Summary:
-    """Computes every number of the report."""
+    """Computes all numbers of the report."""
     study, state, tables = inputs.study, inputs.state, inputs.tables
     arms = {name: dict(arm or {}) for name, arm in study["arms"].items()}
     analysis = Analysis(

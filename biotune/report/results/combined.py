@@ -1,4 +1,4 @@
-"""Several studies side by side: each one's verdicts, what survives the ways of treating gain, and means over tasks."""
+"""Several studies side by side: verdicts, which differences remain when gain is treated otherwise, means over tasks."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from biotune.statistics import Ratio
 
 AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
 WAYS = (AS_IT_COMES, SET_EQUAL, TUNED)
-"""Of treating the spectral radius: a difference is credited to the wiring only if its sign survives all of them."""
+"""Ways of treating the spectral radius: a difference is credited to the wiring only if its sign is the same in all."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Gain:
     """One arm's difference from the reference under several ways of treating the spectral radius.
 
     Attributes:
-        ways: way -> the comparison it is read from: at the shared setting, or, tuned per arm, at own best settings.
-        signs: way -> faster, slower, equivalent; open if the interval holds 1, none if there is no ratio to tell it.
-        survives: whether the sign is the same in all three ways; None if that can't be told, or there is no difference
-            in any.
-        within: the studies it is read from, if other studies differ in the same way.
+        ways: way -> the comparison it is taken from: at the shared setting or, if the radius is tuned per arm, at each
+            arm's own best setting.
+        signs: way -> faster, slower or equivalent; open if the interval includes 1, none if there is no valid ratio.
+        survives: whether the sign is the same in all three ways; None if that can't be told, or if there is no
+            difference in any of them.
+        within: labels of the studies that are compared, if there are several such sets of studies.
     """
 
     arm: str
@@ -44,7 +45,7 @@ class Gain:
 
     @property
     def missing(self) -> list[str]:
-        """The ways that no study has."""
+        """The ways that none of the studies has."""
         return [way for way in WAYS if not any(name.startswith(way) for name in self.ways)]
 
 
@@ -53,7 +54,7 @@ class OverTasks:
     """One arm's ratio to the reference, as the interquartile mean over tasks.
 
     Attributes:
-        studies: one a task. ratio: None where `reason` says why.
+        studies: one per task. ratio: None if there is none; `reason` says why.
     """
 
     arm: str
@@ -69,8 +70,8 @@ class Combined:
 
     Attributes:
         studies: label -> summary, in the order given.
-        arms: every arm that is compared in any of them.
-        page: where the page is.
+        arms: all arms that are compared in any of them.
+        page: path of the page.
     """
 
     studies: Mapping[str, Summary]
@@ -80,16 +81,16 @@ class Combined:
     page: Path
 
     def comparison(self, label: str, arm: str) -> Comparison | None:
-        """An arm in a study, at the shared setting; None where the study has no such comparison."""
+        """The comparison of an arm in a study, at the shared setting; None if the study has none."""
         return next((c for c in self.studies[label].comparisons if c.arm == arm), None)
 
     @property
     def ways(self) -> list[str]:
-        """Every way of treating the spectral radius that any arm was compared in."""
+        """All ways of treating the spectral radius in which any arm was compared."""
         return list(dict.fromkeys(way for found in self.gain for way in found.ways))
 
     def link(self, label: str) -> str | None:
-        """A study's own page, from this one; None where it has none."""
+        """The path of a study's own page, relative to this one; None if it has none."""
         page = self.studies[label].page
         return Path(os.path.relpath(page, self.page.parent)).as_posix() if page.is_file() else None
 
@@ -106,7 +107,7 @@ def combine(inputs: Mapping[str, Inputs], summaries: Mapping[str, Summary], page
     """Sets studies side by side.
 
     Args:
-        inputs, summaries: by label. page: where the page will be.
+        inputs, summaries: by label. page: path that the page will have.
     """
     studies = [
         _Study(label, inputs[label].study, summary, inputs[label].tables.convergence)
@@ -117,26 +118,25 @@ def combine(inputs: Mapping[str, Inputs], summaries: Mapping[str, Summary], page
 
 
 def _way(study: _Study) -> str:
-    radius = study.content.get("topology", {}).get("spectral_radius")
-    if "spectral_radius" in study.content.get("tune", {}):
+    radius = study.content["topology"].get("spectral_radius")
+    if "spectral_radius" in study.content["tune"]:
         return TUNED
     return AS_IT_COMES if radius is None else SET_EQUAL
 
 
 def _but_for_gain(study: _Study) -> str:
-    """What studies must have in common to differ in how the spectral radius is treated alone."""
+    """All that must be equal for two studies to differ only in how they treat the spectral radius."""
     same = {key: study.content.get(key) for key in ("task", "connectome", "network", "arms", "reference_arm")}
     same |= {key: study.content.get(key) for key in ("criterion", "equivalence_margin")}
     for section in ("topology", "tune"):
-        content = study.content.get(section, {})
-        same[section] = {key: value for key, value in content.items() if key != "spectral_radius"}
+        same[section] = {key: value for key, value in study.content[section].items() if key != "spectral_radius"}
     return json.dumps(same, sort_keys=True)
 
 
 def _gain(studies: Sequence[_Study]) -> list[Gain]:
     groups: dict[str, list[_Study]] = {}
     for study in studies:
-        arms = study.content.get("arms", {}).values()
+        arms = study.content["arms"].values()
         if not any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms):
             groups.setdefault(_but_for_gain(study), []).append(study)
     sets = [group for group in groups.values() if len({_way(study) for study in group}) > 1]
@@ -160,7 +160,7 @@ def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
             if way == SET_EQUAL
             else way
         )
-        if name in ways:  # the same way twice: by its study
+        if name in ways:  # two studies treat it in the same way: add the label
             name = f"{name} ({study.label})"
         if (comparison := next((c for c in read if c.arm == arm), None)) is not None:
             ways[name] = comparison
@@ -176,7 +176,7 @@ def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
 
 
 def _sign(comparison: Comparison) -> str:
-    """Where an interval lies to 1; equivalent where no difference beyond the margin is left."""
+    """On which side of 1 the interval lies; equivalent if that is the verdict."""
     ratio, verdict = comparison.ratio, comparison.verdict
     if ratio is None or verdict is None or not comparison.comparable:
         return "none"
@@ -200,9 +200,8 @@ def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
 
 
 def _task_itself(study: _Study) -> dict[str, Any]:
-    """The task without its amount of data."""
-    task = study.content.get("task") or {}
-    return {key: value for key, value in task.items() if key not in ("trials", "train_share", "batch")}
+    """The task's name and options, without its amount of data."""
+    return {key: value for key, value in study.content["task"].items() if key not in ("trials", "train_share", "batch")}
 
 
 def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:

@@ -1,4 +1,4 @@
-"""Every arm against the reference: at the study's criterion and at others, from the table of confirmed replicates."""
+"""Every arm compared with the reference: at the study's criterion and at others, from the confirmed replicates."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,16 @@ from biotune.seeds import stream
 from biotune.statistics import Share, Verdict
 
 LEVEL_FACTORS = (3.0, 2.0, 1.5, 0.5, 0.25)
-"""The other criterion levels that the verdict is given at, as multiples of the study's own."""
+"""Further criterion levels at which verdicts are given, as multiples of the study's own level."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What every comparison of a study shares."""
+    """What all comparisons of a study share.
+
+    Attributes:
+        planned: number of replicates that the study asks for.
+    """
 
     arms: Mapping[str, Any]
     reference: str
@@ -31,7 +35,7 @@ class Analysis:
 
     @property
     def confidence(self) -> float:
-        """Of each interval. Over the study's arms, not only those that are done: a verdict must not tighten later."""
+        """Confidence of each interval; arms still to come are counted too, so that it doesn't change later."""
         return statistics.bonferroni(len(self.arms) - 1)
 
     def result(self, rows: pd.DataFrame, arm: str, phase: str, areas: pd.Series) -> ArmResult:
@@ -56,13 +60,13 @@ class Analysis:
         )
 
     def compare_all(self, confirmed: pd.DataFrame, *, bootstrap: bool = True) -> list[Comparison]:
-        """Every arm but the reference against it; none before anything is confirmed."""
+        """All arms compared with the reference; empty before anything is confirmed."""
         if confirmed.empty:
             return []
         return [self.compare(confirmed, arm, bootstrap=bootstrap) for arm in self.arms if arm != self.reference]
 
     def compare(self, confirmed: pd.DataFrame, arm: str, *, bootstrap: bool = True) -> Comparison:
-        """One arm against the reference, over the replicates that both have; with a bootstrap-t interval beside it."""
+        """One arm compared with the reference, over the replicates that both have."""
         mine = confirmed[confirmed["arm"] == arm].set_index("replicate")
         theirs = confirmed[confirmed["arm"] == self.reference].set_index("replicate")
         pairs = sorted(set(mine.index) & set(theirs.index))
@@ -108,12 +112,12 @@ def is_null(arm: Mapping[str, Any] | None) -> bool:
 
 
 def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each arm that has any, in the study's order."""
+    """Arm and rows of each arm that has any, in the study's order."""
     return [(arm, table[table["arm"] == arm]) for arm in arms if (table["arm"] == arm).any()]
 
 
 def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> pd.Series:
-    """The log ratios of an arm to the reference in a confirm phase; index: the replicates that both have."""
+    """The log ratios of an arm to the reference in a confirm phase, indexed by the replicates that both have."""
     rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
     mine, theirs = rows.loc[arm], rows.loc[reference]
     pairs = sorted(set(mine.index) & set(theirs.index))
@@ -121,7 +125,7 @@ def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: st
 
 
 def loss_areas(curves: pd.DataFrame, budget: int) -> pd.Series:
-    """Each replicate's loss over training; index (phase, arm, replicate)."""
+    """Each replicate's mean loss over training, see `log_loss_area`; index (phase, arm, replicate)."""
     if curves.empty:
         return pd.Series(dtype=np.float64)
     ordered = curves.sort_values("epoch")
@@ -142,7 +146,7 @@ def other_levels(
     sustain: int,
     budget: int,
 ) -> list[Level]:
-    """The comparisons at the other levels; a level that the null predictor itself meets is left out."""
+    """The comparisons at the other levels, without those that the null predictor meets already."""
     if shared.empty or len(analysis.arms) < 2:
         return []
     replicates = [
@@ -160,5 +164,5 @@ def other_levels(
 
 
 def scalar(value: Any) -> Any:
-    """A cell of a table as a plain Python value."""
+    """A table's cell as a plain Python value."""
     return value.item() if isinstance(value, np.generic) else value

@@ -1,4 +1,4 @@
-"""The positive control: an arm that is made worse on purpose, and whether the study could tell."""
+"""The positive control: the reference arm, changed on purpose, and whether the study detects it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from biotune.statistics import LEAST_SHARE_CONVERGED
 def find_control(
     study: Mapping[str, Any], analysis: Analysis, shared: pd.DataFrame, areas: pd.Series
 ) -> Control | None:
-    """How the positive control came out; None of a study without one, and before any of it is confirmed.
+    """The result of the positive control; None if the study has none, or before any of it is confirmed.
 
-    It is found where its verdict is *faster* or *slower*, at 95 % (it is no comparison of the question, and takes no
-    part in its Bonferroni family), or where it fails: the reference converges often enough for a verdict, and the
-    Wilson interval of the control's share lies wholly below the reference's.
+    The control is found if its verdict is *faster* or *slower*. Its interval has 95 %, since it is not one of the arms
+    over which confidence is adjusted. It is also found if it fails to converge: the reference converges often enough
+    for a verdict, and the Wilson interval of the control's share that converged lies wholly below the reference's.
 
     Args:
         study: content of study.yaml.
-        analysis: of the question's own arms.
+        analysis: what the comparisons of the study's arms share.
         shared: the confirmed replicates at the shared setting.
-        areas: their loss over training.
+        areas: their mean loss over training.
     """
     kind = study.get("positive_control")
     rows = {arm: shared[shared["arm"] == arm] for arm in (POSITIVE_CONTROL, analysis.reference)}

@@ -16,12 +16,13 @@ from biotune.statistics import Importances, expected_best, importances
 def search_result(
     arm: str, trials: pd.DataFrame, search: Mapping[str, Any], selection: Selection | None, null_loss: float
 ) -> SearchResult:
-    """The search of one arm; the best trial is the one that the study chose, before it has, the one of the least loss.
+    """The search of one arm. Its best trial is the one that the study chose, or, until it has, the one of the least
+    loss.
 
     Args:
         trials: the table of all arms' trials.
         search: the section of study.yaml. selection: of state.json.
-        null_loss: what a quasi-random trial that diverged or failed counts with: there is nothing better to use then.
+        null_loss: the loss assigned to a quasi-random trial that diverged or failed: the null predictor's.
     """
     rows = trials[trials["arm"] == arm]
     chosen = None if selection is None else selection.own_best.get(arm)
@@ -37,7 +38,7 @@ def search_result(
         best_trial=None if best.empty else str(best["trial"].iloc[0]),
         best_loss=None if best.empty else float(best["best_loss"].iloc[0]),
         best_setting={} if best.empty else {key.removeprefix("tune."): scalar(best[key].iloc[0]) for key in keys},
-        # a grid was laid out, not drawn
+        # the settings of a grid are not drawn at random
         expected_best=[] if search["sampler"] == "grid" else expected_best(losses[losses > 0]).tolist(),
     )
 

@@ -1,4 +1,4 @@
-"""Every number of a report, as data; what is said of them in words is in `biotune.report.text`."""
+"""All numbers of a report, as data; the words about them are in `biotune.report.text`."""
 
 import dataclasses
 import math
@@ -12,14 +12,14 @@ from biotune.statistics import Correlation, Importances, NullRank, Ratio, Share,
 
 @dataclass(frozen=True)
 class ArmResult:
-    """How the confirmed replicates of one arm did.
+    """The results of one arm's confirmed replicates.
 
     Attributes:
-        planned: replicates that the study asks for. replicates: those that are there.
-        converged: of `planned`: a replicate that is missing from a finished study counts as one that did not converge.
-        at_once: those that met the criterion within their first update, which count as one update.
+        planned: number of replicates that the study asks for. replicates: number of those that were confirmed.
+        converged: share of `planned`; in a finished study a missing replicate counts as one that did not converge.
+        at_once: number of replicates that met the criterion within their first update, which counts as one update.
         updates: geometric mean of updates to criterion, censored at the budget.
-        median_updates: Kaplan–Meier median; infinite where fewer than half converge.
+        median_updates: Kaplan–Meier median; infinite if fewer than half converge.
         final_loss, test_loss: lower quartile, median, upper quartile at the budget.
         loss_area: median over replicates of the geometric mean validation loss up to the budget.
     """
@@ -41,16 +41,16 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against the reference.
+    """One arm compared with the reference.
 
     Attributes:
-        ratio: None where no pair is there.
+        ratio: None if there is no pair.
         verdict: None while replicates are still to come.
-        p: two-sided sign-flip p, not adjusted; exact where p_exact.
+        p: two-sided sign-flip p, not adjusted; exact if p_exact, else Monte Carlo.
         bootstrap, bootstrap_verdict: the ratio with a bootstrap-t interval, and what the rule says of that one.
-        rank: the reference's place among the draws, where the arm is a null of at least 19.
-        detectable: the least true ratio that pairs as many and as varied call slower four times of five.
-        equivalence_power: how often they call arms equivalent whose true ratio is 1.
+        rank: the reference's rank among the draws, if the arm is a null with at least 19.
+        detectable: the least true ratio that as many pairs, with the same spread, show as slower with a power of 80 %.
+        equivalence_power: the probability that they show arms as equivalent whose true ratio is 1.
     """
 
     arm: str
@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether the ratio says anything; if it doesn't, it is kept from the page, and stays in the tables."""
+        """Whether the ratio means anything; if not, it isn't shown on the page, but stays in the tables."""
         return self.verdict is None or self.verdict.name != "not comparable"
 
 
@@ -77,8 +77,8 @@ class Control:
 
     Attributes:
         kind: the study's key.
-        comparison: with the reference, at 95 %. result, reference: how the replicates of both did.
-        found: whether the study told it from the reference; None while replicates are still to come.
+        comparison: with the reference, at 95 %. result, reference: the replicates' results of both.
+        found: whether the study detects its difference from the reference; None while replicates are still to come.
     """
 
     kind: str
@@ -99,12 +99,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Trend:
-    """A dose-response: arms that one null rewires to different shares of the edges.
+    """A dose-response: arms in which the same null rewires different shares of the edges.
 
     Attributes:
-        null: what rewires them, in words.
-        doses: arm -> share of its edges that are rewired; 0 of an arm that is otherwise the same and has no null.
-        slope: None where there is none to give, and `reason` says why.
+        null: the null, in words.
+        doses: arm -> share of its edges that are rewired; 0 for an arm that is otherwise the same and has no null.
+        slope: None if there is none; `reason` says why.
     """
 
     null: str
@@ -118,8 +118,8 @@ class Association:
     """Rank correlation of a topology measure with updates to criterion at the shared setting.
 
     Attributes:
-        networks, arms: that the measure has a value in.
-        across: over all networks. within: over them too, but of the ranks within each arm. None where nothing varies.
+        networks, arms: numbers of those in which the measure has a value.
+        across: over all networks. within: over all networks, with ranks taken within each arm. None if nothing varies.
     """
 
     measure: str
@@ -134,7 +134,7 @@ class SearchResult:
     """The search of one arm: its trials by status, and the best of them.
 
     Attributes:
-        expected_best: expected best loss of 1, 2, … of the quasi-random trials; empty of a grid.
+        expected_best: expected best loss of 1, 2, … of the quasi-random trials; empty for a grid.
     """
 
     arm: str
@@ -153,13 +153,13 @@ class Summary:
     Attributes:
         finished: False while anything of the study is still to come.
         phase: the phase that was reached.
-        arms: name -> what study.yaml says of it, in the study's order.
-        comparisons: at the shared setting, from which the answer comes; own_best: each arm at its own best.
+        arms: name -> the arm's section of study.yaml, in the study's order.
+        comparisons: at the shared setting, on which the answer is based; own_best: with each arm at its own best.
         levels: the comparisons at other criterion levels.
-        control: the positive control, which is none of the arms; None if there is none.
+        control: the positive control, which isn't one of the arms; None if there is none.
         trends: over the doses of a null. associations: with topology measures, the strongest first.
         importances: of the hyperparameters; None with too few trials.
-        page: where the page is; not in summary.json, which goes where its directory goes.
+        page: path of the page; not in summary.json, since the directory may be moved.
     """
 
     name: str
@@ -192,7 +192,7 @@ class Summary:
     page: Path
 
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
-        """How an arm did in a confirm phase; None where it is not there yet."""
+        """An arm's results in a confirm phase; None if there are none yet."""
         return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
 
     def has_own_setting(self, arm: str) -> bool:
@@ -202,7 +202,7 @@ class Summary:
 
 
 def plain(content: Any) -> Any:
-    """As JSON holds it: dataclasses and mappings as objects, numbers that are not finite as null."""
+    """Content for JSON: dataclasses and mappings become objects, numbers that are not finite become null."""
     if dataclasses.is_dataclass(content):
         return {field.name: plain(getattr(content, field.name)) for field in dataclasses.fields(content)}
     if isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""Which property of the wiring goes with speed: doses of a null first, then the topology measures."""
+"""Which property of the wiring is associated with speed: doses of a null first, then the topology measures."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation
 
 
 def find_trends(analysis: Analysis, confirmed: pd.DataFrame) -> list[Trend]:
-    """The trend over the doses of each null that arms have at three shares of the edges or more, 0 among them.
+    """The trend over doses of each null that arms apply to three or more shares of the edges, 0 among them.
 
     Args:
         confirmed: the confirmed replicates at the shared setting.
@@ -67,10 +67,10 @@ def _trend(analysis: Analysis, confirmed: pd.DataFrame, null: str, doses: dict[s
 
 
 def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: pd.DataFrame) -> list[Association]:
-    """Rank correlations of every measure that varies with updates to criterion, the strongest over all arms first.
+    """Rank correlations with updates to criterion of every measure that varies, the strongest over all arms first.
 
     Args:
-        confirmed: the confirmed replicates at the shared setting. topologies: the measures of theirs.
+        confirmed: the confirmed replicates at the shared setting. topologies: their measures.
     """
     if confirmed.empty or topologies.empty:
         return []
@@ -103,7 +103,7 @@ def measure_names(topologies: pd.DataFrame) -> list[str]:
 
 
 def measure_ranges(topologies: pd.DataFrame, arms: Iterable[str]) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """measure -> arm -> least, mean and greatest over its replicates."""
+    """measure -> arm -> minimum, mean and maximum over its replicates."""
     return {
         name: {
             arm: (float(rows[name].min()), float(rows[name].mean()), float(rows[name].max()))

@@ -1,1 +1,1 @@
-"""What a report says in words."""
+"""The words of a report."""

@@ -1,4 +1,4 @@
-"""The answer in words: what was asked, two sentences, and where the two confirmations disagree."""
+"""The answer in words: the question, two sentences, and how the two confirmations disagree."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +8,12 @@ from biotune.report.formatting import count, number, percent, several
 from biotune.report.results.comparisons import is_null
 from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
+from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
 
 
 def question(study: Mapping[str, Any]) -> str:
-    """The study's description, or, where it has none, what its arms ask."""
+    """The study's description or, if it has none, the question that its arms ask."""
     if study.get("description"):
         return str(study["description"])
     reference = study["reference_arm"]
@@ -24,13 +25,13 @@ def question(study: Mapping[str, Any]) -> str:
 
 
 def in_short(question: str) -> str:
-    """Up to its first question mark: a study's opening comment may go on to explain."""
+    """The text up to its first question mark: a study's description may go on to explain."""
     asked, mark, _ = question.partition("?")
     return asked + mark
 
 
 def interval(comparison: Comparison) -> str:
-    """0.62 [0.50, 0.77]; a dash where there is none, and where it would mostly be a ratio of budgets."""
+    """0.62 [0.50, 0.77]; a dash if there is none, or if the arm is not comparable."""
     return _with_interval(comparison.ratio if comparison.comparable else None)
 
 
@@ -46,27 +47,27 @@ def _with_interval(ratio: Ratio | None) -> str:
 
 
 def answer(summary: Summary, disagreements: Sequence[str]) -> tuple[str, str]:
-    """What the study found, and what that rests on: a sentence each."""
+    """The answer in two sentences: what the study found, and what that is based on."""
     if not summary.comparisons:
         return _without_comparison(summary)
     return _found(summary), _grounds(summary, disagreements)
 
 
 def ranks_note(arms: Mapping[str, Any], comparisons: Sequence[Comparison]) -> str:
-    """Why the reference has no place among the draws of its nulls; empty where it has, or where there is no null."""
+    """Why the reference's rank among the draws of nulls isn't given; empty if it is given, or if there is no null."""
     short = [c for c in comparisons if c.ratio and c.rank is None and is_null(arms[c.arm])]
     if not short:
         return ""
     draws = max(c.ratio.pairs for c in short if c.ratio)
     return (
-        f"The reference's place among the draws of a null is not given: {count(draws, 'draw')} of each are there, and "
-        f"with fewer than {LEAST_DRAWS} no place, not even the first, has a p as small as 0.05. "
-        f"Set confirm.replicates to {LEAST_DRAWS} or more for it."
+        f"The reference's rank among the draws of a null is not given: there are {count(draws, 'draw')} of each, and "
+        f"with fewer than {LEAST_DRAWS} no rank, not even the first, has a p as small as 0.05. "
+        f"Set confirm.replicates to {LEAST_DRAWS} or more to get it."
     )
 
 
 def rank_sentence(comparison: Comparison) -> str:
-    """Where the reference lies among the draws of a null."""
+    """The reference's rank among the draws of a null, as a sentence."""
     rank = comparison.rank
     assert rank is not None
     return (
@@ -76,12 +77,12 @@ def rank_sentence(comparison: Comparison) -> str:
 
 
 def trend_sentence(trend: Trend) -> str:
-    """What a dose-response says."""
+    """The result of a dose-response, as a sentence."""
     doses = several(percent(dose) for dose in dict.fromkeys(trend.doses.values()))
     if trend.slope is None:
         return f"No trend is given over {doses} of the edges rewired ({trend.null}): {trend.reason}."
     slope = trend.slope
-    way = "does not tell whether learning gets faster or slower with it"
+    way = "does not show whether learning gets faster or slower"
     if slope.high < 1:
         way = "makes learning faster"
     elif slope.low > 1:
@@ -95,7 +96,7 @@ def trend_sentence(trend: Trend) -> str:
 
 
 def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) -> list[str]:
-    """A sentence for each arm that its own best setting gives another verdict, or an interval that is apart."""
+    """A sentence for each arm whose own best setting gives another verdict, or an interval that doesn't overlap."""
     sentences = []
     for first in shared:
         second = next((c for c in own_best if c.arm == first.arm), None)
@@ -109,7 +110,7 @@ def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) 
         elif first.ratio and second.ratio and first.comparable and _apart(first.ratio, second.ratio):
             sentences.append(
                 f"{first.arm} is {first.verdict.name} at the shared setting and with each arm at its own best, but the "
-                f"intervals lie apart: {interval(first)} and {interval(second)}."
+                f"intervals do not overlap: {interval(first)} and {interval(second)}."
             )
     return sentences
 
@@ -124,14 +125,14 @@ def _without_comparison(summary: Summary) -> tuple[str, str]:
         return (
             f"{summary.reference} met the criterion in {alone.converged.count} of {alone.converged.total} "
             f"replicates, after {number(alone.updates)} updates (geometric mean; {number(summary.budget)}, the "
-            "budget, where it did not).",
+            "budget, if it did not).",
             "The study has one arm, so there is nothing to compare it with and no verdict.",
         )
-    done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != "running")
+    done = sum(n for arm in summary.search for status, n in arm.statuses.items() if status != RUNNING)
     planned = sum(arm.planned for arm in summary.search)
     return (
         "There is no verdict: no replicate has been confirmed"
-        + ("." if summary.finished else " yet; only the confirmation on fresh seeds feeds the conclusion."),
+        + ("." if summary.finished else " yet; only the confirmation with new seeds counts for the conclusion."),
         f"{done} of {count(planned, 'search trial')} are done.",
     )
 
@@ -144,7 +145,7 @@ def _found(summary: Summary) -> str:
         groups[name].append(comparison.arm if name in ("not comparable", "to come") else with_numbers)
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
-    opening = f"With {several(stand_ins)} in place of the connectome asked for, " if stand_ins else ""
+    opening = f"With {several(stand_ins)} in place of the connectome that was asked for, " if stand_ins else ""
     sentence = f"{opening}{'; '.join(clauses)}."
     # an arm's name keeps its own case
     return sentence[0].upper() + sentence[1:] if sentence.startswith("whether ") else sentence
@@ -167,7 +168,7 @@ _CLAUSES = {
     ),
     "to come": ("{arms} is still to be confirmed", "{arms} are still to be confirmed"),
 }
-"""What is said of one arm with a verdict, and of several."""
+"""What is said of one arm with this verdict, and of several."""
 
 
 def _clause(verdict: str, arms: Sequence[str], summary: Summary) -> str:
@@ -186,14 +187,14 @@ def _grounds(summary: Summary, disagreements: Sequence[str]) -> str:
         else ""
     )
     return (
-        f"In brackets: updates to criterion as a ratio to {summary.reference}, below 1 is faster, with the "
+        f"In brackets: updates to criterion as a ratio to {summary.reference} (below 1: faster), with the "
         f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
         f"at one shared setting{setting}{_own_best(summary, disagreements)}."
     )
 
 
 def _own_best(summary: Summary, disagreements: Sequence[str]) -> str:
-    """What each arm's own best setting would change."""
+    """How the verdicts change with each arm at its own best setting."""
     if not any(c.verdict for c in summary.own_best):
         return ""
     if not any(summary.has_own_setting(arm) for arm in summary.arms):
@@ -210,7 +211,7 @@ def _own_best(summary: Summary, disagreements: Sequence[str]) -> str:
 
 
 def control_sentence(control: Control) -> str:
-    """How the positive control came out."""
+    """The result of the positive control, as a sentence."""
     what, comparison = CONTROLS[control.kind], control.comparison
     if comparison.verdict is None:
         return f"The positive control, {what}, is still to be confirmed."
@@ -223,6 +224,6 @@ def control_sentence(control: Control) -> str:
     if control.found:
         return f"The positive control, {what}, is found ({numbers})."
     return (
-        f"The positive control, {what}, is not found ({numbers}): as long as the study can't tell a network that was "
-        "changed on purpose from the reference, that it tells no other arm from it proves nothing."
+        f"The positive control, {what}, is not found ({numbers}): a study that does not detect a network that was "
+        "changed on purpose cannot conclude that other arms do not differ from the reference."
     )

@@ -1,4 +1,4 @@
-"""A report of several studies: their numbers side by side, and what is said of them."""
+"""A report of several studies: their numbers side by side, and the words about them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _OF_A_STUDY = (
     "name", "question", "answer", "finished", "task", "reference", "arms", "margin", "confidence", "criterion",
     "budget", "shared_setting", "results", "comparisons", "own_best", "disagreements", "trends", "limits",
 )  # fmt: skip
-"""What summary.json repeats of each study's own."""
+"""The keys of each study's summary.json that the combined one repeats."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class CombinedReport(Combined):
     """Studies side by side, in numbers and words.
 
     Attributes:
-        question: the one that they share, or how many they are.
-        answer: a sentence each.
+        question: the one that they share, or how many studies there are.
+        answer: sentences.
     """
 
     studies: Mapping[str, Report]
@@ -77,14 +77,14 @@ def _verdicts(combined: Combined, arm: str) -> str:
 
 
 def gain_sentence(gain: Gain) -> str:
-    """Whether an arm's difference survives the ways of treating the spectral radius, or why that can't be told."""
+    """Whether an arm's difference is the same for all treatments of the spectral radius, or why that can't be told."""
     arm, reference, found = gain.arm, gain.reference, set(gain.signs.values())
     unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
     reasons = [f"{name} its {unclear[sign]}" for name, sign in gain.signs.items() if sign in unclear]
     reasons += [f"no study has the radius {way}" for way in gain.missing]
     equal = [name for name, sign in gain.signs.items() if sign == "equivalent"]
     if {"faster", "slower"} <= found:
-        text = f"The sign of {arm}'s difference from {reference} does not survive, it depends on gain"
+        text = f"The sign of {arm}'s difference from {reference} does not survive: it depends on gain"
     elif equal and found & {"faster", "slower"}:
         text = f"{arm}'s difference from {reference} does not survive: it is within the margin {several(equal)}"
     elif reasons:

@@ -1,4 +1,4 @@
-"""What limits an answer: everything that a reader must know before believing it, found in the results themselves."""
+"""What limits an answer: everything in the results that a reader must know before believing it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def _unfinished(summary: Summary) -> list[str]:
     if summary.finished:
         return []
     reached = {"search": "the search", "confirm": "the confirmation"}.get(summary.phase, summary.phase)
-    return [f"Unfinished: the study had reached {reached} when this was written. It shows what there is so far."]
+    return [f"Unfinished: the study had reached {reached} when this was written. The report shows the results so far."]
 
 
 def _substitutes(summary: Summary) -> list[str]:
@@ -54,7 +54,7 @@ def _substitutes(summary: Summary) -> list[str]:
             replaced.setdefault(key, []).append(arm)
     return [
         f"Not the connectome asked for: {used} stands in for {asked} in {several(arms)}, because {asked} could not be "
-        f"had ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
+        f"obtained ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
         for (asked, used, reason), arms in replaced.items()
     ]
 
@@ -64,7 +64,7 @@ def _control(summary: Summary) -> list[str]:
 
 
 def _reading(summary: Summary) -> list[str]:
-    """What was left out, or added, in reading a connectome."""
+    """What was left out, or added, when a connectome was read."""
     texts = [f"{used['name']}: {note}." for used in summary.connectomes.values() for note in used["notes"]]
     return list(dict.fromkeys(texts))
 
@@ -89,18 +89,18 @@ def _replicates(summary: Summary) -> list[str]:
         if 0 < censored < result.replicates:
             texts.append(
                 f"{result.arm}: {count(censored, 'confirmed replicate')} did not meet the criterion {where} within "
-                "the budget and counted as if just then, so how slow the arm is, is understated."
+                "the budget and counted with the whole budget, so the arm's updates are underestimated."
             )
         if result.at_once:
             texts.append(
                 f"{result.arm}: {count(result.at_once, 'replicate')} met the criterion {where} before the first "
-                "update was done and counted as needing one; the criterion may be too easy."
+                "update was done and counted as one update; the criterion may be too easy."
             )
     for comparison in summary.comparisons:
         if comparison.ratio and comparison.ratio.pairs > 1 and comparison.ratio.spread < 1e-12:
             texts.append(
                 f"{comparison.arm}: every pair has the same ratio, so its interval has no width; are its networks the "
-                "reference's own?"
+                "same as the reference's?"
             )
     return texts
 
@@ -112,8 +112,8 @@ def _power(summary: Summary) -> list[str]:
             continue
         found, missed = formatting.ratio(c.detectable), formatting.ratio(1 / c.detectable)
         texts.append(
-            f"{c.arm}: {c.ratio.pairs} pairs as varied as these show a true ratio of {found} as slower, or one of "
-            f"{missed} as faster, four times of five; they show equal arms as equivalent "
+            f"{c.arm}: {c.ratio.pairs} pairs with this spread show a true ratio of {found} as slower, or one of "
+            f"{missed} as faster, with a power of 80 %; they show equal arms as equivalent "
             f"{percent(c.equivalence_power)} of the time."
         )
     if any(c.ratio and c.ratio.pairs == 1 for c in summary.comparisons):
@@ -138,11 +138,11 @@ def _set_aside(state: State) -> list[str]:
     if not damaged:
         return []
     return [
-        f"{count(len(damaged), 'checkpoint')} could not be read and was set aside ({several(damaged)}); what it was of "
-        "was trained again from the start, with the result that it would have had."
+        f"{count(len(damaged), 'checkpoint')} could not be read and {'was' if len(damaged) == 1 else 'were'} set aside "
+        f"({several(damaged)}); the networks were trained again from the start, which gives the same result."
     ]
 
 
 def _working_tree(environment: Mapping[str, Any]) -> list[str]:
     git = environment["git"]
-    return ["The code had changes that its git commit does not hold."] if git and git["dirty"] else []
+    return ["The code had changes that are not in the git commit."] if git and git["dirty"] else []

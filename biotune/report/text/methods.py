@@ -1,4 +1,4 @@
-"""The methods of a study, written from its actual settings: a text that could go into a paper, and what to cite."""
+"""The methods of a study, written from its actual settings: a text for a paper, and what to cite."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,24 +39,24 @@ def methods(study: Mapping[str, Any], state: State, *, dosed: bool, measured: bo
 
 
 def citations(state: State) -> list[str]:
-    """What to cite: each connectome that was used once, then the method and the software."""
+    """What to cite: each connectome that was used, without repeats, then the method and the software."""
     used = [used.citation for used in state.connectomes.values() if used.citation]
     return [*dict.fromkeys(used), PREDECESSOR, *SOFTWARE]
 
 
 def kernels_seen(environment: Mapping[str, Any]) -> str:
-    """What computed the networks, and how far it is from its definition; empty where nothing says."""
+    """Which kernels computed the networks, and how far they deviate from the definition; empty if not recorded."""
     seen = [
         f"by at most {max(entry['deviation'].values()):.1g} ({entry['tolerance']:g} allowed) with backend "
         f"{entry['backend']} on {entry['gpu'] or entry['processor']}"
         for entry in environment["kernels"]
     ]
-    start = "Beside their definition in float64, hidden states and gradients deviated in relative norm"
+    start = "Compared with their definition in float64, hidden states and gradients deviated in relative norm"
     return f"{start} {'; '.join(dict.fromkeys(seen))}." if seen else ""
 
 
 def describe_arm(arm: Mapping[str, Any]) -> str:
-    """What an arm changes, in a few words: its null and what that keeps, then each key it sets."""
+    """What an arm changes, in a few words: its null and what that keeps, then each key that it sets."""
     parts = []
     null = arm.get("null")
     if null:
@@ -73,17 +73,17 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
 
 
 def _connectome(used: Connectome) -> str:
-    return f"{used.name} (in place of {used.asked}, which could not be had)" if used.substituted else used.name
+    return f"{used.name} (in place of {used.asked}, which could not be obtained)" if used.substituted else used.name
 
 
 def _networks(study: Mapping[str, Any], state: State) -> str:
     task, topology, network = (study[section] for section in ("task", "topology", "network"))
     arms = study["arms"]
     used = list(dict.fromkeys(map(_connectome, state.connectomes.values())))
-    # a tuned key has no one value to state here
+    # a tuned key has no single value to state here
     tuned = set(study["tune"])
     radius = topology.get("spectral_radius")
-    gain = "left as it came" if radius is None else f"scaled to {formatting.value(radius)}"
+    gain = "not set" if radius is None else f"scaled to {formatting.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
     training = {key: value for key, value in network.items() if key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
@@ -98,7 +98,7 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     ]
     if "spectral_radius" not in tuned:
         differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
-        unless = ", unless the arm says otherwise" if differs else ""
+        unless = ", unless the arm sets another" if differs else ""
         sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}{unless}.")
     changes = [(arm or {}).get("network") or {} for arm in arms.values()]
     signed = "signs" in tuned or any(part.get("signs", "none") != "none" for part in (network, *changes))
@@ -131,14 +131,14 @@ def _search(study: Mapping[str, Any]) -> str:
         proposals = f"The first {count(shared, 'trial')} of every arm used the same quasi-random (Sobol) settings"
         if shared < trials:
             proposals += (
-                f", the other {trials - shared} proposed by {later} (Optuna) that saw the trials of that arm alone"
+                f", the other {trials - shared} proposed by {later} (Optuna) that used the trials of that arm alone"
             )
     if search["grace"] >= search["max_epochs"]:
         stopping = "No trial was stopped early."
     else:
         stopping = (
             f"Asynchronous successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) "
-            "stopped trials against others of the same arm only."
+            "stopped trials by comparison with trials of the same arm only."
         )
     return (
         f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
@@ -160,12 +160,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
         else "by seeded Monte Carlo over random sign flips"
     )
     sentences = [
-        f"Confirmation: {count(replicates, 'fresh replicate')} an arm, on seeds and data that the search had not "
-        f"seen, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
-        f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a last crossing could be seen to hold), "
-        "all arms at one shared setting: the one of best mean rank over the arms among those that every arm had "
-        "tried and, where there was any, trained at. As a sensitivity analysis each arm was also trained at its own "
-        "best setting.",
+        f"Confirmation: {count(replicates, 'new replicate')} per arm, with seeds and data that the search had not "
+        f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
+        f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a late crossing could be seen to hold), "
+        "all arms at one shared setting: of the settings that every arm had tried, and at which the largest number of "
+        "arms had trained, the one of best mean rank over the arms. As a sensitivity analysis each arm was also "
+        "trained at its own best setting.",
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
         f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
         "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "
@@ -173,28 +173,29 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     ]
     if compared:
         sentences.append(
-            f"The effect is the ratio of updates to criterion, arm to {reference}, as geometric mean over pairs of "
+            f"The effect is the ratio of updates to criterion, arm to {reference}, as the geometric mean over pairs of "
             f"replicates, with a paired t interval on the log ratio at {percent(bonferroni(compared), 2)} (95 % over "
-            f"{count(compared, 'comparison')}, Bonferroni). Where the interval lies wholly below "
-            f"{number(1 / (1 + margin))} an arm is faster, wholly above {number(1 + margin)} slower, and wholly "
-            "between them equivalent; it is undecided otherwise, and not comparable where fewer than "
+            f"{count(compared, 'comparison')}, Bonferroni). An arm is faster if the interval lies wholly below "
+            f"{number(1 / (1 + margin))}, slower if wholly above {number(1 + margin)}, and equivalent if wholly "
+            "between them; otherwise it is undecided. It is not comparable if fewer than "
             f"{percent(LEAST_SHARE_CONVERGED)} of either arm's replicates met the criterion; the margin was part of "
             f"the study's file before the run. The p values are two-sided sign-flip tests of the log ratios ({p}), "
             "not adjusted; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the replicates that met "
-            "the criterion over time. Beside the paired t intervals stand bootstrap-t intervals "
+            "the criterion over time. Beside the paired t intervals, bootstrap-t intervals are given "
             f"({RESAMPLES:,} resamples of the pairs)."
         )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:
             sentences.append(
-                f"The place of {reference} among the {replicates} draws of each null comes with a two-sided "
-                "permutation p, (1 + draws as far from the mean of all) / (draws + 1), every draw beside the network "
-                "of its pair."
+                f"The rank of {reference} among the {replicates} draws of each null is given with a two-sided "
+                "permutation p, (1 + number of draws at least as far from the mean of all) / (draws + 1); each draw is "
+                "compared with the reference's network of the same pair."
             )
     if control := study.get("positive_control"):
         sentences.append(
-            f"As a positive control, {CONTROLS[control]} was trained as the arms were, had no part in choosing the "
-            f"shared setting, and was compared with {reference} on its own, at {percent(FAMILY_CONFIDENCE)}."
+            f"As a positive control, {CONTROLS[control]} was trained in the same way as the arms, had "
+            f"no part in choosing the shared setting, and was compared with {reference} on its own, at "
+            f"{percent(FAMILY_CONFIDENCE)}."
         )
     return sentences
 

@@ -1,4 +1,4 @@
-"""A report: the numbers of a study, and what is said of them."""
+"""A report: the numbers of a study, and the words about them."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Report(Summary):
     """A study's results in numbers and words.
 
     Attributes:
-        question, answer: what was asked; the answer in two sentences.
-        described: arm -> what it changes.
+        question: what was asked. answer: two sentences.
+        described: arm -> what it changes, in words.
         disagreements: a sentence for each arm whose verdict, or interval, differs between the two confirmations.
-        control_sentence: how the positive control came out; empty if there is none.
-        ranks_note: why there are no places among null draws, if there are none.
+        control_sentence: the result of the positive control; empty if there is none.
+        ranks_note: why the reference's rank among null draws isn't given; empty if it is.
         limits: what a reader must know before believing the answer.
     """
 
@@ -46,7 +46,7 @@ class Report(Summary):
 
 
 def describe(summary: Summary, inputs: Inputs) -> Report:
-    """Adds the words."""
+    """Adds the words to the numbers."""
     study, state = inputs.study, inputs.state
     numbers = {field.name: getattr(summary, field.name) for field in dataclasses.fields(Summary)}
     differ = disagreements(summary.comparisons, summary.own_best)

@@ -65,7 +65,7 @@ def run_confirm(
         record: receives the results. journal: keeps them.
         plan: of replicates of a cell.
         checkpoints: where the workers keep theirs.
-        resources: of a job. every: seconds between two checkpoints of one.
+        resources: of a job. every: seconds between two checkpoints of a job.
         set_aside: called with a checkpoint that cannot be read, and why, before its job is trained from the start.
         changed: called now and then.
         interrupted: whether the user asked to stop.
@@ -73,8 +73,8 @@ def run_confirm(
     Raises:
         UserError: jobs failed again and again; the others were done.
         StorageError: something could not be written, here or by a job.
-        ForeignState: a checkpoint is of another plan, or its topologies are drawn otherwise where it was to go on.
-        KernelError: a job's kernels cannot be trusted where it was to run.
+        ForeignState: a checkpoint is of another plan, or of topologies that a machine draws differently.
+        KernelError: a job's kernels cannot be trusted on the machine that it was to run on.
     """
     confirmation = _Confirmation(study, record, journal, plan, checkpoints, resources, every, set_aside)
     try:
@@ -123,7 +123,7 @@ class _Confirmation:
         self.running: dict[Any, Job] = {}
         self.failed: dict[str, str] = {}
         self.retries = Retries(journal.file.parent)
-        # Ray itself retries nothing: what was killed for want of memory it would try again for ever
+        # Ray itself retries nothing: it would restart for ever what was killed for lack of memory
         self.task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(confirm_block)
 
     @property

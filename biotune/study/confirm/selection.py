@@ -12,8 +12,8 @@ from biotune.study.history.record import Record, TrialRecord
 def order(trial: TrialRecord) -> tuple[int, float, float]:
     """Sorts trials from best to worst.
 
-    Completed trials come first, by restricted mean updates to criterion, mean of min(T, budget) over replicates, then
-    by loss; stopped ones follow, by the rung they reached, the last first, then by loss; then the rest.
+    Completed trials come first, by restricted mean updates to criterion (mean over replicates of min(T, budget)), then
+    by loss. Stopped ones follow: those that reached a later rung first, then by loss. Then the rest.
     """
     if trial.score is None or trial.status not in ("completed", "stopped"):
         return (2, 0.0, 0.0)
@@ -27,7 +27,7 @@ def select(study: Study, record: Record, digest: Callable[[str, Setting], str]) 
 
     Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
     trained goes before one at which fewer did, whatever their ranks; of settings with the same mean rank the one
-    proposed first is taken. An arm in which nothing trained has no best of its own: the shared setting stands for it.
+    proposed first is taken. If nothing trained in an arm, the shared setting is its own best.
 
     Args:
         study: that was searched. record: of it.

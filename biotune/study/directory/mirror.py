@@ -11,7 +11,7 @@ from biotune.errors import UserError
 from biotune.io.files import remove_leftovers, replacing, storage_error
 from biotune.io.storage import BucketPath, Place, clear, place
 from biotune.network import DamagedCheckpoint, load_checkpoint
-from biotune.results import Results
+from biotune.results import RUNNING, Results
 from biotune.study.history.record import Record
 
 MIRROR_SECONDS = 10.0
@@ -163,7 +163,7 @@ def drop_ahead(checkpoints: Place, record: Record, rungs: list[int]) -> None:
     """
     for file in (checkpoints / "search").rglob("*.pt"):
         trial = record.trials.get(file.stem)
-        if trial is not None and trial.status == "running":
+        if trial is not None and trial.status == RUNNING:
             try:
                 epoch = load_checkpoint(file)["loop"]["epoch"]
             except DamagedCheckpoint:

@@ -73,7 +73,7 @@ class Confirmed(_Part):
 
 
 class SetAside(_Part):
-    """A checkpoint could not be read: it was renamed, and what it was of is trained again from the start."""
+    """A checkpoint could not be read: it was renamed, and its networks are trained again from the start."""
 
     event: Literal["set_aside"] = "set_aside"
     checkpoint: str

@@ -33,11 +33,11 @@ def _nothing() -> np.ndarray:
 
 @dataclass
 class Curves:
-    """The evaluations of one population: arrays [evaluations, replicates], NaN where there is no finite number.
+    """The evaluations of one population: arrays [evaluations, replicates], NaN if a number was not finite.
 
     Attributes:
-        training: losses, a row an epoch; row 0, before the first update, is empty.
-        validation: losses, a row an epoch from 0. accuracy: likewise; no rows where the task has none.
+        training: losses, a row per epoch; row 0, before the first update, is empty.
+        validation: losses, a row per epoch from 0. accuracy: likewise; no rows if the task has none.
     """
 
     training: np.ndarray = field(default_factory=_nothing)
@@ -45,10 +45,10 @@ class Curves:
     accuracy: np.ndarray = field(default_factory=_nothing)
 
     def extend(self, further: Evaluations, replicates: int) -> None:
-        """Takes in evaluations: what a retried trial reports again replaces what it reported before.
+        """Takes in evaluations; those that a retried trial reports again replace what it reported before.
 
         Raises:
-            ValueError: they don't go on from what is there, or are not of so many replicates; nothing is taken.
+            ValueError: epochs are missing before them, or they are not of so many replicates; nothing is changed.
         """
         longer = {}
         for name in ("training", "validation", "accuracy"):
@@ -137,8 +137,8 @@ class Record:
     """Everything that has happened in a study, rebuilt from its events.
 
     Args:
-        search_replicates: networks a search trial.
-        updates_per_epoch: optimiser steps in an epoch.
+        search_replicates: networks per search trial.
+        updates_per_epoch: optimiser steps per epoch.
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
 
     Attributes:
@@ -167,10 +167,10 @@ class Record:
         return list(self.confirmed.values())
 
     def apply(self, event: StudyEvent) -> None:
-        """Takes one event in; one that has been taken in already changes nothing.
+        """Takes one event in; if it has been taken in before, nothing changes.
 
         Raises:
-            ValueError: it does not go on from what is there.
+            ValueError: it cannot come after the events so far.
         """
         match event:
             case Begun():
@@ -195,7 +195,7 @@ class Record:
                 if trial.status in ("completed", "stopped"):
                     self.trained_seconds += trial.standing.seconds
                     self.trained_epochs += trial.epochs
-                self._count(trial, before)  # last: the display, in its own thread, divides by what it counts
+                self._count(trial, before)  # last: the display's thread divides by these counts
             case Selected():
                 self.selection = event.selection
             case Confirmed():
@@ -224,7 +224,7 @@ class Record:
 
     def tally(self, arm: str) -> Counter[str]:
         """How far the search of an arm has come: trials by status, and summed over the trials `epochs`,
-        `replicates_converged` and `replicates_diverged`. It takes as long at the 10,000th trial as at the first.
+        `replicates_converged` and `replicates_diverged`. It takes no longer at the 10,000th trial than at the first.
         """
         return self._tallies.get(arm, Counter())
 
@@ -233,13 +233,13 @@ class Record:
         return self._best.get(arm)
 
     def _count(self, trial: TrialRecord, before: Counter[str]) -> None:
-        tally = Counter(self._tallies.get(trial.arm))  # a new one: the display looks at it from another thread
+        tally = Counter(self._tallies.get(trial.arm))  # a new one, since the display reads from another thread
         tally.update(trial.tally())
         tally.subtract(before)
         self._tallies[trial.arm] = tally
 
     def _compare(self, trial: TrialRecord, before: float | None) -> None:
-        """Keeps the arm's best score up; where it was this trial's own and is no more, it is looked for anew."""
+        """Updates the arm's best score; if that was this trial's and got worse, all trials of the arm are compared."""
         best = self._best.get(trial.arm)
         if trial.score is not None and (best is None or trial.score <= best):
             self._best[trial.arm] = trial.score

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: one live display on a terminal; elsewhere, a line now and then."""
+"""What a person sees while a study runs: a live display on a terminal, otherwise a line now and then."""
 
 import time
 from datetime import timedelta
@@ -9,12 +9,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from biotune.results.vocabulary import ENDINGS
+from biotune.results.vocabulary import ENDINGS, RUNNING
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
 
 LINE_SECONDS = 10.0
-"""Between two lines where there is no terminal."""
+"""Between two lines if there is no terminal."""
 
 
 def spell(seconds: float) -> str:
@@ -27,8 +27,8 @@ class Display:
 
     Args:
         study: what runs. record: how far it has come.
-        concurrency: trials at once.
-        console: where to.
+        concurrency: trials that run at once.
+        console: what it is shown on.
         dashboard: the address of Ray's dashboard, if there is one.
         banners: what has to stay in sight, such as a substituted connectome.
     """
@@ -69,7 +69,7 @@ class Display:
         self.changed(now=True)
 
     def changed(self, now: bool = False) -> None:
-        """Something has happened: without a terminal, that is worth a line every `LINE_SECONDS`."""
+        """Something has happened. Without a terminal a line is printed, at most every `LINE_SECONDS` unless `now`."""
         if self.live is None and (now or time.monotonic() - self.said >= LINE_SECONDS):
             self.said = time.monotonic()
             counts = " · ".join(f"{arm} {self._count(arm)}" for arm in self.study.arms)
@@ -89,7 +89,7 @@ class Display:
             table.add_row(
                 arm,
                 f"{self._done(arm)}/{self.study.config.search.trials_per_arm}",
-                str(tally["running"]),
+                str(tally[RUNNING]),
                 str(tally["stopped"]),
                 Text(str(failed), style="red" if failed else ""),
                 self._best(arm),
@@ -125,7 +125,7 @@ class Display:
         return "" if seconds is None else f", about {spell(seconds)} left"
 
     def _seconds_left(self) -> float | None:
-        """From what the trials so far took, spread over the trials that run at once; None before the first ended."""
+        """By what the trials so far took, with so many at once; None before the first one has ended."""
         record, arms = self.record, self.study.arms
         trained = sum(record.tally(arm)["completed"] + record.tally(arm)["stopped"] for arm in arms)
         if not trained:

@@ -1,6 +1,6 @@
 """A study in the files of other programs: TensorBoard's events, and the journal that optuna-dashboard opens.
 
-Both are made anew from the study's own journal, of a running study too, so that they never say anything else than it.
+Both are made from the study's journal each time, also while it runs, so that they never contradict it.
 """
 
 import math
@@ -16,14 +16,14 @@ from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
 from biotune.errors import UserError
-from biotune.results import Results
+from biotune.results import RUNNING, Results
 from biotune.study.directory.directory import load_record
 from biotune.study.history.record import TrialRecord
 from biotune.study.search.sampler import distribution
 
 
 def write_tensorboard(results: Results) -> Path:
-    """Writes `tensorboard/<trial>/`, an event file a search trial: its losses, and its setting as hparams."""
+    """Writes `tensorboard/<trial>/`, an event file per search trial: its losses, and its setting as hparams."""
     _, record = load_record(results)
     folder = results.path / "tensorboard"
     shutil.rmtree(folder, ignore_errors=True)
@@ -35,14 +35,14 @@ def write_tensorboard(results: Results) -> Path:
             best = {} if trial.score is None else {"best_loss": trial.score}
             setting = {key: value if _is_plain(value) else str(value) for key, value in trial.setting.items()}
             for summary in hparams({"arm": trial.arm, **setting}, best):
-                writer.file_writer.add_summary(summary)  # as add_hparams, which makes a folder of its own for it
+                writer.file_writer.add_summary(summary)  # add_hparams would make a folder of its own
             for name, value in best.items():
                 writer.add_scalar(name, value, trial.epochs)
     return folder
 
 
 def write_optuna(results: Results) -> Path:
-    """Writes `optuna.journal`, Optuna's own format: a study an arm, named `<study>/<arm>`, told as its sampler was."""
+    """Writes `optuna.journal`, Optuna's own format: a study per arm, named `<study>/<arm>`, told as its sampler was."""
     study, record = load_record(results)
     file = results.path / "optuna.journal"
     temporary = file.with_name(".optuna.journal.tmp")
@@ -71,7 +71,7 @@ def write_optuna(results: Results) -> Path:
 
 def _state(trial: TrialRecord) -> TrialState:
     """As `ArmSampler.learn` tells it."""
-    if trial.status == "running":
+    if trial.status == RUNNING:
         return TrialState.RUNNING
     if trial.status == "failed":
         return TrialState.FAIL
@@ -79,7 +79,7 @@ def _state(trial: TrialRecord) -> TrialState:
 
 
 def _medians(trial: TrialRecord, name: str) -> dict[int, float]:
-    """Median loss over the replicates by epoch, where every replicate has one."""
+    """Median loss over the replicates by epoch; epochs in which a replicate has none are left out."""
     rows = getattr(trial.curves, name)
     return {epoch: statistics.median(row) for epoch, row in enumerate(rows.tolist()) if not any(map(math.isnan, row))}
 

@@ -11,8 +11,8 @@ from biotune.study.ray_internals import SCRAPE_LIST, ray_dashboard
 _PANELS = (
     ("Learning by arm", "ray_biotune_best_validation_loss", "{{study}} {{arm}} {{phase}}", True),
     ("Replicates that met the criterion", "ray_biotune_replicates_converged", "{{study}} {{arm}} {{phase}}", False),
-    ("Epochs a second", "ray_biotune_epochs_per_second", "{{study}} {{arm}} {{phase}}", False),
-    ("Updates a second", "ray_biotune_updates_per_second", "{{study}} {{arm}} {{phase}}", False),
+    ("Epochs per second", "ray_biotune_epochs_per_second", "{{study}} {{arm}} {{phase}}", False),
+    ("Updates per second", "ray_biotune_updates_per_second", "{{study}} {{arm}} {{phase}}", False),
     ("Trials", "sum by (study, state) (ray_biotune_trials)", "{{study}} {{state}}", False),
     (
         "Failures",
@@ -33,7 +33,7 @@ def write_configuration(folder: Path, ray_temp: Path) -> None:
     """Writes Prometheus's and Grafana's configuration: Ray's own dashboard, and one of studies.
 
     Args:
-        folder: where to.
+        folder: that they are written to.
         ray_temp: Ray's temporary folder; Ray keeps there a list of what is to be scraped.
     """
     dashboards = folder / "dashboards"

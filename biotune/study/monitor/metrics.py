@@ -1,7 +1,7 @@
-"""What Prometheus is told of a running study: by arm and phase, never by trial, so that no ended trial lives on in it.
+"""What Prometheus is told of a running study: by arm and phase, not by trial, whose series would outlive it.
 
-The driver alone publishes, from its record. Ray puts `ray_` before the names, serves them where it serves its own, and
-forgets a series that has not been published for 20 seconds: those of a phase or a study that is over, by themselves.
+Only the driver publishes, from its record. Ray puts `ray_` before the names, serves them beside its own, and forgets a
+series that has not been published for 20 seconds; so those of a phase or study that is over disappear.
 """
 
 import time
@@ -17,7 +17,7 @@ from biotune.study.history.record import Record
 
 PUBLISH_SECONDS = 2.0
 WINDOW_SECONDS = 60.0
-"""Over which epochs and updates per second are taken; a confirmed block counts when it ends."""
+"""Epochs and updates per second are means over this long; a confirmed block counts when it ends."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Standing:
     """How far an arm has come in a phase.
 
     Attributes:
-        trials: by state; of the search alone.
-        replicates: how many have been trained, or are being. converged, diverged: how many of them.
-        best: least score of a trial (search), least validation loss of a replicate (confirm), or None.
+        trials: by status; only of the search.
+        replicates: how many have been trained, or are being trained. converged, diverged: how many of them.
+        best: least score of a trial (search) or least validation loss of a replicate (confirm); None if there is none.
         epochs: of a replicate, summed over replicates.
     """
 
@@ -82,8 +82,8 @@ class Metrics:
                 ("replicates", "Replicates trained, or being trained."),
                 ("replicates_converged", "Replicates that met the criterion."),
                 ("replicates_diverged", "Replicates whose loss was not a finite number."),
-                ("epochs_per_second", "Epochs of one replicate a second, over all replicates, in the last minute."),
-                ("updates_per_second", "Updates of one replicate a second, over all replicates, in the last minute."),
+                ("epochs_per_second", "Epochs of one replicate per second, over all replicates, in the last minute."),
+                ("updates_per_second", "Updates of one replicate per second, over all replicates, in the last minute."),
             )
         }
         self.gpu_share = Gauge("biotune_gpu_share", "Share of the cluster's GPUs that is taken.", ("study",))
@@ -95,7 +95,7 @@ class Metrics:
 
         Args:
             phase: search or confirm.
-            ended: the phase is over: its rates are zero, and it is published at once.
+            ended: the phase is over, so its rates are zero, and it is published at once.
         """
         now = time.monotonic()
         if not ended and now - self.published < PUBLISH_SECONDS:
@@ -125,11 +125,11 @@ class Metrics:
             self.gpu_share.set(0.0 if not there else 1 - free / there, {"study": self.study.config.name})
 
     def _epochs_per_second(self, arm: str, phase: str, now: float, epochs: int) -> float:
-        # the first point is what there was before: a resumed study must not count it as just done
+        # the first point is what had been done before, which a resumed study must not count as done just now
         points = self.past.setdefault((arm, phase), deque())
         points.append((now, epochs))
         while len(points) > 2 and points[1][0] <= now - WINDOW_SECONDS:
             points.popleft()
         (start, before), (end, after) = points[0], points[-1]
-        # what goes on from its checkpoint has lost some
+        # fewer than before, if a trial went back to its checkpoint
         return max(after - before, 0) / (end - start) if end > start else 0.0

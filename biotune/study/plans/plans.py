@@ -62,7 +62,7 @@ class Plans:
         return replace(plans, topologies=topologies)
 
     def plan(self, arm: str, setting: Setting, phase: str, replicates: Sequence[int]) -> TrialPlan:
-        """The plan of an arm at a setting, on replicates of a phase ("search", "confirm")."""
+        """The plan of an arm at a setting, on replicates of a phase."""
         trained = self.trained[arm]
         return self.study.plan(
             arm,

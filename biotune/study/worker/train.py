@@ -1,4 +1,4 @@
-"""What runs on a worker: a plan, trained from its checkpoint if it has one, with a word now and then."""
+"""What runs on a worker: a plan, trained from its checkpoint if it has one."""
 
 import socket
 import time
@@ -15,17 +15,17 @@ from biotune.training import ForeignState, Trial, TrialPlan, keep_freed_memory
 def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[Trial, float], None, None]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.
 
-    A checkpoint is written every `every` seconds, and training goes on from it where there is one: its epoch is yielded
-    first, since a kill may have come before that was reported.
+    A checkpoint is written every `every` seconds. If there is one, training goes on from it, and its epoch is yielded
+    first: a kill may have come before that was reported.
 
     Raises:
         StorageError: the checkpoint cannot be kept.
-        DamagedCheckpoint: the one that is there cannot be read; the driver sets it aside, and the plan is begun anew.
-        ForeignState: the one that is there is of another plan, or of topologies that this machine draws otherwise.
+        DamagedCheckpoint: the one that is there cannot be read; the driver sets it aside and begins again.
+        ForeignState: the one that is there is of another plan, or of topologies that this machine draws differently.
         KernelError: the plan's kernels cannot be trusted on this machine.
     """
     folder = checkpoint.parent
-    if isinstance(folder, Path) and not folder.is_dir():  # the driver made it; a machine must not make one of its own
+    if isinstance(folder, Path) and not folder.is_dir():  # the driver made it; made here, no other machine would see it
         where = f"not seen on {socket.gethostname()}, where a trial was to run"
         raise StorageError(f"{folder}: {where}; let that machine see it")
     try:
@@ -41,7 +41,7 @@ def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[T
                 host = socket.gethostname()
                 raise ForeignState(f"{checkpoint}: {error} ({host}); put back what belongs together") from None
             del state
-        if trial.loop.epoch or trial.finished:  # before the first epoch, where every replicate diverged as it was drawn
+        if trial.loop.epoch or trial.finished:  # finished at epoch 0: every replicate diverged as it was drawn
             yield trial, spent
         while not trial.finished:
             trial.run_epoch()

@@ -1,4 +1,4 @@
-"""Whether the kernels that trials run on compute on a machine what they should: seen there before they are believed."""
+"""Whether the kernels that trials run on compute what they should, looked at on each machine before they are used."""
 
 import socket
 from collections.abc import Collection, Sequence
@@ -25,7 +25,7 @@ def require_known(name: str) -> None:
 
 
 def why_unusable(plan: TrialPlan) -> str | None:
-    """Why a plan's kernels can't be used on its device, here; None where they can, and for "auto"."""
+    """Why a plan's kernels can't be used here, on its device; None if they can, and for "auto"."""
     if plan.backend == "auto":
         return None
     reason = available_backends(plan.device, plan.dtype)[plan.backend]
@@ -51,11 +51,11 @@ def verify_passes(name: str, trial: Trial, pattern: SparsePattern, nonlinearitie
 def trusted_trial(plan: TrialPlan) -> Trial:
     """The trial of a plan, on kernels that can be trusted on this machine.
 
-    A process looks once at each kind of pass, and not at what its machine remembers to have passed. What "auto" stands
-    for is looked at as it is chosen.
+    A process verifies each kind of pass once, unless its machine remembers that it has passed. What "auto" stands for
+    is verified as it is chosen.
 
     Raises:
-        KernelError: the plan's kernels cannot be used here, or compute something else than they should.
+        KernelError: the plan's kernels cannot be used here, or compute something other than they should.
     """
     if reason := why_unusable(plan):
         raise KernelError(reason)
@@ -73,8 +73,8 @@ class Asked:
     """The trials of an arm in a phase.
 
     Attributes:
-        plan: of one of them, or of its first networks alone.
-        networks: how many it has. nonlinearities: that they may have.
+        plan: of one of them, or of only its first networks.
+        networks: how many a trial has. nonlinearities: that they may have.
     """
 
     phase: str
@@ -84,7 +84,7 @@ class Asked:
     nonlinearities: list[str]
 
     def pattern(self, trial: Trial) -> SparsePattern:
-        """The edges of as many networks as a trial has; of those that the plan is of again and again."""
+        """The edges of as many networks as a trial has: those that were made, repeated."""
         made = trial.loop.population.pattern
         if made.population == self.networks:
             return made
@@ -100,7 +100,7 @@ class Look:
         processor: its own. precision: how exactly float32 matrices are multiplied, in PyTorch's words.
         names: the backend of each plan that was asked for.
         seen: each pass of each of them.
-        wrong: backend -> why it can't be taken on this machine.
+        wrong: backend -> why it can't be used on this machine.
     """
 
     processor: str
@@ -110,7 +110,7 @@ class Look:
     wrong: dict[str, str] = field(default_factory=dict)
 
     def entries(self) -> list[SeenKernels]:
-        """For `environment.json`: an entry a backend, with the largest deviation of its passes."""
+        """For `environment.json`: an entry per backend, with the largest deviation of its passes."""
         entries = []
         for name in dict.fromkeys(found.backend for found in self.seen):
             own = [found for found in self.seen if found.backend == name]
@@ -135,12 +135,12 @@ class Look:
 
 
 def look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) -> Look:
-    """Chooses the kernels of each plan that leaves it to "auto", and looks at every pass of all.
+    """Chooses the kernels of each plan that leaves it to "auto", and verifies every pass of all plans.
 
     Args:
         asked: what is to run.
-        threads: of a trial.
-        without: backends that "auto" is not to stand for.
+        threads: per trial.
+        without: backends that "auto" may not choose.
 
     Raises:
         UserError: an arm's networks can't be made.

@@ -1,1 +1,1 @@
-"""What is measured in a topology."""
+"""Measures of a topology."""

@@ -1,4 +1,4 @@
-"""What is measured in a topology: the numbers by which arms are compared, one row a draw."""
+"""The measures of a topology, by which the wiring of arms is compared; one row per draw."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from biotune.topology.nulls.scatter import erdos_renyi
 from biotune.topology.topology import Topology
 
 HUBS = 0.1
-"""Share of the neurons that the rich club is looked for among."""
+"""Share of the neurons that count as hubs in the rich club."""
 
 
 def measures(topology: Topology, value: np.ndarray | None = None) -> dict[str, float]:
-    """Every measure of `MEASURES`, by name; NaN for one that the topology doesn't have, or that is too dear for it.
+    """Every measure of `MEASURES`, by name; NaN if it isn't defined for the topology, or is too expensive to compute.
 
     Args:
         topology: what is measured.
@@ -25,7 +25,7 @@ def measures(topology: Topology, value: np.ndarray | None = None) -> dict[str, f
 
 
 def measure_row(topology: Topology, value: np.ndarray | None = None) -> dict[str, float | str]:
-    """As `measures`, and `left_empty`: why each measure that is NaN has no value, `name: reason; ...`."""
+    """As `measures`, and `left_empty`: the reason why each NaN has no value, `name: reason; ...`."""
     values, reasons = _measure(topology, value)
     return {**values, "left_empty": "; ".join(f"{name}: {reason}" for name, reason in reasons.items())}
 
@@ -79,26 +79,26 @@ def out_strength_cv(graph: Graph) -> float:
 def clustering(graph: Graph) -> float:
     """Mean over neurons of the directed clustering coefficient, of the pattern; 0 for a neuron without any triangle.
 
-    `c_i = [(A + A^T)^3]_ii / (2 (d_i (d_i - 1) - 2 b_i))`, with d the number of inputs and outputs and b that of
-    reciprocal edges (Fagiolo 2007, https://doi.org/10.1103/PhysRevE.76.026107).
+    `c_i = [(A + A^T)^3]_ii / (2 (d_i (d_i - 1) - 2 b_i))`, with d the number of inputs and outputs of a neuron and
+    b the number of its reciprocal edges (Fagiolo 2007, https://doi.org/10.1103/PhysRevE.76.026107).
     """
     return graph.clustering
 
 
 def reachable(graph: Graph) -> float:
-    """Share of the ordered pairs of neurons that a path joins."""
+    """Share of the ordered pairs of neurons between which there is a path."""
     return _ratio(np.isfinite(graph.hops).sum() - graph.size, graph.size * (graph.size - 1), "one neuron has no pairs")
 
 
 def path_length(graph: Graph) -> float:
-    """Mean number of edges on the shortest path, over the ordered pairs that a path joins."""
+    """Mean number of edges on the shortest path, over the ordered pairs between which there is a path."""
     joined = np.isfinite(graph.hops)
     return _ratio(graph.hops[joined].sum(dtype=np.float64), joined.sum() - graph.size, "no path between neurons")
 
 
 def efficiency(graph: Graph) -> float:
-    """Mean of one over the shortest path's number of edges, 0 where no path leads (Latora & Marchiori 2001,
-    https://doi.org/10.1103/PhysRevLett.87.198701), over ordered pairs.
+    """Mean over ordered pairs of 1 / (number of edges on the shortest path), 0 if there is none (Latora & Marchiori
+    2001, https://doi.org/10.1103/PhysRevLett.87.198701).
     """
     hops = graph.hops[~np.eye(graph.size, dtype=bool)]
     return _ratio(np.sum(1 / hops, dtype=np.float64), len(hops), "one neuron has no pairs")
@@ -108,8 +108,8 @@ def small_worldness(graph: Graph) -> float:
     """`(C / C_random) / (L / L_random)`, C clustering and L path length (Humphries & Gurney 2008,
     https://doi.org/10.1371/journal.pone.0002051).
 
-    Of random graphs with the same neurons and edges, C is the density on average; L is that of one such graph, drawn
-    always from the same seed.
+    Random graphs with as many neurons and edges have on average a C equal to the density; their L is taken from one
+    such graph, always drawn from the same seed.
     """
     length = path_length(graph)
     random = path_length(_random_graph(graph))
@@ -131,8 +131,8 @@ def region_modularity(graph: Graph) -> float:
 def rich_club(graph: Graph) -> float:
     """Density among the tenth of the neurons with the most edges (and those that tie with them), over the density.
 
-    Hubs meet more often even in a random graph with these degrees: compare with the `degree_preserving` null (Zhou &
-    Mondragón 2004; Colizza et al. 2006, https://doi.org/10.1038/nphys209).
+    Even in a random graph with these degrees hubs are connected more often: compare with the `degree_preserving` null
+    (Zhou & Mondragón 2004; Colizza et al. 2006, https://doi.org/10.1038/nphys209).
     """
     if not graph.edges:
         raise NotMeasured("no edges between different neurons")
@@ -153,10 +153,10 @@ def assortativity(graph: Graph) -> float:
 
 
 def homophily(graph: Graph) -> float:
-    """How much more alike the connections of two neurons are where the one connects to the other than where it doesn't.
+    """How much more alike the connections of two neurons are if one connects to the other than if it doesn't.
 
     Mean cosine similarity of the connection profiles (inputs and outputs, of the pattern) over the ordered pairs that
-    are an edge, less that over those that aren't.
+    are edges, minus the mean over those that aren't.
     """
     connected = graph.similarity[graph.target, graph.source].sum(dtype=np.float64)
     everyone = graph.similarity.sum(dtype=np.float64) - np.trace(graph.similarity)
@@ -167,15 +167,15 @@ def homophily(graph: Graph) -> float:
 
 def silhouette(graph: Graph) -> float:
     """Mean silhouette of the connection profiles, regions as clusters, cosine distance (Rousseeuw 1987,
-    https://doi.org/10.1016/0377-0427(87)90125-7): near 1 where regions have connections of their own kind, 0 at chance.
+    https://doi.org/10.1016/0377-0427(87)90125-7): near 1 if each region has its own kind of connections, 0 at chance.
 
-    `(b - a) / max(a, b)`, with a a neuron's mean distance to the others of its region, and b the least of its mean
-    distances to another region's; 0 for the only neuron of a region.
+    `(b - a) / max(a, b)`: a is a neuron's mean distance to the others of its region, b the least of its mean
+    distances to the neurons of another region; 0 for the only neuron of a region.
     """
     member = graph.region_members
     neurons = np.bincount(graph.topology.region)
     if np.count_nonzero(neurons) < 2 or neurons.max() < 2:
-        raise NotMeasured("one region, or one neuron a region")
+        raise NotMeasured("one region, or one neuron per region")
     region, everyone = graph.topology.region, np.arange(graph.size)
     distance = 1 - graph.similarity
     np.fill_diagonal(distance, 0)
@@ -202,17 +202,17 @@ def region_contrast(graph: Graph) -> float:
     """How much more alike the connections of two neurons of one region are than those of two of different regions.
 
     Mean cosine similarity of the connection profiles (inputs and outputs, of the pattern) over pairs of one region,
-    less that over pairs of different regions: 0 where region blocks have been rewired away.
+    minus the mean over pairs of different regions: 0 if rewiring has left no trace of the region blocks.
     """
     unit, member = graph.profiles, graph.region_members
-    # sums of similarities over all ordered pairs: of vectors that sum to s, it is |s|^2, less each with itself
+    # the similarities of all ordered pairs of vectors that sum to s add up to |s|^2, minus each vector's with itself
     itself = np.count_nonzero(graph.in_degree + graph.out_degree)
     one_region = (member @ unit).power(2).sum() - itself
     everyone = (unit.sum(axis=0) ** 2).sum() - itself
     neurons = member.sum(axis=1)
     one_region_pairs = int((neurons * (neurons - 1)).sum())
     different_pairs = graph.size * (graph.size - 1) - one_region_pairs
-    reason = "one region, or one neuron a region"
+    reason = "one region, or one neuron per region"
     return _ratio(one_region, one_region_pairs, reason) - _ratio(everyone - one_region, different_pairs, reason)
 
 
@@ -222,7 +222,7 @@ def spectral_radius(graph: Graph) -> float:
 
 
 def spectral_gap(graph: Graph) -> float:
-    """Difference of the two largest moduli of the weight matrix's eigenvalues, a conjugate pair counted once."""
+    """Difference between the two largest moduli of the weight matrix's eigenvalues; a conjugate pair counts once."""
     modulus = np.sort(spectrum.moduli(graph.eigenvalues[graph.eigenvalues.imag >= 0]))
     if len(modulus) < 2:
         raise NotMeasured("one eigenvalue")
@@ -233,10 +233,10 @@ def non_normality(graph: Graph) -> float:
     """Henrici's departure from normality of the weight matrix, relative to its norm: 0 for a normal one, at most 1.
 
     `sqrt(|W|_F^2 - sum_i |lambda_i|^2) / |W|_F` (Henrici 1962, https://doi.org/10.1007/BF01386296; Trefethen & Embree
-    2005). It needs all eigenvalues, which are computed up to 1,000 neurons.
+    2005). It needs all eigenvalues, so it is computed up to 1,000 neurons.
     """
     if graph.size > spectrum.DENSE_SIZE:
-        raise NotMeasured(f"too dear above {spectrum.DENSE_SIZE:,} neurons")
+        raise NotMeasured(f"too expensive above {spectrum.DENSE_SIZE:,} neurons")
     square = float(np.sum(graph.weight**2))
     normal = float(np.sum(spectrum.moduli(graph.eigenvalues) ** 2))
     return float(np.sqrt(max(0.0, _ratio(square - normal, square, "all weights are 0"))))
@@ -274,9 +274,9 @@ MEASURES: dict[str, Callable[[Graph], float]] = {
 
 
 def _random_graph(graph: Graph) -> Graph:
-    """A random graph with as many neurons and edges, always the same one."""
+    """A random graph with as many neurons and edges, always from the same seed."""
     if graph.edges == graph.size * (graph.size - 1):
-        return graph  # there is no other
+        return graph  # complete: there is no other graph of this size
     edges = Edges(graph.size, graph.source, graph.target, np.ones(graph.edges), moving=np.ones(graph.edges, bool))
     random = erdos_renyi(edges, np.random.default_rng(0))
     order = np.lexsort((random.source, random.target))
@@ -287,7 +287,7 @@ def _random_graph(graph: Graph) -> Graph:
 
 
 def _ratio(part: float | np.number, whole: float | np.number, reason: str) -> float:
-    """A ratio, or the reason why there is none."""
+    """part / whole; raises `NotMeasured` with the reason if whole is 0."""
     if not whole:
         raise NotMeasured(reason)
     return float(part / whole)

@@ -1,4 +1,4 @@
-"""What several measures of a topology need, computed once: its pattern, paths, profiles, communities, eigenvalues."""
+"""What several measures of a topology need, each computed once: pattern, paths, profiles, communities, eigenvalues."""
 
 from functools import cached_property
 
@@ -13,13 +13,13 @@ from biotune.topology import spectrum
 from biotune.topology.topology import Topology
 
 PAIRS_SIZE = 3000
-"""Largest size at which all pairs of neurons are looked at: matrices of 36 MB there, products of a second."""
+"""Largest size at which all pairs of neurons are compared: a matrix takes 36 MB, a product of two one second."""
 
 TWO_PATHS = 10**9
-"""Most paths over two edges that are followed in a sparse pattern: about 20 seconds."""
+"""Largest number of paths of two edges that are followed in a sparse pattern: it takes about 20 seconds."""
 
 DENSE_PATTERN = 0.05
-"""Density from which paths are found by multiplying dense matrices; below, by a search from every neuron."""
+"""From this density on, paths are found by multiplying dense matrices; below it, by a search from every neuron."""
 
 SMALL_EIGEN = 500
 """Largest matrix whose leading eigenvector is computed directly."""
@@ -30,14 +30,16 @@ class NotMeasured(Exception):
 
 
 class Graph:
-    """A topology and its weights, being measured.
+    """A topology with the weights that are measured.
 
     Args:
         topology: what is measured.
         weight: float64 `[edges]`, in the order of the topology's edges.
 
     Attributes:
-        size: number of neurons. in_degree, out_degree: int64 `[size]`, self-connections left out.
+        size: number of neurons.
+        target, source: int64, the edges between different neurons.
+        in_degree, out_degree: int64 `[size]`, without self-connections.
     """
 
     def __init__(self, topology: Topology, weight: np.ndarray) -> None:
@@ -81,7 +83,7 @@ class Graph:
 
     @cached_property
     def hops(self) -> np.ndarray:
-        """Fewest edges from j to i, float32 `[i, j]`: 0 on the diagonal, infinite where no path leads."""
+        """Fewest edges from j to i, float32 `[i, j]`: 0 on the diagonal, infinite if there is no path."""
         self.require_pairs()
         if self.edges < DENSE_PATTERN * self.size**2:
             steps = scipy.sparse.csgraph.shortest_path(self.pattern.T.tocsr(), unweighted=True)
@@ -99,7 +101,7 @@ class Graph:
 
     @cached_property
     def profiles(self) -> scipy.sparse.csr_array:
-        """Each neuron's inputs and outputs, of length 1 (or 0, without any): float64 `[size, 2 size]`."""
+        """Each neuron's inputs and outputs, scaled to length 1 (0 if it has none): float64 `[size, 2 size]`."""
         profile = scipy.sparse.csr_array(scipy.sparse.hstack([self.pattern, self.pattern.T]))
         norm = np.sqrt(profile.sum(axis=1))  # entries are 0 and 1
         scale = np.divide(1.0, norm, out=np.zeros(self.size), where=norm > 0)
@@ -114,7 +116,7 @@ class Graph:
 
     @cached_property
     def region_members(self) -> scipy.sparse.csr_array:
-        """1 where a neuron belongs to a region: float64 `[regions, size]`."""
+        """1 if a neuron belongs to a region, else 0: float64 `[regions, size]`."""
         regions = int(self.topology.region.max(initial=-1)) + 1
         entries = (np.ones(self.size), (self.topology.region, np.arange(self.size)))
         return scipy.sparse.csr_array(entries, shape=(regions, self.size))
@@ -128,10 +130,10 @@ class Graph:
             raise NotMeasured("the eigenvalue iteration did not converge") from error
 
     def modularity(self, community: np.ndarray) -> float:
-        """`Q = sum_c (m_c / m - in_c out_c / m^2)`, m_c edges within c, in_c and out_c its inputs and outputs.
+        """`Q = sum_c (m_c / m - in_c out_c / m^2)`: m_c of the m edges within c, in_c and out_c its inputs and outputs.
 
         Args:
-            community: int64 `[size]`, each neuron's.
+            community: int64 `[size]`, each neuron's community.
 
         Source: Leicht & Newman 2008, https://doi.org/10.1103/PhysRevLett.100.118703.
         """
@@ -146,8 +148,8 @@ class Graph:
     def communities(self) -> np.ndarray:
         """Communities of high modularity, int64 `[size]`, by repeated spectral bisection.
 
-        A group is split by the signs of the leading eigenvector of its part of `B + B^T`, `B = A - in out^T / m`, each
-        row's sum taken from the diagonal, as long as that raises Q (Leicht & Newman 2008).
+        A group is split by the signs of the leading eigenvector of its part of `B + B^T`, `B = A - in out^T / m`, with
+        each row's sum subtracted from the diagonal. Splitting goes on as long as it raises Q (Leicht & Newman 2008).
         """
         self.require_pairs()
         if not self.edges:
@@ -171,9 +173,9 @@ class Graph:
         return community
 
     def require_pairs(self) -> None:
-        """Refuses what looks at all pairs of neurons where there are too many."""
+        """Refuses a topology that is too large to compare all pairs of its neurons."""
         if self.size > PAIRS_SIZE:
-            raise NotMeasured(f"too dear above {PAIRS_SIZE:,} neurons")
+            raise NotMeasured(f"too expensive above {PAIRS_SIZE:,} neurons")
 
 
 def _leading_eigenvector(matrix: np.ndarray) -> np.ndarray:
@@ -184,5 +186,5 @@ def _leading_eigenvector(matrix: np.ndarray) -> np.ndarray:
         try:
             return scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", v0=start)[1][:, 0]
         except scipy.sparse.linalg.ArpackError:
-            pass  # directly then, in some seconds
+            pass  # compute it directly instead, which takes some seconds
     return scipy.linalg.eigh(matrix, subset_by_index=[size - 1, size - 1])[1][:, 0]

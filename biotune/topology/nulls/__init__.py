@@ -1,1 +1,1 @@
-"""Null models: what rewires a graph of regions or neurons, and what it keeps."""
+"""Null models: how a graph of regions or neurons is rewired, and what each null keeps."""

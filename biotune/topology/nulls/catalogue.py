@@ -1,8 +1,8 @@
-"""Null models: what a connectome would look like if only this or that property of it mattered.
+"""Null models: random wirings that share chosen properties with a connectome, and nothing else.
 
-Every null keeps the number of edges and the set of weights, and makes no self-connection where there was none. One
-implementation serves both levels: rewire the regions and expand afterwards, which asks about the connectome, or rewire
-the neurons of an expansion, which asks about everything that the expansion keeps too, region blocks above all.
+Every null keeps the number of edges and the set of weights, and makes no self-connections if there were none. One
+implementation serves both levels. A null of the regions is expanded afterwards: it tests the wiring of the connectome.
+A null of the neurons rewires the expansion: it also tests what the expansion adds, above all the blocks of regions.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,11 @@ class Null:
     """One null model.
 
     Args:
-        keeps: what it keeps, and so does not test.
+        keeps: the properties it keeps, which it therefore does not test.
         asks: the question that a difference from it answers.
-        rewire: edges -> the same edges rewired, those that aren't `moving` untouched.
-        deals_weights: the null itself says which edge gets which weight, so that they can't be shuffled afterwards.
+        rewire: edges -> the same edges rewired; edges that aren't `moving` stay as they are.
+        deals_weights: whether the null itself decides which edge gets which weight, so that weights can't be shuffled
+            afterwards.
     """
 
     keeps: str
@@ -40,11 +41,11 @@ def weights_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
     return replace(edges, weight=weight)
 
 
-def _direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
-    """Every edge `a -> b` becomes `b -> a`: the transposed matrix. Of two opposite edges both must be free to move.
+def direction_reversed(edges: Edges, generator: np.random.Generator) -> Edges:
+    """Every edge `a -> b` becomes `b -> a`: the transposed matrix. Two opposite edges turn only if both may move.
 
     Raises:
-        UserError: reversed, the graph is the same.
+        UserError: the graph is symmetric, so that reversed it is the same.
     """
     key = edges.source * edges.size + edges.target
     opposite = edges.target * edges.size + edges.source
@@ -67,7 +68,7 @@ NULLS: dict[str, Null] = {
     "direction_reversed": Null(
         "everything but the direction of each edge: inputs become outputs",
         "does it matter which way the edges run?",
-        _direction_reversed,
+        direction_reversed,
     ),
     "strength_preserving": Null(
         "each node's number of inputs and of outputs and, as nearly as the weights allow, its strengths",

@@ -1,4 +1,4 @@
-"""A graph while it is rewired, of regions or of neurons alike."""
+"""A graph, of regions or of neurons, while it is rewired."""
 
 from dataclasses import dataclass, field
 
@@ -12,9 +12,9 @@ class Edges:
     Args:
         size: number of nodes.
         source, target, weight: `[edges]`.
-        moving: bool `[edges]`, which of them the null may touch.
-        region: int64 `[size]`, each node's region, where the nodes are neurons; None where they are regions.
-        positions: float64 `[regions, 3]`, the regions' centres, where they are known.
+        moving: bool `[edges]`, which of them the null may move.
+        region: int64 `[size]`, each node's region, if the nodes are neurons; None if they are regions.
+        positions: float64 `[regions, 3]`, the regions' centres, if they are known.
     """
 
     size: int

@@ -1,4 +1,4 @@
-"""Applying a null: at the level of regions or of neurons, to a share of the edges."""
+"""Applies a null to the regions of a connectome or to the neurons of a topology, to all edges or to a share."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from biotune.topology.nulls.edges import Edges
 from biotune.topology.topology import Topology
 
 WEIGHTS = ("carried", "shuffled")
-"""What becomes of the weights of rewired edges: each stays with its edge, or they change places among them."""
+"""What happens to the weights of rewired edges: each stays with its edge, or they are shuffled among these edges."""
 
 
 def rewire_connectome(
@@ -22,17 +22,18 @@ def rewire_connectome(
     fraction: float = 1.0,
     generator: np.random.Generator,
 ) -> Connectome:
-    """A null of the regions: their edges rewired, to be expanded afterwards.
+    """A null of the regions, which is expanded afterwards.
 
     Args:
         connectome: what is rewired.
         null: a name of `NULLS`.
-        weights: `carried`, each with its edge, or `shuffled` among the edges that may move.
-        fraction: share of the edges that the null may touch, drawn at random; the others stay.
+        weights: `carried`: each stays with its edge; `shuffled` among the edges that may move.
+        fraction: share of the edges that the null may move, drawn at random; the others stay.
         generator: the draw.
 
     Raises:
-        UserError: the null isn't known, doesn't fit the connectome or finds no freedom in it, or an option is wrong.
+        UserError: the null isn't known, doesn't fit the connectome, or finds nothing in it that can be rewired; or an
+            option is wrong.
     """
     edges = Edges(
         connectome.size, connectome.source, connectome.target, connectome.weight, positions=connectome.positions
@@ -54,8 +55,11 @@ def rewire_topology(
 
     Args:
         topology: what is rewired.
-        null, weights, fraction, generator: as of `rewire_connectome`, and its errors.
+        null, weights, fraction, generator: as of `rewire_connectome`.
         positions: `[regions, 3]`, the centres of the neurons' regions, for `distance_preserving`.
+
+    Raises:
+        UserError: as `rewire_connectome`.
     """
     edges = Edges(
         topology.size,
@@ -73,10 +77,10 @@ def rewire_topology(
 
 
 def rewired_share(before: Connectome | Topology, after: Connectome | Topology) -> float:
-    """Share of the edges that a null put where none was: `|E' \\ E| / |E'|`; 0 where there are no edges.
+    """Share of the edges of a null that the wiring didn't have: `|E' \\ E| / |E'|`; 0 if there are no edges.
 
     Args:
-        before, after: of one size, the wiring and its null.
+        before, after: the wiring and its null, of the same size.
     """
     was, now = (wiring.source * wiring.size + wiring.target for wiring in (before, after))
     return float(np.mean(~np.isin(now, was))) if len(now) else 0.0

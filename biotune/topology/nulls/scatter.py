@@ -1,6 +1,6 @@
 """Null models that scatter edges over the pairs of nodes of one kind: anywhere, within region blocks, at a distance.
 
-All are one mechanism: the pairs of nodes fall into groups, and each edge moves to a pair of its own group.
+All use one mechanism: the pairs of nodes form groups, and each edge moves to a pair of its own group.
 """
 
 from dataclasses import replace
@@ -13,19 +13,19 @@ from biotune.topology.arrays import ranges
 from biotune.topology.nulls.edges import Edges
 
 DISTANCE_BINS = 20
-"""Bins of equally many pairs of regions that `distance_preserving` takes as one distance each."""
+"""Number of bins, of equally many pairs of regions; `distance_preserving` treats a bin as one distance."""
 
 MAX_POSITIONS = 5000
-"""Most regions whose distances are computed: all pairs of them take 200 MB."""
+"""Largest number of regions whose distances are computed: the matrix of all pairs takes 200 MB."""
 
 
 def erdos_renyi(edges: Edges, generator: np.random.Generator) -> Edges:
-    """Every edge moves to a pair drawn from all that are free: G(n, m) (Erdős & Rényi 1959)."""
+    """Every edge moves to a pair drawn from all free pairs: G(n, m) (Erdős & Rényi 1959)."""
     return _scatter_anywhere("erdos_renyi", edges, edges.loops, generator)
 
 
 def edges_shuffled(edges: Edges, generator: np.random.Generator) -> Edges:
-    """The entries off the diagonal are shuffled, those on it stay, as in Goulas, Damicelli & Hilgetag 2021."""
+    """The entries off the diagonal are shuffled and those on it stay, as in Goulas, Damicelli & Hilgetag 2021."""
     apart = replace(edges, moving=edges.moving & (edges.source != edges.target))
     return _scatter_anywhere("edges_shuffled", apart, False, generator)
 
@@ -36,7 +36,7 @@ def block_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
     Source: Holland, Laskey & Leinhardt 1983, https://doi.org/10.1016/0378-8733(83)90021-7.
 
     Raises:
-        UserError: the nodes are regions, or no block leaves its edges a choice.
+        UserError: the nodes are regions, or no edge has a free pair in its block.
     """
     if edges.region is None:
         raise UserError(
@@ -49,12 +49,12 @@ def block_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
 def distance_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
     """Each edge moves to a pair of nodes about as far apart: the number of edges at each distance is kept.
 
-    Distances are those of the nodes' regions, in `DISTANCE_BINS` bins of equally many region pairs; pairs within a
-    region are a bin of their own. So the distance rule and, but for the width of the bins, the total wiring length stay
+    Distances are those between regions, in `DISTANCE_BINS` bins of equally many region pairs; pairs within a region are
+    a bin of their own. So the distance rule stays, and so does the total wiring length, up to the width of the bins
     (after Betzel & Bassett 2018, https://doi.org/10.1073/pnas.1720186115, who keep degrees as well).
 
     Raises:
-        UserError: the connectome has no positions, or too many to compute all their distances; no edge can move.
+        UserError: the connectome has no positions, or too many to compute all distances, or no edge can move.
     """
     if edges.positions is None:
         raise UserError(
@@ -90,12 +90,12 @@ def distance_bins(positions: np.ndarray) -> np.ndarray:
 
 
 def _scatter_anywhere(null: str, edges: Edges, loops: bool, generator: np.random.Generator) -> Edges:
-    nowhere = np.zeros(1, np.int64)  # one region, so one block, in one group
+    nowhere = np.zeros(1, np.int64)  # all nodes are in region 0, so there is one block, in one group
     return _scatter(null, edges, np.zeros(edges.size, np.int64), nowhere, nowhere, loops, generator)
 
 
 def _block(edges: Edges, region: np.ndarray) -> np.ndarray:
-    """The block of each edge: its source's region and its target's, as one number."""
+    """The block of each edge, as one number: `source region * regions + target region`."""
     return region[edges.source] * (int(region.max()) + 1) + region[edges.target]
 
 
@@ -110,38 +110,39 @@ def _scatter(
 ) -> Edges:
     """Moves edges, with their weights, to pairs of their group, drawn without replacement from those that are free.
 
-    The pairs of a group are its cells, numbered through: block after block, within a block source after source. That is
-    what keeps memory proportional to the edges.
+    The pairs of nodes are called cells and are numbered consecutively: group after group, within a group block after
+    block, within a block source after source. Cells are not listed one by one unless a group will be half full, so
+    memory grows with the number of edges, not of pairs.
 
     Args:
         null: its name, for the error.
-        edges: with loops=False none of the moving ones is a self-connection.
-        region: int64 `[size]`, each node's.
-        block: int64 `[blocks]`, those that edges may lie in, each `source region * regions + target region`.
-        group: int64 `[blocks]`, the group that each belongs to.
+        edges: with loops=False no moving edge is a self-connection.
+        region: int64 `[size]`, each node's region.
+        block: int64 `[blocks]`, the blocks that edges may lie in, see `_block`.
+        group: int64 `[blocks]`, the group that each block belongs to.
         loops: whether self-connections may be made.
 
     Raises:
-        UserError: every group is full.
+        UserError: in no group with moving edges is there more than one way to place them.
     """
     order = np.argsort(group, kind="stable")
     blocks, group = block[order], group[order]
     regions = int(region.max()) + 1
     neurons = np.bincount(region, minlength=regions)
     first = np.cumsum(neurons) - neurons
-    member = np.argsort(region, kind="stable")  # the nodes, region after region
+    member = np.argsort(region, kind="stable")  # the nodes, sorted by region
     place = np.empty(edges.size, np.int64)
-    place[member] = np.arange(edges.size) - first[region[member]]  # of a node within its region
+    place[member] = np.arange(edges.size) - first[region[member]]  # a node's rank within its region
 
     outer, inner = np.divmod(blocks, regions)
-    width = neurons[inner] - ((outer == inner) & (not loops))  # targets that one source has
+    width = neurons[inner] - ((outer == inner) & (not loops))  # number of possible targets of one source
     cells = neurons[outer] * width
     end = np.cumsum(cells)
     start = end - cells
 
     by_block = np.argsort(blocks, kind="stable")
     held = by_block[np.searchsorted(blocks[by_block], _block(edges, region))]  # the block that each edge lies in
-    skip = (outer == inner)[held] & (not loops)  # there a node isn't counted among its own targets
+    skip = (outer == inner)[held] & (not loops)  # within a region without loops a node isn't one of its own targets
     column = place[edges.target] - (skip & (place[edges.target] > place[edges.source]))
     cell = start[held] + place[edges.source] * width[held] + column
 
@@ -178,16 +179,16 @@ def _draw_cells(
     asked: np.ndarray,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """For each entry of `group` a cell of that group that is not taken, no cell twice: all ways equally likely.
+    """For each entry of `group` a free cell of that group, no cell twice: all ways to do so are equally likely.
 
-    Groups that will be half full or more have their free cells listed and shuffled; in the others cells are drawn until
-    no two are the same, which takes few rounds there and no memory for the cells.
+    If a group will be half full or more, its free cells are listed and shuffled. In the other groups cells are drawn,
+    and drawn again if they are taken, which takes few rounds and needs no list of cells.
 
     Args:
         group: int64 `[entries]`.
-        start, size: int64 `[groups]`, each group's cells are `start` to `start + size - 1`.
-        taken: int64, sorted.
-        left, asked: int64 `[groups]`, the number of free cells, and of entries.
+        start, size: int64 `[groups]`; a group's cells are `start` to `start + size - 1`.
+        taken: int64, the cells that aren't free, sorted.
+        left, asked: int64 `[groups]`, each group's number of free cells, and of entries.
     """
     drawn = np.empty(len(group), np.int64)
     full = (asked > 0) & (2 * (size - left + asked) >= size)

@@ -1,4 +1,4 @@
-"""Null models that keep each node's number of inputs and outputs, and its strengths."""
+"""Null models that keep each node's number of inputs and of outputs, and one that keeps its strengths too."""
 
 import math
 from dataclasses import replace
@@ -11,30 +11,30 @@ from biotune.topology.nulls.edges import Edges
 
 DRAWS_PER_EDGE = 10
 """How often `degree_preserving` draws a new target for an edge, on average. Measured on the region-level connectomes
-and their expansions, of densities 0.16 to 0.96: the share of edges found where they were comes down no further."""
+and their expansions, of densities 0.16 to 0.96: with more draws, no fewer edges are found where they were before."""
 
 MIN_TRADES = 100
-"""Fewest trades between two nodes, so that small graphs mix too."""
+"""Smallest number of trades between two nodes, so that small graphs mix too."""
 
 MAX_ROUNDS = 2000
-"""Most rounds that `degree_preserving` goes through: only graphs with next to no freedom would have more."""
+"""Largest number of rounds of `degree_preserving`: more would be needed only if almost no edge can be swapped."""
 
 STRENGTH_ROUNDS = 200
 """Rounds in which `strength_preserving` exchanges weights. Measured on the region-level connectomes: strengths end 0.1
-to 5 % from what they were, in sum, where `degree_preserving` leaves 20 to 40 %; more rounds bring hardly more."""
+to 5 % away from what they were, in sum; after `degree_preserving` it is 20 to 40 %. More rounds gain little."""
 
 STRENGTH_DECADES = 6
-"""Decades by which its heat falls, from the mean strength squared: in the end only what helps is done."""
+"""Decades by which the heat of the annealing falls, from the mean strength squared, until only gains are accepted."""
 
 
 def degree_preserving(edges: Edges, generator: np.random.Generator, null: str = "degree_preserving") -> Edges:
     """Directed edge swaps, `a -> b, c -> d` to `a -> d, c -> b`, many at once, in rounds of trades (curveball).
 
-    In a round the nodes are paired at random, and the two of a pair, a and c, put the targets that only one of them has
-    (and that are neither a nor c) in a common pool and draw them back, each as many as it gave. A trade is a sequence
-    of edge swaps (Maslov & Sneppen 2002) that is never refused, so dense graphs mix as sparse ones do, and like swaps
-    it has the uniform distribution over the graphs that it can reach. An edge keeps its source and its weight; which of
-    a source's targets gets which of its weights is random.
+    In a round the nodes are paired at random. The two nodes of a pair, a and c, put the targets that only one of them
+    has (and that are neither a nor c) into a common pool, and each draws as many from it as it gave. A trade is a
+    sequence of edge swaps (Maslov & Sneppen 2002), none of which is rejected, so dense graphs mix as well as sparse
+    ones. As with swaps, every graph that can be reached is equally likely in the end. An edge keeps its source and its
+    weight; which of a source's weights goes to which of its targets is random.
 
     Sources: Maslov & Sneppen 2002, https://doi.org/10.1126/science.1065103; Strona et al. 2014,
     https://doi.org/10.1038/ncomms5114; Carstens, Berger & Strona 2018, https://doi.org/10.1016/j.mex.2018.06.018.
@@ -50,14 +50,14 @@ def degree_preserving(edges: Edges, generator: np.random.Generator, null: str = 
         order = generator.permutation(size)
         pair = np.empty(size, np.int64)
         pair[order] = np.arange(size) // 2
-        partner = np.full(size, -1)  # none, for the one left over where the size is odd
+        partner = np.full(size, -1)  # -1: the node that is left over if their number is odd
         partner[order[0 : size - 1 : 2]], partner[order[1::2]] = order[1::2], order[0 : size - 1 : 2]
 
         pool = np.flatnonzero(moving & _only_one_has(pair[source] * size + target))
         if not loops:
             pool = pool[pair[target[pool]] != pair[source[pool]]]
         given = np.bincount(source[pool], minlength=size + 1)
-        pool = pool[given[partner[source[pool]]] > 0]  # who gives alone can only get back what it gave
+        pool = pool[given[partner[source[pool]]] > 0]  # if the partner gives nothing, a node gets back what it gave
         target[pool] = shuffled_within(pair[source[pool]], target[pool], generator)
         traded += len(pool)
     if not traded:
@@ -72,8 +72,8 @@ def degree_preserving(edges: Edges, generator: np.random.Generator, null: str = 
 def _rounds(edges: Edges, loops: bool) -> int:
     """Rounds of trades after which an edge has drawn a target `DRAWS_PER_EDGE` times, on average.
 
-    A round draws for `a -> b` if a's partner is not b and has no edge to b: with a chance that the number of b's inputs
-    fixes. Counting the draws themselves, and stopping when they are enough, would favour graphs that draw often.
+    A round draws for `a -> b` if a's partner is not b and has no edge to b; the chance of that depends only on b's
+    number of inputs. To count the draws themselves and stop at a given number would favour graphs with many draws.
     """
     inputs = np.bincount(edges.target, minlength=edges.size)[edges.target[edges.moving]]
     chances = np.maximum(edges.size - 1 + loops - inputs, 0) / max(edges.size - 1, 1)
@@ -84,19 +84,20 @@ def _rounds(edges: Edges, loops: bool) -> int:
 
 
 def strength_preserving(edges: Edges, generator: np.random.Generator) -> Edges:
-    """As `degree_preserving`, the weights then dealt so that each node's strengths are about what they were, too.
+    """As `degree_preserving`, and the weights are then assigned so that each node's strengths are about what they were.
 
-    By simulated annealing of the squared changes of input and output strengths, summed over nodes. A step pairs the
-    nodes at random, and the two of a pair exchange the weights that they get from one of the sources they have in
-    common, or nothing, drawn with probability `~ exp(-energy / heat)`; the next step does so with the weights that two
-    nodes send to a common target. What weights there are to deal bounds how near the strengths come.
+    This is simulated annealing, whose energy is the sum over nodes of the squared changes of input and output strength.
+    A step pairs the nodes at random. The two nodes of a pair exchange the weights that they receive from one of the
+    sources they have in common, or exchange nothing; each of these is drawn with probability `~ exp(-energy / heat)`.
+    The next step does the same with the weights that two nodes send to a common target. How close the strengths come is
+    limited by the weights that there are.
 
-    Costs have logarithms in them, whose last bit may differ between machines. It matters where the two least costs of
-    an exchange differ by no more than that: about once in 10⁹ draws of a connectome of 50 regions, by the number of
-    exchanges (10⁵ to 10⁶) and a relative rounding of 10⁻¹⁵.
+    Costs contain logarithms, whose last bit may differ between machines. This changes a draw only if the two least
+    costs of an exchange are that close: about once in 10⁹ draws of a connectome of 50 regions, estimated from the
+    number of exchanges (10⁵ to 10⁶) and a relative rounding error of 10⁻¹⁵.
 
-    Source: Milisav, Bazinet, Betzel & Mišić 2025, Nature Computational Science 5, who anneal after rewiring, too; there
-    any two weights change places.
+    Source: Milisav, Bazinet, Betzel & Mišić 2025, Nature Computational Science 5, who also anneal after rewiring, but
+    exchange any two weights.
 
     Raises:
         UserError: no two edges can be swapped.
@@ -129,13 +130,13 @@ def _exchange_weights(
     heat: float,
     generator: np.random.Generator,
 ) -> None:
-    """The edges' ends are paired at random; each pair exchanges two weights of edges with one `common` node, or none.
+    """Pairs the edges' ends at random; each pair exchanges two weights of edges with one `common` node, or none.
 
     Args:
         common, end: int64 `[edges]`, the node that stays, and the one whose strength changes.
         weight: `[edges]`, changed in place.
-        excess: `[nodes]`, strength of the ends above what is wanted, changed in place.
-        heat: in squared weights.
+        excess: `[nodes]`, by how much each node's strength exceeds the wanted one, changed in place.
+        heat: of the annealing, in units of squared weights.
     """
     size = len(excess)
     order = generator.permutation(size)
@@ -151,7 +152,7 @@ def _exchange_weights(
     surplus = weight[one] - weight[other]
     wanted = (excess[end[one]] - excess[end[other]]) / 2
     first = np.flatnonzero(np.diff(pair[end[one]], prepend=-1))  # of each pair's possible exchanges
-    # of all exchanges of a pair, and of none, one is drawn by the Gumbel trick
+    # one of a pair's exchanges, or none of them, is drawn by the Gumbel trick
     cost = (surplus - wanted) ** 2 / heat - generator.gumbel(size=len(one))
     none = wanted[first] ** 2 / heat - generator.gumbel(size=len(first))
     least = np.minimum(np.minimum.reduceat(cost, first), none)
