@@ -126,9 +126,9 @@ def reason_line(error: "RayError") -> str:
     from ray.exceptions import OutOfMemoryError
 
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return (
-        lines[0] if isinstance(error, OutOfMemoryError) else lines[-1]
-    )  # after which Ray gives advice on its settings
+    if isinstance(error, OutOfMemoryError):
+        return lines[0]  # advice on Ray's settings follows
+    return lines[-1]
 
 
 def ray_dashboard() -> str:
