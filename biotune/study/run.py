@@ -5,53 +5,39 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from rich.console import Console
 
-from biotune.digests import study_digest
-from biotune.errors import KernelError, StorageError, UserError
+from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, set_aside
-from biotune.io.storage import Place, clear, patient, spelled
-from biotune.results import PHASES, SCHEMA, Results
-from biotune.results.documents import Connectome, Criterion, State, Streams
-from biotune.results.journal import DamagedJournal, Journal
-from biotune.seeds import streams_digest
-from biotune.study.cluster.connect import connected, describe, require_reachable
+from biotune.io.storage import Place, clear, spelled
+from biotune.results import Results
+from biotune.results.documents import Connectome
+from biotune.results.journal import DamagedJournal
+from biotune.study.cluster.connect import connected
 from biotune.study.confirm.confirm import run_confirm
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
-from biotune.study.directory.directory import load_record, locked, new_directory, new_record
-from biotune.study.directory.environment import environment
-from biotune.study.directory.mirror import Mirror, drop_ahead, resumed_storage
+from biotune.study.directory.directory import load_record, locked, new_directory
+from biotune.study.directory.mirror import resumed_storage
 from biotune.study.directory.resume import (
     repair_journal,
-    require_same_connectomes,
-    require_same_device,
-    require_same_streams,
-    require_same_task,
-    require_same_topologies,
 )
-from biotune.study.history.events import Selected, SetAside, Spent, append, begun
+from biotune.study.history.events import Selected, SetAside, Spent, append
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
+from biotune.study.opening import Opened, now, open_study, resumed_plans
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources
-from biotune.study.resources.kernels import Kernels, added, all_on, trust_kernels
+from biotune.study.resources.kernels import all_on
 from biotune.study.resources.packing import share_out
-from biotune.study.search.progress import SearchProgress
 from biotune.study.search.tune import run_search
-from biotune.tasks import task_digest
-from biotune.training import updates_per_epoch
 
 TABLE_SECONDS = 5.0
 """Seconds between two writings of the tables; the journal is written at every event."""
-PATIENCE = 300.0
-"""Seconds that a worker waits for a storage that it cannot reach; after that the study stops, and can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +115,11 @@ def run_study(
                 soft_wrap=True,
             )
             return results.path
-    plans = Plans.load(study)
-    directory = resume.resolve() if resume else new_directory(study, options.output)
-    plans = replace(plans, backends=state.backend if resume else all_on(options.kernels, study.arms))
-    if resume:
-        _require_same(Results.open(directory), plans)
-    storage = resumed_storage(Results(directory), options.storage) if resume else options.storage
+        plans, storage = resumed_plans(results, study), resumed_storage(results, options.storage)
+    else:
+        plans = replace(Plans.load(study), backends=all_on(options.kernels, study.arms))
+        results, storage = Results(new_directory(study, options.output)), options.storage
+    directory = results.path
     if note := study.task.prepare():
         console.print(note, highlight=False, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
@@ -162,8 +147,8 @@ def run_study(
             plans = replace(plans, study=study.with_population(population))
         with locked(directory):
             remove_leftovers(directory)
-            every = options.checkpoint_every
-            run = _open(plans, Results(directory), storage, resources, every, console, interrupted)
+            opened = open_study(plans, results, storage, resources)
+            run = _Run(opened, resources, options.checkpoint_every, console, interrupted)
             try:
                 run.search_and_confirm()
             except StorageError as error:
@@ -177,117 +162,33 @@ def run_study(
     return directory
 
 
-def _open(
-    plans: Plans,
-    results: Results,
-    storage: Place | None,
-    resources: Resources,
-    every: float,
-    console: Console,
-    interrupted: Callable[[], bool],
-) -> "_Run":
-    """Opens a study in its directory, ready to run: it goes on from its journal if it has one, and begins if not."""
-    study, directory, journal = plans.study, results.path, results.journal()
-    kept = directory if storage is None else storage / directory.name
-    require_reachable(directory if storage is None else storage)
-    past = journal.read()
-    if past:
-        require_same_device(results, resources.device)
-    kernels = _trusted_kernels(plans, resources, directory, again=bool(past))
-    opening = _Opening(study, results, journal, resources, kernels, storage)
-    state = opening.go_on() if past else opening.begin(plans)
-    progress = SearchProgress(study, new_record(study, state.updates_per_epoch), journal, past)
-    checkpoints = patient(kept / "checkpoints", PATIENCE)
-    _tidy(checkpoints, progress)
-    return _Run(
-        plans=replace(plans, backends=state.backend),
-        results=results,
-        state=state,
-        progress=progress,
-        checkpoints=checkpoints,
-        mirror=None if kept == directory else Mirror(directory, kept),
-        resources=resources,
-        kernels=kernels,
-        every=every,
-        console=console,
-        interrupted=interrupted,
-    )
-
-
-def _require_same(results: Results, plans: Plans) -> None:
-    """Makes sure that all that the numbers of a resumed study depend on is as it was when it was started.
-
-    Raises:
-        UserError: something has changed.
-    """
-    require_same_streams(results)
-    require_same_connectomes(results, plans.connectomes)
-    require_same_task(results, plans.study)
-    require_same_topologies(results, plans.topologies)
-
-
-def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again: bool) -> Kernels:
-    """The kernels that the study runs on; `again` if it is resumed.
-
-    Raises:
-        UserError: they cannot be used here, or compute wrong results.
-    """
-    try:
-        return trust_kernels(plans, resources, again)
-    except KernelError as error:
-        if again:
-            raise UserError(f"{directory}: was started with kernels that cannot be used here ({error})") from error
-        raise UserError(f"--kernels: {error}; name others, or leave it out") from error
-
-
-def _tidy(checkpoints: Place, progress: SearchProgress) -> None:
-    """Removes checkpoints that training must not go on from, and makes the folders that the workers write theirs to."""
-    folders = [checkpoints / phase for phase in PHASES] if isinstance(checkpoints, Path) else []
-    remove_leftovers(*folders)
-    drop_ahead(checkpoints, progress.record, progress.study.config.search.rungs)
-    for folder in folders:  # last, since drop_ahead may remove one
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-@dataclass
 class _Run:
-    """One run of a study, opened in its directory.
+    """One run of a study.
 
-    Attributes:
-        plans: of its trials.
-        results: its directory. state: what state.json holds.
-        progress: how far the search is, with the record of everything so far and the journal.
-        checkpoints: where the workers write theirs. mirror: copies the results to the storage, if there is one.
-        resources, kernels: of a trial. every: seconds between two checkpoints of a trial.
+    Args:
+        opened: the study.
+        resources: of a trial. every: seconds between two checkpoints of a trial.
         console: where progress and messages are printed. interrupted: whether the user asked to stop.
     """
 
-    plans: Plans
-    results: Results
-    state: State
-    progress: SearchProgress
-    checkpoints: Place
-    mirror: Mirror | None
-    resources: Resources
-    kernels: Kernels
-    every: float
-    console: Console
-    interrupted: Callable[[], bool]
-
-    def __post_init__(self) -> None:
-        study, resources = self.plans.study, self.resources
-        self.study, self.record, self.journal = study, self.progress.record, self.progress.journal
-        self.directory = self.results.path
+    def __init__(
+        self, opened: Opened, resources: Resources, every: float, console: Console, interrupted: Callable[[], bool]
+    ) -> None:
+        self.plans, self.results, self.state, self.kernels = opened.plans, opened.results, opened.state, opened.kernels
+        self.progress, self.checkpoints, self.mirror = opened.progress, opened.checkpoints, opened.mirror
+        self.resources, self.every, self.console, self.interrupted = resources, every, console, interrupted
+        self.record, self.journal = opened.progress.record, opened.progress.journal
+        self.study, self.directory = opened.plans.study, opened.results.path
         self.banners = _substitutions(self.state.connectomes)
         self.display = Display(
-            study,
+            self.study,
             self.record,
             concurrency=resources.concurrency,
-            console=self.console,
+            console=console,
             dashboard=resources.dashboard,
             banners=self.banners,
         )
-        self.metrics = Metrics(study, self.record, gpus=resources.gpus > 0)
+        self.metrics = Metrics(self.study, self.record, gpus=resources.gpus > 0)
         self.written = time.monotonic()
 
     def search_and_confirm(self) -> None:
@@ -333,7 +234,7 @@ class _Run:
                     changed=self._changed,
                     interrupted=self.interrupted,
                 )
-        self._write_state("finished", finished=_now())
+        self._write_state("finished", finished=now())
         self._copy()
 
     @contextmanager
@@ -411,86 +312,6 @@ class _Run:
         self.results.write_state(self.state)
 
 
-@dataclass(frozen=True)
-class _Opening:
-    """Writes what a results directory must hold before a study runs in it: a new one, or one that is resumed.
-
-    Attributes:
-        study, results, journal: the study, its directory, and the journal there.
-        resources, kernels: of its trials.
-        storage: where its checkpoints and the copy of its results are kept; None: in its directory.
-    """
-
-    study: Study
-    results: Results
-    journal: Journal
-    resources: Resources
-    kernels: Kernels
-    storage: Place | None
-
-    def begin(self, plans: Plans) -> State:
-        """Writes the files that a directory starts with; returns the state."""
-        study = self.study
-        connectomes = {}
-        for arm, connectome in plans.connectomes.items():
-            provenance = connectome.provenance
-            connectomes[arm] = Connectome(
-                name=connectome.name,
-                asked=study.arms[arm].connectome.name,
-                substituted=provenance.substitutes is not None,
-                reason=provenance.reason,
-                citation=provenance.citation,
-                kind=provenance.kind,
-                sha256=provenance.sha256,
-                species=provenance.species,
-                digest=connectome.digest,
-                notes=list(provenance.notes),
-            )
-        task = study.config.task
-        per_epoch = updates_per_epoch(task.trials, task.train_share, task.batch)
-        resolved = study.resolved()
-        state = State(
-            schema_version=SCHEMA,
-            study=study.config.name,
-            phase="search",
-            started=_now(),
-            finished=None,
-            seconds={},
-            backend=self.kernels.names,
-            device=plans.device,
-            matmul_precision=self.kernels.precision,
-            concurrency=self.resources.concurrency,
-            connectomes=connectomes,
-            criterion=Criterion(null_loss=study.task.null_loss, level=study.level),
-            study_sha256=study_digest(resolved),
-            task_sha256=task_digest(**task.options),
-            topologies=dict(plans.topologies),
-            streams=Streams(sha256=streams_digest(), numpy=np.__version__),
-            updates_per_epoch=per_epoch,
-            budget=study.config.confirm.max_epochs * per_epoch,
-            selection=None,
-            set_aside={},
-            journal=self.journal.head,
-            storage=None if self.storage is None else spelled(self.storage),
-        )
-        kernels = self.kernels
-        self.results.write_environment(
-            environment(plans.connectomes, describe()["nodes"], kernels.seen, kernels.left_out.values())
-        )
-        self.results.write_study(resolved)
-        self.results.write_state(state)
-        append(self.journal, begun(resolved, state))
-        return state
-
-    def go_on(self) -> State:
-        """Adds to environment.json how far the kernels deviate on the machines of today; returns the state."""
-        held = self.results.read_environment()
-        seen = added(self.kernels.seen, held.kernels)
-        self.results.write_environment(held.model_copy(update={"kernels": seen}))
-        storage = None if self.storage is None else spelled(self.storage)
-        return self.results.read_state().model_copy(update={"storage": storage})
-
-
 def _repair(results: Results, console: Console) -> None:
     """Repairs a damaged journal, and says what that costs."""
     with locked(results.path):
@@ -515,7 +336,3 @@ def _substitutions(connectomes: Mapping[str, Connectome]) -> list[str]:
         if used.substituted
     ]
     return list(dict.fromkeys(texts))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

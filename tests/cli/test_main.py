@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from biotune.cli import main, tune_main
+from biotune.digests import study_digest
 from biotune.results import SCHEMA, Results
 
 SPACE = "search_spaces/seq_mem.yaml"
@@ -70,13 +72,19 @@ def test_the_results_in_a_folder_are_named(tmp_path: Path, capsys: pytest.Captur
     assert "those in it are seq_mem-1" in capsys.readouterr().err
 
 
+def write_start(results: Results, study: dict[str, Any], schema: int | None) -> None:
+    """What of a results directory is looked at first."""
+    results.write_study(study)
+    results.write_json("state", {"schema": schema, "study_sha256": study_digest(study), "phase": "finished"})
+
+
 def test_a_results_directory_of_another_study_or_version_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from biotune.study import load_study
 
     results = Results(tmp_path / "other")
-    results.begin(load_study(SPACE, seed=7).resolved(), {"schema": SCHEMA})
+    write_start(results, load_study(SPACE, seed=7).resolved(), SCHEMA)
     assert tune_main(["--resume", str(results.path), "--space", SPACE]) == 2
     assert "holds another study than search_spaces/seq_mem.yaml: seed is 7 there and 1 here" in capsys.readouterr().err
 
@@ -100,7 +108,7 @@ def test_results_of_another_schema_are_refused_in_a_sentence(
     from biotune.study import load_study
 
     results = Results(tmp_path / "old")
-    results.begin(load_study(SPACE).resolved(), {"schema": schema, "phase": "finished"})
+    write_start(results, load_study(SPACE).resolved(), schema)
     before = sorted(tmp_path.rglob("*"))
     assert main([argument.replace("OLD", str(results.path)) for argument in arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()

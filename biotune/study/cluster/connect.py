@@ -5,7 +5,6 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -164,12 +163,6 @@ def reason_of(error: Exception) -> str:
     return f"{type(cause).__name__}: {lines[0]}"
 
 
-def describe() -> dict[str, Any]:
-    """The cluster's nodes, for `environment.json`."""
-    return {
-        "nodes": [
-            {key: value for key, value in node["Resources"].items() if key in ("CPU", "GPU", "memory")}
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-    }
+def describe_nodes() -> list[dict[str, float]]:
+    """What each node of the cluster has, for `environment.json`."""
+    return [{key: value for key, value in node.items() if key in ("CPU", "GPU", "memory")} for node in nodes()]

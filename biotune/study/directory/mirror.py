@@ -78,7 +78,7 @@ class Mirror:
 
 
 def storage_of(results: Results) -> Place | None:
-    """Where a study keeps its checkpoints and the copy of its results; None where that is its results directory."""
+    """Where a study keeps its checkpoints and the copy of its results; None: in its results directory."""
     uri = results.read_state().storage
     return None if uri is None else place(uri)
 
