@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
-from biotune_kernels.backends.cpu.plan import Lines, block_size, cut
+from biotune_kernels.backends.cpu.layout import Lines, block_size, cut
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 

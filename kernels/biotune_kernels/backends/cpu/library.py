@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from biotune_kernels.backends.cpu.plan import Lines
+from biotune_kernels.backends.cpu.layout import Lines
 
 _VERSION = 3
 
