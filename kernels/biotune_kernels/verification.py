@@ -33,7 +33,7 @@ that the definition can do without them."""
 
 _OPERATIONS = 1e9
 """On a CPU, fewer networks and batch columns run where the pass would be more than this: no backend's choice of a
-kernel depends on them there, but for how wide `cpu` cuts the batch, which changes none of its sums."""
+kernel depends on them there, except how many columns `cpu` takes at once, which changes none of its sums."""
 
 _TOLERANCES = {"highest": 2e-5, "high": 2e-3, "medium": 2e-2}
 """By how exactly float32 matrices are to be multiplied, in PyTorch's words. With operands rounded to TF32 ("high") the

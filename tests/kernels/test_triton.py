@@ -278,7 +278,7 @@ def full_precision_after() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 @pytest.mark.parametrize(("capability", "shared_memory"), [(80, 166912), (89, 101376), (90, 232448)])
-def test_what_is_planned_fits_the_gpu(
+def test_every_tiling_fits_the_gpu(
     capability: int,
     shared_memory: int,
     precision: str,
@@ -292,21 +292,21 @@ def test_what_is_planned_fits_the_gpu(
     torch.set_float32_matmul_precision(precision)
     monkeypatch.setattr(tile, "_machine", lambda device: tile._Machine(100, shared_memory, capability >= 90))
     for size, population in itertools.product((64, 128, 256), (1, 64)):
-        plan = tile._plan(torch.device("cuda"), population, size, batch=128)
-        weights = "*bf16" if plan.operand == torch.bfloat16 else "*fp32"
+        tiling = tile._tiling(torch.device("cuda"), population, size, batch=128)
+        weights = "*bf16" if tiling.operand == torch.bfloat16 else "*fp32"
         constants = {
             "STARTED": False,
-            "RESIDENT": plan.resident,
+            "RESIDENT": tiling.resident,
             "NONLINEARITY": "tanh",
-            "PRECISION": plan.precision,
-            "BLOCK_N": plan.block_n,
-            "BLOCK_B": plan.block_b,
+            "PRECISION": tiling.precision,
+            "BLOCK_N": tiling.block_n,
+            "BLOCK_B": tiling.block_b,
             "BLOCK_I": tile._BLOCK_I,
             "BLOCK_K": tile._BLOCK_K,
         }
         for kernel in (tile._forward, tile._backward):
-            options = {"num_warps": plan.num_warps, "num_stages": 2}
+            options = {"num_warps": tiling.num_warps, "num_stages": 2}
             used = compiled(kernel, constants, capability, weights, **options).metadata.shared
-            print(capability, precision, plan, kernel.__name__, used, "bytes")
-            assert used <= shared_memory, plan
-    assert plan.resident == (precision == "medium" and capability >= 90)
+            print(capability, precision, tiling, kernel.__name__, used, "bytes")
+            assert used <= shared_memory, tiling
+    assert tiling.resident == (precision == "medium" and capability >= 90)

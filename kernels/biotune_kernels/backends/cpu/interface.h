@@ -8,7 +8,7 @@
 
 namespace sparse_rnn {
 
-// A matrix's edges, line by line, cut into blocks of lines' other ends so that a block of states stays in cache:
+// A matrix's edges, line by line, in blocks of lines' other ends so that a block of states stays in cache:
 // line `i` of block `k` of replicate `p` has the groups start[(p * blocks + k) * size + i] up to the next start. A group
 // is four edges, the last of a line filled up; `other` is the other end's place in its block, and slot[p * nnz + e] says
 // where among the replicate's groups the edge given as number `e` is.

@@ -1,4 +1,4 @@
-"""Cutting a pattern into the blocks and groups that the C++ passes walk (see `Lines` in interface.h)."""
+"""How a pattern's edges lie in memory for the C++ passes: in blocks and groups of four, see `Lines` in interface.h."""
 
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ def block_size(size: int, nnz: int, row_bytes: int) -> int:
     return -(-size // -(-size // _LARGEST))
 
 
-def cut(lines: Compressed, size: int, block: int, fill: int) -> Lines:
+def lay_out(lines: Compressed, size: int, block: int, fill: int) -> Lines:
     """Groups of the compressed `lines`; edges that only fill point at place `fill` of their block."""
     population, nnz = lines.other.shape
     blocks = -(-size // block)

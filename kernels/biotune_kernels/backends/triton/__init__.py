@@ -40,7 +40,7 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def independent(device: torch.device) -> bool:
-    return False  # how a tile is cut follows the population
+    return False  # how the work is divided into tiles depends on the population
 
 
 def interpreted() -> bool:

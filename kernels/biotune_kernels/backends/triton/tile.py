@@ -206,8 +206,8 @@ def _outer(
     tl.store(product + network * rows * columns + row[:, None] * columns + column[None, :], total, mask=inside)
 
 
-class _Plan(NamedTuple):
-    """How a population is cut into programs, and multiplied."""
+class _Tiling(NamedTuple):
+    """How a population is divided among programs, and how these multiply."""
 
     operand: torch.dtype
     precision: str
@@ -227,14 +227,14 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     steps, population, input_size, batch = inputs.shape
-    plan = _plan(inputs.device, population, pattern.size, batch)
+    tiling = _tiling(inputs.device, population, pattern.size, batch)
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
-    padding = (0, -input_size % _BLOCK_I, 0, plan.block_n - pattern.size)
-    _forward[population, triton.cdiv(batch, plan.block_b)](
+    padding = (0, -input_size % _BLOCK_I, 0, tiling.block_n - pattern.size)
+    _forward[population, triton.cdiv(batch, tiling.block_b)](
         inputs.contiguous(),
-        torch.nn.functional.pad(weight_ih.to(plan.operand), padding),
+        torch.nn.functional.pad(weight_ih.to(tiling.operand), padding),
         bias,
-        _full(values, _place(pattern, plan.block_n), plan.block_n).to(plan.operand),
+        _full(values, _place(pattern, tiling.block_n), tiling.block_n).to(tiling.operand),
         hidden if hidden_0 is None else hidden_0,
         hidden,
         steps,
@@ -242,14 +242,14 @@ def forward(
         batch,
         input_size,
         STARTED=hidden_0 is not None,
-        RESIDENT=plan.resident,
+        RESIDENT=tiling.resident,
         NONLINEARITY=nonlinearity,
-        PRECISION=plan.precision,
-        BLOCK_N=plan.block_n,
-        BLOCK_B=plan.block_b,
+        PRECISION=tiling.precision,
+        BLOCK_N=tiling.block_n,
+        BLOCK_B=tiling.block_b,
         BLOCK_I=_BLOCK_I,
-        BLOCK_K=min(_BLOCK_K, plan.block_n),
-        num_warps=plan.num_warps,
+        BLOCK_K=min(_BLOCK_K, tiling.block_n),
+        num_warps=tiling.num_warps,
         num_stages=2,
     )
     return hidden
@@ -260,24 +260,24 @@ def preactivation_gradient(
 ) -> Tensor:
     """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
     steps, population, size, batch = hidden.shape
-    plan = _plan(hidden.device, population, size, batch)
+    tiling = _tiling(hidden.device, population, size, batch)
     grad_pre = torch.empty_like(hidden)
-    _backward[population, triton.cdiv(batch, plan.block_b)](
+    _backward[population, triton.cdiv(batch, tiling.block_b)](
         grad,
         hidden,
-        _full(values, _place(pattern, plan.block_n, transposed=True), plan.block_n).to(plan.operand),
+        _full(values, _place(pattern, tiling.block_n, transposed=True), tiling.block_n).to(tiling.operand),
         grad_pre,
         *grad.stride(),
         steps,
         size,
         batch,
-        RESIDENT=plan.resident,
+        RESIDENT=tiling.resident,
         NONLINEARITY=nonlinearity,
-        PRECISION=plan.precision,
-        BLOCK_N=plan.block_n,
-        BLOCK_B=plan.block_b,
-        BLOCK_K=min(_BLOCK_K, plan.block_n),
-        num_warps=plan.num_warps,
+        PRECISION=tiling.precision,
+        BLOCK_N=tiling.block_n,
+        BLOCK_B=tiling.block_b,
+        BLOCK_K=min(_BLOCK_K, tiling.block_n),
+        num_warps=tiling.num_warps,
         num_stages=2,
     )
     return grad_pre
@@ -339,7 +339,7 @@ def _precision() -> tuple[torch.dtype, str]:
     return torch.bfloat16 if asked == "medium" else torch.float32, "tf32x3" if asked == "highest" else "tf32"
 
 
-def _plan(device: torch.device, population: int, size: int, batch: int) -> _Plan:
+def _tiling(device: torch.device, population: int, size: int, batch: int) -> _Tiling:
     operand, precision = _precision()
     machine = _machine(device)
     block_n = max(16, triton.next_power_of_2(size))
@@ -351,7 +351,7 @@ def _plan(device: torch.device, population: int, size: int, batch: int) -> _Plan
     widths = (32,) if resident or not machine.wide else (64, 32)
     busy = [width for width in widths if population * triton.cdiv(batch, width) >= machine.multiprocessors / 2]
     block_b = min(max(busy, default=16), max(16, triton.next_power_of_2(batch)))
-    return _Plan(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
+    return _Tiling(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
 
 
 class _Machine(NamedTuple):
