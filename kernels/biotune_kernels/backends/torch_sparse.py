@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import stepwise
-from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 
@@ -55,28 +54,4 @@ def independent(device: torch.device) -> bool:
     return False  # not shown
 
 
-def forward(
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-) -> Tensor:
-    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
-
-
-def backward(
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-    wanted: frozenset[str],
-) -> Gradients:
-    products = _Products(pattern, values)
-    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
+forward, backward = stepwise.functions(_Products)
