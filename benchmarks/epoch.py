@@ -35,6 +35,7 @@ from biotune.tasks import Trials
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan, keep_freed_memory
 from biotune_kernels import available_backends
+from biotune_kernels.backends import DEFINITION
 
 POPULATION = 4
 TURN = 5  # epochs
@@ -111,8 +112,8 @@ def measure(rounds: int) -> dict[str, float]:
     """Median milliseconds of an epoch of one replicate, by way."""
     torch.set_num_threads(1)
     keep_freed_memory()  # for the peer as well
-    names = [name for name, reason in available_backends("cpu").items() if reason is None and name != "reference"]
-    one = Trial(plan("reference", 1))
+    names = [name for name, reason in available_backends("cpu").items() if reason is None and name != DEFINITION]
+    one = Trial(plan(DEFINITION, 1))
     data = one.task.trials(500, np.random.default_rng(1))
     peer = MaskedDense(
         one.topologies[0],

@@ -27,17 +27,16 @@ from torch import Tensor
 
 from benchmarks.peers import PEERS
 from biotune_kernels.backends import NAMES, load
+from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import choose_backend, failures
+from biotune_kernels.select import choose_backend
 
 _SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
 _MOST_RUNS = 60
 _IN_A_ROW = 5
-_DENSE_GIB = 2.0  # an N x N matrix above this is not tried
 _ALONE = "auto, one at a time"
-_REFERENCE_PRODUCTS = 4e7  # edges x batch x time above which the reference, which keeps them all, is not tried
 
 
 @dataclass(frozen=True)
@@ -135,27 +134,25 @@ class Problem:
     def peer(self, name: str) -> Callable[[], object]:
         """The peer's run of every network, one after the other."""
         runs = [
-            PEERS[name](self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p])
+            PEERS[name].runner(
+                self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p]
+            )
             for p in range(self.shape.population)
         ]
         return lambda: [run() for run in runs]
 
 
-def unsuitable(name: str, shape: Shape, device: torch.device) -> str:
-    """Why a contestant is not tried at a shape; empty where it is."""
-    if name == _ALONE and shape.population == 1:
-        return "it is one network"
-    if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
-        return reason
-    if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
-        return reason
-    dense = 4 * shape.population * shape.neurons**2 / 2**30
-    if (name == "dense" or name.startswith("nn.RNN")) and dense > _DENSE_GIB:
-        return f"its matrix alone would take {dense:.0f} GiB"
-    products = shape.population * shape.edges * shape.batch * shape.steps
-    if name == "reference" and products > _REFERENCE_PRODUCTS:
-        return f"it would keep {4 * products / 2**30:.1f} GiB of products"
-    return ""
+def why_left_out(name: str, pattern: SparsePattern, shape: Shape) -> str:
+    """Why a contestant is not tried at a shape; empty if it is."""
+    if name in PEERS:
+        reason = PEERS[name].unsuitable(pattern)
+    elif name in NAMES:
+        backend = load(name)
+        reason = backend.unusable(pattern.device, torch.float32)
+        reason = reason or backend.unsuitable(pattern, shape.batch, shape.steps)
+    else:
+        reason = "it is one network" if name == _ALONE and shape.population == 1 else None
+    return reason or ""
 
 
 def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
@@ -166,7 +163,7 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
     results: dict[str, Result] = {}
     peaks: dict[str, float | None] = {}
     for name in _CONTESTANTS:
-        note = unsuitable(name, shape, device)
+        note = why_left_out(name, problem.pattern, shape)
         if note:
             results[name] = Result(note=note)
             continue
@@ -174,7 +171,7 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
             run = problem.peer(name) if name in PEERS else problem.alone() if name == _ALONE else problem.backend(name)
             _wait(run, device)  # what is derived from a pattern once is no part of a pass
             peaks[name], first = _peak_mib(run, device)
-        except failures() as error:
+        except TOO_LARGE as error:
             results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
             continue
         times[name] = [first] if first > _SECONDS else []

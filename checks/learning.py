@@ -26,7 +26,8 @@ import torch
 from biotune.machine import machine
 from biotune.training import Trial, TrialPlan
 from biotune_kernels import available_backends
-from biotune_kernels.select import failures
+from biotune_kernels.backends import DEFINITION
+from biotune_kernels.contract import TOO_LARGE
 from checks import default_study
 
 TOLERANCE = {"highest": 1e-3, "high": 2e-2, "medium": 2e-2}
@@ -58,8 +59,8 @@ class Learned:
 def by_definition(plan: TrialPlan, epochs: int) -> Learned:
     """The plan, trained on `reference` in float64."""
     begin = time.perf_counter()
-    losses = _curve(replace(plan, backend="reference", dtype=torch.float64), epochs)
-    return Learned("reference, float64", losses.tolist(), 0.0, 0, time.perf_counter() - begin)
+    losses = _curve(replace(plan, backend=DEFINITION, dtype=torch.float64), epochs)
+    return Learned(f"{DEFINITION}, float64", losses.tolist(), 0.0, 0, time.perf_counter() - begin)
 
 
 def on_backend(name: str, plan: TrialPlan, epochs: int, expected: Learned) -> Learned:
@@ -67,7 +68,7 @@ def on_backend(name: str, plan: TrialPlan, epochs: int, expected: Learned) -> Le
     begin = time.perf_counter()
     try:
         losses = _curve(replace(plan, backend=name), epochs)
-    except failures() as error:
+    except TOO_LARGE as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         return Learned(name, [], float("inf"), 0, time.perf_counter() - begin, reason)
     exact = torch.tensor(expected.losses, dtype=torch.float64)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
-from biotune_kernels.backends import NAMES, load
+from biotune_kernels.backends import DEFINITION, NAMES, load
 from biotune_kernels.contract import NONLINEARITIES
 from biotune_kernels.operator import sparse_rnn_operator
 from biotune_kernels.passes import Pass, inward, outward, run_backward, run_forward, wanted_of
@@ -57,9 +57,9 @@ def sparse_rnn(
     Source: Elman 1990, Cognitive Science 14:179.
     """
     _check(inputs, values, pattern, weight_ih, bias, nonlinearity, backend, hidden_0, first)
-    if backend == "reference":
+    if backend == DEFINITION:
         inner = inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
-        return outward(load("reference").forward(*inner, pattern, nonlinearity)[first:])
+        return outward(load(DEFINITION).forward(*inner, pattern, nonlinearity)[first:])
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
         edges = pattern.target, pattern.source, pattern.size
         return sparse_rnn_operator(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[

@@ -4,7 +4,6 @@ Found out once, and remembered on disk (`memory.py`).
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends import NAMES, load
-from biotune_kernels.contract import TRAINED
+from biotune_kernels.backends import DEFINITION, NAMES, load
+from biotune_kernels.contract import TOO_LARGE, TRAINED
 from biotune_kernels.memory import Finding
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.verification import Verification, verify
@@ -26,7 +25,6 @@ _ROUNDS = 12
 _OPEN_ROUNDS = 4
 _SECONDS = 0.3  # after the first round, measuring stops here
 _OPERATIONS = 4e9  # a measurement takes fewer time steps where a whole run would be more than this
-_DENSE_FROM = 1 / 32  # density under which the N² memory of dense products isn't worth a try
 
 _chosen: dict[tuple[Any, ...], "Choice"] = {}
 
@@ -150,10 +148,10 @@ def _choose(
     without: Collection[str],
 ) -> Choice:
     usable = [name for name, reason in available_backends(pattern.device, dtype).items() if reason is None]
-    if pattern.device.type == "cpu" and "triton" in usable:
-        usable.remove("triton")  # its interpreter, which is for tests
     candidates = [
-        name for name in usable if name not in ("reference", *without) and (name != "dense" or _dense_enough(pattern))
+        name
+        for name in usable
+        if name not in (DEFINITION, *without) and load(name).unsuitable(pattern, batch, time) is None
     ]
     finding = Finding(
         "choice",
@@ -174,8 +172,8 @@ def _choose(
             yield from sorted(seconds, key=lambda name: seconds[name])
         else:
             yield from candidates
-        if "reference" not in without:
-            yield "reference"
+        if DEFINITION not in without:
+            yield DEFINITION
 
     timings: dict[str, float] = {}
     refused: dict[str, Verification] = {}
@@ -191,10 +189,6 @@ def _choose(
         refused[name] = found
         logger.warning("auto: %s; it is left out", found)
     raise ValueError("no backend computes here what it should: " + "; ".join(map(str, refused.values())))
-
-
-def _dense_enough(pattern: SparsePattern) -> bool:
-    return pattern.density >= _DENSE_FROM
 
 
 @torch.no_grad()
@@ -231,7 +225,7 @@ def _measure(
         try:
             run(name)  # builds what the backend keeps for the pattern
             seconds[name] = _seconds(lambda name=name: run(name), device)  # type: ignore[misc]
-        except failures() as error:  # memory, or a library that lacks this dtype: not a candidate then
+        except TOO_LARGE as error:
             logger.warning("auto: backend %s failed at this shape and is left out: %s", name, error)
     end = time.perf_counter() + _SECONDS
     for i in range(_ROUNDS):
@@ -245,15 +239,6 @@ def _measure(
             took = min(_seconds(lambda name=name: run(name), device) for _ in range(2))  # type: ignore[misc]
             seconds[name] = min(seconds[name], took)
     return seconds
-
-
-def failures() -> tuple[type[Exception], ...]:
-    """What a backend raises at a shape that is too much for it; Triton's errors are no RuntimeErrors."""
-    if "triton" not in sys.modules:
-        return (RuntimeError,)
-    from triton.errors import TritonError
-
-    return RuntimeError, TritonError
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

@@ -1,13 +1,13 @@
-"""Whether a backend computes on this machine what it is defined to: seen before it is trusted.
+"""Whether a backend computes on this machine what it should: it is checked before it is trusted.
 
-A short pass of the backend itself, with a problem's own edges, networks, batch and nonlinearity, is set beside the
-definition (`reference`) in float64 on the CPU. What is compared is what training uses: the hidden states, and the
-gradients of the values, the input weights and the bias.
+A short pass of the backend, with the problem's own edges, networks, batch and nonlinearity, is compared with the
+definition (backend `reference`) in float64 on the CPU: the hidden states, and the gradients that training uses, of the
+values, the input weights and the bias.
 
     deviation = ‖found - exact‖ / ‖exact‖
 
-The gradients are those at the hidden states that the backend itself has found, since relu has a kink: a state within
-rounding of it may come out on its other side.
+The exact gradients are computed at the hidden states that the backend found. Otherwise relu's kink would count against
+it: a preactivation within rounding of 0 may come out on the other side.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends import load, reference
+from biotune_kernels.backends import DEFINITION, load
 from biotune_kernels.contract import TRAINED
 from biotune_kernels.memory import Finding, describe_machine, versions
 from biotune_kernels.pattern import SparsePattern
@@ -197,10 +197,11 @@ def deviation(
     sample = SparsePattern(taken(pattern.target, *at_edges), taken(pattern.source, *at_edges), pattern.size)
     values, weight_ih = taken(given.values, *at_edges).double(), given.weight_ih[networks].double()
     inputs = given.inputs[:, networks][..., columns].double()
-    states = reference.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, nonlinearity)
+    definition = load(DEFINITION)
+    states = definition.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, nonlinearity)
     reached = hidden[:, networks.to(there)][..., columns.to(there)].cpu().double()
     grad = given.grad[:, networks].double()
-    exact = reference.backward(grad, reached, inputs, values, weight_ih, None, sample, nonlinearity, TRAINED)
+    exact = definition.backward(grad, reached, inputs, values, weight_ih, None, sample, nonlinearity, TRAINED)
     return {
         "bias": _relative(taken(gradients.bias, networks), exact.bias),
         "hidden": _relative(reached, states),

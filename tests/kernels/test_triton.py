@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +145,30 @@ def test_says_why_it_is_not_usable_and_what_would_do() -> None:
     pattern, arguments = random_case(5, 0.5, 2, 2, 1, 2, torch.float32)
     with pytest.raises(ValueError, match=r"backend: triton can't be used here: .*(device cuda|pip install triton)"):
         run("triton", pattern, arguments, "tanh", torch.float32, "cpu")
+
+
+@pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
+@pytest.mark.parametrize("function", ["forward", "preactivation_gradient"])
+def test_a_shape_that_is_too_large_is_a_runtime_error(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    def fail(*_: object) -> None:
+        raise OutOfResources(300_000, 200_000, "shared memory")
+
+    kernels = SimpleNamespace(**{function: fail})
+    monkeypatch.setattr(biotune_kernels.backends.triton, "_kernels", lambda *_: kernels)
+    pattern, arguments = random_case(5, 0.5, 2, 2, 1, 2, torch.float32)
+    values, weight_ih, bias = (arguments[name].float() for name in ("values", "weight_ih", "bias"))
+    inputs, hidden = torch.ones(2, 1, 2, 2), torch.ones(2, 1, 5, 2)
+    triton = biotune_kernels.backends.triton
+    run_it = {
+        "forward": lambda: triton.forward(inputs, values, weight_ih, bias, None, pattern, "tanh"),
+        "preactivation_gradient": lambda: triton.backward(
+            hidden, hidden, inputs, values, weight_ih, None, pattern, "tanh", frozenset()
+        ),
+    }[function]
+    with pytest.raises(RuntimeError, match=r"OutOfResources: out of resource: shared memory"):
+        run_it()
 
 
 @usable

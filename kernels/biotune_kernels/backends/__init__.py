@@ -9,6 +9,9 @@ from biotune_kernels.contract import Backend
 NAMES = ("reference", "dense", "torch_csr", "torch_sparse", "cpu", "cuda_graph", "triton")
 """Every backend, by the module that holds it."""
 
+DEFINITION = "reference"
+"""The backend that all others are compared with; autograd differentiates it as often as asked."""
+
 
 @cache
 def load(name: str) -> Backend:

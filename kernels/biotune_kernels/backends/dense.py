@@ -18,6 +18,9 @@ from biotune_kernels.pattern import SparsePattern
 
 _ALIGNED = 16
 
+_LEAST_DENSITY = 1 / 32
+"""Below it a full matrix holds more than 32 times as many numbers as there are edges, and is not worth a try."""
+
 
 class _Products:
     def __init__(self, pattern: SparsePattern, values: Tensor, size: int) -> None:
@@ -38,6 +41,12 @@ class _Products:
 
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    return None
+
+
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    if pattern.density < _LEAST_DENSITY:
+        return f"its full matrices pay from a density of {_LEAST_DENSITY:.3g}; this one is {pattern.density:.2g}"
     return None
 
 

@@ -10,8 +10,18 @@ from torch import Tensor
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
+_MOST_PRODUCTS = 4e7
+"""Edges times batch times steps, of all networks, up to which keeping every product is no burden."""
+
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
+    return None
+
+
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    products = pattern.population * pattern.nnz * batch * time
+    if products > _MOST_PRODUCTS:
+        return f"it would keep the product of every edge and state for autograd: {products:.1e} numbers"
     return None
 
 

@@ -88,6 +88,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
     return False  # BLAS and cuSPARSE sum in orders that follow the population
 

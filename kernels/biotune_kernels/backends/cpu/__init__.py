@@ -27,6 +27,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
     return True  # networks are walked one by one, and every sum has one order
 

@@ -15,6 +15,8 @@ tests, and in float32 whatever the precision asked for.
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import torch
@@ -39,6 +41,10 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return "Triton's interpreter is for tests alone" if interpreted() else None
+
+
 def independent(device: torch.device) -> bool:
     return False  # how the work is divided into tiles depends on the population
 
@@ -58,7 +64,7 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
-    with torch.cuda.device_of(inputs):
+    with _launching(inputs):
         return _kernels(pattern, values).forward(inputs, values, weight_ih, bias, hidden_0, pattern, nonlinearity)
 
 
@@ -74,7 +80,7 @@ def backward(
     wanted: frozenset[str],
 ) -> Gradients:
     kernels = _kernels(pattern, values)
-    with torch.cuda.device_of(inputs):
+    with _launching(inputs):
         if grad.shape[0] < hidden.shape[0]:
             grad = torch.cat((grad.new_zeros(hidden.shape[0] - grad.shape[0], *grad.shape[1:]), grad))
         grad_pre = kernels.preactivation_gradient(grad, hidden, values, pattern, nonlinearity)
@@ -88,6 +94,18 @@ def backward(
             inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None,
             hidden_0=kernels.transposed_times(grad_pre[0], values, pattern) if "hidden_0" in wanted else None,
         )
+
+
+@contextmanager
+def _launching(inputs: Tensor) -> Iterator[None]:
+    """Launches on the GPU that holds `inputs`; what Triton raises becomes a RuntimeError, as of any other backend."""
+    from triton.errors import TritonError
+
+    try:
+        with torch.cuda.device_of(inputs):
+            yield
+    except TritonError as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
