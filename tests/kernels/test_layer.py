@@ -1,9 +1,13 @@
 """sparse_rnn as a PyTorch operator, and what it says to bad input."""
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from biotune_kernels import SparsePattern, available_backends, sparse_rnn
 from biotune_kernels.operator import sparse_rnn_backward_operator, sparse_rnn_operator
@@ -92,10 +96,27 @@ def test_compiles_in_one_piece(backend: str, tmp_path: Any, monkeypatch: pytest.
         torch.testing.assert_close(torch.autograd.grad(compiled(leaf), leaf), torch.autograd.grad(loss(leaf), leaf))
 
 
-def test_inference_keeps_nothing_for_a_backward() -> None:
-    with torch.inference_mode():
-        hidden = sparse_rnn(**arguments(), backend="dense")
-    assert not hidden.requires_grad
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("backend", ["reference", *NATIVE])
+def test_inference_keeps_nothing_for_a_backward(backend: str, mode: Callable[[], Any]) -> None:
+    given = arguments()
+    given["values"].requires_grad_()
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        sparse_rnn(**given, backend=backend)
+        assert kept, "a pass for training keeps what its backward needs"
+        kept.clear()
+        with mode():
+            hidden = sparse_rnn(**given, backend=backend)
+    assert not kept
+    last = weakref.ref(hidden)
+    del hidden
+    assert last() is None
 
 
 def test_a_second_derivative_is_refused_where_there_is_none() -> None:
