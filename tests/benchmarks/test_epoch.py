@@ -38,6 +38,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 def test_the_benchmark_prints_each_ways_ratio_to_the_peer(
     tmp_path: Path, epochs: Counter[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(epoch, "keep_freed_memory", lambda: None)  # a setting of the whole process
     monkeypatch.setattr(sys, "argv", ["epoch", "--rounds", "1", "--json", str(tmp_path / "bench.json")])
     threads = torch.get_num_threads()
     try:
