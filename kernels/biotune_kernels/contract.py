@@ -60,7 +60,7 @@ TOO_LARGE = (RuntimeError, MemoryError)
 
 
 class Gradients(NamedTuple):
-    """Gradients in the inner layout, each shaped like what it belongs to; None where it was not wanted."""
+    """Gradients in the inner layout, each shaped like what it is the gradient of; None if it was not wanted."""
 
     values: Tensor | None = None
     weight_ih: Tensor | None = None

@@ -1,6 +1,6 @@
-"""sparse_rnn: the sparse recurrent layer, whatever the backend: its arguments checked, and the way that it runs.
+"""sparse_rnn, the sparse recurrent layer: checks its arguments and runs a pass on any backend.
 
-Run eagerly it is an autograd function of its own; compiled or traced, it is the operator in `operator.py`.
+Run eagerly, the pass is an autograd function of this file; compiled or traced, it is the operator of `operator.py`.
 """
 
 from typing import Any, cast
@@ -42,11 +42,11 @@ def sparse_rnn(
         weight_ih: [population, size, input_size].
         bias: [population, size].
         nonlinearity: "tanh" or "relu".
-        backend: a name of `available_backends()`, taken as it is (see `require_backend`), or "auto": the fastest
-            for these shapes on this machine of those that compute there what they should.
+        backend: a name of `available_backends()`, used without verifying it (see `require_backend`), or "auto": the
+            fastest for these shapes on this machine, of those that compute the right result here.
         hidden_0: [population, batch, size], or None for zeros.
-        first: the states of the steps before this one are not returned: where a loss reads the last steps alone, no
-            gradient of the others is made up of zeros, which takes as long as a small network's step.
+        first: the first step whose state is returned. If a loss reads only the last steps, autograd then builds no
+            gradient of zeros for the others, which would take as long as a small network's step.
 
     Returns:
         hidden [population, batch, time - first, size]; in memory, time comes first and batch last.
@@ -70,7 +70,7 @@ def sparse_rnn(
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without PyTorch's dispatcher in Python, which takes longer than a small network's step."""
+    """The operator without PyTorch's dispatcher in Python, which alone takes longer than a small network's step."""
 
     @staticmethod
     def forward(

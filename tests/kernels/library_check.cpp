@@ -1,4 +1,4 @@
-// Checks the C++ library against plain loops, without Python: for processors that only an emulator is at hand for.
+// Checks the C++ library against plain loops, without Python, so that it also runs in an emulator of another processor.
 // See test_library.py, which builds and runs it.
 
 #include <cmath>

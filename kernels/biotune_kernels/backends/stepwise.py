@@ -86,7 +86,7 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """The wanted gradients; all but that of `values` follow from the gradient of each step's preactivation."""
+    """The wanted gradients; all follow from the gradient of each step's preactivation."""
     steps = hidden.shape[0]
     first = steps - grad.shape[0]
     nothing = torch.zeros_like(hidden[0]) if first or "hidden_0" in wanted else hidden[0]

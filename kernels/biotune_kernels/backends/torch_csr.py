@@ -1,7 +1,7 @@
 """Backend `torch_csr`: MKL or cuSPARSE through `torch.sparse`, a population as one block-diagonal CSR matrix.
 
-Autograd's backward builds or scatters what it need not; this one multiplies with the transposed CSR matrix at every
-step, and samples the weights' gradient at the edges once, over all steps (`sampled_addmm`).
+The backward pass does less than autograd would: it multiplies with the transposed CSR matrix at every step, and samples
+the weights' gradient at the edges once, over all steps (`sampled_addmm`).
 """
 
 import warnings
@@ -15,7 +15,7 @@ from biotune_kernels.pattern import Compressed, SparsePattern
 
 
 class _Block(NamedTuple):
-    """The block-diagonal matrix of a population (rows), or its transpose (columns), without its values."""
+    """The block-diagonal matrix of a population, or its transpose, without its values."""
 
     start: Tensor
     other: Tensor
@@ -57,7 +57,7 @@ class _Products:
     def _matrix(self, block: _Block) -> Tensor:
         values = self.values if block.order is None else self.values.gather(1, block.order)
         length = self.pattern.population * self.pattern.size
-        with warnings.catch_warnings():  # PyTorch calls its CSR layout a beta, once a process
+        with warnings.catch_warnings():  # once per process PyTorch says that its CSR layout is in beta
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
             return torch.sparse_csr_tensor(
                 block.start, block.other, values.flatten(), size=(length, length), check_invariants=False
@@ -93,7 +93,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
 
 
 def independent(device: torch.device) -> bool:
-    return False  # BLAS and cuSPARSE sum in orders that follow the population
+    return False  # the order in which BLAS and cuSPARSE sum depends on the population
 
 
 forward, backward = stepwise.functions(_Products)

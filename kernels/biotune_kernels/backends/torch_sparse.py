@@ -1,4 +1,4 @@
-"""Backend `torch_sparse`: the package's `spmm`, where it is installed."""
+"""Backend `torch_sparse`: `spmm` of the package of that name, if it is installed."""
 
 import importlib.util
 
@@ -10,7 +10,7 @@ from biotune_kernels.pattern import SparsePattern
 
 
 class _Products:
-    """Of one block-diagonal matrix in coordinates, rows first; the weights' gradient is gathered and summed a step."""
+    """Products with one block-diagonal matrix in coordinates; the weights' gradient is gathered and summed per step."""
 
     def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
         from torch_sparse import spmm
@@ -55,7 +55,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
 
 
 def independent(device: torch.device) -> bool:
-    return False  # not shown
+    return False  # nothing promises it
 
 
 forward, backward = stepwise.functions(_Products)

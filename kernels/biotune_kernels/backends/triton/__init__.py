@@ -1,8 +1,9 @@
 """Backend `triton`: kernels for NVIDIA GPUs.
 
-Networks of up to 256 neurons run as masked dense tiles, the loop over time inside one launch (`tile.py`); larger ones,
-and float64, as gathered rows, one launch a step (`rows.py`). The gradient of the values is summed once, over all steps,
-each part by one program in a fixed order: there are no atomics, and results repeat bit for bit.
+Networks of up to 256 neurons run as masked dense tiles, with the loop over time inside one launch (`tile.py`). Larger
+ones, and all in float64, run as gathered rows, with one launch per step (`rows.py`). The gradient of the values is
+summed once, over all steps, each part by one program in a fixed order: there are no atomics, and results repeat bit for
+bit.
 
 Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks: "highest", PyTorch's default,
 takes three TF32 products for a float32 one (`tf32x3`, about as exact), "high" takes one TF32 product, "medium" one of
@@ -26,7 +27,7 @@ from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 _TILE_SIZE = 256
-"""Neurons up to which a network is one tile."""
+"""A network with at most this many neurons is one tile."""
 
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -109,6 +110,6 @@ def _launching(inputs: Tensor) -> Iterator[None]:
 
 
 def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
-    """`tile` or `rows`; imported late, since Triton may not be installed, and loads slowly."""
+    """`tile` or `rows`, imported only when needed: Triton may not be installed, and loads slowly."""
     name = "tile" if pattern.size <= _TILE_SIZE and values.dtype == torch.float32 else "rows"
     return importlib.import_module(f"biotune_kernels.backends.triton.{name}")
