@@ -1,4 +1,4 @@
-"""The benchmark's peers, what a user would pick instead of the sparse core: forward and backward of one network.
+"""The benchmark's peers: what a user would pick instead of the sparse core, forward and backward for one network.
 
 A peer takes a pattern and the tensors of one network (no population axis) and returns a function that runs it once.
 """
@@ -47,7 +47,7 @@ def dense_indexed(
 def dense_masked(
     pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
 ) -> Run:
-    """`nn.RNN` with the absent edges at zero, their gradient multiplied by a mask: the dense way at its fairest."""
+    """`nn.RNN` with the absent edges at zero, their gradient multiplied by a mask: the fastest dense way."""
     rnn, absent = _dense(pattern, values, weight_ih, bias)
     mask = (~absent).to(x.dtype)
 

@@ -2,8 +2,8 @@
 
     python -m checks.kernels --device cuda --precision high
 
-Looks at the shapes of `benchmarks.kernels`, remembers nothing, and ends with 1 where a backend deviates by more than
-its tolerance. The time is that of looking a second time: what is compiled, or derived from a pattern, is there by then.
+Checks the shapes of `benchmarks.kernels`, remembers nothing, and exits with 1 if a backend deviates by more than its
+tolerance. Every check runs twice, and the second one is timed: by then kernels are compiled and patterns sorted.
 """
 
 import argparse
