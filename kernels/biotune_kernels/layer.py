@@ -130,7 +130,7 @@ def _check(
         raise ValueError(f"first: expected a step from 0 to {time - 1}, got {first}")
     if pattern.population != population:
         raise ValueError(
-            f"inputs: a population of {population} (shape {list(inputs.shape)}), where the pattern has "
+            f"inputs: a population of {population} (shape {list(inputs.shape)}), but the pattern has "
             f"{pattern.population}; both must be the same"
         )
     expected = {
@@ -144,10 +144,10 @@ def _check(
             axes, shape = expected[name]
             raise ValueError(f"{name}: expected {axes} = {list(shape)}, got {list(tensor.shape)}")
         if tensor.dtype != inputs.dtype:
-            raise ValueError(f"{name}: {tensor.dtype}, where inputs is {inputs.dtype}; all must be the same")
+            raise ValueError(f"{name}: {tensor.dtype}, but inputs is {inputs.dtype}; all must be the same")
         if tensor.device != inputs.device:
-            raise ValueError(f"{name}: on {tensor.device}, where inputs is on {inputs.device}; all must be the same")
+            raise ValueError(f"{name}: on {tensor.device}, but inputs is on {inputs.device}; all must be the same")
     if pattern.device != inputs.device:
         raise ValueError(
-            f"pattern: on {pattern.device}, where inputs is on {inputs.device}; move it with pattern.to(...)"
+            f"pattern: on {pattern.device}, but inputs is on {inputs.device}; move it with pattern.to(...)"
         )

@@ -105,7 +105,7 @@ class Verification:
         found = ", ".join(f"{name} {value:.1g}" for name, value in self.deviation.items())
         used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
-            f"backend {self.backend} deviates from its definition in float64 on {self.machine} by {found}, where "
+            f"backend {self.backend} deviates from its definition in float64 on {self.machine} by {found}; "
             f"{self.tolerance:g} is allowed ({self.asked}; {used})"
         )
 

@@ -1,4 +1,4 @@
-"""Short trials through Ray as a user runs them, reduced: what is left behind, what grows, what is said."""
+"""The soak and the overhead check with few trials: what is left behind, what grows, what is printed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(module: str, file: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], str]:
-    """Runs a command with a mark of its own; gives what it wrote to `file`, too."""
+    """Runs a command with a mark of its own; also returns what it wrote to `file`."""
     mark = secrets.token_hex(8)
     command = [sys.executable, "-m", f"checks.{module}", *arguments, "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, MARK: mark})

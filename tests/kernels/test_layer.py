@@ -139,7 +139,7 @@ def test_a_second_derivative_is_refused_where_there_is_none() -> None:
             {"inputs": torch.ones(2, 3, 4, 2, dtype=torch.int64)},
             r"inputs: expected float32 or float64, got torch.int64",
         ),
-        ({"inputs": torch.ones(2, 3, 4, 2)}, r"values: torch.float64, where inputs is torch.float32"),
+        ({"inputs": torch.ones(2, 3, 4, 2)}, r"values: torch.float64, but inputs is torch.float32"),
         ({"inputs": torch.ones(1, 3, 4, 2, dtype=torch.float64)}, r"inputs: a population of 1 .*the pattern has 2"),
         (
             {"values": torch.ones(2, 7, dtype=torch.float64)},
@@ -159,7 +159,7 @@ def test_a_second_derivative_is_refused_where_there_is_none() -> None:
         ({"nonlinearity": "sigmoid"}, r"nonlinearity: expected one of tanh, relu, got 'sigmoid'"),
         ({"first": 4}, r"first: expected a step from 0 to 3, got 4"),
         ({"backend": "cuda"}, r"backend: expected auto or one of .*, got 'cuda'"),
-        ({"bias": torch.ones(2, 5, dtype=torch.float64, device="meta")}, r"bias: on meta, where inputs is on cpu"),
+        ({"bias": torch.ones(2, 5, dtype=torch.float64, device="meta")}, r"bias: on meta, but inputs is on cpu"),
     ],
 )
 def test_bad_input_is_named_in_one_line(change: dict[str, Any], message: str) -> None:

@@ -1,8 +1,8 @@
-"""The Triton backend against the reference: on a GPU where there is one, else in Triton's interpreter.
+"""The Triton backend against the reference: on a GPU if there is one, otherwise in Triton's interpreter.
 
-The interpreter has to be asked for before Triton loads, so that without a GPU these tests run in a process of their
-own, which `test_in_the_interpreter` starts. On a GPU machine, `python -m pytest -rP tests/kernels/test_triton.py`
-prints every error it measured.
+The interpreter must be asked for before Triton loads. So without a GPU these tests run in a process of their own, which
+`test_in_the_interpreter` starts. On a GPU machine, `python -m pytest -rP tests/kernels/test_triton.py` prints every
+error that it measured.
 """
 
 import itertools
@@ -99,7 +99,7 @@ def run(
 def by_definition(
     pattern: SparsePattern, arguments: dict[str, Tensor], nonlinearity: str, started: bool = True
 ) -> dict[str, Tensor]:
-    """What the reference makes of it in float64: of one network after the other, as it keeps every product."""
+    """What the reference computes in float64, one network after the other, since it keeps every product."""
     networks = []
     for p in range(pattern.population):
         alone = SparsePattern(pattern.target[p], pattern.source[p], pattern.size)
@@ -199,7 +199,7 @@ def test_equals_the_reference_at_full_size(shape: tuple, nonlinearity: str, star
     tile_size=st.sampled_from([0, 256]),
 )
 def test_equals_the_reference_at_any_shape(nonlinearity: str, started: bool, tile_size: int, **shape: int) -> None:
-    """As tiles and, as only larger networks are otherwise, as gathered rows."""
+    """As tiles, and as gathered rows, which otherwise only larger networks are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(biotune_kernels.backends.triton, "_TILE_SIZE", tile_size)
         check(tuple(shape[axis] for axis in AXES), nonlinearity, torch.float32, started)
@@ -249,7 +249,7 @@ def test_tanh_is_exact_to_a_few_units_in_the_last_place() -> None:
     x = torch.cat([torch.linspace(-12, 12, 701), torch.logspace(-30, 0, 323)])
     networks, size = 4, 256
     none = torch.zeros(networks, 0, dtype=torch.int64)
-    bias = x.view(networks, size).to(DEVICE)  # is added as it is, where inputs go through products
+    bias = x.view(networks, size).to(DEVICE)  # the bias is added as it is; inputs would go through products
     zeros = torch.zeros(networks, 1, 1, 1, device=DEVICE), torch.zeros(networks, size, 1, device=DEVICE)
     found = sparse_rnn(
         zeros[0], bias[:, :0], SparsePattern(none, none, size).to(DEVICE), zeros[1], bias, backend="triton"
@@ -311,7 +311,7 @@ def test_every_tiling_fits_the_gpu(
     full_precision_after: None,
     compiled: Callable[..., Any],
 ) -> None:
-    """Tiles compile, for GPUs that this machine need not have, into the shared memory that those have."""
+    """Tiles compiled for GPUs, which this machine need not have, fit into their shared memory."""
     from biotune_kernels.backends.triton import tile
 
     torch.set_float32_matmul_precision(precision)
