@@ -1,6 +1,6 @@
 """Builds the optional C++ library of the `cpu` backend; everything else about the package is in pyproject.toml.
 
-Where no C++ compiler works, the package installs without the library and says so; other backends take its place.
+If no C++ compiler works, the package installs without the library and says so; other backends take its place.
 """
 
 import platform
@@ -39,7 +39,7 @@ class BuildLibrary(build_ext):
         )
 
     def get_output_mapping(self) -> dict[str, str]:
-        """Of what was built, so that an install without a compiler does not look for the library."""
+        """Only what was built: an install without a compiler must not look for the library."""
         return {built: place for built, place in super().get_output_mapping().items() if Path(built).is_file()}
 
     def _compile(self, name: str, flags: list[str]) -> str:

@@ -1,12 +1,12 @@
-"""How long an epoch takes, against the way it is usually written, and what a whole study costs.
+"""How long an epoch takes compared with how it is usually written, and what a whole study costs.
 
     python -m benchmarks.epoch            an epoch
     python -m benchmarks.epoch --study    and the whole of search_spaces/seq_mem.yaml
 
 The peer of an epoch is a masked dense `torch.nn.RNN`: a DataLoader looks each trial up by its id, and after every
 backward pass the gradient of each absent connection is set to zero by index. Both train seq_mem, pattern length 3, on
-marmoset × 4 (220 neurons), 400 trials in batches of 128, then validate on 100, on one thread. They take turns of some
-epochs each: as in a study, an epoch finds the processor's caches as the one before it left them.
+marmoset × 4 (220 neurons), 400 trials in batches of 128, then validate on 100, on one thread. They take turns of a few
+epochs each. So, as in a study, an epoch finds the processor's caches as the epoch before it left them.
 """
 
 import argparse
@@ -35,13 +35,14 @@ from biotune.tasks import Trials
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan, keep_freed_memory
 from biotune_kernels import available_backends
+from biotune_kernels.backends import DEFINITION
 
 POPULATION = 4
 TURN = 5  # epochs
 
 
 class MaskedDense:
-    """The peer: one network, trained with a dense recurrent matrix whose absent connections are kept at zero."""
+    """The peer: one network with a dense recurrent matrix, whose absent connections are kept at zero."""
 
     def __init__(self, topology: Topology, training: Trials, validation: Trials, learning_rate: float) -> None:
         self.rnn = nn.RNN(training.inputs.shape[2], topology.size, batch_first=True)
@@ -108,11 +109,11 @@ def plan(backend: str, replicates: int) -> TrialPlan:
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Median milliseconds of an epoch of one replicate, by way."""
+    """Way -> median milliseconds per epoch and replicate."""
     torch.set_num_threads(1)
     keep_freed_memory()  # for the peer as well
-    names = [name for name, reason in available_backends("cpu").items() if reason is None and name != "reference"]
-    one = Trial(plan("reference", 1))
+    names = [name for name, reason in available_backends("cpu").items() if reason is None and name != DEFINITION]
+    one = Trial(plan(DEFINITION, 1))
     data = one.task.trials(500, np.random.default_rng(1))
     peer = MaskedDense(
         one.topologies[0],
@@ -136,11 +137,11 @@ def measure(rounds: int) -> dict[str, float]:
 
 
 def measure_study(space: Path) -> dict[str, float]:
-    """Runs a study by its command: seconds of it all, seconds until it searches, Ray's seconds a trial, peak memory.
+    """Runs a study by its command: seconds in all and until it searches, Ray's seconds per trial, peak memory.
 
-    Ray's cost is the search's wall time on all places at once, less what the trials spent on setting up and training;
-    places that stay empty while the last trials end count as cost too. Memory is the proportional set size (PSS),
-    summed over the whole tree of processes twice a second.
+    Ray's cost is the wall time of the search times the trials that run at once, minus the time that trials spent on
+    setting up and training. Time in which the last trials leave places empty counts as cost too. Memory is the
+    proportional set size (PSS), summed over the whole tree of processes twice per second.
     """
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, "tune_main.py", "--space", str(space), "--output", output]
@@ -163,7 +164,7 @@ def measure_study(space: Path) -> dict[str, float]:
         "until the first trial, s": searching,
         "search, s": state.seconds["search"],
         "confirm, s": state.seconds["confirm"],
-        "Ray, s a trial": (state.seconds["search"] * places - trials["seconds"].sum()) / len(trials),
+        "Ray, s per trial": (state.seconds["search"] * places - trials["seconds"].sum()) / len(trials),
         "peak memory, GiB": peak / 2**30,
     }
 
@@ -180,7 +181,7 @@ def _memory(process: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10, help=f"turns of {TURN} epochs that are timed, of each way")
+    parser.add_argument("--rounds", type=int, default=10, help=f"turns of {TURN} epochs that are timed, for each way")
     parser.add_argument("--study", action="store_true", help="run the whole of search_spaces/seq_mem.yaml too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()

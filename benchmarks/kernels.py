@@ -2,10 +2,10 @@
 
     python -m benchmarks.kernels --device cpu --threads 2 --shapes 1,2,3 --json result.json
 
-Prints the machine and a table: the median milliseconds of a pass (hidden states, then the gradients of values,
-weight_ih and bias), peak memory above what the process held before, networks a second, and how much slower than auto
-one network at a time and the best peer are. Contestants take turns, a few passes each, so that all of them see the same
-machine. --precision says how float32 matrices are multiplied on a GPU, in PyTorch's words; cuDNN is held to it too.
+Prints the machine and a table: the median milliseconds per pass (hidden states, then the gradients of values,
+weight_ih and bias), peak memory above what the process held before, networks per second, and how much slower than auto
+are one network at a time and the best peer. Contestants take turns, a few passes each, so that a busy moment slows all
+of them. --precision says how exactly float32 matrices are multiplied on a GPU, in PyTorch's words, by cuDNN too.
 """
 
 import argparse
@@ -27,22 +27,21 @@ from torch import Tensor
 
 from benchmarks.peers import PEERS
 from biotune_kernels.backends import NAMES, load
+from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import choose_backend, failures
+from biotune_kernels.select import choose_backend
 
-_SECONDS = 1.0  # of measuring a contestant; one whose pass takes longer is measured once
+_SECONDS = 1.0  # of measuring per contestant; if a pass takes longer, it is measured once
 _MOST_RUNS = 60
 _IN_A_ROW = 5
-_DENSE_GIB = 2.0  # an N x N matrix above this is not tried
 _ALONE = "auto, one at a time"
-_REFERENCE_PRODUCTS = 4e7  # edges x batch x time above which the reference, which keeps them all, is not tried
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A row of the table; edges are drawn uniformly, `edges` of each network."""
+    """A row of the table; the `edges` of each network are drawn uniformly."""
 
     neurons: int
     edges: int
@@ -67,8 +66,8 @@ def _of_density(neurons: int, density: float, steps: int, population: int = 1) -
 
 
 SHAPES = (
-    _of_density(220, 0.475, 7),  # marmoset, 4 neurons a region
-    _of_density(228, 0.16, 11),  # human, 4 neurons a region
+    _of_density(220, 0.475, 7),  # marmoset, 4 neurons per region
+    _of_density(228, 0.16, 11),  # human, 4 neurons per region
     _of_density(220, 0.1, 21),
     _of_density(1100, 0.1, 21),
     _of_density(1100, 0.5, 7),
@@ -83,7 +82,7 @@ _CONTESTANTS = ("auto", _ALONE, *NAMES, *PEERS)
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one contestant: milliseconds a pass, or why there is none."""
+    """What was measured of one contestant: milliseconds per pass, or a note that says why there are none."""
 
     median_ms: float | None = None
     least_ms: float | None = None
@@ -117,7 +116,7 @@ class Problem:
         return self._pass(name, self.pattern, slice(None))
 
     def alone(self) -> Callable[[], object]:
-        """What "auto" makes of every network by itself, one after the other."""
+        """Every network by itself, one after the other, on what "auto" stands for."""
         runs = [self._pass("auto", pattern, slice(p, p + 1)) for p, pattern in enumerate(self.patterns)]
         return lambda: [run() for run in runs]
 
@@ -135,27 +134,25 @@ class Problem:
     def peer(self, name: str) -> Callable[[], object]:
         """The peer's run of every network, one after the other."""
         runs = [
-            PEERS[name](self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p])
+            PEERS[name].runner(
+                self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p]
+            )
             for p in range(self.shape.population)
         ]
         return lambda: [run() for run in runs]
 
 
-def unsuitable(name: str, shape: Shape, device: torch.device) -> str:
-    """Why a contestant is not tried at a shape; empty where it is."""
-    if name == _ALONE and shape.population == 1:
-        return "it is one network"
-    if name in NAMES and (reason := load(name).unusable(device, torch.float32)) is not None:
-        return reason
-    if name.startswith("torch_sparse") and (reason := load("torch_sparse").unusable(device, torch.float32)):
-        return reason
-    dense = 4 * shape.population * shape.neurons**2 / 2**30
-    if (name == "dense" or name.startswith("nn.RNN")) and dense > _DENSE_GIB:
-        return f"its matrix alone would take {dense:.0f} GiB"
-    products = shape.population * shape.edges * shape.batch * shape.steps
-    if name == "reference" and products > _REFERENCE_PRODUCTS:
-        return f"it would keep {4 * products / 2**30:.1f} GiB of products"
-    return ""
+def why_left_out(name: str, pattern: SparsePattern, shape: Shape) -> str:
+    """Why a contestant is not tried at a shape; empty if it is."""
+    if name in PEERS:
+        reason = PEERS[name].unsuitable(pattern)
+    elif name in NAMES:
+        backend = load(name)
+        reason = backend.unusable(pattern.device, torch.float32)
+        reason = reason or backend.unsuitable(pattern, shape.batch, shape.steps)
+    else:
+        reason = "it is one network" if name == _ALONE and shape.population == 1 else None
+    return reason or ""
 
 
 def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
@@ -166,15 +163,15 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
     results: dict[str, Result] = {}
     peaks: dict[str, float | None] = {}
     for name in _CONTESTANTS:
-        note = unsuitable(name, shape, device)
+        note = why_left_out(name, problem.pattern, shape)
         if note:
             results[name] = Result(note=note)
             continue
         try:
             run = problem.peer(name) if name in PEERS else problem.alone() if name == _ALONE else problem.backend(name)
-            _wait(run, device)  # what is derived from a pattern once is no part of a pass
+            _wait(run, device)  # what is derived from a pattern only once does not count
             peaks[name], first = _peak_mib(run, device)
-        except failures() as error:
+        except TOO_LARGE as error:
             results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
             continue
         times[name] = [first] if first > _SECONDS else []
@@ -196,7 +193,7 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
 
 
 def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
-    """The fastest peer and its time over auto's."""
+    """The fastest peer, and how many times as long as auto it takes."""
     auto = results["auto"].median_ms
     found = {name: median for name in PEERS if (median := results[name].median_ms) is not None}
     if auto is None or not found:
@@ -206,7 +203,7 @@ def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
 
 
 def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
-    """The results in Markdown: medians in milliseconds, and below why a figure is missing."""
+    """The results in Markdown: medians in milliseconds, and below them why a figure is missing."""
     lines = [
         f"| shape | {' | '.join(_CONTESTANTS)} | auto chose | peak MiB of auto | networks/s of auto "
         "| one at a time / auto | best peer / auto |",
@@ -239,7 +236,7 @@ def draw_pattern(shape: Shape, generator: torch.Generator) -> SparsePattern:
 
 
 def _distinct(shape: Shape, generator: torch.Generator) -> Tensor:
-    """Sorted places of distinct edges in an N x N matrix, without ever making one."""
+    """Sorted places of distinct edges in an N x N matrix, without making that matrix."""
     places = shape.neurons**2
     if shape.edges > places // 4:
         return torch.randperm(places, generator=generator)[: shape.edges].sort().values
@@ -258,13 +255,13 @@ def _wait(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _turn(run: Callable[[], object], device: torch.device) -> list[float]:
-    """Seconds of some passes, after one that brings their data into the caches again, unless that takes too long."""
+    """Seconds of a few passes, after one that brings their data back into the caches; of that one if it takes long."""
     first = _wait(run, device)
     return [first] if first > _SECONDS / 8 else [_wait(run, device) for _ in range(_IN_A_ROW)]
 
 
 def _peak_mib(run: Callable[[], object], device: torch.device) -> tuple[float | None, float]:
-    """Most memory during a run above what was held before (None where the platform doesn't tell), and its seconds."""
+    """MiB that a run takes at most above what was held before (None if the platform doesn't tell), and its seconds."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -276,7 +273,7 @@ def _peak_mib(run: Callable[[], object], device: torch.device) -> tuple[float | 
         trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to the present size
-    except OSError:  # a sandbox's kernel has no such file
+    except OSError:  # some sandboxes have no such file
         return None, _wait(run, device)
     before = _status("VmRSS")
     seconds = _wait(run, device)
@@ -325,7 +322,7 @@ def take_machine_options(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__.splitlines()[0])
     add_machine_options(parser)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no further row after this long")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no other row after this time")
     parser.add_argument("--json", type=Path, help="write every figure here too, row by row")
     options = parser.parse_args(arguments)
     device, shapes = take_machine_options(parser, options)
@@ -361,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _rows(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> list[dict[str, Any]]:
-    """Every figure, for --json."""
+    """Every figure, as --json writes it."""
     return [
         {"shape": asdict(shape), "results": {name: asdict(result) for name, result in results.items()}}
         for shape, results in measured

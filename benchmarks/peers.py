@@ -1,16 +1,33 @@
-"""The benchmark's peers, what a user would pick instead of the sparse core: forward and backward of one network.
+"""The benchmark's peers: what a user would pick instead of the sparse core, forward and backward for one network.
 
 A peer takes a pattern and the tensors of one network (no population axis) and returns a function that runs it once.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from biotune_kernels.backends import load
 from biotune_kernels.pattern import SparsePattern
 
 Run = Callable[[], object]
+
+_MOST_GIB = 2.0
+"""Dense matrices that take more are not tried."""
+
+
+class Peer(NamedTuple):
+    """What a user would pick.
+
+    Attributes:
+        runner: makes the function that runs one network once.
+        unsuitable: why the peer is not tried on the networks of a pattern; None if it is.
+    """
+
+    runner: Callable[[SparsePattern, Tensor, Tensor, Tensor, Tensor, Tensor], Run]
+    unsuitable: Callable[[SparsePattern], str | None]
 
 
 def dense_indexed(
@@ -30,7 +47,7 @@ def dense_indexed(
 def dense_masked(
     pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
 ) -> Run:
-    """`nn.RNN` with the absent edges at zero, their gradient multiplied by a mask: the dense way at its fairest."""
+    """`nn.RNN` with the absent edges at zero, their gradient multiplied by a mask: the fastest dense way."""
     rnn, absent = _dense(pattern, values, weight_ih, bias)
     mask = (~absent).to(x.dtype)
 
@@ -65,11 +82,20 @@ def torch_sparse_autograd(
     return _loop(lambda state: spmm(edges, parameters[0], pattern.size, pattern.size, state), parameters, x, grad)
 
 
+def _too_large(pattern: SparsePattern) -> str | None:
+    gib = 4 * pattern.population * pattern.size**2 / 2**30
+    return f"its matrix alone would take {gib:.0f} GiB" if gib > _MOST_GIB else None
+
+
+def _not_installed(pattern: SparsePattern) -> str | None:
+    return load("torch_sparse").unusable(pattern.device, torch.float32)
+
+
 PEERS = {
-    "nn.RNN, index": dense_indexed,
-    "nn.RNN, mask": dense_masked,
-    "CSR, autograd": torch_csr_autograd,
-    "torch_sparse, autograd": torch_sparse_autograd,
+    "nn.RNN, index": Peer(dense_indexed, _too_large),
+    "nn.RNN, mask": Peer(dense_masked, _too_large),
+    "CSR, autograd": Peer(torch_csr_autograd, lambda pattern: None),
+    "torch_sparse, autograd": Peer(torch_sparse_autograd, _not_installed),
 }
 
 

@@ -1,8 +1,8 @@
-"""How long a report takes: a study's own results, repeated until there are so many curves.
+"""How long a report takes for many curves: a study's own results, repeated.
 
     python -m benchmarks.report results/seq_mem-20260101T120000Z --curves 10000
 
-The study is read and left as it is; the confirmed replicates of a copy are repeated under new numbers.
+The study itself is only read; in a copy, the confirmed replicates are repeated under new numbers.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from biotune.results.journal import Head
 
 
 def main() -> None:
-    """Prints the seconds as JSON."""
+    """Makes the report and prints how long it took, as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Time a report.")
     parser.add_argument("directory", type=Path, metavar="DIR", help="a finished study")
     parser.add_argument("--curves", type=int, default=10_000, metavar="N", help="about so many; default 10000")
@@ -47,7 +47,7 @@ def repeat(results: Results, into: Results, curves: int) -> int:
     """Writes a study whose confirmed replicates are those of `results` again and again.
 
     Returns:
-        The curves that it has, about as many as asked for: one a replicate of a trial, in search and confirm.
+        How many curves it has, about as many as asked for: one per replicate of each trial, in search and confirm.
     """
     study, tables = results.read_study(), {name: results.read_table(name) for name in TABLES}
     replicates = study["confirm"]["replicates"]

@@ -3,11 +3,12 @@
     python -m checks.confirm --device cpu --save cpu.npz
     python -m checks.confirm --device cuda --save cuda.npz --against cpu.npz
 
-trains some replicates of each arm through `biotune.training.Trial`, on the backend that "auto" stands for, and compares
-them with those of another device, machine, processor's instructions or precision. The same are: every edge and its
-weight; initial values, to 1e-6; which networks converge; and each arm's ratio of updates to criterion to the reference
-arm (the geometric mean over pairs of replicates), to 1 % at "highest" and 2 % at "high" and "medium". On a CPU, ratios
-of two backends differed by less than 0.01 %, and by 0.2 % with bfloat16 products; the study's margin is 20 %.
+trains a few replicates of each arm through `biotune.training.Trial`, on the backend that "auto" stands for, and
+compares them with those of another device, machine, instruction set or precision. These must be the same: every edge
+and its weight; initial values, within 1e-6; which networks converge; and the ratio of each arm's updates to criterion
+to those of the reference arm (the geometric mean over pairs of replicates), within 1 % at "highest" and 2 % at "high"
+and "medium". On a CPU, the ratios of two backends differed by less than 0.01 %, and by 0.2 % with bfloat16 products;
+the study's margin is 20 %.
 """
 
 import argparse
@@ -35,11 +36,12 @@ INITIAL = 1e-6
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one arm's replicates are before training.
+    """One arm's replicates before training.
 
     Attributes:
-        edges: int32 [replicates, 2, edges], targets and sources. weights: [replicates, edges], the topology's.
-        initial: [replicates, edges], recurrent values.
+        edges: int32 [replicates, 2, edges], targets and sources.
+        weights: [replicates, edges], those of the topology.
+        initial: [replicates, edges], initial recurrent values.
     """
 
     edges: np.ndarray
@@ -52,8 +54,9 @@ class Confirmed:
     """One arm's replicates on one device.
 
     Attributes:
-        updates: [replicates], to criterion. converged: bool [replicates].
-        drawn: None of a study, whose tables don't hold it.
+        updates: [replicates], to criterion.
+        converged: bool [replicates].
+        drawn: None if the replicates come from a study, whose tables don't hold it.
     """
 
     updates: np.ndarray
@@ -63,11 +66,12 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm on two devices; `wrong` says what should be the same and isn't.
+    """One arm on two devices.
 
     Attributes:
-        here, there: its ratio of updates to criterion to the reference arm's, over pairs that converged; NaN of none.
-        converged: networks that did, here and there.
+        here, there: ratio of its updates to criterion to the reference arm's, over pairs that converged; NaN if none.
+        converged: how many networks did, here and there.
+        wrong: what should be the same and isn't.
     """
 
     arm: str
@@ -78,7 +82,7 @@ class Row:
 
 
 def confirm(device: str, replicates: int, max_epochs: int, neurons: int = 4) -> dict[str, Confirmed]:
-    """Trains every arm on a device, with `neurons` a region."""
+    """Trains every arm on a device, with `neurons` per region."""
     wired_by = default_study.connectome()
     found = {}
     for arm in ARMS:
@@ -117,7 +121,7 @@ def read(file: Path) -> dict[str, Confirmed]:
     """What `save` wrote.
 
     Raises:
-        UserError: the file isn't there, or is none of those.
+        UserError: the file isn't there, or `save` did not write it.
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:
@@ -136,7 +140,7 @@ def compare(here: dict[str, Confirmed], there: dict[str, Confirmed], tolerance: 
     """Every arm on two devices.
 
     Raises:
-        UserError: they have other numbers of replicates.
+        UserError: their numbers of replicates differ.
     """
     rows = []
     for arm in ARMS:
@@ -195,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=tuple(TOLERANCE), default="highest", help="of float32 products on a GPU")
     parser.add_argument("--replicates", type=int, default=4, help="networks of each arm; default: 4")
     parser.add_argument("--epochs", type=int, default=60, help="the budget; default: 60")
-    parser.add_argument("--neurons", type=int, default=4, help="a region; fewer make it a quick look (default: 4)")
+    parser.add_argument("--neurons", type=int, default=4, help="per region; fewer make it a quick check (default: 4)")
     parser.add_argument("--save", type=Path, help="write everything to this .npz file")
     parser.add_argument("--against", type=Path, help="compare with what --save wrote elsewhere")
     options = parser.parse_args(arguments)

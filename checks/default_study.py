@@ -1,4 +1,4 @@
-"""The confirm phase's trials of `search_spaces/seq_mem.yaml`, for a machine that has nothing to read the file with.
+"""The trials of the confirm phase of `search_spaces/seq_mem.yaml`, for a machine that lacks what reads that file.
 
 PyTorch, NumPy and SciPy are enough. `tests/checks` compares these plans with those that the study itself makes.
 """
@@ -25,11 +25,11 @@ ARMS: dict[str, Mapping[str, Any] | None] = {
 REFERENCE_ARM = "marmoset"
 
 LEARNING_RATE = 3e-3
-"""Of the study's range, 3e-4 to 1e-2."""
+"""Within the study's range, 3e-4 to 1e-2."""
 
 
 def connectome() -> Connectome:
-    """The marmoset's where BIOTUNE_DATA names a folder, else its stand-in, which is drawn from a rule."""
+    """The marmoset's if BIOTUNE_DATA names a folder; otherwise its stand-in, which is drawn from a rule."""
     return load_connectome("marmoset" if os.environ.get("BIOTUNE_DATA") else "distance_rule:marmoset", seed=1)
 
 
@@ -42,7 +42,7 @@ def plan(
     neurons: int = 4,
     device: str = "cpu",
 ) -> TrialPlan:
-    """A trial of the confirm phase at `LEARNING_RATE` and tanh, with `neurons` a region."""
+    """A trial of the confirm phase at `LEARNING_RATE` and tanh, with `neurons` per region."""
     task: dict[str, Any] = {"name": "seq_mem", "pattern_length": 5}
     return TrialPlan(
         task=task,

@@ -1,12 +1,12 @@
-"""Kills a study again and again, at random moments, and compares what comes out with the same study left alone.
+"""Kills a study again and again, at random moments, and compares its results with those of the same study left alone.
 
     python -m checks.faults
     python -m checks.faults --kills 20 --seed 1 --json faults.json
 
 Each kill is a SIGKILL: of the driver, of a worker that trains, or of the whole tree of processes, in search, in confirm
-or while the report is made; after all but the second kind the study goes on with `--resume`. Trials run one at a time,
-so that the two studies must agree bit for bit. Ends with exit code 1 where anything was lost, doubled, trained again
-beyond one checkpoint's interval, or left behind.
+or while the report is made. Unless only a worker was killed, the study is then resumed with `--resume`. Trials run one
+at a time, so that the two studies must agree bit for bit. The exit code is 1 if anything was lost, doubled, left
+behind, or trained again for more than the interval between two checkpoints.
 """
 
 import argparse
@@ -49,10 +49,10 @@ confirm: {replicates: 4, max_epochs: 200, population: 2}
 
 
 def leave_alone(space: Path, folder: Path) -> tuple[Results, float]:
-    """Runs the study undisturbed; gives its results, and the seconds that its report took.
+    """Runs the study undisturbed; returns its results, and the seconds that its report took.
 
     Raises:
-        SystemExit: it did not end well.
+        SystemExit: the study failed.
     """
     output, log = folder / "undisturbed", folder / "undisturbed.log"
     launch = start(log, "--space", space, "--output", output)
@@ -68,17 +68,15 @@ def leave_alone(space: Path, folder: Path) -> tuple[Results, float]:
 
 
 def schedule(kills: int, seed: int, undisturbed: Results, report_seconds: float) -> list[Moment]:
-    """Moments spread evenly at random over the seconds of training, a sixth of them over the report's; all kinds."""
+    """Moments at random: a sixth of them while the report is made, the others while trials run; of all kinds."""
     generator = np.random.default_rng(seed)
     kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
     generator.shuffle(kinds)
-    of_report = [kind for kind in kinds if kind != "worker"][: max(kills // 6, 1)]  # no worker runs any more
+    of_report = [kind for kind in kinds if kind != "worker"][: max(kills // 6, 1)]  # no worker runs by then
     for kind in of_report:
         kinds.remove(kind)
-    seconds: dict[str, list[float]] = {
-        "search": [],
-        "confirm": [],
-    }  # of each trial or block, in the order that they ended
+    # of each trial or block, in the order in which they ended
+    seconds: dict[str, list[float]] = {"search": [], "confirm": []}
     trials = undisturbed.read_table("trials").set_index("trial")["seconds"]
     for event in events_of(undisturbed):
         if event["event"] == "ended":
@@ -102,7 +100,7 @@ def schedule(kills: int, seed: int, undisturbed: Results, report_seconds: float)
 
 
 def print_kills(kills: Sequence[Kill], console: Console) -> None:
-    """A row a kill."""
+    """One row per kill."""
     table = Table(title="What was killed, and what had to be trained again")
     names = ("", "killed", "phase", "s in", "events", "running", "s lost", "epochs lost", "on from", "gone after")
     for column in names:
@@ -116,7 +114,7 @@ def print_kills(kills: Sequence[Kill], console: Console) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs it, prints what came of it, and returns the exit code."""
+    """Runs both studies, prints what was found, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", type=Path, metavar="FILE", help="the study's YAML; default: one of its own")
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="at least 3; default 20")
@@ -144,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_kills(disturbed.kills, console)
     lost = [kill.lost for kill in disturbed.kills]
     console.print(
-        f"{took:.0f} s instead of {alone:.0f} s; {sum(lost):.1f} s of training done again, at most {max(lost):.1f} s a "
-        f"kill; a checkpoint every {given.checkpoint_every:g} s",
+        f"{took:.0f} s instead of {alone:.0f} s; {sum(lost):.1f} s of training done again, at most {max(lost):.1f} s "
+        f"per kill; a checkpoint every {given.checkpoint_every:g} s",
         highlight=False,
     )
     for one in wrong:

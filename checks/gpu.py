@@ -1,4 +1,4 @@
-"""python -m checks.gpu: what there is to know of this program on a machine's GPU, in six minutes and into one folder.
+"""python -m checks.gpu: every check of this program that a GPU can be put to, in six minutes and into one folder.
 
     python -m checks.gpu --output gpu-check
     python -m checks.gpu --output gpu-check --study
@@ -10,10 +10,11 @@ The first needs PyTorch with CUDA, SciPy, Triton, pytest and hypothesis, and run
 3. `confirm`: the default study's confirm phase, on the CPU and on the GPU (`checks.confirm`);
 4. `bench`: `benchmarks.kernels`, at "highest" and "medium".
 
-`--study` adds the same confirm phase through `tune_main.py`, for which Ray and all else must be there. Each stage has a
-share of the time, what one leaves goes to those after it, and all run, whatever failed before. The folder gets
-`results.json` with everything, `log.txt`, the files of bench and confirm, and `summary.txt`, which is printed last:
-forty lines, failed tests at their end. The exit code is 1 unless all passed and nothing was cut off.
+`--study` adds the same confirm phase through `tune_main.py`, for which Ray and all other dependencies must be
+installed. Each stage has a share of the time; what it does not use goes to the stages after it. All stages run, even if
+one fails. The folder gets `results.json` with everything, `log.txt`, the files of bench and confirm, and `summary.txt`,
+which is printed last: forty lines, ending with the failed tests. The exit code is 1 unless all passed and nothing was
+cut off.
 """
 
 import argparse
@@ -47,10 +48,10 @@ STAGES = {"tests": 9, "learning": 6, "confirm": 4, "bench": 6}
 """Stage -> its share of the time; learning and bench share theirs between the precisions."""
 
 SHAPES = "1,9,3,4,6,8"
-"""Rows of `benchmarks.kernels`, those that say most first."""
+"""Rows of `benchmarks.kernels`, the most telling ones first."""
 
 STUDY_MINUTES = 4.0
-"""What --study adds."""
+"""How long --study may take."""
 
 QUICK = {
     "learning": ("--neurons", "1", "--replicates", "1", "--epochs", "1"),
@@ -59,7 +60,7 @@ QUICK = {
 """Options of the stages under --quick."""
 
 _LONGEST_END = 10.0
-"""Seconds that a command whose time is up may take to end by itself."""
+"""Seconds that a command may take to end by itself when its time is up."""
 
 Outcome = tuple[bool, str]
 """Whether a stage passed, and in words."""
@@ -67,7 +68,7 @@ Outcome = tuple[bool, str]
 
 @dataclass(frozen=True)
 class _Stage:
-    """share: of the time that this and the stages after it have; run: is told its seconds."""
+    """share: of the time that is left to this stage and those after it; run: takes the seconds that it may use."""
 
     name: str
     share: float
@@ -99,7 +100,7 @@ class Check:
         }
 
     def run(self) -> bool:
-        """All stages that were asked for; whether all passed."""
+        """Runs all stages that were asked for; returns whether all passed."""
         parts: dict[str, dict[str, Callable[[float], Outcome]]] = {
             "tests": {"tests": self.tests},
             "learning": {f"learning {name}": partial(self.learning, name) for name in PRECISIONS},
@@ -127,7 +128,7 @@ class Check:
         begin = time.monotonic()
         try:
             passed, words = run(limit)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other stages can still say something
+        except Exception as error:  # noqa: BLE001  # the other stages can still tell something
             traceback.print_exception(error, file=self.log)
             passed, words = False, f"{type(error).__name__}: {error}"
         seconds = time.monotonic() - begin
@@ -186,7 +187,7 @@ class Check:
         return passed, said
 
     def study(self, limit: float) -> Outcome:
-        """The confirm phase through `tune_main.py` and Ray, on as many replicates as before."""
+        """The confirm phase through `tune_main.py` and Ray, with as many replicates as in stage confirm."""
         replicates, epochs, neurons = (1, 100, 1) if self.options.quick else (4, 60, 4)
         wired_by = default_study.connectome()
         with tempfile.TemporaryDirectory() as output:
@@ -203,7 +204,7 @@ class Check:
         return self.folder / f"confirm-{name}.npz"
 
     def _compare(self, name: str, here: dict[str, Confirmed]) -> Outcome:
-        """With what the CPU came to."""
+        """Compares with what the CPU found."""
         rows = compare(here, read(self._confirmed("cpu")), TOLERANCE["highest"])
         self.found["confirm"][name] = [asdict(row) for row in rows]
         wrong = [row.arm for row in rows if row.wrong]
@@ -233,7 +234,7 @@ class Check:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Asks first, so that a study can end its own processes."""
+    """Ends a command: first by a request, so that a study can end its own processes, then by force."""
     for way in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, way)
@@ -241,10 +242,10 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What a stage has written so far; empty if that is nothing."""
+    """What a stage has written so far; empty if nothing."""
     try:
         return dict(json.loads(file.read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):  # cut off before, or in the middle of it
+    except (FileNotFoundError, json.JSONDecodeError):  # the stage was cut off before or while it wrote
         return {}
 
 
@@ -271,13 +272,15 @@ def _versions() -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m checks.gpu", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for everything that is found")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="where everything found is written"
+    )
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help="cpu: to try the command itself")
-    parser.add_argument("--minutes", type=float, default=5.5, help="for all stages but --study; default: 5.5")
+    parser.add_argument("--minutes", type=float, default=5.5, help="for all stages except --study; default: 5.5")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"default: {','.join(STAGES)}")
     parser.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="instead of tests/kernels")
     parser.add_argument("--quick", action="store_true", help="small networks, few epochs, one shape")
-    parser.add_argument("--study", action="store_true", help="the confirm phase through Ray, too")
+    parser.add_argument("--study", action="store_true", help="run the confirm phase through Ray too")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error(

@@ -1,7 +1,7 @@
 """The kernels' tests within a time limit, in processes that are watched.
 
-A test that hangs, or takes its process or the GPU's context along, costs that test and not the rest; when the time is
-up, what has ended is known and what has not is named.
+If a test hangs, or kills its process or the GPU's context, only that test is lost. When the time is up, the outcomes of
+the tests that have ended are known, and the others are named.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 TELLING = ("test_triton", "test_backends", "test_triton_loops")
-"""Files of tests/kernels that say most of a GPU come first."""
+"""Files of tests/kernels that tell most about a GPU; they run first."""
 
 PATIENCE = 60.0
 """Seconds that one test may take; Triton compiles in most of them."""
@@ -27,7 +27,11 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a test: passed, failed, skipped, hung, crashed (its process died) or not run; `detail` is the traceback."""
+    """A test's outcome: passed, failed, skipped, hung, crashed (its process died) or not run.
+
+    Attributes:
+        detail: the traceback.
+    """
 
     test: str
     outcome: str
@@ -38,7 +42,7 @@ class Outcome:
 
 @dataclass
 class _Worker:
-    """One process after another, over one share of the tests."""
+    """One share of the tests, run in one process after another."""
 
     share: str
     record: Path
@@ -77,10 +81,10 @@ class _Worker:
         self.process = None
 
     def look(self) -> None:
-        """Takes in what was recorded since, and starts anew where a test hung or took its process along."""
+        """Reads what was recorded since, and starts a new process if a test hung or killed the last one."""
         if self.process is None:
             return
-        code = self.process.poll()  # before its last words are read
+        code = self.process.poll()  # before reading, so that nothing recorded before it ended is missed
         self.read()
         running = next((test for test in self.started if test not in self.ended), None)
         hung = running is not None and time.monotonic() - self.started[running] > PATIENCE
@@ -99,7 +103,7 @@ class _Worker:
 
     @property
     def name(self) -> str:
-        """Of what it has to do, where there is no test to name."""
+        """What this worker has to do, if there is no test to name."""
         return f"share {self.share} of {' '.join(self.paths)}"
 
     @property
@@ -107,7 +111,7 @@ class _Worker:
         return [test for test in self.collected if test not in self.ended]
 
     def read(self) -> None:
-        """Takes in what was recorded since."""
+        """Reads what was recorded since."""
         if not self.record.exists():
             return
         lines = self.record.read_text().splitlines(keepends=True)
@@ -125,12 +129,12 @@ class _Worker:
 
 
 def run(paths: Sequence[str], seconds: float, log: TextIO) -> list[Outcome]:
-    """The outcomes of all tests of some files or folders, run within `seconds`.
+    """Runs all tests of some files or folders within `seconds`, and returns their outcomes.
 
     Args:
-        paths: what pytest is to collect; none for tests/kernels, whose most telling files come first.
-        seconds: until the tests that have not ended are cut off.
-        log: gets what pytest printed.
+        paths: what pytest collects; if empty, tests/kernels with its most telling files first.
+        seconds: after which the tests that have not ended are cut off.
+        log: where the output of pytest is written.
     """
     paths = paths or _kernels_tests()
     cores = os.cpu_count() or 1

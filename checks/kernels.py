@@ -2,8 +2,8 @@
 
     python -m checks.kernels --device cuda --precision high
 
-Looks at the shapes of `benchmarks.kernels`, remembers nothing, and ends with 1 where a backend deviates by more than
-its tolerance. The time is that of looking a second time: what is compiled, or derived from a pattern, is there by then.
+Checks the shapes of `benchmarks.kernels`, remembers nothing, and exits with 1 if a backend deviates by more than its
+tolerance. Every check runs twice, and the second one is timed: by then kernels are compiled and patterns sorted.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.kernels import add_machine_options, draw_pattern, take_machine_options, unsuitable
+from benchmarks.kernels import add_machine_options, draw_pattern, take_machine_options, why_left_out
 from biotune_kernels.backends import NAMES
 from biotune_kernels.contract import NONLINEARITIES
 from biotune_kernels.memory import describe_machine, versions
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pattern = draw_pattern(shape, torch.Generator().manual_seed(0)).to(device)
         print(f"\n{shape}", flush=True)
         for name in NAMES:
-            if unsuitable(name, shape, device):
+            if why_left_out(name, pattern, shape):
                 continue
             for nonlinearity in NONLINEARITIES:
                 for _ in range(2):

@@ -1,16 +1,16 @@
-"""python -m checks.learning: networks learn on every backend of a device as they do by the definition, in float64.
+"""python -m checks.learning: networks learn on every backend of a device as they do on the definition, in float64.
 
 The default study's networks (220 neurons, seq_mem of 5) are trained for 12 epochs on each backend that is usable there,
-in float32, and on `reference` in float64. A backend passes if no network's validation loss L is ever further from the
-reference's L* than the precision of its products explains:
+in float32, and on `reference` in float64. A backend passes if no network's validation loss L is ever further from L*,
+that of the reference, than the precision of its products explains:
 
     max over epochs and networks of |L - L*| / L*  <=  1e-3 at "highest", 2e-2 at "high" and "medium"
 
-At this learning rate training hardly magnifies rounding: measured on a CPU, float32's comes to 1e-6, that of recurrent
-products with 10 bits (TF32) or 7 (bfloat16) to 1e-3. Wrong gradients are off by far more, and early: without the first
-of 11 steps, or without one edge in a hundred, 3e-2 after an epoch and 0.4 at most; with one step's state in another's
-place, 0.6 after an epoch and 3 after 12. (At 1e-2, the top of the study's range, training is chaotic after some epochs,
-and TF32 alone comes to 0.3.)
+At this learning rate training hardly magnifies rounding. Measured on a CPU, float32 leads to a deviation of 1e-6, and
+recurrent products with 10 bits (TF32) or 7 (bfloat16) to 1e-3. Wrong gradients lead to far more, and early: 3e-2 after
+an epoch and up to 0.4 without the first of 11 steps or without one edge in a hundred; 0.6 after an epoch and 3 after 12
+if one step's state stands in place of another's. (At a learning rate of 1e-2, the top of the study's range, training is
+chaotic after some epochs, and TF32 alone leads to 0.3.)
 """
 
 import argparse
@@ -26,7 +26,8 @@ import torch
 from biotune.machine import machine
 from biotune.training import Trial, TrialPlan
 from biotune_kernels import available_backends
-from biotune_kernels.select import failures
+from biotune_kernels.backends import DEFINITION
+from biotune_kernels.contract import TOO_LARGE
 from checks import default_study
 
 TOLERANCE = {"highest": 1e-3, "high": 2e-2, "medium": 2e-2}
@@ -35,13 +36,13 @@ TOLERANCE = {"highest": 1e-3, "high": 2e-2, "medium": 2e-2}
 
 @dataclass(frozen=True)
 class Learned:
-    """What a backend came to.
+    """What a backend learned.
 
     Attributes:
         losses: [epochs + 1][population], validation losses.
-        deviation: the largest, relative to the reference's losses; infinite where a loss is not finite.
-        epoch: where that was.
-        failure: why there is no more of it, or empty.
+        deviation: the largest, relative to the reference's losses; infinite if a loss is not finite.
+        epoch: that of the largest deviation.
+        failure: why the backend failed; empty if it did not.
     """
 
     backend: str
@@ -56,18 +57,18 @@ class Learned:
 
 
 def by_definition(plan: TrialPlan, epochs: int) -> Learned:
-    """The plan, trained on `reference` in float64."""
+    """Trains the plan on `reference` in float64."""
     begin = time.perf_counter()
-    losses = _curve(replace(plan, backend="reference", dtype=torch.float64), epochs)
-    return Learned("reference, float64", losses.tolist(), 0.0, 0, time.perf_counter() - begin)
+    losses = _curve(replace(plan, backend=DEFINITION, dtype=torch.float64), epochs)
+    return Learned(f"{DEFINITION}, float64", losses.tolist(), 0.0, 0, time.perf_counter() - begin)
 
 
 def on_backend(name: str, plan: TrialPlan, epochs: int, expected: Learned) -> Learned:
-    """The plan, trained on a backend in float32, beside what it comes to by definition."""
+    """Trains the plan on a backend in float32, and compares it with what `by_definition` found."""
     begin = time.perf_counter()
     try:
         losses = _curve(replace(plan, backend=name), epochs)
-    except failures() as error:
+    except TOO_LARGE as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         return Learned(name, [], float("inf"), 0, time.perf_counter() - begin, reason)
     exact = torch.tensor(expected.losses, dtype=torch.float64)
@@ -97,12 +98,12 @@ HEADER = f"{'backend':19} {'deviation':>9} {'epoch':>6} {'last loss':>10} {'seco
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m checks.learning", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--backends", help="those to check, as in dense,triton; by default all that are usable")
+    parser.add_argument("--backends", help="which to check, as in dense,triton; by default all that are usable")
     parser.add_argument("--precision", choices=tuple(TOLERANCE), default="highest", help="of float32 products on a GPU")
     parser.add_argument("--epochs", type=int, default=12, help="default: 12")
     parser.add_argument("--replicates", type=int, default=2, help="networks, trained together; default: 2")
-    parser.add_argument("--neurons", type=int, default=4, help="a region; fewer make it a quick look (default: 4)")
-    parser.add_argument("--json", type=Path, help="write every loss here too, as they come")
+    parser.add_argument("--neurons", type=int, default=4, help="per region; fewer make it a quick check (default: 4)")
+    parser.add_argument("--json", type=Path, help="write every loss to this file too, after each backend")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this PyTorch sees no CUDA device")

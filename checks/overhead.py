@@ -1,18 +1,18 @@
-"""What it costs to run a trial at all, on 1, 2, 4 and 8 logical workers.
+"""What running a trial costs beyond its own work, on 1, 2, 4 and 8 logical workers.
 
     python -m checks.overhead
     python -m checks.overhead --trials 200 --workers 1,2,4,8 --json overhead.json
 
-For each number of workers a Ray head is started with so many logical cores, as docs/clusters.md starts one, and a study
-of short trials joins it by `tune_main.py --address`. Three questions are answered from its journal as it grew:
+For each number of workers a Ray head is started with as many logical cores, as in docs/clusters.md, and a study of
+short trials joins it by `tune_main.py --address`. Its journal, watched as it grows, answers three questions:
 
-- What does a trial cost beside its own work? `overhead` is the time that the places had, workers times the seconds of
-  the second half of the trials, less what those trials spent on setting up and training, a trial; as in
-  `python -m benchmarks.epoch`. With more workers than cores the places wait for a core, and that counts as overhead
-  too: there the cost is in `wall`, the seconds a trial took off the clock.
-- Does throughput fall with workers? Trials a second over the second half, when every worker has long begun.
-- How long until the first trial has ended? A worker takes seconds of a core to import what it needs, and they all do so
-  at once.
+- What does a trial cost beyond its own work? `overhead`, per trial: the seconds that the second half of the trials
+  took, times the workers, minus what those trials spent on setting up and training (`python -m benchmarks.epoch` does
+  the same). With more workers than cores, waiting for a core counts as overhead too; then `wall`, the seconds of the
+  clock per trial, is the cost to look at.
+- Does throughput fall with more workers? `trials per second`, over the second half, when every worker has long begun.
+- How long until the first trial has ended? Each worker spends seconds of a core on importing what it needs, and all do
+  so at once.
 """
 
 import argparse
@@ -36,29 +36,30 @@ from checks.watching import TUNE_MAIN, GrowingJournal
 
 @dataclass(frozen=True)
 class Cost:
-    """What the trials of a study cost on so many logical workers.
+    """What the trials of a study cost on a number of logical workers.
 
     Attributes:
-        search_s: the search's wall time. first_s: from its start until a trial had ended.
-        trials_a_second, wall_s, overhead_s: over the second half of the trials; see this module.
-        trial_s: mean seconds that such a trial spent on setting up and training, waiting for a core included.
+        search_s: the search's wall time.
+        first_s: from its start until a trial had ended.
+        trials_per_second, wall_s, overhead_s: over the second half of the trials; see this module.
+        trial_s: mean seconds that such a trial spent on setting up and training, including waiting for a core.
     """
 
     workers: int
     trials: int
     search_s: float
     first_s: float
-    trials_a_second: float
+    trials_per_second: float
     wall_s: float
     trial_s: float
     overhead_s: float
 
 
 def measure(workers: int, trials: int) -> Cost:
-    """Runs a study of so many short trials on so many logical workers.
+    """Runs a study of `trials` short trials on `workers` logical workers.
 
     Raises:
-        RuntimeError: it did not end well; with what it printed.
+        RuntimeError: the study failed; with what it printed.
     """
     folder = Path(tempfile.mkdtemp(prefix="load-"))
     try:
@@ -91,7 +92,7 @@ def measure(workers: int, trials: int) -> Cost:
             trials=trials,
             search_s=search,
             first_s=search - (moments[-1] - moments[0]),
-            trials_a_second=(trials - half) / seconds,
+            trials_per_second=(trials - half) / seconds,
             wall_s=seconds / (trials - half),
             trial_s=spent,
             overhead_s=workers * seconds / (trials - half) - spent,
@@ -118,11 +119,18 @@ def main() -> None:
         parser.error("give at least one worker, and an even number of at least 4 trials")
     costs = [measure(number, arguments.trials) for number in workers]
     table = Table(title=f"{arguments.trials} short trials\n{machine()}")
-    heads = ("workers", "search\ns", "first ended\ns", "trials\na second", "wall\ns a trial", "own work\ns a trial")
-    for head in (*heads, "overhead\ns a trial"):
+    heads = (
+        "workers",
+        "search\ns",
+        "first ended\ns",
+        "trials\nper second",
+        "wall\ns per trial",
+        "own work\ns per trial",
+    )
+    for head in (*heads, "overhead\ns per trial"):
         table.add_column(head, justify="right", no_wrap=True)
     for cost in costs:
-        values = (cost.search_s, cost.first_s, cost.trials_a_second, cost.wall_s, cost.trial_s, cost.overhead_s)
+        values = (cost.search_s, cost.first_s, cost.trials_per_second, cost.wall_s, cost.trial_s, cost.overhead_s)
         digits = (1, 1, 1, 3, 3, 3)
         row = (f"{value:.{places}f}" for value, places in zip(values, digits, strict=True))
         table.add_row(str(cost.workers), *row)

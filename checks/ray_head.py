@@ -18,16 +18,19 @@ from pathlib import Path
 import psutil
 
 PATIENCE_SECONDS = 60.0
-"""For a head to take drivers, and to end."""
+"""How long a head may take to accept drivers, and to end."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head on ports and with a token of its own.
+    """A head with its own ports and its own token.
 
     Attributes:
-        process: `ray start`. ray: the command. environment: of `ray` and `biotune` commands that are to reach it.
-        address, dashboard: HOST:PORT. folder: Ray's own files.
+        process: `ray start`.
+        ray: the command.
+        environment: for `ray` and `biotune` commands that connect to it.
+        address, dashboard: HOST:PORT.
+        folder: Ray's own files.
     """
 
     process: psutil.Process
@@ -40,7 +43,7 @@ class Head:
     token: str
 
     def metrics(self) -> str:
-        """What Prometheus would be told; nothing before Ray listens."""
+        """What Prometheus would read; nothing before Ray listens."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
                 return answer.read().decode()
@@ -50,16 +53,16 @@ class Head:
 
 @contextmanager
 def ray_head(cores: int, environment: Mapping[str, str] = os.environ) -> Iterator[Head]:
-    """Starts a head with so many logical cores, which asks for a token, and ends it.
+    """Starts a head that asks for a token, and ends it.
 
     Args:
-        cores: that Ray is told of, whatever the machine has.
-        environment: that the head and what is sent to it start from.
+        cores: logical cores that Ray is told of, however many the machine has.
+        environment: which the environment of the head and of commands to it is made from.
 
     Raises:
-        RuntimeError: Ray did not start; with what it said.
+        RuntimeError: Ray did not start; with what it printed.
     """
-    # two folders: Ray's sockets lie in one, and their paths must be short; nothing that Ray logs lies beside the token
+    # two folders: one for Ray's files, with a short path for its sockets; one for the token, which Ray does not log to
     folder, work = (Path(tempfile.mkdtemp(prefix="r", dir="/tmp")) for _ in range(2))
     token, log = secrets.token_hex(32), work / "head.log"
     (work / "token").touch(0o600)

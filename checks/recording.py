@@ -1,10 +1,10 @@
-"""A pytest plugin that writes down every test as it starts and ends, so that a process may die without taking it along.
+"""A pytest plugin that records every test as it starts and ends, so that the record survives the death of the process.
 
     python -m pytest -p checks.recording --record=FILE --share=0/4 tests/kernels
 
-FILE gets a line of JSON for each event. What FILE says was started before is left out: the same command goes on after
-the test that hung or crashed. `--share=K/N` takes every N-th test, from the K-th. (With a blank in place of the `=`,
-pytest would look for its own settings where FILE is.)
+FILE gets a line of JSON for each event. Tests that FILE records as started are left out: so the same command goes on
+after a test that hung or crashed. `--share=K/N` takes every N-th test, from the K-th. (With a blank in place of the
+`=`, pytest would look for its own settings in the folder of FILE.)
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 _MOST = 6000
-"""Characters that are kept of a failure's traceback, from its end."""
+"""How many characters of a failure's traceback are kept, from its end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Recording:
-    """Of one process."""
+    """The record of one process."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.file: Path = config.getoption("record")
@@ -70,7 +70,7 @@ class Recording:
         if self.detail and torch is not None and torch.cuda.is_available():
             try:
                 torch.cuda.synchronize()
-            except RuntimeError as error:  # an error that every later call to the GPU would give again
+            except RuntimeError as error:  # every later call to the GPU would fail in the same way
                 pytest.exit(f"this process has lost the GPU: {error}")
 
 

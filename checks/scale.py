@@ -1,15 +1,16 @@
-"""What the driver costs at scale: many trials, simulated through a study's own searcher and scheduler.
+"""What the driver costs at scale: many simulated trials, through a study's own searcher and scheduler.
 
     python -m checks.scale
     python -m checks.scale --trials 10000 --json scale.json --figure docs/images/scale.svg
 
-Everything that the driver does for a trial is done as in a run, but for Ray: the proposal, the journal with its flush
-to the disk, the record, ASHA, what the sampler is told, a redraw of the display, a publication of the metrics, a
-writing of the tables; at the end the journal is read back as a resumed study reads it. Simulated are the trials: their
-losses fall to a level that depends on their setting, and eight run at once on a clock of their own. It is done twice:
-the trials in four arms, and all of them in one, since what a sampler takes grows with the trials of its arm.
+The driver does everything for a trial that it does in a run, except Ray's part: it proposes the trial, writes the
+journal and flushes it to the disk, keeps the record, runs ASHA, tells the sampler, redraws the display, publishes the
+metrics and writes the tables. At the end the journal is read back as by a resumed study. Only the trials are simulated:
+their losses fall to a level that depends on their setting, and eight run at once, on a simulated clock. This is done
+twice, with the trials in four arms and with all of them in one, since a sampler's time grows with the trials of its
+arm.
 
-Ray Tune's own part (its event loop, its objects, its files) needs workers: `python -m checks.soak` has it.
+Ray Tune's own part (its event loop, its objects, its files) needs workers: see `python -m checks.soak`.
 """
 
 import argparse
@@ -49,19 +50,20 @@ from checks.short_study import write_short_study
 
 REPLICATES, EPOCHS, GRACE = 4, 81, 9
 POINTS = 10
-"""Times that the costs are taken, spread evenly over the trials."""
+"""How often the costs are taken, spread evenly over the trials."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """What the driver's work cost when there were so many trials.
+    """What the driver's work cost after `trials` trials.
 
     Attributes:
-        propose_ms, report_ms, end_ms: a trial, over the trials since the point before; a trial has several reports.
-        redraw_ms, publish_ms, tables_ms: once, of the display, the metrics and all tables.
-        memory_mib: unshared memory of the process, above what it had before the first trial. curves_mib: of it, the
-            numbers of the curves.
-        journal_mib: on disk. resume_s: to take up the study from the journal so far.
+        propose_ms, report_ms, end_ms: per trial, since the point before; all of a trial's reports together.
+        redraw_ms, publish_ms, tables_ms: for the display, the metrics and all tables, once.
+        memory_mib: unshared memory of the process, above what it had before the first trial.
+        curves_mib: the part of it that the numbers of the curves take.
+        journal_mib: on disk.
+        resume_s: to resume the study from the journal so far.
     """
 
     trials: int
@@ -83,7 +85,7 @@ class Point:
 
 
 def simulated_losses(trial: TrialRecord, null_loss: float) -> np.ndarray:
-    """Validation losses [evaluations, replicates]: they fall from `null_loss` to a level that the setting decides."""
+    """Validation losses [evaluations, replicates], falling from `null_loss` to a level that depends on the setting."""
     generator = np.random.default_rng(zlib.crc32(trial.trial.encode()))
     level = 0.02 + 0.1 * abs(np.log(trial.setting["learning_rate"] / 0.02))
     epochs = np.arange(EPOCHS + 1)[:, None]
@@ -93,13 +95,13 @@ def simulated_losses(trial: TrialRecord, null_loss: float) -> np.ndarray:
 
 @dataclass
 class Simulation:
-    """Trials that run at once, on a clock of their own.
+    """Trials that run at once, on a simulated clock.
 
     Attributes:
-        progress: proposes them and decides who goes on.
-        at_once: how many.
-        spent: seconds of the driver's work by kind, since it was last cleared.
-        ended: trials so far.
+        progress: proposes the trials and decides which go on.
+        at_once: how many trials run at once.
+        spent: kind of work -> the driver's seconds since this was last cleared.
+        ended: how many trials have ended.
     """
 
     progress: SearchProgress
@@ -108,7 +110,7 @@ class Simulation:
     ended: int = 0
 
     def run(self) -> Iterator[int]:
-        """Runs the trials that are left; gives after every end how many have ended."""
+        """Runs the trials that are left; yields how many have ended, each time that one ends."""
         running: list[tuple[float, str, int]] = []
         losses: dict[str, np.ndarray] = {}
         rungs = [*self.progress.study.config.search.rungs, EPOCHS]
@@ -120,7 +122,7 @@ class Simulation:
                 more = trial is not None
                 if trial is not None:
                     losses[trial.trial] = simulated_losses(trial, self.progress.study.task.null_loss)
-                    reached = sum(rung <= trial.epochs for rung in rungs)  # by one that a kill left unfinished
+                    reached = sum(rung <= trial.epochs for rung in rungs)  # more than 0 if it was interrupted
                     heapq.heappush(running, (now + rungs[reached] - trial.epochs, trial.trial, reached))
             if not running:
                 return
@@ -157,13 +159,13 @@ class Simulation:
 
 
 def begin(study: Study, journal: Journal) -> SearchProgress:
-    """The search of a study, taken up from its journal."""
+    """The search of a study, resumed from its journal."""
     past = journal.read()
     return SearchProgress(study, Record(study.config.search.replicates, updates_per_epoch=2), journal, past)
 
 
 def simulate(arms: int, trials: int) -> list[Point]:
-    """Simulates a study of so many trials, and says at `POINTS` points what they cost."""
+    """Simulates a study of `trials` trials, and says at `POINTS` points what they cost."""
     with tempfile.TemporaryDirectory() as folder:
         space = Path(folder) / "space.yaml"
         write_short_study(space, "scale", trials, arms=arms, replicates=REPLICATES, epochs=EPOCHS, grace=GRACE)
@@ -183,7 +185,7 @@ def simulate(arms: int, trials: int) -> list[Point]:
             for name in TABLES:
                 results.write_table(name, getattr(record, f"{name}_table")())
 
-        write_tables()  # what these need at their first time is not of the trials
+        write_tables()  # what is only needed at the first time must not count for the trials
         redraw()
         before = _memory()
         simulation = Simulation(progress)
@@ -209,7 +211,7 @@ def simulate(arms: int, trials: int) -> list[Point]:
 
 
 def _with_resumes(points: list[Point], study: Study, journal: Journal) -> list[Point]:
-    """Adds how long it takes to take the study up from the journal as it was at each point."""
+    """Adds how long it takes to resume the study from the journal as it was at each point."""
     content = journal.file.read_bytes()
     part = Journal(journal.file.with_name("part.jsonl"))
     timed = []
@@ -236,7 +238,7 @@ def _milliseconds(work: Any, times: int = 5) -> float:
 
 
 def draw(simulations: dict[str, list[Point]], file: Path) -> None:
-    """Draws the costs against the number of trials, one line style a simulation."""
+    """Draws the costs against the number of trials, with one line style per simulation."""
     colours = (INK, REFERENCE_COLOUR, ARM_COLOURS[2])
     panels = (
         ("for a trial, ms", {"proposal": "propose_ms", "reports": "report_ms", "end": "end_ms"}),
@@ -283,7 +285,7 @@ def main() -> None:
         parser.error("--trials: give a multiple of 40, for four arms and ten points")
     simulations = {}
     for arms in (4, 1):
-        # a process of its own: memory is measured from the start
+        # in a process of its own, since memory is measured from the start
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             simulations["four arms" if arms > 1 else "one arm"] = pool.apply(simulate, (arms, arguments.trials))
     console = Console(width=120)

@@ -1,5 +1,5 @@
-"""A study of many short trials: the smallest networks, the fewest epochs, so that what is left is what it costs to run
-a trial at all."""
+"""A study of many short trials: with the smallest networks and the fewest epochs, so that most of a trial's time is
+what running it costs."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ confirm: {{replicates: 2, max_epochs: 2}}
 def write_short_study(
     file: Path, name: str, trials: int, *, arms: int = 2, replicates: int = 1, epochs: int = 9, grace: int = 1
 ) -> None:
-    """Writes the YAML of a study with so many trials in all, the same number in each arm."""
+    """Writes the YAML of a study with `trials` trials in all, the same number in each arm."""
     if trials % arms:
-        raise ValueError(f"{trials} trials are not the same number in each of {arms} arms")
+        raise ValueError(f"{trials} trials can't be divided evenly among {arms} arms")
     names = ", ".join(f"arm{number}: {{}}" for number in range(arms))
     each = trials // arms
     sizes = {"each": each, "shared": min(8, each), "replicates": replicates, "epochs": epochs, "grace": grace}

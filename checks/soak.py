@@ -3,14 +3,14 @@
     python -m checks.soak
     python -m checks.soak --trials 1000 --json soak.json
 
-A study of so many short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice
-a second it is looked at: the driver's memory (USS, what would be free if it ended, and PSS), its open files, the
-processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, its
-first fifth left out. Then a longer study is started, and Ctrl-C pressed in its midst.
+A study of short trials runs on two workers, on a terminal of its own, so that the live display is drawn. Twice per
+second a sample is taken: the driver's memory (USS, which would be free if it ended, and PSS), its open files, the
+processes of its tree. The growth in memory and files is the slope of a line through the samples of the search, without
+its first fifth. Then a longer study is started and interrupted by Ctrl-C.
 
-The exit code is 1 where one of these is broken: the driver grows by less than 50 KB a trial and by no open file;
-nothing that was started is left 10 s after the end, nor after Ctrl-C; the display is drawn at least every 3 s; Ctrl-C
-gives the prompt back in 15 s.
+The exit code is 1 unless all of this holds: the driver grows by less than 50 KB per trial and by no open file; nothing
+that was started still runs 10 s after the end, or after Ctrl-C; the display is drawn at least every 3 s; the prompt is
+back within 15 s after Ctrl-C.
 """
 
 import argparse
@@ -35,17 +35,17 @@ from checks.watching import TUNE_MAIN, GrowingJournal, Terminal
 
 SAMPLE_SECONDS = 0.5
 WARM_UP = 0.2
-"""Share of the trials that the lines are not fitted to."""
+"""Share of the trials, at the beginning, that the lines are not fitted to."""
 
 GROWTH, FILES_GROWTH = 50_000.0, 0.005
-"""Bytes and open files a trial."""
+"""Bytes and open files per trial that the driver may grow by."""
 
 GAP_SECONDS, PROMPT_SECONDS = 3.0, 15.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at the driver: seconds since the start, trials ended, bytes, open files, processes of its whole tree."""
+    """The driver at one moment: seconds since the start, trials ended, bytes, open files, processes of its tree."""
 
     seconds: float
     trials: int
@@ -57,22 +57,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class Soak:
-    """What a soak found; of the driver, bytes a trial: growth in USS and PSS, and the curves, which are data.
+    """What a soak found.
 
     Attributes:
         search_s: from the first trial's end to the last one's.
+        uss_per_trial, pss_per_trial: bytes that the driver grows by.
+        curves_per_trial: bytes of curves, which are data, in that growth.
         redraw_gap_s: the longest time between two redraws of the display, in the search.
-        disk: bytes a trial, by file or folder of the results directory, and of Ray's session.
-        left_behind, left_after_interrupt: processes. prompt_s: from Ctrl-C to the prompt.
+        disk: bytes per trial, by file or folder of the results directory, and of Ray's session.
+        left_behind, left_after_interrupt: processes that still run.
+        prompt_s: from Ctrl-C to the prompt.
     """
 
     trials: int
     status: int
     search_s: float
-    uss_a_trial: float
-    pss_a_trial: float
-    curves_a_trial: float
-    files_a_trial: float
+    uss_per_trial: float
+    pss_per_trial: float
+    curves_per_trial: float
+    files_per_trial: float
     files: int
     processes: int
     redraws: int
@@ -87,8 +90,8 @@ class Soak:
         """The bounds that do not hold."""
         bounds = {
             f"the study ended with {self.status}": self.status == 0,
-            f"the driver grew by {self.uss_a_trial / 1000:.1f} KB a trial": self.uss_a_trial < GROWTH,
-            f"the driver opened {self.files_a_trial:.3f} files a trial": self.files_a_trial < FILES_GROWTH,
+            f"the driver grew by {self.uss_per_trial / 1000:.1f} KB per trial": self.uss_per_trial < GROWTH,
+            f"the driver opened {self.files_per_trial:.3f} files per trial": self.files_per_trial < FILES_GROWTH,
             f"left behind: {'; '.join(self.left_behind)}": not self.left_behind,
             f"left behind after Ctrl-C: {'; '.join(self.left_after_interrupt)}": not self.left_after_interrupt,
             f"the display stood still for {self.redraw_gap_s:.1f} s": self.redraw_gap_s < GAP_SECONDS,
@@ -98,12 +101,12 @@ class Soak:
 
 
 def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
-    """Runs a study of so many trials, and a longer one that is interrupted when `interrupt_at` trials have ended.
+    """Runs a study of `trials` trials, and a longer one that is interrupted when `interrupt_at` trials have ended.
 
     Raises:
-        RuntimeError: the study did not get as far as its search (with what it printed), or its trials were too few.
+        RuntimeError: the study ended before its search (with what it printed), or it had too few trials.
     """
-    # Ray's sockets lie under it, and their paths must be short
+    # under /tmp, since Ray's sockets lie in it and their paths must be short
     folder = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
     try:
         space = folder / "space.yaml"
@@ -128,10 +131,10 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
             trials=len(ended),
             status=status,
             search_s=ended[-1] - ended[0],
-            uss_a_trial=slope(search, "uss"),
-            pss_a_trial=slope(search, "pss"),
-            curves_a_trial=curves / trials,
-            files_a_trial=slope(search, "files"),
+            uss_per_trial=slope(search, "uss"),
+            pss_per_trial=slope(search, "pss"),
+            curves_per_trial=curves / trials,
+            files_per_trial=slope(search, "files"),
             files=max(sample.files for sample in search),
             processes=max(sample.processes for sample in search),
             redraws=len(drawn),
@@ -147,7 +150,7 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
 
 
 def slope(samples: list[Sample], name: str) -> float:
-    """Of the line through an attribute of samples against the trials that had ended (least squares)."""
+    """The slope, per trial that ended, of the line through an attribute of samples (least squares)."""
     if len({sample.trials for sample in samples}) < 2:
         return 0.0
     return float(np.polyfit([s.trials for s in samples], [getattr(s, name) for s in samples], 1)[0])
@@ -216,15 +219,15 @@ def main() -> None:
     rows: dict[str, Any] = {
         "trials": found.trials,
         "search, s": f"{found.search_s:.0f}",
-        "driver's growth, KB a trial, USS": f"{found.uss_a_trial / 1000:.1f}",
-        "driver's growth, KB a trial, PSS": f"{found.pss_a_trial / 1000:.1f}",
-        "of it the curves": f"{found.curves_a_trial / 1000:.2f}",
-        "open files at most, and more a trial": f"{found.files}, {found.files_a_trial:.4f}",
+        "driver's growth, KB per trial, USS": f"{found.uss_per_trial / 1000:.1f}",
+        "driver's growth, KB per trial, PSS": f"{found.pss_per_trial / 1000:.1f}",
+        "of it, the curves": f"{found.curves_per_trial / 1000:.2f}",
+        "open files at most, and more per trial": f"{found.files}, {found.files_per_trial:.4f}",
         "processes at most": found.processes,
         "left behind, after the end and after Ctrl-C": f"{len(found.left_behind)}, {len(found.left_after_interrupt)}",
         "redraws, and the longest gap, s": f"{found.redraws}, {found.redraw_gap_s:.2f}",
         "from Ctrl-C to the prompt, s": f"{found.prompt_s:.1f}",
-        **{f"disk, KB a trial, {name}": f"{size / 1000:.2f}" for name, size in found.disk.items()},
+        **{f"disk, KB per trial, {name}": f"{size / 1000:.2f}" for name, size in found.disk.items()},
     }
     table = Table("", "", title=f"{found.trials} short trials on two workers\n{machine()}", show_header=False)
     for name, value in rows.items():

@@ -13,7 +13,7 @@ from checks.default_study import ARMS, LEARNING_RATE
 def command(
     device: str, wired_by: Connectome, replicates: int, epochs: int, output: Path, *, neurons: int = 4
 ) -> list[str]:
-    """What runs it: one search trial of each arm, at the one setting that there is, and then the confirm phase."""
+    """The command: one search trial per arm, at the only setting there is, and then the confirm phase."""
     changes = {
         "connectome": f"{{name: '{wired_by.name}'}}",
         "topology.neurons_per_region": str(neurons),
@@ -27,7 +27,7 @@ def command(
 
 
 def confirmed(output: Path) -> tuple[dict[str, Confirmed], str]:
-    """Each arm's replicates of the one study in a folder, and the device that they were trained on."""
+    """The replicates of each arm of the only study in a folder, and the device on which they were trained."""
     import pandas as pd
 
     (results,) = output.iterdir()

@@ -1,4 +1,4 @@
-"""What `checks.gpu` found, in forty lines of at most 120 columns: the tests that failed come last, by name."""
+"""What `checks.gpu` found, in forty lines of at most 120 columns; the failed tests come last, by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from benchmarks.kernels import Result, Shape, best_peer
 LINES, COLUMNS = 40, 120
 
 FEWEST_NAMES = 6
-"""Lines that are left to names of tests, if there are as many."""
+"""How many lines are kept free for names of tests, if there are so many."""
 
 Found = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def summary(found: Found) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as they need; none where there are no rows."""
+    """Lines with columns as wide as they need; none if there are no rows."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
@@ -72,7 +72,7 @@ def _learning(learning: Found) -> list[str]:
 
 
 def _confirm(confirm: Found) -> list[str]:
-    """For each arm and run: its ratio of updates, beside the CPU's."""
+    """For each arm and run: its ratio of updates, and the CPU's."""
 
     def cell(row: Found) -> str:
         wrong = f" ({', '.join(row['wrong'])})" if row["wrong"] else ""
@@ -86,7 +86,7 @@ def _confirm(confirm: Found) -> list[str]:
 
 
 def _bench(bench: Found) -> list[str]:
-    """For each shape and precision: auto's milliseconds, what it chose, and the best peer's time over its own."""
+    """For each shape and precision: auto's milliseconds, what it chose, and the best peer's time divided by its own."""
 
     def cell(results: Mapping[str, Result]) -> str:
         auto, peer = results["auto"], best_peer(dict(results))
@@ -109,7 +109,7 @@ def _short(shape: Shape) -> str:
 
 
 def _names(tests: Sequence[Found], room: int) -> list[str]:
-    """A line for all that were not run; then one for each test that did not pass, or for all cases of such a test."""
+    """A line for all tests that were not run; then one per test that failed, or per function if that is too many."""
     lines: list[str] = []
     for outcome in ("not run", "crashed", "hung", "failed"):
         why = {one["test"].removeprefix("tests/kernels/"): one["message"] for one in tests if one["outcome"] == outcome}

@@ -1,4 +1,4 @@
-"""A study run as a user runs it, in a process of its own, and watched from outside: what it prints, what it has done,
+"""A study run as a user runs it, in a process of its own and watched from outside: what it prints, what it has done,
 what it takes, what it leaves behind."""
 
 import fcntl
@@ -20,7 +20,7 @@ import psutil
 from biotune.results.journal import Event
 
 MARK = "BIOTUNE_WATCHED"
-"""In the environment of everything that a watched command starts, however deep: so what it leaves behind is found."""
+"""A variable in the environment of all that a watched command starts; by it, what is left behind is found."""
 
 TUNE_MAIN = (sys.executable, "-c", "from biotune.cli import tune_main; raise SystemExit(tune_main())")
 """`python tune_main.py`, from any folder."""
@@ -56,7 +56,7 @@ class Terminal:
         os.close(self.master)
 
     def watch(self, seconds: float) -> bool:
-        """Reads what is printed for so long; says whether the command still runs."""
+        """Reads what is printed for `seconds`; returns whether the command still runs."""
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
             self._read(min(until - now, 0.05))
@@ -69,7 +69,7 @@ class Terminal:
         while select.select([self.master], [], [], patience)[0]:
             try:
                 chunk = os.read(self.master, 65536)
-            except OSError:  # nothing holds the terminal any more
+            except OSError:  # no process has the terminal open any more
                 return
             self.printed += chunk
             if b"\x1b[2K" in chunk:  # the live display erases its lines before it draws them again
@@ -77,7 +77,7 @@ class Terminal:
             patience = 0
 
     def _has_ended(self) -> bool:
-        """Whether it has, even if something that it started still holds the terminal."""
+        """Whether the command has ended, even if something that it started still has the terminal open."""
         if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -97,13 +97,13 @@ class Terminal:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """The processes that have inherited a mark."""
+    """The processes with a mark in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except psutil.Error:  # another user's, or it has ended
+        except psutil.Error:  # it is another user's, or has ended
             continue
     return found
 
@@ -120,10 +120,11 @@ class GrowingJournal:
     """The events of a journal that is being written, each read once.
 
     Args:
-        output: the folder that the study makes its results directory in.
+        output: the folder in which the study makes its results directory.
 
     Attributes:
-        events: so far. ended: the trials that have ended, and when that was seen, by the monotonic clock.
+        events: those read so far.
+        ended: trial -> when its end was seen, by the monotonic clock.
     """
 
     def __init__(self, output: Path) -> None:
@@ -132,7 +133,7 @@ class GrowingJournal:
         self.ended: dict[str, float] = {}
 
     def look(self) -> Self:
-        """Reads on; a line that is not whole yet, or never will be, is left for later."""
+        """Reads what is new; an unfinished last line is left for later."""
         file = next(self.output.glob("*/journal.jsonl"), None)
         if file is None:
             return self

@@ -1,10 +1,14 @@
 """What a backend is.
 
-A backend is a module (or folder) `backends/<name>` with four functions, and its name in `NAMES`
-(`backends/__init__.py`):
+A backend is a module (or folder) `backends/<name>` with these functions, and its name in `NAMES`
+(`backends/__init__.py`); nothing else in the package knows it:
 
     unusable(device, dtype) -> str | None
-        None where it works here, otherwise why not and what would make it work, in one line.
+        None if it works here; otherwise why not and what would make it work, in one line.
+
+    unsuitable(pattern, batch, time) -> str | None
+        None if the backend is worth a try on these edges, with such a batch and so many time steps; otherwise why not,
+        in one line. "auto" and the benchmark leave it out there. Asked for by name, it still works.
 
     independent(device) -> bool
         Whether a network's states and gradients are the same, bit for bit, whichever networks share its population and
@@ -30,11 +34,13 @@ batch is contiguous:
                hold the last steps only, and is zero at the steps before
 
 All tensors share one device and one dtype, all shapes have been checked, and population, batch and time are 1 or more;
-nnz and input_size may be 0. The derivative is taken from `hidden`: 1 - h² for tanh, and 0 where h <= 0 for relu, so
-that NaN flows. Results must repeat bit for bit. Autograd is off. `pattern.by_row` and `pattern.by_column` hold the
-compressed orders, and `pattern.memo[name]` keeps whatever else a backend derives from a pattern.
+nnz and input_size may be 0. The derivative is taken from `hidden`: 1 - h² for tanh, and for relu 0 if h <= 0 and else
+1, so that NaN flows. Results must repeat bit for bit. Autograd is off. A backend for which a shape is too large raises
+one of `TOO_LARGE`. `pattern.by_row` and `pattern.by_column` hold the compressed orders, and `pattern.memo[name]` keeps
+whatever else a backend derives from a pattern.
 
-A backend whose three products are calls on matrices is written with `stepwise.py` in some twenty lines: see `dense.py`.
+If a backend's three products are calls on matrices, `stepwise.functions` makes its `forward` and `backward`: see
+`torch_csr.py`.
 """
 
 from typing import NamedTuple, Protocol
@@ -49,9 +55,12 @@ NONLINEARITIES = ("tanh", "relu")
 TRAINED = frozenset(("values", "weight_ih", "bias"))
 """The gradients that training asks for."""
 
+TOO_LARGE = (RuntimeError, MemoryError)
+"""What a backend raises at a shape that is too large for it, as PyTorch does: out of memory, no such kernel."""
+
 
 class Gradients(NamedTuple):
-    """Gradients in the inner layout, each shaped like what it belongs to; None where it was not wanted."""
+    """Gradients in the inner layout, each shaped like what it is the gradient of; None if it was not wanted."""
 
     values: Tensor | None = None
     weight_ih: Tensor | None = None
@@ -61,10 +70,13 @@ class Gradients(NamedTuple):
 
 
 class Backend(Protocol):
-    """The four functions of a backend's module; see the text above."""
+    """The functions of a backend's module; see the text above."""
 
     @staticmethod
     def unusable(device: torch.device, dtype: torch.dtype) -> str | None: ...
+
+    @staticmethod
+    def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None: ...
 
     @staticmethod
     def independent(device: torch.device) -> bool: ...

@@ -1,6 +1,6 @@
-"""sparse_rnn: the sparse recurrent layer, whatever the backend: its arguments checked, and the way that it runs.
+"""sparse_rnn, the sparse recurrent layer: checks its arguments and runs a pass on any backend.
 
-Run eagerly it is an autograd function of its own; compiled or traced, it is the operator in `operator.py`.
+Run eagerly, the pass is an autograd function of this file; compiled or traced, it is the operator of `operator.py`.
 """
 
 from typing import Any, cast
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
-from biotune_kernels.backends import NAMES, load
+from biotune_kernels.backends import DEFINITION, NAMES, load
 from biotune_kernels.contract import NONLINEARITIES
 from biotune_kernels.operator import sparse_rnn_operator
 from biotune_kernels.passes import Pass, inward, outward, run_backward, run_forward, wanted_of
@@ -42,11 +42,11 @@ def sparse_rnn(
         weight_ih: [population, size, input_size].
         bias: [population, size].
         nonlinearity: "tanh" or "relu".
-        backend: a name of `available_backends()`, taken as it is (see `require_backend`), or "auto": the fastest
-            for these shapes on this machine of those that compute there what they should.
+        backend: a name of `available_backends()`, used without verifying it (see `require_backend`), or "auto": the
+            fastest for these shapes on this machine, of those that compute the right result here.
         hidden_0: [population, batch, size], or None for zeros.
-        first: the states of the steps before this one are not returned: where a loss reads the last steps alone, no
-            gradient of the others is made up of zeros, which takes as long as a small network's step.
+        first: the first step whose state is returned. If a loss reads only the last steps, autograd then builds no
+            gradient of zeros for the others, which would take as long as a small network's step.
 
     Returns:
         hidden [population, batch, time - first, size]; in memory, time comes first and batch last.
@@ -57,9 +57,9 @@ def sparse_rnn(
     Source: Elman 1990, Cognitive Science 14:179.
     """
     _check(inputs, values, pattern, weight_ih, bias, nonlinearity, backend, hidden_0, first)
-    if backend == "reference":
+    if backend == DEFINITION:
         inner = inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
-        return outward(load("reference").forward(*inner, pattern, nonlinearity)[first:])
+        return outward(load(DEFINITION).forward(*inner, pattern, nonlinearity)[first:])
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
         edges = pattern.target, pattern.source, pattern.size
         return sparse_rnn_operator(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[
@@ -70,7 +70,7 @@ def sparse_rnn(
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without PyTorch's dispatcher in Python, which takes longer than a small network's step."""
+    """The operator without PyTorch's dispatcher in Python, which alone takes longer than a small network's step."""
 
     @staticmethod
     def forward(
@@ -130,7 +130,7 @@ def _check(
         raise ValueError(f"first: expected a step from 0 to {time - 1}, got {first}")
     if pattern.population != population:
         raise ValueError(
-            f"inputs: a population of {population} (shape {list(inputs.shape)}), where the pattern has "
+            f"inputs: a population of {population} (shape {list(inputs.shape)}), but the pattern has "
             f"{pattern.population}; both must be the same"
         )
     expected = {
@@ -144,10 +144,10 @@ def _check(
             axes, shape = expected[name]
             raise ValueError(f"{name}: expected {axes} = {list(shape)}, got {list(tensor.shape)}")
         if tensor.dtype != inputs.dtype:
-            raise ValueError(f"{name}: {tensor.dtype}, where inputs is {inputs.dtype}; all must be the same")
+            raise ValueError(f"{name}: {tensor.dtype}, but inputs is {inputs.dtype}; all must be the same")
         if tensor.device != inputs.device:
-            raise ValueError(f"{name}: on {tensor.device}, where inputs is on {inputs.device}; all must be the same")
+            raise ValueError(f"{name}: on {tensor.device}, but inputs is on {inputs.device}; all must be the same")
     if pattern.device != inputs.device:
         raise ValueError(
-            f"pattern: on {pattern.device}, where inputs is on {inputs.device}; move it with pattern.to(...)"
+            f"pattern: on {pattern.device}, but inputs is on {inputs.device}; move it with pattern.to(...)"
         )

@@ -1,8 +1,8 @@
-"""What was found out about the kernels on this machine, remembered on disk.
+"""What was measured and verified about the kernels on this machine, remembered on disk.
 
-The memory is a folder with one small JSON file per finding, `kernels/` in `cache_folder()`. A finding is found again
-only by its whole key, which names the machine, the versions and the content of this package: what any of them may
-change is found out anew. If the folder can't be written, findings last as long as the process.
+Each finding is a small JSON file in the folder `kernels/` of `cache_folder()`. A finding is only used again if its whole
+key is the same: the key names the machine, the versions and the content of this package, so that a change in any of them
+leads to a new measurement. If the folder can't be written, findings last as long as the process.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ class Finding:
     """One finding, by its key.
 
     Args:
-        kind: what is found out.
-        device: where.
-        key: what else it depends on; what JSON holds.
+        kind: what is found out, such as "choice".
+        device: where it was found.
+        key: everything else that it depends on, as values that JSON can hold.
     """
 
     def __init__(self, kind: str, device: torch.device, **key: Any) -> None:
@@ -46,7 +46,7 @@ class Finding:
         self.file = cache_folder() / "kernels" / f"{kind}-{name}.json"
 
     def read(self) -> dict[str, Any] | None:
-        """What is remembered; None where nothing is, or nothing that can be read."""
+        """What is remembered; None if nothing is, or if its file can't be read."""
         try:
             content = json.loads(self.file.read_text())
             if content["key"] == self.key:
@@ -54,18 +54,18 @@ class Finding:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.debug("%s is not readable and is found out anew (%s)", self.file, error)
+            logger.debug("%s is not readable and is found out again (%s)", self.file, error)
         return None
 
     def write(self, found: Mapping[str, Any]) -> None:
-        """Remembers it."""
+        """Remembers what was found."""
         temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps({"key": self.key, "found": found}, indent=1) + "\n")
             temporary.replace(self.file)
         except OSError as error:
-            logger.debug("this is known to this process alone, %s can't be written (%s)", self.file, error)
+            logger.debug("only this process will know this: %s can't be written (%s)", self.file, error)
 
 
 def cache_folder() -> Path:
@@ -81,7 +81,7 @@ def cache_folder() -> Path:
 
 @cache
 def describe_machine(device: torch.device) -> str:
-    """The processor, as it calls itself, and the instructions that PyTorch takes of it; or the GPU."""
+    """The GPU's name; of a CPU its name, its cores and the instruction set that PyTorch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor()
@@ -93,7 +93,7 @@ def describe_machine(device: torch.device) -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """Of what the kernels are made with: PyTorch, CUDA and Triton, where they are there."""
+    """The versions of PyTorch and, if they are there, of CUDA and Triton."""
     found = {"torch": str(torch.__version__)}
     if torch.version.cuda:
         found["cuda"] = torch.version.cuda
@@ -104,7 +104,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _digest() -> str:
-    """Of this package's files, so that what another version of them does is found out anew."""
+    """A digest of this package's files: what was found out with other files does not count."""
     digest = hashlib.sha256()
     folder = Path(__file__).parent
     for file in sorted(folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""sparse_rnn as an operator of `torch.library`: what `torch.compile`, and whatever else traces tensors, sees of it."""
+"""sparse_rnn as an operator of `torch.library`: the form in which `torch.compile` and other tracers see it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +58,7 @@ def sparse_rnn_backward_operator(
     backend: str,
     asked: Sequence[bool],
 ) -> list[Tensor]:
-    """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each that isn't asked for."""
+    """The gradients of inputs, values, weight_ih, bias and hidden_0; an empty tensor for each one not asked for."""
     how = pass_of(inputs, target, source, size, nonlinearity, backend)
     found = run_backward(how, wanted_of(tuple(asked)), grad, hidden, inputs, values, weight_ih, hidden_0)
     gradients = (found.inputs, found.values, found.weight_ih, found.bias, found.hidden_0)

@@ -1,7 +1,7 @@
-"""One pass through a backend, as the eager layer and the operator both make it.
+"""One pass through a backend, as both the eager layer and the operator make it.
 
-The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `contract.py`):
-what goes in and comes out are views, so that nothing is copied on the way.
+The public layout is [population, batch, time, ...], a backend's is [time, population, ..., batch] (see `contract.py`).
+One is a view of the other, so nothing is copied between them.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ from biotune_kernels.select import resolve
 
 
 class Pass(NamedTuple):
-    """Everything about a pass that is no tensor of it."""
+    """What a pass needs besides its tensors."""
 
     backend: Backend
     pattern: SparsePattern
@@ -24,7 +24,7 @@ class Pass(NamedTuple):
 
 
 def pass_of(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> Pass:
-    """The pass that tensors ask for: the pattern that they are, the backend that a name stands for."""
+    """A pass with the pattern that `target` and `source` belong to and the backend that a name stands for."""
     pattern = pattern_of(target, source, size)
     return Pass(load(resolve(backend, inputs, pattern, nonlinearity)), pattern, nonlinearity)
 

@@ -1,8 +1,9 @@
-"""SparsePattern: which neuron hears which, for a whole population of networks.
+"""SparsePattern: the edges of a whole population of networks.
 
-Every recurrent matrix of a population has the same size and the same number of edges, but may have its edges elsewhere.
-Together they are one block-diagonal sparse matrix. A pattern holds the edges as given (COO); the orders that products
-with the matrix (by rows) and with its transpose (by columns) walk are derived once, when first asked for.
+The recurrent matrices of a population have the same size and the same number of edges, but each may have its edges in
+other places. Together they are one block-diagonal sparse matrix. A pattern holds the edges as given (COO). Sorted by
+rows, for products with the matrix, and by columns, for products with its transpose, they are derived once, when first
+asked for.
 """
 
 import weakref
@@ -18,11 +19,11 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
 
 class Compressed(NamedTuple):
-    """One direction of a population of sparse matrices: CSR for the rows (targets), CSC for the columns (sources).
+    """The edges sorted by lines: by rows (targets), as in CSR, or by columns (sources), as in CSC.
 
-    start: int32 (int64 once nnz passes 2³¹) [population, size + 1]; line i has the slots start[i] to start[i + 1].
-    other: int32 [population, nnz]; the other end of each slot's edge: sources by rows, targets by columns.
-    order: int64 [population, nnz]; the edge, as given, in each slot; None where slots and edges coincide.
+    start: int32 (int64 from 2³¹ edges) [population, size + 1]; line i has the slots from start[i] to start[i + 1].
+    other: int32 [population, nnz]; the other end of each slot's edge: its source by rows, its target by columns.
+    order: int64 [population, nnz]; which of the edges as given is in each slot; None if they were given sorted.
     """
 
     start: Tensor
@@ -42,7 +43,7 @@ class SparsePattern:
     `(target[:, k], source[:, k])`.
 
     Raises:
-        ValueError: a shape, dtype, device or index that can't be, or an edge given twice.
+        ValueError: an impossible shape, dtype, device or index, or an edge given twice.
     """
 
     def __init__(self, target: Tensor, source: Tensor, size: int) -> None:
@@ -71,23 +72,23 @@ class SparsePattern:
         return self.target.device
 
     def to(self, device: torch.device | str) -> "SparsePattern":
-        """This pattern on `device`; itself where it is there already."""
+        """This pattern on `device`; the same object if it is there already."""
         moved = self.target.to(device)
         return self if moved is self.target else _unchecked(moved, self.source.to(device), self.size)
 
     @cached_property
     def by_row(self) -> Compressed:
-        """The edges of each target, sources ascending: the order of a product with the matrix."""
+        """The edges by target, sources ascending: the order of a product with the matrix."""
         return self._compressed(self.target, self.source)
 
     @cached_property
     def by_column(self) -> Compressed:
-        """The edges of each source, targets ascending: the order of a product with the transposed matrix."""
+        """The edges by source, targets ascending: the order of a product with the transposed matrix."""
         return self._compressed(self.source, self.target)
 
     @cached_property
     def memo(self) -> dict[Hashable, Any]:
-        """What backends derive from this pattern and wish to keep as long as it lives, by backend name."""
+        """What backends derive from this pattern and keep as long as it lives, by backend name."""
         return {}
 
     def __repr__(self) -> str:
@@ -123,11 +124,11 @@ class SparsePattern:
 
 
 _patterns: "WeakTensorKeyDictionary" = WeakTensorKeyDictionary()
-"""Pattern by its `target` tensor: an operator is handed tensors alone, and finds here what was derived from them."""
+"""Target tensor -> its pattern: an operator receives only tensors, and finds here what was derived from them."""
 
 
 def pattern_of(target: Tensor, source: Tensor, size: int) -> SparsePattern:
-    """The pattern that these tensors belong to, or a new one of them; they are taken to be valid."""
+    """The pattern that these tensors belong to, or a new one made from them without checking them."""
     known = _patterns.get(target)
     pattern = known() if known is not None else None
     return pattern if pattern is not None else _unchecked(target, source, size)
@@ -166,5 +167,5 @@ def _checked(target: Tensor, source: Tensor, size: int) -> tuple[Tensor, Tensor,
                 f"{name}: indices go from {int(index.min())} to {int(index.max())}, with size {size} "
                 f"they must lie within 0 to {size - 1}"
             )
-    # copies, so that a caller who reuses the tensors changes nothing here
+    # copies, so that a caller may reuse the tensors
     return target.to(torch.int64, copy=True).contiguous(), source.to(torch.int64, copy=True).contiguous(), size

@@ -1,10 +1,9 @@
-"""`auto`: the fastest backend for a shape on this machine that computes what it should.
+"""`auto`: the fastest backend for a shape on this machine, of those that compute the right result.
 
-Found out once, and remembered on disk (`memory.py`).
+It is measured once and remembered on disk (`memory.py`).
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends import NAMES, load
-from biotune_kernels.contract import TRAINED
+from biotune_kernels.backends import DEFINITION, NAMES, load
+from biotune_kernels.contract import TOO_LARGE, TRAINED
 from biotune_kernels.memory import Finding
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.verification import Verification, verify
@@ -24,9 +23,8 @@ logger = logging.getLogger("biotune_kernels")
 
 _ROUNDS = 12
 _OPEN_ROUNDS = 4
-_SECONDS = 0.3  # after the first round, measuring stops here
-_OPERATIONS = 4e9  # a measurement takes fewer time steps where a whole run would be more than this
-_DENSE_FROM = 1 / 32  # density under which the N² memory of dense products isn't worth a try
+_SECONDS = 0.3  # of measuring, after each candidate's first run
+_OPERATIONS = 4e9  # if a whole run would take more than this, fewer time steps are measured
 
 _chosen: dict[tuple[Any, ...], "Choice"] = {}
 
@@ -37,8 +35,8 @@ class Choice:
 
     Attributes:
         backend: the fastest of those that passed.
-        verification: of that one.
-        refused: faster ones that did not pass.
+        verification: how far that backend is from the definition.
+        refused: faster backends, which did not pass.
     """
 
     backend: str
@@ -47,7 +45,7 @@ class Choice:
 
 
 def available_backends(device: torch.device | str, dtype: torch.dtype = torch.float32) -> dict[str, str | None]:
-    """Every backend by name: None where it is usable on `device`, otherwise why not and what would make it usable."""
+    """Backend -> None if it is usable on `device`, otherwise why not and what would make it usable."""
     return {name: load(name).unusable(torch.device(device), dtype) for name in NAMES}
 
 
@@ -74,14 +72,20 @@ def choose(
 ) -> Choice:
     """What "auto" stands for at this shape, on the pattern's device, with the present number of threads.
 
-    The usable ones are measured, and the fastest is taken that `verify` finds to compute what it should.
+    The backends that are usable and suit the shape are measured. The fastest one that passes `verify` is taken; if none
+    does, the definition itself.
 
     Args:
-        pattern: the edges. batch, time, input_size, nonlinearity, dtype: of a pass.
-        without: backends that are not to be taken.
+        pattern: the edges.
+        batch: trials per pass.
+        time: time steps per pass.
+        input_size: inputs per time step.
+        nonlinearity: "tanh" or "relu".
+        dtype: of all tensors.
+        without: backends not to take.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no backend passes.
     """
     shape = (pattern.population, pattern.size, pattern.nnz, batch, time, input_size)
     precision = torch.get_float32_matmul_precision()
@@ -100,10 +104,10 @@ def require_backend(
     nonlinearity: str = "tanh",
     dtype: torch.dtype = torch.float32,
 ) -> Verification:
-    """How far a backend that is asked for by name is from its definition at this shape, which it may not be.
+    """Makes sure that a backend asked for by name is usable and right at this shape, and says how far off it is.
 
     Raises:
-        ValueError: it isn't usable on the pattern's device, or deviates by more than its tolerance.
+        ValueError: it isn't usable on the pattern's device, or deviates from the definition by more than its tolerance.
     """
     require_usable(name, pattern.device, dtype)
     found = verify(name, pattern, batch, input_size, nonlinearity, dtype)
@@ -116,7 +120,7 @@ def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: 
     """`backend`, or what "auto" stands for with `inputs` [population, batch, time, input_size].
 
     Raises:
-        ValueError: the backend isn't usable here; why not, and what would make it so.
+        ValueError: the backend isn't usable here; with the reason, and what would make it usable.
     """
     if backend == "auto":
         _, batch, steps, input_size = inputs.shape
@@ -129,7 +133,7 @@ def require_usable(backend: str, device: torch.device, dtype: torch.dtype) -> No
     """Makes sure that a backend is usable.
 
     Raises:
-        ValueError: it isn't; why not, and what would make it so.
+        ValueError: it isn't; with the reason, and what would make it usable.
     """
     if (reason := _why_not(backend, device, dtype)) is not None:
         raise ValueError(f"backend: {backend} can't be used here: {reason}")
@@ -150,10 +154,10 @@ def _choose(
     without: Collection[str],
 ) -> Choice:
     usable = [name for name, reason in available_backends(pattern.device, dtype).items() if reason is None]
-    if pattern.device.type == "cpu" and "triton" in usable:
-        usable.remove("triton")  # its interpreter, which is for tests
     candidates = [
-        name for name in usable if name not in ("reference", *without) and (name != "dense" or _dense_enough(pattern))
+        name
+        for name in usable
+        if name not in (DEFINITION, *without) and load(name).unsuitable(pattern, batch, time) is None
     ]
     finding = Finding(
         "choice",
@@ -174,8 +178,8 @@ def _choose(
             yield from sorted(seconds, key=lambda name: seconds[name])
         else:
             yield from candidates
-        if "reference" not in without:
-            yield "reference"
+        if DEFINITION not in without:
+            yield DEFINITION
 
     timings: dict[str, float] = {}
     refused: dict[str, Verification] = {}
@@ -193,10 +197,6 @@ def _choose(
     raise ValueError("no backend computes here what it should: " + "; ".join(map(str, refused.values())))
 
 
-def _dense_enough(pattern: SparsePattern) -> bool:
-    return pattern.density >= _DENSE_FROM
-
-
 @torch.no_grad()
 def _measure(
     candidates: list[str],
@@ -207,7 +207,10 @@ def _measure(
     nonlinearity: str,
     dtype: torch.dtype,
 ) -> dict[str, float]:
-    """Least seconds of a forward and backward pass by candidate, measured in turns so that all see the same machine."""
+    """Candidate -> its least seconds for a forward and backward pass.
+
+    Candidates take turns, so that a moment in which the machine is busy slows all of them. One that fails is left out.
+    """
     population, size, device = pattern.population, pattern.size, pattern.device
     step_cost = 6 * population * batch * (pattern.nnz + size * input_size) + 1
     steps = max(min(steps, 2), min(steps, int(_OPERATIONS / step_cost)))
@@ -231,29 +234,20 @@ def _measure(
         try:
             run(name)  # builds what the backend keeps for the pattern
             seconds[name] = _seconds(lambda name=name: run(name), device)  # type: ignore[misc]
-        except failures() as error:  # memory, or a library that lacks this dtype: not a candidate then
+        except TOO_LARGE as error:
             logger.warning("auto: backend %s failed at this shape and is left out: %s", name, error)
     end = time.perf_counter() + _SECONDS
     for i in range(_ROUNDS):
-        # a busy machine may have slowed any one run, so that few are ruled out at first
+        # in the first rounds only much slower ones are ruled out: a busy machine may have slowed any single run
         near = 1.5 if i >= _OPEN_ROUNDS else 10
         close = [name for name in seconds if seconds[name] < near * min(seconds.values())]
         if len(close) < 2 or time.perf_counter() > end:
             break
         for name in close:
-            run(name)  # with its own data in the caches again, as in training
+            run(name)  # brings its data back into the caches, as in training
             took = min(_seconds(lambda name=name: run(name), device) for _ in range(2))  # type: ignore[misc]
             seconds[name] = min(seconds[name], took)
     return seconds
-
-
-def failures() -> tuple[type[Exception], ...]:
-    """What a backend raises at a shape that is too much for it; Triton's errors are no RuntimeErrors."""
-    if "triton" not in sys.modules:
-        return (RuntimeError,)
-    from triton.errors import TritonError
-
-    return RuntimeError, TritonError
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

@@ -1,13 +1,13 @@
-"""Whether a backend computes on this machine what it is defined to: seen before it is trusted.
+"""Whether a backend computes on this machine what it should: it is checked before it is trusted.
 
-A short pass of the backend itself, with a problem's own edges, networks, batch and nonlinearity, is set beside the
-definition (`reference`) in float64 on the CPU. What is compared is what training uses: the hidden states, and the
-gradients of the values, the input weights and the bias.
+A short pass of the backend, with the problem's own edges, networks, batch and nonlinearity, is compared with the
+definition (backend `reference`) in float64 on the CPU: the hidden states, and the gradients that training uses, of the
+values, the input weights and the bias.
 
     deviation = ‖found - exact‖ / ‖exact‖
 
-The gradients are those at the hidden states that the backend itself has found, since relu has a kink: a state within
-rounding of it may come out on its other side.
+The exact gradients are computed at the hidden states that the backend found. Otherwise relu's kink would count against
+it: a preactivation within rounding of 0 may come out on the other side.
 """
 
 from collections.abc import Mapping
@@ -17,27 +17,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends import load, reference
+from biotune_kernels.backends import DEFINITION, load
 from biotune_kernels.contract import TRAINED
 from biotune_kernels.memory import Finding, describe_machine, versions
 from biotune_kernels.pattern import SparsePattern
 
 _STEPS, _FIRST = 5, 2
-"""Time steps of the pass, and those of them that the loss doesn't read: a gradient that is wrong from the third step
-back is seen, and so is one that is wrong at steps without a loss."""
+"""Time steps of the pass, and how many of the first ones the loss does not read. So a gradient is noticed that is wrong
+only from the third step back, or only at steps without a loss."""
 
 _NETWORKS, _COLUMNS, _EDGES = 2, 8, 2**17
-"""Compared at most: networks, the first and the last; batch columns, one from each eighth of the batch, so that each
-of a kernel's blocks has one; edges of a network. Other edges have the value 0, other batch columns the gradient 0, so
-that the definition can do without them."""
+"""How much is compared at most: networks (the first and the last), batch columns (one from each eighth of the batch, so
+that every block of a kernel has one) and edges per network. All other edges have the value 0 and all other columns the
+gradient 0, so that the definition can leave them out."""
 
 _OPERATIONS = 1e9
-"""On a CPU, fewer networks and batch columns run where the pass would be more than this: no backend's choice of a
-kernel depends on them there, but for how wide `cpu` cuts the batch, which changes none of its sums."""
+"""If the pass would take more than this on a CPU, fewer networks and batch columns run. No backend's choice of a kernel
+depends on them there, except how many columns `cpu` takes at once, which changes none of its sums."""
 
 _TOLERANCES = {"highest": 2e-5, "high": 2e-3, "medium": 2e-2}
-"""By how exactly float32 matrices are to be multiplied, in PyTorch's words. With operands rounded to TF32 ("high") the
-deviation is 4e-4, with bfloat16 ("medium") 3e-3."""
+"""torch.get_float32_matmul_precision() -> largest deviation allowed in float32. With operands rounded to TF32 ("high")
+it is 4e-4, with bfloat16 ("medium") 3e-3."""
 
 _COMPARED = {"hidden", *TRAINED}
 
@@ -46,11 +46,17 @@ _verified: dict[tuple[Any, ...], "Verification"] = {}
 
 @dataclass(frozen=True)
 class Pass:
-    """What training asks of a backend: its variants may depend on any of it.
+    """What training asks of a backend. Which kernel a backend takes may depend on any of it.
 
     Attributes:
-        networks: of a population. edges: of a network. inputs: a step.
-        dtype: "float32" or "float64". precision: "highest", "high" or "medium", as PyTorch has it.
+        networks: in the population.
+        neurons: per network.
+        edges: per network.
+        batch: trials.
+        inputs: per time step.
+        nonlinearity: "tanh" or "relu".
+        dtype: "float32" or "float64".
+        precision: "highest", "high" or "medium", see `torch.get_float32_matmul_precision`.
     """
 
     networks: int
@@ -76,9 +82,10 @@ class Verification:
     """How far a backend is from the definition.
 
     Attributes:
-        deviation: of "hidden", "values", "weight_ih" and "bias".
-        tolerance: of each, by the precision asked for.
-        machine, versions: where it was seen.
+        deviation: "hidden", "values", "weight_ih" or "bias" -> how far it is off.
+        tolerance: the largest deviation allowed, by the precision asked for.
+        machine: on which this was found.
+        versions: with which this was found.
     """
 
     backend: str
@@ -92,13 +99,13 @@ class Verification:
     @property
     def passed(self) -> bool:
         """Whether the backend can be trusted here."""
-        return all(value <= self.tolerance for value in self.deviation.values())  # NaN isn't
+        return all(value <= self.tolerance for value in self.deviation.values())  # False for NaN
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {value:.1g}" for name, value in self.deviation.items())
         used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
-            f"backend {self.backend} deviates from its definition in float64 on {self.machine} by {found}, where "
+            f"backend {self.backend} deviates from its definition in float64 on {self.machine} by {found}; "
             f"{self.tolerance:g} is allowed ({self.asked}; {used})"
         )
 
@@ -111,15 +118,15 @@ def verify(
     nonlinearity: str = "tanh",
     dtype: torch.dtype = torch.float32,
 ) -> Verification:
-    """How far a backend is from its definition at this shape, on the pattern's device, with the present threads.
+    """How far a backend is from the definition at this shape, on the pattern's device, with the present threads.
 
-    Seen once for a shape; that it passed is remembered on disk.
+    It runs once per shape; a pass that succeeded is remembered on disk.
 
     Args:
         backend: a name of `available_backends()` that is usable on the device.
         pattern: the edges.
-        batch: trials of a pass.
-        input_size: inputs of a step.
+        batch: trials per pass.
+        input_size: inputs per time step.
         nonlinearity: "tanh" or "relu".
         dtype: of all tensors.
     """
@@ -141,7 +148,7 @@ def verify(
             describe_machine(pattern.device),
             versions(),
         )
-        if found.passed:  # what did not is looked at again by the next process
+        if found.passed:  # if it did not, the next process tries again
             finding.write(seen)
         _verified[key] = found
     return _verified[key]
@@ -153,7 +160,7 @@ def tolerance(dtype: torch.dtype, precision: str) -> float:
 
 
 class _Arguments(NamedTuple):
-    """Of a pass; in the layout of `contract.py`, but for `grad`, which has those batch columns alone that are not 0."""
+    """The arguments of a pass, in the layout of `contract.py`; `grad` only has the batch columns that are not 0."""
 
     inputs: Tensor
     values: Tensor
@@ -171,12 +178,12 @@ def deviation(
     nonlinearity: str = "tanh",
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, float]:
-    """‖found - exact‖ / ‖exact‖ of "hidden", and of the gradients "values", "weight_ih" and "bias", seen now.
+    """‖found - exact‖ / ‖exact‖ of "hidden", and of the gradients "values", "weight_ih" and "bias".
 
-    The arguments are those of `verify`.
+    Unlike `verify`, it always runs the pass. The arguments are the same.
     """
     pattern, batch = _part(pattern, batch, input_size)
-    generator = torch.Generator().manual_seed(0)  # one of the CPU, so that every device is given the same numbers
+    generator = torch.Generator().manual_seed(0)  # on the CPU, so that every device gets the same numbers
     edges, columns = (_one_of_each_part(*of, generator) for of in ((pattern.nnz, _EDGES), (batch, _COLUMNS)))
     networks = torch.tensor(sorted({0, pattern.population - 1}))
     given = _arguments(pattern, batch, input_size, dtype, edges, len(columns), generator)
@@ -189,7 +196,7 @@ def deviation(
     gradients = module.backward(grad, hidden, *inner, None, pattern, nonlinearity, TRAINED)
 
     def taken(tensor: Tensor | None, *places: Tensor) -> Tensor:
-        """What is compared of a tensor [network, ...]."""
+        """The part of a tensor [network, ...] that is compared."""
         assert tensor is not None
         return tensor[tuple(place.to(tensor.device) for place in places)].cpu()
 
@@ -197,10 +204,11 @@ def deviation(
     sample = SparsePattern(taken(pattern.target, *at_edges), taken(pattern.source, *at_edges), pattern.size)
     values, weight_ih = taken(given.values, *at_edges).double(), given.weight_ih[networks].double()
     inputs = given.inputs[:, networks][..., columns].double()
-    states = reference.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, nonlinearity)
+    definition = load(DEFINITION)
+    states = definition.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, nonlinearity)
     reached = hidden[:, networks.to(there)][..., columns.to(there)].cpu().double()
     grad = given.grad[:, networks].double()
-    exact = reference.backward(grad, reached, inputs, values, weight_ih, None, sample, nonlinearity, TRAINED)
+    exact = definition.backward(grad, reached, inputs, values, weight_ih, None, sample, nonlinearity, TRAINED)
     return {
         "bias": _relative(taken(gradients.bias, networks), exact.bias),
         "hidden": _relative(reached, states),
@@ -210,7 +218,7 @@ def deviation(
 
 
 def _part(pattern: SparsePattern, batch: int, input_size: int) -> tuple[SparsePattern, int]:
-    """The networks and the number of batch columns that run: all on a GPU, whose kernels' blocks depend on them."""
+    """The networks and the number of batch columns that run: on a GPU all, since its kernels' blocks depend on them."""
     networks = pattern.population
     if pattern.device.type == "cpu":
         one = 6 * _STEPS * (pattern.nnz + pattern.size * input_size) + 1  # of a network and a batch column
@@ -219,12 +227,12 @@ def _part(pattern: SparsePattern, batch: int, input_size: int) -> tuple[SparsePa
             batch = min(batch, max(int(_OPERATIONS / (one * networks)), _COLUMNS))
         if networks == pattern.population:
             return pattern, batch
-    # a pattern of its own: on a GPU, graphs are recorded of its passes, which hold memory as long as it lives
+    # a new pattern: on a GPU, graphs recorded of its passes hold memory as long as the pattern lives
     return SparsePattern(pattern.target[:networks], pattern.source[:networks], pattern.size), batch
 
 
 def _one_of_each_part(count: int, parts: int, generator: torch.Generator) -> Tensor:
-    """So many of 0 .. count - 1, one from each of as many parts of equal length."""
+    """Random numbers from 0 to count - 1, one from each of `parts` ranges of equal length."""
     parts = min(parts, count)
     ends = torch.linspace(0, count, parts + 1, dtype=torch.float64).long()
     return ends[:-1] + (torch.rand(parts, generator=generator) * ends.diff()).long()
@@ -239,7 +247,7 @@ def _arguments(
     columns: int,
     generator: torch.Generator,
 ) -> _Arguments:
-    """Random ones, on the CPU, of a scale at which inputs and recurrence count alike."""
+    """Random arguments on the CPU, scaled so that inputs and recurrence matter equally."""
     population, size = pattern.population, pattern.size
 
     def random(*shape: int, scale: float = 1.0) -> Tensor:
@@ -257,7 +265,7 @@ def _arguments(
 
 
 def _relative(found: Tensor, exact: Tensor | None) -> float:
-    """The norm of their difference, of that of `exact`; by itself where that is 0."""
+    """The norm of their difference, divided by the norm of `exact` unless that is 0."""
     assert exact is not None
     norm = torch.linalg.vector_norm(exact)
     return float(torch.linalg.vector_norm(found.double() - exact) / (norm if norm > 0 else 1))

@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks import kernels
-from benchmarks.kernels import Shape
+from benchmarks.kernels import Problem, Shape, why_left_out
 from benchmarks.peers import PEERS
-from biotune_kernels import available_backends
+from biotune_kernels import SparsePattern, available_backends
+from biotune_kernels.backends import DEFINITION
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +53,62 @@ def test_every_usable_backend_and_peer_is_measured_and_auto_compared(
         auto, best = results["auto"]["median_ms"], min(results[name]["median_ms"] for name in measured & set(PEERS))
         assert cells[" best peer / auto "].startswith(f" **{best / auto:.1f}**")
         assert cells[" networks/s of auto "].replace(",", "").strip() == f"{1e3 * population / auto:.0f}"
+
+
+@pytest.fixture
+def gradients(monkeypatch: pytest.MonkeyPatch) -> list[list[Tensor]]:
+    """What is differentiated from now on: the gradients of one call after the other."""
+    found: list[list[Tensor]] = []
+    differentiate = torch.autograd.grad
+
+    def record(*arguments: Any, **options: Any) -> tuple[Tensor, ...]:
+        result = differentiate(*arguments, **options)
+        found.append(list(result))
+        return result
+
+    monkeypatch.setattr(torch.autograd, "grad", record)
+    return found
+
+
+@pytest.mark.parametrize("shape", [Shape(30, 200, 16, 3, 1), Shape(20, 100, 8, 2, 3)], ids=str)
+def test_every_contestant_makes_the_same_passes(shape: Shape, gradients: list[list[Tensor]]) -> None:
+    problem = Problem(shape, torch.device("cpu"))
+    problem.backend(DEFINITION)()
+    [expected] = gradients
+    for name in ("auto", *available_backends("cpu")):
+        if not why_left_out(name, problem.pattern, shape):
+            gradients.clear()
+            problem.backend(name)()
+            assert_same(gradients, [expected])
+    one_by_one = [list(network) for network in zip(*(tensor.split(1) for tensor in expected), strict=True)]
+    gradients.clear()
+    problem.alone()()
+    assert_same(gradients, one_by_one)
+    for name in PEERS:
+        if not why_left_out(name, problem.pattern, shape):
+            gradients.clear()
+            problem.peer(name)()
+            assert_same([at_the_edges(*one) for one in zip(gradients, problem.patterns, strict=True)], one_by_one)
+
+
+def at_the_edges(found: list[Tensor], pattern: SparsePattern) -> list[Tensor]:
+    """A peer's gradients of values, input weights and bias."""
+    if len(found) == 4:  # nn.RNN: input weights, recurrent weights, two biases
+        weight_ih, values, bias, _ = found
+        absent = torch.ones_like(values, dtype=torch.bool)
+        absent[pattern.target[0], pattern.source[0]] = False
+        assert (values[absent] == 0).all()
+    else:
+        values, weight_ih, bias = found
+    if values.dim() == 2:
+        values = values.to_dense()[pattern.target[0], pattern.source[0]]
+    return [values[None], weight_ih[None], bias[None]]
+
+
+def assert_same(found: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        for tensor, exact in zip(one, other, strict=True):
+            torch.testing.assert_close(tensor, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_rows_are_chosen_by_number(capsys: pytest.CaptureFixture[str]) -> None:

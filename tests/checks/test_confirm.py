@@ -1,4 +1,4 @@
-"""The confirm phase on two devices: the same is the same, and every difference is named."""
+"""The confirm phase on two devices: equal runs compare as equal, and every difference is named."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,12 +17,12 @@ TOLERANCE = command.TOLERANCE["highest"]
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Confirmed]:
-    """Of the smallest networks, for three epochs: none of them converges."""
+    """The smallest networks, trained for three epochs, in which none converges."""
     return confirm("cpu", replicates=2, max_epochs=3, neurons=1)
 
 
 def converged(found: dict[str, Confirmed]) -> dict[str, Confirmed]:
-    """As if all had."""
+    """The same, as if all had converged."""
     return {
         arm: replace(one, updates=np.array([20.0, 30.0]) * (place + 1), converged=np.array([True, True]))
         for place, (arm, one) in enumerate(found.items())

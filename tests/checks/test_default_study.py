@@ -16,7 +16,7 @@ ABSENT = (
     *("lifelines", "matplotlib", "optuna", "pandas", "pooch", "psutil", "pyarrow", "pydantic", "ray", "rich"),
     *("sklearn", "tensorboardX", "yaml"),
 )
-"""What a machine with PyTorch, SciPy and pytest need not have."""
+"""What a machine with only PyTorch, SciPy and pytest lacks."""
 
 
 def test_its_plans_are_those_of_the_study() -> None:

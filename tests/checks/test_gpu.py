@@ -1,4 +1,4 @@
-"""checks.gpu, tried on a CPU: every stage runs, what failed is named last, and everything is in the folder."""
+"""checks.gpu on a CPU: every stage runs, failures are named last, and the folder holds everything."""
 
 import json
 import os

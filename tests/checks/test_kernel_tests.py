@@ -1,4 +1,4 @@
-"""The watched tests: what hangs, crashes or is cut off is named, and costs nothing but itself."""
+"""The watched tests: those that hang, crash or are cut off are named, and all others still run."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The learning check: wrong gradients fail it, right ones pass, whatever is wrong with them."""
+"""The learning check: right gradients pass, and wrong ones of every kind fail."""
 
 import json
 from collections.abc import Callable
@@ -24,12 +24,12 @@ right = biotune_kernels.backends.dense.backward
 
 @pytest.fixture(scope="module")
 def expected() -> Learned:
-    """What the default study's networks, with one neuron a region, come to by the definition."""
+    """What the default study's networks, with one neuron per region, learn on the definition."""
     return by_definition(PLAN, EPOCHS)
 
 
 def edited(change: Callable[[Tensor], Tensor]) -> Callable[..., Gradients]:
-    """The right gradients, but for the values'."""
+    """The right gradients, except that of the values."""
 
     def backward(*arguments: Any) -> Gradients:
         found = right(*arguments)
@@ -50,7 +50,7 @@ def of_two_steps(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """Right for two steps: from the third on, g_{t+1} is the last step's, as a name that a loop does not carry."""
+    """Right for two steps: from the third on, g_{t+1} is the last step's, as if a loop kept its first value."""
 
     class Stuck(biotune_kernels.backends.dense._Products):
         first: Tensor | None = None
@@ -90,7 +90,7 @@ def test_wrong_gradients_fail_at_every_precision(
 
 
 def test_half_a_gradient_fails_in_full_precision(expected: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adam takes a gradient's scale out again, so that no more than clipping tells it from the whole."""
+    """Adam divides by the gradient's scale, so that only clipping shows a difference."""
     monkeypatch.setattr(biotune_kernels.backends.dense, "backward", edited(lambda values: 0.5 * values))
     found = on_backend("dense", PLAN, EPOCHS, expected)
     assert not found.passes(TOLERANCE["highest"]), found

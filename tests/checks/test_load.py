@@ -1,4 +1,4 @@
-"""Short trials through Ray as a user runs them, reduced: what is left behind, what grows, what is said."""
+"""The soak and the overhead check with few trials: what is left behind, what grows, what is printed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(module: str, file: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], str]:
-    """Runs a command with a mark of its own; gives what it wrote to `file`, too."""
+    """Runs a command with a mark of its own; also returns what it wrote to `file`."""
     mark = secrets.token_hex(8)
     command = [sys.executable, "-m", f"checks.{module}", *arguments, "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, MARK: mark})
@@ -37,7 +37,7 @@ def test_a_short_soak_leaves_nothing_behind_and_opens_no_more_files(tmp_path: Pa
     files = [sample["files"] for sample in samples if sample["trials"] >= 10]
     assert max(files) < files[0] + 20  # not one a trial
     assert {"journal.jsonl", "trials.parquet", "ray", "Ray's session"} <= set(found.disk)
-    assert found.curves_a_trial > 0
+    assert found.curves_per_trial > 0
     assert done.returncode == (1 if found.broken else 0)
     assert all(f"broken: {text}" in done.stdout for text in found.broken)
 
@@ -48,7 +48,7 @@ def test_overhead_is_told_for_each_number_of_workers_and_every_head_ends(tmp_pat
     costs = content["costs"]
     assert [(cost["workers"], cost["trials"]) for cost in costs] == [(1, 12), (2, 12)]
     for cost in costs:
-        assert cost["trials_a_second"] * cost["wall_s"] == pytest.approx(1)
+        assert cost["trials_per_second"] * cost["wall_s"] == pytest.approx(1)
         assert cost["overhead_s"] == pytest.approx(cost["workers"] * cost["wall_s"] - cost["trial_s"])
         assert 0 < cost["first_s"] < cost["search_s"]
     assert marked(mark) == []

@@ -1,4 +1,4 @@
-"""The driver at many trials, simulated: what a sampler lets go of, what a resumed search knows, what it all takes."""
+"""The driver with many simulated trials: what a sampler forgets, what a resumed search knows, and what it costs."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sampler lets go of trials from 60 on."""
+    """A sampler forgets trials when it has more than 60."""
     monkeypatch.setattr(biotune.study.search.sampler, "MOST", 60)
     monkeypatch.setattr(biotune.study.search.sampler, "LATEST", 30)
 
@@ -67,7 +67,7 @@ def test_a_search_whose_sampler_let_go_of_trials_is_resumed_as_if_never_killed(
 
 
 SCORES = st.one_of(st.just(None), st.just("failed"), st.floats(1e-6, 1e3))
-"""Of a trial: none where it diverged; failed; or its best loss."""
+"""A trial's outcome: None if it diverged, "failed", or its best loss."""
 
 
 @settings(max_examples=15, deadline=None)

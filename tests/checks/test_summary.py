@@ -1,4 +1,4 @@
-"""The summary's forty lines, whatever was found."""
+"""The summary has forty lines, whatever was found."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from checks.summary import summary
 
 
 def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:
-    """As much as a GPU could give."""
+    """As many results as a check of a GPU can have."""
     precisions = ("highest", "medium")
     measured = {"median_ms": 1.25, "least_ms": 1.2, "runs": 60, "peak_mib": 3.0, "note": "cuda_graph"}
     absent = measured | {"median_ms": None, "note": "no"}

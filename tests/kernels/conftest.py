@@ -1,4 +1,4 @@
-"""A process that has found out nothing yet; Triton kernels compiled for a GPU that this machine need not have."""
+"""A process that has measured nothing yet; Triton kernels compiled for a GPU that this machine need not have."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "grad_pre", "weight_
 
 @pytest.fixture
 def compiled() -> Callable[..., Any]:
-    """compiled(kernel of `tile`, constants, capability, weights="*fp32", **options): what Triton makes of it."""
+    """compiled(kernel of `tile`, constants, capability, weights="*fp32", **options): the kernel, compiled by Triton."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton isn't installed")
     if os.environ.get("TRITON_INTERPRET") == "1":
@@ -44,7 +44,7 @@ def compiled() -> Callable[..., Any]:
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A process that has found out nothing yet, with a cache folder of its own, which this is."""
+    """As in a process that has measured nothing yet; gives its own, empty cache folder."""
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
     monkeypatch.setattr(biotune_kernels.verification, "_verified", {})

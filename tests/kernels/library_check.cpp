@@ -1,4 +1,4 @@
-// Checks the C++ library against plain loops, without Python: for processors that only an emulator is at hand for.
+// Checks the C++ library against plain loops, without Python, so that it also runs in an emulator of another processor.
 // See test_library.py, which builds and runs it.
 
 #include <cmath>
@@ -26,15 +26,15 @@ static int backward(const Backward* j, const double* v, double* a) { return spar
 static int weights(const Weights* j, float* v) { return sparse_rnn_weights_float(j, v, 2); }
 static int weights(const Weights* j, double* v) { return sparse_rnn_weights_double(j, v, 2); }
 
-struct Cut {
+struct Layout {
     std::vector<uint16_t> other;
     std::vector<int32_t> slot;
     std::vector<int64_t> start{0};
     Lines lines;
 };
 
-// The edges (line, other end) of one network in blocks and groups, as plan.py cuts them.
-static void cut(Cut& to, const std::vector<int>& line, const std::vector<int>& other, int size, int block, int fill) {
+// The edges (line, other end) of one network in blocks and groups, as layout.py puts them.
+static void lay_out(Layout& to, const std::vector<int>& line, const std::vector<int>& other, int size, int block, int fill) {
     int blocks = (size + block - 1) / block;
     to.slot.resize(line.size());
     for (int b = 0; b < blocks; ++b) {
@@ -67,8 +67,10 @@ static double check(int n, double density, int batch, int time, int inputs, int 
     std::vector<T> h(time * n * batch), grad_pre(h.size()), gv(nnz), gw(n * inputs), gb(n);
     const int first = relu ? 0 : 2;  // step that the loss depends on
     Shape shape = {1, n, int64_t(nnz), batch, time, inputs, relu};
-    Cut rows, columns, sums;
-    cut(rows, target, source, n, block, block), cut(columns, source, target, n, block, block), cut(sums, target, source, n, block, 0);
+    Layout rows, columns, sums;
+    lay_out(rows, target, source, n, block, block);
+    lay_out(columns, source, target, n, block, block);
+    lay_out(sums, target, source, n, block, 0);
     std::vector<T> arranged(rows.other.size()), arranged_columns(columns.other.size()), grouped(sums.other.size());
     Strided sequence = {x.data(), inputs * batch, 0, batch, 1};
     Forward f = {shape, rows.lines, arranged.data(), w.data(), b.data(), sequence, {}, h.data()};

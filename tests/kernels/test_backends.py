@@ -1,6 +1,6 @@
 """Every backend that is usable here against the reference: hidden states and each gradient, at odd sizes.
 
-On a GPU where there is one, else on the CPU.
+On a GPU if there is one, otherwise on the CPU.
 """
 
 import gc
@@ -246,7 +246,7 @@ def test_nan_and_inf_flow_as_in_the_reference(backend: str, nonlinearity: str, v
 
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without a GPU, a graph's place is taken by what it does: the same kernels again, at the same addresses."""
+    """Without a GPU, a graph is replaced by what it does: the same steps again, at the same addresses."""
     if DEVICE == "cuda":
         yield
         return
@@ -273,7 +273,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("graphs")
 class TestCudaGraph:
-    """What holds for recorded passes: they work at fixed addresses, and nobody who calls them may notice."""
+    """Recorded passes: they work at fixed addresses, which a caller must not notice."""
 
     @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
     @pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[5], CASES[8]], ids=str)
@@ -353,7 +353,7 @@ class TestCudaGraph:
 
 @pytest.mark.skipif(REASONS["cpu"] is not None, reason=f"cpu: {REASONS['cpu']}")
 class TestCpu:
-    """What holds for the C++ backend alone."""
+    """What only the C++ backend promises."""
 
     @pytest.mark.parametrize("case", [CASES[6], CASES[7], CASES[9], Case(90, 0.3, 128, 3, 1, 2)], ids=str)
     def test_any_number_of_threads_gives_the_same_bits(self, case: Case) -> None:

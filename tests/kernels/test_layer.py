@@ -1,9 +1,13 @@
 """sparse_rnn as a PyTorch operator, and what it says to bad input."""
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from biotune_kernels import SparsePattern, available_backends, sparse_rnn
 from biotune_kernels.operator import sparse_rnn_backward_operator, sparse_rnn_operator
@@ -92,10 +96,27 @@ def test_compiles_in_one_piece(backend: str, tmp_path: Any, monkeypatch: pytest.
         torch.testing.assert_close(torch.autograd.grad(compiled(leaf), leaf), torch.autograd.grad(loss(leaf), leaf))
 
 
-def test_inference_keeps_nothing_for_a_backward() -> None:
-    with torch.inference_mode():
-        hidden = sparse_rnn(**arguments(), backend="dense")
-    assert not hidden.requires_grad
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("backend", ["reference", *NATIVE])
+def test_inference_keeps_nothing_for_a_backward(backend: str, mode: Callable[[], Any]) -> None:
+    given = arguments()
+    given["values"].requires_grad_()
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        sparse_rnn(**given, backend=backend)
+        assert kept, "a pass for training keeps what its backward needs"
+        kept.clear()
+        with mode():
+            hidden = sparse_rnn(**given, backend=backend)
+    assert not kept
+    last = weakref.ref(hidden)
+    del hidden
+    assert last() is None
 
 
 def test_a_second_derivative_is_refused_where_there_is_none() -> None:
@@ -118,7 +139,7 @@ def test_a_second_derivative_is_refused_where_there_is_none() -> None:
             {"inputs": torch.ones(2, 3, 4, 2, dtype=torch.int64)},
             r"inputs: expected float32 or float64, got torch.int64",
         ),
-        ({"inputs": torch.ones(2, 3, 4, 2)}, r"values: torch.float64, where inputs is torch.float32"),
+        ({"inputs": torch.ones(2, 3, 4, 2)}, r"values: torch.float64, but inputs is torch.float32"),
         ({"inputs": torch.ones(1, 3, 4, 2, dtype=torch.float64)}, r"inputs: a population of 1 .*the pattern has 2"),
         (
             {"values": torch.ones(2, 7, dtype=torch.float64)},
@@ -138,7 +159,7 @@ def test_a_second_derivative_is_refused_where_there_is_none() -> None:
         ({"nonlinearity": "sigmoid"}, r"nonlinearity: expected one of tanh, relu, got 'sigmoid'"),
         ({"first": 4}, r"first: expected a step from 0 to 3, got 4"),
         ({"backend": "cuda"}, r"backend: expected auto or one of .*, got 'cuda'"),
-        ({"bias": torch.ones(2, 5, dtype=torch.float64, device="meta")}, r"bias: on meta, where inputs is on cpu"),
+        ({"bias": torch.ones(2, 5, dtype=torch.float64, device="meta")}, r"bias: on meta, but inputs is on cpu"),
     ],
 )
 def test_bad_input_is_named_in_one_line(change: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The C++ library by itself, built by GCC, Clang and, where a cross compiler and qemu are, for arm64."""
+"""The C++ library by itself, built by GCC, by Clang and, if a cross compiler and qemu are there, for arm64."""
 
 import platform
 import shutil

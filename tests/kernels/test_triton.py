@@ -1,8 +1,8 @@
-"""The Triton backend against the reference: on a GPU where there is one, else in Triton's interpreter.
+"""The Triton backend against the reference: on a GPU if there is one, otherwise in Triton's interpreter.
 
-The interpreter has to be asked for before Triton loads, so that without a GPU these tests run in a process of their
-own, which `test_in_the_interpreter` starts. On a GPU machine, `python -m pytest -rP tests/kernels/test_triton.py`
-prints every error it measured.
+The interpreter must be asked for before Triton loads. So without a GPU these tests run in a process of their own, which
+`test_in_the_interpreter` starts. On a GPU machine, `python -m pytest -rP tests/kernels/test_triton.py` prints every
+error that it measured.
 """
 
 import itertools
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ def run(
 def by_definition(
     pattern: SparsePattern, arguments: dict[str, Tensor], nonlinearity: str, started: bool = True
 ) -> dict[str, Tensor]:
-    """What the reference makes of it in float64: of one network after the other, as it keeps every product."""
+    """What the reference computes in float64, one network after the other, since it keeps every product."""
     networks = []
     for p in range(pattern.population):
         alone = SparsePattern(pattern.target[p], pattern.source[p], pattern.size)
@@ -146,6 +147,30 @@ def test_says_why_it_is_not_usable_and_what_would_do() -> None:
         run("triton", pattern, arguments, "tanh", torch.float32, "cpu")
 
 
+@pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
+@pytest.mark.parametrize("function", ["forward", "preactivation_gradient"])
+def test_a_shape_that_is_too_large_is_a_runtime_error(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    def fail(*_: object) -> None:
+        raise OutOfResources(300_000, 200_000, "shared memory")
+
+    kernels = SimpleNamespace(**{function: fail})
+    monkeypatch.setattr(biotune_kernels.backends.triton, "_kernels", lambda *_: kernels)
+    pattern, arguments = random_case(5, 0.5, 2, 2, 1, 2, torch.float32)
+    values, weight_ih, bias = (arguments[name].float() for name in ("values", "weight_ih", "bias"))
+    inputs, hidden = torch.ones(2, 1, 2, 2), torch.ones(2, 1, 5, 2)
+    triton = biotune_kernels.backends.triton
+    run_it = {
+        "forward": lambda: triton.forward(inputs, values, weight_ih, bias, None, pattern, "tanh"),
+        "preactivation_gradient": lambda: triton.backward(
+            hidden, hidden, inputs, values, weight_ih, None, pattern, "tanh", frozenset()
+        ),
+    }[function]
+    with pytest.raises(RuntimeError, match=r"OutOfResources: out of resource: shared memory"):
+        run_it()
+
+
 @usable
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_equals_the_reference(shape: tuple) -> None:
@@ -174,7 +199,7 @@ def test_equals_the_reference_at_full_size(shape: tuple, nonlinearity: str, star
     tile_size=st.sampled_from([0, 256]),
 )
 def test_equals_the_reference_at_any_shape(nonlinearity: str, started: bool, tile_size: int, **shape: int) -> None:
-    """As tiles and, as only larger networks are otherwise, as gathered rows."""
+    """As tiles, and as gathered rows, which otherwise only larger networks are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(biotune_kernels.backends.triton, "_TILE_SIZE", tile_size)
         check(tuple(shape[axis] for axis in AXES), nonlinearity, torch.float32, started)
@@ -224,7 +249,7 @@ def test_tanh_is_exact_to_a_few_units_in_the_last_place() -> None:
     x = torch.cat([torch.linspace(-12, 12, 701), torch.logspace(-30, 0, 323)])
     networks, size = 4, 256
     none = torch.zeros(networks, 0, dtype=torch.int64)
-    bias = x.view(networks, size).to(DEVICE)  # is added as it is, where inputs go through products
+    bias = x.view(networks, size).to(DEVICE)  # the bias is added as it is; inputs would go through products
     zeros = torch.zeros(networks, 1, 1, 1, device=DEVICE), torch.zeros(networks, size, 1, device=DEVICE)
     found = sparse_rnn(
         zeros[0], bias[:, :0], SparsePattern(none, none, size).to(DEVICE), zeros[1], bias, backend="triton"
@@ -278,7 +303,7 @@ def full_precision_after() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 @pytest.mark.parametrize(("capability", "shared_memory"), [(80, 166912), (89, 101376), (90, 232448)])
-def test_what_is_planned_fits_the_gpu(
+def test_every_tiling_fits_the_gpu(
     capability: int,
     shared_memory: int,
     precision: str,
@@ -286,27 +311,27 @@ def test_what_is_planned_fits_the_gpu(
     full_precision_after: None,
     compiled: Callable[..., Any],
 ) -> None:
-    """Tiles compile, for GPUs that this machine need not have, into the shared memory that those have."""
+    """Tiles compiled for GPUs, which this machine need not have, fit into their shared memory."""
     from biotune_kernels.backends.triton import tile
 
     torch.set_float32_matmul_precision(precision)
     monkeypatch.setattr(tile, "_machine", lambda device: tile._Machine(100, shared_memory, capability >= 90))
     for size, population in itertools.product((64, 128, 256), (1, 64)):
-        plan = tile._plan(torch.device("cuda"), population, size, batch=128)
-        weights = "*bf16" if plan.operand == torch.bfloat16 else "*fp32"
+        tiling = tile._tiling(torch.device("cuda"), population, size, batch=128)
+        weights = "*bf16" if tiling.operand == torch.bfloat16 else "*fp32"
         constants = {
             "STARTED": False,
-            "RESIDENT": plan.resident,
+            "RESIDENT": tiling.resident,
             "NONLINEARITY": "tanh",
-            "PRECISION": plan.precision,
-            "BLOCK_N": plan.block_n,
-            "BLOCK_B": plan.block_b,
+            "PRECISION": tiling.precision,
+            "BLOCK_N": tiling.block_n,
+            "BLOCK_B": tiling.block_b,
             "BLOCK_I": tile._BLOCK_I,
             "BLOCK_K": tile._BLOCK_K,
         }
         for kernel in (tile._forward, tile._backward):
-            options = {"num_warps": plan.num_warps, "num_stages": 2}
+            options = {"num_warps": tiling.num_warps, "num_stages": 2}
             used = compiled(kernel, constants, capability, weights, **options).metadata.shared
-            print(capability, precision, plan, kernel.__name__, used, "bytes")
-            assert used <= shared_memory, plan
-    assert plan.resident == (precision == "medium" and capability >= 90)
+            print(capability, precision, tiling, kernel.__name__, used, "bytes")
+            assert used <= shared_memory, tiling
+    assert tiling.resident == (precision == "medium" and capability >= 90)

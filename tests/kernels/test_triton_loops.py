@@ -1,6 +1,6 @@
-"""No loop of a Triton kernel keeps a value that it should carry; `triton/tile.py` says how that happens.
+"""No loop of a Triton kernel keeps a value that should change with each turn; `triton/tile.py` says how that happens.
 
-Triton's interpreter keeps Python's meaning, so that only the source and what it is compiled to can show it.
+Triton's interpreter behaves as Python does, so only the source and the compiled code can show the mistake.
 """
 
 import ast
@@ -23,7 +23,7 @@ KERNELS = {
 
 
 def assignments(loop: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
-    """Every (target, value) in a loop's body, in pairs where tuples are assigned; None for what is no plain value."""
+    """Every (target, value) in a loop's body, in pairs if tuples are assigned; None for what is no plain value."""
 
     def pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[ast.expr, ast.expr | None]]:
         if isinstance(value, ast.IfExp):
@@ -91,7 +91,7 @@ def test_no_loop_gives_a_name_the_plain_value_of_another_that_it_changes() -> No
 
 
 def operands_that_move(ttir: str) -> list[bool]:
-    """Of each product in a kernel's outer loop, whether its second operand is, or is loaded from, what that carries."""
+    """For each product in a kernel's outer loop: whether that loop carries its second operand, or the address of it."""
     moves: dict[str, bool] = {}
     products = []
     for line in ttir.splitlines():

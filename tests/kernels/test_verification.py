@@ -1,4 +1,4 @@
-"""No backend is believed unseen: what is found of right ones, and of wrong ones that were planted."""
+"""No backend is used before it is verified: right ones pass, and ones with planted mistakes do not."""
 
 import logging
 from collections.abc import Callable
@@ -54,8 +54,8 @@ def test_what_is_right_passes(backend: str, nonlinearity: str, dtype: torch.dtyp
             assert all(value > 0 for value in found.deviation.values())
 
 
-def test_what_is_large_is_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other edges and batch columns than those that are compared change nothing, and cost little."""
+def test_a_large_problem_is_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edges and batch columns that are not compared change nothing, and cost little."""
     monkeypatch.setattr(biotune_kernels.verification, "_EDGES", 500)
     monkeypatch.setattr(biotune_kernels.verification, "_OPERATIONS", 1e6)
     ran = []
@@ -107,7 +107,7 @@ RIGHT = dense.backward
 
 
 def scaled(name: str, where: tuple[object, ...], factor: float) -> Backward:
-    """Gradients of which a part is off by a factor."""
+    """Gradients, of which one part is wrong by a factor."""
 
     def backward(*arguments: object) -> Gradients:
         gradients = RIGHT(*arguments)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def right_for_two_steps(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """What a loop does that carries no following step: every step but the last is given the last one's gradient."""
+    """What a loop does that keeps its first value: every step but the last gets the gradient of the last one."""
     products = dense._Products(edges, values, edges.size)
     first = len(hidden) - len(grad)
     grad_pre = torch.zeros_like(hidden)
@@ -146,7 +146,7 @@ def right_for_two_steps(
 
 
 def blind_to_the_last_columns(grad: Tensor, *arguments: object) -> Gradients:
-    """What a kernel does whose last block of the batch is never launched."""
+    """What a kernel does if its last block of the batch is never launched."""
     grad = grad.clone()
     grad[..., 112:] = 0
     return RIGHT(grad, *arguments)  # type: ignore[arg-type]
@@ -180,7 +180,9 @@ def test_a_wrong_gradient_is_refused_by_name_and_left_out_by_auto(
         biotune_kernels.select, "_measure", lambda names, *_: {name: 1.0 + (name != "dense") for name in names}
     )
     shape = pattern(population=2), 128
-    with pytest.raises(ValueError, match=r"backend dense deviates .* by .*bias .* where 2e-05 .*; torch 2") as refused:
+    with pytest.raises(
+        ValueError, match=r"backend dense deviates .* by .*bias .*; 2e-05 is allowed .*; torch 2"
+    ) as refused:
         require_backend("dense", *shape, 2, nonlinearity)
     assert "\n" not in str(refused.value)
     choice = choose(*shape, 7, 2, nonlinearity)
@@ -224,7 +226,7 @@ def test_where_none_is_right_there_is_none(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def rounded(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Has `dense` multiply operands of so many bits, as tensor cores do: 10 of TF32, 7 of bfloat16."""
+    """rounded(bits): `dense` multiplies operands with that many bits, as tensor cores do: 10 in TF32, 7 in bfloat16."""
     backward, forward = dense.backward, dense.forward
 
     def plant(bits: int) -> None:
@@ -261,7 +263,7 @@ def test_the_tolerance_is_that_of_the_precision_asked_for(
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process."""
+    """As in a new process."""
     monkeypatch.setattr(biotune_kernels.select, "_chosen", {})
     monkeypatch.setattr(biotune_kernels.verification, "_verified", {})
 

@@ -1,8 +1,8 @@
 """Backend `cuda_graph`: the steps of `torch_csr` on an NVIDIA GPU, recorded once for a shape and launched as one.
 
-Step by step, a GPU waits for PyTorch wherever a product takes less time than its launch. A CUDA graph replays a whole
-pass with one launch, always at the addresses at which it was recorded: a call copies its arguments there, and the
-results away.
+Run step by step, a GPU waits for PyTorch whenever a product takes less time than its launch. A CUDA graph replays a
+whole pass with one launch, but always at the addresses at which it was recorded: so a call copies its arguments there,
+and its results from there.
 """
 
 from collections import OrderedDict
@@ -18,10 +18,10 @@ from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 _MOST = 8
-"""Graphs kept for a pattern, the one unused for longest leaving first; each holds its arguments and its results."""
+"""Graphs kept per pattern, the most recently used ones; each holds its arguments and its results."""
 
 _WARM_UPS = 3
-"""Runs before recording, in which libraries set up what can't be set up inside a graph."""
+"""Runs before recording, for libraries to set up what can't be set up while a graph is recorded."""
 
 _one_at_a_time = Lock()
 
@@ -34,8 +34,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
-    return False  # as torch_csr, whose steps they are
+    return False  # its steps are those of torch_csr
 
 
 def forward(
@@ -73,7 +77,7 @@ def backward(
 def _launch(
     steps: Steps, tensors: Sequence[Tensor | None], pattern: SparsePattern, what: tuple[Hashable, ...]
 ) -> Sequence[Tensor | None]:
-    """steps(*tensors) by the graph for these shapes, which is recorded first where there is none."""
+    """steps(*tensors) by the graph for these shapes, which is recorded first if there is none."""
     with torch.cuda.device_of(pattern.target):
         if (stream := _stream()) is None:
             return steps(*tensors)
@@ -90,7 +94,10 @@ def _launch(
 
 
 def _stream() -> int | None:
-    """The current stream, as two would write to one graph's arguments at once; None while a caller records a graph."""
+    """The current stream, or None while a caller records a graph of its own.
+
+    Each stream has graphs of its own: two streams must not write to one graph's arguments at once.
+    """
     return None if torch.cuda.is_current_stream_capturing() else torch.cuda.current_stream().cuda_stream
 
 
@@ -98,7 +105,7 @@ class _Recorded:
     """A pass whose arguments, results and kernels are fixed."""
 
     def __init__(self, steps: Steps, tensors: Sequence[Tensor | None]) -> None:
-        # what is made in inference mode can't be written to outside of it
+        # tensors made in inference mode could not be written to outside of it
         with torch.inference_mode(False), torch.no_grad():
             self.arguments = [
                 None if t is None else torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors
@@ -118,7 +125,7 @@ class _Recorded:
 
 
 def _record(steps: Steps, arguments: Sequence[Tensor | None]) -> tuple[Callable[[], None], Sequence[Tensor | None]]:
-    """What replays steps(*arguments), and where it leaves its results."""
+    """A function that replays steps(*arguments), and the tensors in which it leaves its results."""
     aside, here = torch.cuda.Stream(), torch.cuda.current_stream()
     aside.wait_stream(here)
     with torch.cuda.stream(aside):

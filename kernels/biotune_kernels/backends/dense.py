@@ -1,11 +1,11 @@
 """Backend `dense`: masked matrix products, the right choice for small matrices that are nearly full.
 
-The gradient is computed for the whole matrix and read at the edges. A zero times an infinite state is NaN here, as in
-any dense layer, where the sparse backends have no such product.
+The gradient is computed for the whole matrix and read at the edges. Zero times an infinite state is NaN here, as in any
+dense layer; the sparse backends have no such product.
 
-On a CPU, neurons and batch are filled up with zeros to multiples of 16. Every network's matrices then lie alike in
-memory, at multiples of 64 bytes: BLAS may sum in another order where they lie otherwise, and a network's numbers would
-depend on its place in the population.
+On a CPU, neurons and batch are padded with zeros to multiples of 16. Every network's matrices then start at a multiple
+of 64 bytes. Otherwise BLAS might sum some networks in another order, and a network's numbers would depend on its place
+in the population.
 """
 
 import torch
@@ -17,6 +17,9 @@ from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 _ALIGNED = 16
+
+_LEAST_DENSITY = 1 / 32
+"""Below it a full matrix holds more than 32 times as many numbers as there are edges, and is not worth a try."""
 
 
 class _Products:
@@ -41,6 +44,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    if pattern.density < _LEAST_DENSITY:
+        return f"its full matrices pay from a density of {_LEAST_DENSITY:.3g}; this one is {pattern.density:.2g}"
+    return None
+
+
 def independent(device: torch.device) -> bool:
     return device.type == "cpu"  # cuBLAS chooses its kernels by the number of matrices
 
@@ -55,7 +64,7 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     batch = inputs.shape[3]
-    rows, columns = _filling(inputs.device, pattern.size, batch)
+    rows, columns = _padding(inputs.device, pattern.size, batch)
     hidden = stepwise.forward(
         _Products(pattern, values, pattern.size + rows),
         pad(inputs, (0, columns)),
@@ -79,15 +88,15 @@ def backward(
     wanted: frozenset[str],
 ) -> Gradients:
     size, batch = pattern.size, inputs.shape[3]
-    rows, columns = _filling(inputs.device, size, batch)
-    filling = (0, columns, 0, rows)
+    rows, columns = _padding(inputs.device, size, batch)
+    padding = (0, columns, 0, rows)
     found = stepwise.backward(
         _Products(pattern, values, size + rows),
-        pad(grad, filling),
-        pad(hidden, filling),
+        pad(grad, padding),
+        pad(hidden, padding),
         pad(inputs, (0, columns)),
         pad(weight_ih, (0, 0, 0, rows)),
-        None if hidden_0 is None else pad(hidden_0, filling),
+        None if hidden_0 is None else pad(hidden_0, padding),
         nonlinearity,
         wanted,
     )
@@ -100,6 +109,6 @@ def backward(
     )
 
 
-def _filling(device: torch.device, size: int, batch: int) -> tuple[int, int]:
-    """Neurons and batch columns to add."""
+def _padding(device: torch.device, size: int, batch: int) -> tuple[int, int]:
+    """How many neurons and batch columns to add."""
     return (-size % _ALIGNED, -batch % _ALIGNED) if device.type == "cpu" else (0, 0)

@@ -1,7 +1,7 @@
 """The definition of the sparse recurrent layer in plain torch; every backend is tested against it, and verified by it.
 
-In float32 and float64. `sparse_rnn` leaves the derivative to autograd, so that it can be taken as often as one likes;
-`backward` is the one that the other backends compute.
+In float32 and float64. `sparse_rnn` lets autograd differentiate `forward`, so that derivatives of any order exist;
+`backward` is the derivative that the other backends are compared with.
 """
 
 import torch
@@ -10,13 +10,23 @@ from torch import Tensor
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
+_MOST_PRODUCTS = 4e7
+"""Edges times batch times steps, of all networks, up to which keeping every product is no burden."""
+
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    products = pattern.population * pattern.nnz * batch * time
+    if products > _MOST_PRODUCTS:
+        return f"it would keep the product of every edge and state for autograd: {products:.1e} numbers"
+    return None
+
+
 def independent(device: torch.device) -> bool:
-    return False  # autograd sums over the population as it likes
+    return False  # in which order autograd sums may depend on the population
 
 
 def forward(
@@ -51,7 +61,7 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """g_t = f'(h_t) (∂L/∂h_t + W_hhᵀ g_{t+1}), of which all gradients are sums:
+    """g_t = f'(h_t) (∂L/∂h_t + W_hhᵀ g_{t+1}); all gradients follow from it:
 
     ∂L/∂values = Σ_t g_t[target] h_{t-1}[source],  ∂L/∂W_ih = Σ_t g_t x_tᵀ,  ∂L/∂b = Σ_t g_t,  ∂L/∂x_t = W_ihᵀ g_t
     """
@@ -76,7 +86,7 @@ def backward(
 
 
 def _rows(pattern: SparsePattern) -> tuple[Tensor, Tensor]:
-    """The targets and the sources of all networks' edges, as rows of their states in one matrix."""
+    """The targets and the sources of all networks' edges, numbered through the whole population."""
     offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
     return (pattern.target + offset).flatten(), (pattern.source + offset).flatten()
 
@@ -87,6 +97,6 @@ def _at(state: Tensor, rows: Tensor) -> Tensor:
 
 
 def _carried(state: Tensor, values: Tensor, rows: Tensor, others: Tensor) -> Tensor:
-    """The sum over edges of value times the state at one of their ends, at the other one."""
+    """For each neuron, the sum over the edges that have it in `others` of value times the state in `rows`."""
     messages = values.flatten()[:, None] * _at(state, rows)
     return torch.zeros_like(state).flatten(0, 1).index_add(0, others, messages).view_as(state)

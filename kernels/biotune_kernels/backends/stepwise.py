@@ -4,12 +4,14 @@ forward    h_t = f(d_t + W h_{t-1}),  d_t = W_ih x_t + b for all steps at once
 backward   g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}),  then  ∂L/∂W = Σ_t g_t h_{t-1}ᵀ  on the edges, once over all steps
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from biotune_kernels.contract import Gradients
+from biotune_kernels.pattern import SparsePattern
 
 
 class Products(Protocol):
@@ -28,13 +30,45 @@ class Products(Protocol):
         ...
 
 
+def functions(
+    products_of: Callable[[SparsePattern, Tensor], Products],
+) -> tuple[Callable[..., Tensor], Callable[..., Gradients]]:
+    """The `forward` and `backward` of a backend, from what makes its products: a function of pattern and values."""
+
+    def backend_forward(
+        inputs: Tensor,
+        values: Tensor,
+        weight_ih: Tensor,
+        bias: Tensor,
+        hidden_0: Tensor | None,
+        pattern: SparsePattern,
+        nonlinearity: str,
+    ) -> Tensor:
+        return forward(products_of(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
+
+    def backend_backward(
+        grad: Tensor,
+        hidden: Tensor,
+        inputs: Tensor,
+        values: Tensor,
+        weight_ih: Tensor,
+        hidden_0: Tensor | None,
+        pattern: SparsePattern,
+        nonlinearity: str,
+        wanted: frozenset[str],
+    ) -> Gradients:
+        products = products_of(pattern, values)
+        return backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
+
+    return backend_forward, backend_backward
+
+
 def forward(
     products: Products, inputs: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None, nonlinearity: str
 ) -> Tensor:
     """All hidden states [time, population, size, batch]."""
-    hidden = torch.matmul(weight_ih, inputs).add_(
-        bias[:, :, None]
-    )  # what each step's input adds to its preactivation, until its state replaces it
+    # the input's part of each step's preactivation; the step's state replaces it below
+    hidden = torch.matmul(weight_ih, inputs).add_(bias[:, :, None])
     state = hidden_0
     for step in hidden:
         pre = step if state is None else products.times(state, add=step)
@@ -52,7 +86,7 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    """The wanted gradients; all but that of `values` follow from the gradient of each step's preactivation."""
+    """The wanted gradients; all follow from the gradient of each step's preactivation."""
     steps = hidden.shape[0]
     first = steps - grad.shape[0]
     nothing = torch.zeros_like(hidden[0]) if first or "hidden_0" in wanted else hidden[0]

@@ -1,7 +1,7 @@
 """Backend `torch_csr`: MKL or cuSPARSE through `torch.sparse`, a population as one block-diagonal CSR matrix.
 
-Autograd's backward builds or scatters what it need not; this one multiplies with the transposed CSR matrix at every
-step, and samples the weights' gradient at the edges once, over all steps (`sampled_addmm`).
+The backward pass does less than autograd would: it multiplies with the transposed CSR matrix at every step, and samples
+the weights' gradient at the edges once, over all steps (`sampled_addmm`).
 """
 
 import warnings
@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import stepwise
-from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import Compressed, SparsePattern
 
 
 class _Block(NamedTuple):
-    """The block-diagonal matrix of a population (rows), or its transpose (columns), without its values."""
+    """The block-diagonal matrix of a population, or its transpose, without its values."""
 
     start: Tensor
     other: Tensor
@@ -58,7 +57,7 @@ class _Products:
     def _matrix(self, block: _Block) -> Tensor:
         values = self.values if block.order is None else self.values.gather(1, block.order)
         length = self.pattern.population * self.pattern.size
-        with warnings.catch_warnings():  # PyTorch calls its CSR layout a beta, once a process
+        with warnings.catch_warnings():  # once per process PyTorch says that its CSR layout is in beta
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
             return torch.sparse_csr_tensor(
                 block.start, block.other, values.flatten(), size=(length, length), check_invariants=False
@@ -89,32 +88,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
-    return False  # BLAS and cuSPARSE sum in orders that follow the population
+    return False  # the order in which BLAS and cuSPARSE sum depends on the population
 
 
-def forward(
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-) -> Tensor:
-    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
-
-
-def backward(
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-    wanted: frozenset[str],
-) -> Gradients:
-    products = _Products(pattern, values)
-    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
+forward, backward = stepwise.functions(_Products)

@@ -1,4 +1,4 @@
-"""Backend `torch_sparse`: the package's `spmm`, where it is installed."""
+"""Backend `torch_sparse`: `spmm` of the package of that name, if it is installed."""
 
 import importlib.util
 
@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import stepwise
-from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 
 class _Products:
-    """Of one block-diagonal matrix in coordinates, rows first; the weights' gradient is gathered and summed a step."""
+    """Products with one block-diagonal matrix in coordinates; the weights' gradient is gathered and summed per step."""
 
     def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
         from torch_sparse import spmm
@@ -51,32 +50,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
-    return False  # not shown
+    return False  # nothing promises it
 
 
-def forward(
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-) -> Tensor:
-    return stepwise.forward(_Products(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
-
-
-def backward(
-    grad: Tensor,
-    hidden: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    weight_ih: Tensor,
-    hidden_0: Tensor | None,
-    pattern: SparsePattern,
-    nonlinearity: str,
-    wanted: frozenset[str],
-) -> Gradients:
-    products = _Products(pattern, values)
-    return stepwise.backward(products, grad, hidden, inputs, weight_ih, hidden_0, nonlinearity, wanted)
+forward, backward = stepwise.functions(_Products)

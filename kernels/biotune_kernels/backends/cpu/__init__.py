@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from biotune_kernels.backends.cpu.layout import Lines, block_size, lay_out
 from biotune_kernels.backends.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
-from biotune_kernels.backends.cpu.plan import Lines, block_size, cut
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
@@ -27,8 +27,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return None
+
+
 def independent(device: torch.device) -> bool:
-    return True  # networks are walked one by one, and every sum has one order
+    return True  # each network is computed by itself, and every sum has a fixed order
 
 
 def forward(
@@ -124,13 +128,16 @@ def _shape(inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> CShape:
 
 
 def _lines(pattern: SparsePattern, walk: Literal["rows", "columns", "weights"], element: int) -> Lines:
-    """What a pass walks: rows forward, columns backward; the weights' own blocks hold wider rows."""
-    plans: dict[tuple[str, int], Lines] = pattern.memo.setdefault("cpu", {})
-    if (walk, element) not in plans:
-        if pattern.nnz >= 2**29:  # a group may be filled up with three
-            raise ValueError(f"pattern: {pattern.nnz} edges a network; backend cpu takes fewer than {2**29}")
+    """The edges in the order of a pass: by rows forward and for the weights, by columns backward.
+
+    The weights have blocks of their own, since they take more batch columns at once.
+    """
+    laid_out: dict[tuple[str, int], Lines] = pattern.memo.setdefault("cpu", {})
+    if (walk, element) not in laid_out:
+        if pattern.nnz >= 2**29:  # slots are 32-bit, and each edge may need a group of four
+            raise ValueError(f"pattern: {pattern.nnz} edges per network; backend cpu takes fewer than {2**29}")
         block = block_size(pattern.size, pattern.nnz, _COLUMNS[walk] * element)
         by = pattern.by_column if walk == "columns" else pattern.by_row
-        # states in scratch have a row of zeros after each block; the weights read tensors, where any place will do
-        plans[walk, element] = cut(by, pattern.size, block, fill=0 if walk == "weights" else block)
-    return plans[walk, element]
+        # padding must add nothing: a row of zeros follows each block of states; the weights pass drops padding's sums
+        laid_out[walk, element] = lay_out(by, pattern.size, block, fill=0 if walk == "weights" else block)
+    return laid_out[walk, element]

@@ -1,4 +1,4 @@
-// What the parts of the library share: the arguments of a pass, and the functions that each instruction set provides.
+// What the files of the library share: the arguments of a pass, and the functions that each instruction set provides.
 //
 // Layouts are those of kernels/biotune_kernels/contract.py: time first, batch last. All sizes and offsets are 64-bit.
 
@@ -8,16 +8,16 @@
 
 namespace sparse_rnn {
 
-// A matrix's edges, line by line, cut into blocks of lines' other ends so that a block of states stays in cache:
-// line `i` of block `k` of replicate `p` has the groups start[(p * blocks + k) * size + i] up to the next start. A group
-// is four edges, the last of a line filled up; `other` is the other end's place in its block, and slot[p * nnz + e] says
-// where among the replicate's groups the edge given as number `e` is.
+// A matrix's edges by lines (rows or columns), divided into blocks by their other ends, so that the states of a block
+// stay in cache. Line `i` of block `k` of replicate `p` has the groups from start[(p * blocks + k) * size + i] to the
+// next start. A group is four edges; the last group of a line is padded. `other` is the place of each edge's other end
+// in its block. slot[p * nnz + e] is the place of edge `e`, as numbered by the caller, among the replicate's groups.
 struct Lines {
     const uint16_t* other;
     const int32_t* slot;
     const int64_t* start;
     int64_t blocks;
-    int64_t block;  // other ends in a block; in the state of a pass, a row of zeros follows each block
+    int64_t block;  // other ends per block; in the state of a pass, a row of zeros follows each block
 };
 
 struct Shape {
@@ -75,9 +75,9 @@ struct Rows {
     int64_t replicate, row, rows;
 };
 
-// Each instruction set's functions; `scratch` is aligned to 64 bytes and as large as the matching *_scratch says, in bytes.
+// The functions of an instruction set. `scratch` is aligned to 64 bytes; *_scratch says how many bytes it needs.
 struct Functions {
-    int64_t (*chunk_columns)(int64_t columns);  // the width, in columns, at which a chunk is computed
+    int64_t (*chunk_columns)(int64_t columns);  // the width at which a chunk of so many columns is computed
     int64_t widest;                             // the widest chunk
     int64_t (*chunk_scratch)(const Shape&, const Lines&, int64_t columns);
     void (*forward)(const Forward&, Chunk, void* scratch);

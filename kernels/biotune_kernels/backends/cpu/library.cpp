@@ -1,4 +1,4 @@
-// The library's face: plain C functions that take pointers, choose the instruction set and share the work among threads.
+// The library's interface: plain C functions that choose the instruction set and divide the work among threads.
 
 #include <algorithm>
 #include <atomic>
@@ -30,7 +30,8 @@ namespace {
 int best_instructions() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return 2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
 #endif
     return 0;
@@ -68,8 +69,8 @@ void take(void* data) {
     for (int64_t i; (i = work.next.fetch_add(1)) < work.count;) work.run(work.task, i);
 }
 
-// Runs task(0) to task(count - 1). With several threads, on those of the OpenMP runtime that the process already has
-// (PyTorch's: a pool of our own would fight with its waiting threads for the cores), otherwise on new ones.
+// Runs task(0) to task(count - 1). Several threads are those of the OpenMP runtime that the process already has
+// (PyTorch's: a second pool would compete for the cores with PyTorch's waiting threads), or new ones if it has none.
 template <typename Task>
 void in_parallel(int64_t count, int64_t threads, const Task& task) {
     threads = std::min(threads, count);
@@ -103,8 +104,8 @@ std::unique_ptr<void, Free> scratch(int64_t bytes) {
     return std::unique_ptr<void, Free>(memory);
 }
 
-// Asks for huge pages for states that are about to be written. The C library maps blocks from 32 MiB on anew each time,
-// and their faults, one for every 4 KiB, would take longer than the pass. Smaller blocks it keeps.
+// Asks for huge pages for states that are about to be written. The C library maps blocks of 32 MiB and more anew for
+// each pass, and a page fault for every 4 KiB of them would take longer than the pass. It keeps smaller blocks.
 template <typename T>
 void ask_for_huge_pages(const Shape& s, void* states) {
 #ifdef MADV_HUGEPAGE
@@ -117,13 +118,13 @@ void ask_for_huge_pages(const Shape& s, void* states) {
 #endif
 }
 
-// Runs a pass over all chunks of batch columns of all replicates. Returns 0, or 1 where memory was lacking.
+// Runs a pass over all chunks of batch columns of all replicates. Returns 0, or 1 if there was not enough memory.
 template <typename T, typename Job>
 int over_chunks(const Job& job, int64_t threads, void (*run)(const Job&, Chunk, void*)) {
     const Functions& f = functions<T>();
     const Shape& s = job.shape;
     int64_t width = std::min(f.widest, f.chunk_columns(s.batch));
-    int64_t each = (threads + s.population - 1) / s.population;  // chunks a replicate that would keep all threads busy
+    int64_t each = (threads + s.population - 1) / s.population;  // chunks per replicate that keep all threads busy
     while (f.chunk_columns(width / 2) < width && (s.batch + width - 1) / width < each) width /= 2;
     int64_t chunks = (s.batch + width - 1) / width;
     std::atomic<int> failed{0};
@@ -182,34 +183,34 @@ void restore(const Shape& s, const Lines& lines, const T* groups, T* values, int
 
 }  // namespace
 
-// Every function returns 0, or 1 where memory was lacking. `arranged` is the caller's, [groups, 4], zeros at first.
-#define FACE(T, SUFFIX)                                                                                                    \
-    int sparse_rnn_forward_##SUFFIX(const Forward* job, const T* values, T* arranged, int64_t threads) {                   \
-        arrange(job->shape, job->lines, values, arranged, threads);                                                        \
-        ask_for_huge_pages<T>(job->shape, job->hidden);                                                                    \
-        return over_chunks<T>(*job, threads, functions<T>().forward);                                                      \
-    }                                                                                                                      \
-    int sparse_rnn_backward_##SUFFIX(const Backward* job, const T* values, T* arranged, int64_t threads) {                 \
-        arrange(job->shape, job->lines, values, arranged, threads);                                                        \
-        ask_for_huge_pages<T>(job->shape, job->grad_pre);                                                                     \
-        return over_chunks<T>(*job, threads, functions<T>().backward);                                                     \
-    }                                                                                                                      \
-    int sparse_rnn_weights_##SUFFIX(const Weights* job, T* grad_values, int64_t threads) {                                 \
-        int failed = over_rows<T>(*job, threads);                                                                          \
+// Each returns 0, or 1 if there was not enough memory. `arranged` [groups, 4] is the caller's memory, zeros at first.
+#define INTERFACE(T, SUFFIX)                                                                                           \
+    int sparse_rnn_forward_##SUFFIX(const Forward* job, const T* values, T* arranged, int64_t threads) {               \
+        arrange(job->shape, job->lines, values, arranged, threads);                                                    \
+        ask_for_huge_pages<T>(job->shape, job->hidden);                                                                \
+        return over_chunks<T>(*job, threads, functions<T>().forward);                                                  \
+    }                                                                                                                  \
+    int sparse_rnn_backward_##SUFFIX(const Backward* job, const T* values, T* arranged, int64_t threads) {             \
+        arrange(job->shape, job->lines, values, arranged, threads);                                                    \
+        ask_for_huge_pages<T>(job->shape, job->grad_pre);                                                              \
+        return over_chunks<T>(*job, threads, functions<T>().backward);                                                 \
+    }                                                                                                                  \
+    int sparse_rnn_weights_##SUFFIX(const Weights* job, T* grad_values, int64_t threads) {                             \
+        int failed = over_rows<T>(*job, threads);                                                                      \
         if (grad_values) restore(job->shape, job->lines, static_cast<const T*>(job->grad_values), grad_values, threads);   \
-        return failed;                                                                                                     \
+        return failed;                                                                                                 \
     }
 
 #pragma GCC visibility push(default)
 extern "C" {
 
-FACE(float, float)
-FACE(double, double)
+INTERFACE(float, float)
+INTERFACE(double, double)
 
 // The instruction set in use, 0: baseline, 1: AVX2, 2: AVX-512; `limit` keeps it at that or below, for tests.
 int sparse_rnn_instructions(int limit) { return instructions = std::min(best_instructions(), limit); }
 
-// So that a library of another version is not mistaken for this one.
+// The Python side takes no library of another version.
 int sparse_rnn_version() { return 3; }
 }
 #pragma GCC visibility pop

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from biotune_kernels.backends.cpu.plan import Lines
+from biotune_kernels.backends.cpu.layout import Lines
 
 _VERSION = 3
 
@@ -90,7 +90,7 @@ class CWeights(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled library, or None where none was built (or one of another version)."""
+    """The compiled library; None if none, or one of another version, was built."""
     for file in sorted(Path(__file__).parent.glob("_sparse_rnn*.so")):
         found = ctypes.CDLL(str(file))
         if found.sparse_rnn_version() != _VERSION:

@@ -1,11 +1,12 @@
-// The three passes of one instruction set, of which `WIDTH` is the number of bytes in a vector.
+// The three passes for one instruction set; `WIDTH` is the number of bytes in its vectors.
 //
 // Forward and backward states: a chunk of up to 4 vectors of batch columns goes through all time steps by itself, its
-// states packed in scratch. A row's accumulators stay in registers while its edges are walked, in two sets, so that
-// additions need not wait for each other. A column's sums, and every bit of them, are the same whatever the width of its chunk and the number of threads.
+// states packed in scratch. While the edges of a row are walked, its sums stay in registers: two sets of them, taken in
+// turns, so that an addition need not wait for the one before. A column's sums are the same to the bit, whatever the
+// width of its chunk and the number of threads.
 //
 // Weights: row by row, over all time steps. A row's gradients of one time step stay in registers while its edges are
-// walked; lanes are summed for four edges together. One thread has all of an edge's sum, always in the same order.
+// walked; lanes are summed for four edges together. One thread computes all of an edge's sum, always in the same order.
 
 namespace {
 
@@ -27,8 +28,8 @@ inline const T* at(const Strided& tensor, int64_t time, int64_t replicate, int64
 
 // ---- Forward and backward states -----------------------------------------------------------------------------------
 
-// Rows of a state in scratch: a row of zeros, which edges that only fill point at, follows each block, and the last
-// block is as long as the others.
+// Rows of a state in scratch. A row of zeros, which padding points at, follows each block; the last block is as long as
+// the others.
 inline int64_t state_rows(const Lines& lines) { return lines.blocks * (lines.block + 1); }
 
 template <typename T, int L, int C>
@@ -61,7 +62,7 @@ struct Sums {
     }
 };
 
-// Copies a packed state, rows without the zeros, to the batch columns of `to`.
+// Copies a row of a packed state to the batch columns of `to`.
 template <typename T, int L, int C>
 inline void put(T* to, const typename Vector<T, L>::V* value, int64_t columns) {
     using X = Vector<T, L>;
@@ -198,7 +199,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
 
 // ---- Weights -------------------------------------------------------------------------------------------------------
 
-// Four edges' products with a row of gradients that is held in registers.
+// For four edges, the sum over lanes of the state at each one's other end times the row's gradient, held in registers.
 template <typename T, int L, int C>
 inline Quad<T> four_products(const typename Vector<T, L>::V* grad, const T* a, const T* b, const T* c, const T* d) {
     using X = Vector<T, L>;
@@ -217,10 +218,10 @@ inline void add_four(T* to, Quad<T> value) {
     Vector<T, 4>::store(to, Vector<T, 4>::load(to) + value);
 }
 
-// A step's states and gradients of the columns that are summed together, rows `stride` apart.
+// A step's states and gradients, for the columns that are summed together; their rows are `stride` apart.
 template <typename T>
 struct Slab {
-    const T* states;  // null where h_0 is zero
+    const T* states;  // null if they are zero: before the first step, without h_0
     int64_t states_stride;
     const T* grads;
     int64_t grads_stride;
@@ -261,7 +262,7 @@ void add_slab(const Weights& job, Rows task, const Slab<T>& slab, T* grad_ih) {
     }
 }
 
-constexpr int MOST_VECTORS = WIDTH == 64 ? 8 : 4;  // that a row of gradients may keep in registers
+constexpr int MOST_VECTORS = WIDTH == 64 ? 8 : 4;  // of a row of gradients, so that they stay in registers
 
 template <typename T>
 int64_t weights_scratch(const Shape& shape, Rows task) {
@@ -275,7 +276,7 @@ void weights(const Weights& job, Rows task, void* scratch) {
     const Shape& s = job.shape;
     const int64_t p = task.replicate, input_rows = round_up(s.input_size + 1, 4);
     T* inputs = static_cast<T*>(scratch);
-    T* tail = inputs + input_rows * MOST_VECTORS * L;  // where columns do not fill a vector: states, then gradients
+    T* tail = inputs + input_rows * MOST_VECTORS * L;  // columns that do not fill a vector: their states and gradients
     T* grad_ih = tail + 2 * s.size * L;
     __builtin_memset(grad_ih, 0, task.rows * input_rows * sizeof(T));
     for (int64_t t = 0; t < s.time; ++t) {

@@ -1,7 +1,8 @@
 // Vectors of `L` numbers of type T in GCC/Clang vector extensions: loads, stores, tanh, sums and transposition.
 //
-// Included once by each instruction set's source file, inside its own unnamed namespace, so that no two of them share a
-// function. Nothing here may call a template or inline function of the standard library, for the same reason.
+// Each instruction set's source file includes this once, in its own unnamed namespace. Otherwise the linker would keep
+// one copy of a function, with instructions that another processor may lack. For the same reason nothing here may call
+// a template or inline function of the standard library.
 
 template <typename T, int L>
 struct VectorOf {
@@ -49,9 +50,9 @@ struct Vector {
         for (int64_t i = 0; i < count; ++i) to[i] = value[i];
     }
 
-    // tanh x = e / (e + 2), e = exp(2x) - 1 = 2^k (exp(r) - 1) + (2^k - 1), 2x = k ln 2 + r: no cancellation anywhere,
-    // and NaN passes every comparison unchanged.
-    // `C` vectors side by side, for each alone would wait for its own chain of operations.
+    // tanh x = e / (e + 2), e = exp(2x) - 1 = 2^k (exp(r) - 1) + (2^k - 1), 2x = k ln 2 + r: nothing cancels, and the
+    // comparisons leave NaN as it is. `C` vectors are computed side by side: each alone would wait for its own chain of
+    // operations.
     template <int C>
     static void tanh(V* x) {
         using K = BitsOf<T>;
@@ -105,7 +106,7 @@ inline Quad<T> fold(typename VectorOf<T, 16>::type v) {
     return fold<T>(half);
 }
 
-// Every four lanes of the result hold parts of the sums of a, b, c and d: what `fold` then adds up.
+// Every four lanes of the result hold parts of the sums of a, b, c and d, in this order; `fold` adds these parts up.
 template <typename T>
 inline typename VectorOf<T, 4>::type merge(
     typename VectorOf<T, 4>::type a, typename VectorOf<T, 4>::type b,
@@ -137,7 +138,7 @@ inline typename VectorOf<T, 16>::type merge(
            __builtin_shufflevector(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
 }
 
-// to[row * width + column] = from[row * row_stride + column * column_stride], and zeros up to `width`.
+// to[row * width + column] = from[row * row_stride + column * column_stride], with zeros from `columns` to `width`.
 template <typename T>
 void pack(T* to, int64_t width, const T* from, int64_t row_stride, int64_t column_stride, int64_t rows, int64_t columns) {
     using Q = Vector<T, 4>;
@@ -145,7 +146,7 @@ void pack(T* to, int64_t width, const T* from, int64_t row_stride, int64_t colum
         for (int64_t column = columns; column < width; ++column) to[row * width + column] = T(0);
     }
     int64_t row = 0;
-    int64_t whole = row_stride == 1 ? rows / 4 * 4 : 0;  // by 4 x 4 transpositions, along a cache line of `from` at a time
+    int64_t whole = row_stride == 1 ? rows / 4 * 4 : 0;  // rows copied by transposing 4 x 4, a cache line at a time
     constexpr int64_t line = 64 / sizeof(T);
     for (; row < whole; row += line) {
         int64_t end = row + line < whole ? row + line : whole;

@@ -1,8 +1,9 @@
 """Backend `triton`: kernels for NVIDIA GPUs.
 
-Networks of up to 256 neurons run as masked dense tiles, the loop over time inside one launch (`tile.py`); larger ones,
-and float64, as gathered rows, one launch a step (`rows.py`). The gradient of the values is summed once, over all steps,
-each part by one program in a fixed order: there are no atomics, and results repeat bit for bit.
+Networks of up to 256 neurons run as masked dense tiles, with the loop over time inside one launch (`tile.py`). Larger
+ones, and all in float64, run as gathered rows, with one launch per step (`rows.py`). The gradient of the values is
+summed once, over all steps, each part by one program in a fixed order: there are no atomics, and results repeat bit for
+bit.
 
 Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks: "highest", PyTorch's default,
 takes three TF32 products for a float32 one (`tf32x3`, about as exact), "high" takes one TF32 product, "medium" one of
@@ -15,6 +16,8 @@ tests, and in float32 whatever the precision asked for.
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import torch
@@ -24,7 +27,7 @@ from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
 _TILE_SIZE = 256
-"""Neurons up to which a network is one tile."""
+"""A network with at most this many neurons is one tile."""
 
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -39,8 +42,12 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    return "Triton's interpreter is for tests alone" if interpreted() else None
+
+
 def independent(device: torch.device) -> bool:
-    return False  # how a tile is cut follows the population
+    return False  # how the work is divided into tiles depends on the population
 
 
 def interpreted() -> bool:
@@ -58,7 +65,7 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
-    with torch.cuda.device_of(inputs):
+    with _launching(inputs):
         return _kernels(pattern, values).forward(inputs, values, weight_ih, bias, hidden_0, pattern, nonlinearity)
 
 
@@ -74,7 +81,7 @@ def backward(
     wanted: frozenset[str],
 ) -> Gradients:
     kernels = _kernels(pattern, values)
-    with torch.cuda.device_of(inputs):
+    with _launching(inputs):
         if grad.shape[0] < hidden.shape[0]:
             grad = torch.cat((grad.new_zeros(hidden.shape[0] - grad.shape[0], *grad.shape[1:]), grad))
         grad_pre = kernels.preactivation_gradient(grad, hidden, values, pattern, nonlinearity)
@@ -90,7 +97,19 @@ def backward(
         )
 
 
+@contextmanager
+def _launching(inputs: Tensor) -> Iterator[None]:
+    """Launches on the GPU that holds `inputs`; what Triton raises becomes a RuntimeError, as of any other backend."""
+    from triton.errors import TritonError
+
+    try:
+        with torch.cuda.device_of(inputs):
+            yield
+    except TritonError as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
 def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
-    """`tile` or `rows`; imported late, since Triton may not be installed, and loads slowly."""
+    """`tile` or `rows`, imported only when needed: Triton may not be installed, and loads slowly."""
     name = "tile" if pattern.size <= _TILE_SIZE and values.dtype == torch.float32 else "rows"
     return importlib.import_module(f"biotune_kernels.backends.triton.{name}")

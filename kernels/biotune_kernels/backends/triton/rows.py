@@ -1,12 +1,12 @@
-"""Networks too large for a tile, and float64: every row gathers the states that its edges name.
+"""Networks too large for a tile, and float64: every row gathers the states at the other ends of its edges.
 
-A launch advances all networks by one step, a program each of their rows by a block of the batch. Programs can't wait
-for one another inside a launch, and one program for a whole network would leave most of the GPU idle: what separates
-two steps has to be a launch. A step of a network this large outlasts a launch.
+A launch advances all networks by one step; each program advances one row, for a block of the batch. Programs can't wait
+for one another inside a launch, and one program for a whole network would leave most of the GPU idle: so every step is
+a launch of its own. A step of a network this large takes longer than its launch.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-# what a kernel is called with is not what its parameters are inside, so types would mislead
+# a kernel's parameters have other types inside than what it is called with, so annotations would mislead
 
 import torch
 import triton
@@ -18,7 +18,7 @@ from biotune_kernels.backends.triton.nonlinearity import activate, through
 from biotune_kernels.pattern import Compressed, SparsePattern
 
 _EDGES_AT_ONCE = 1024
-"""Edges times batch columns that a program loads at once: enough loads in flight to hide their latency."""
+"""Edges times batch columns that a program loads at once: enough to hide the latency of memory."""
 
 
 @triton.jit(do_not_specialize=["connected"])
@@ -36,7 +36,7 @@ def _forward(
     BLOCK_E: tl.constexpr,
     BLOCK_B: tl.constexpr,
 ):
-    """h_t = f(d_t + W h_{t-1}), where d_t, the input's part of the preactivation, stands in `state` before."""
+    """h_t = f(d_t + W h_{t-1}), where `state` holds d_t, the input's part of the preactivation, before."""
     network = (tl.program_id(0) // size).to(tl.int64)
     row = tl.program_id(0) % size
     column = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
@@ -168,7 +168,7 @@ def forward(
 
 
 def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: Tensor, nonlinearity: str) -> None:
-    """state = f(state + matrix @ previous), for the matrix that has these lines."""
+    """state = f(state + matrix @ previous), for the matrix whose lines are `lines`."""
     population, size, batch = state.shape
     block_e, block_b = _blocks(batch)
     _forward[population * size, triton.cdiv(batch, block_b)](
@@ -190,7 +190,7 @@ def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: 
 def preactivation_gradient(
     grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
 ) -> Tensor:
-    """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
+    """The gradient of each step's preactivation, [time, population, size, batch]."""
     steps, population, size, batch = hidden.shape
     grad_pre = torch.empty_like(hidden)
     values = _in_order(values, pattern.by_column)
@@ -253,6 +253,6 @@ def _in_order(values: Tensor, lines: Compressed) -> Tensor:
 
 
 def _blocks(batch: int) -> tuple[int, int]:
-    """Edges and batch columns of a program."""
+    """Edges and batch columns per program."""
     columns = min(128, triton.next_power_of_2(batch))
     return min(64, _EDGES_AT_ONCE // columns), columns

@@ -1,18 +1,19 @@
-"""Networks small enough to be one dense tile, zero where there is no edge: the loop over time inside one launch.
+"""Networks small enough to be one dense tile, which is zero where there is no edge: all time steps in one launch.
 
-A program advances one network by a block of its batch, and needs nothing of any other program. The matrix stays in
-shared memory through all steps where it fits there in the precision chosen; else its columns stream from L2 at every
-step, and the previous state, which this program has just written, comes back through L1.
+A program computes all steps of one network for a block of its batch, and needs nothing from any other program. The
+matrix stays in shared memory through all steps if it fits there in the precision chosen. Otherwise its columns stream
+from L2 at every step, and the previous state, which this program has just written, comes back through L1.
 
-Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them takes no mask.
+Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them needs no mask.
 
-Triton carries a name through a loop only if the body, visited once, gives it another value than it had before. Where
-`a = b` stands before a loop, the same line inside is no such value: `a` stays what it was, however `b` changes. So no
-name here is given another's plain value in a loop that changes it; the step before is found from the step that is.
+A trap: Triton carries a name from one turn of a loop to the next only if the body, visited once by the compiler, gives
+it a value that differs from the one before the loop. After `a = b` before a loop, `a = b` inside it is no such value:
+`a` keeps its first value, however `b` changes. So no loop here assigns one name to another that the loop changes; the
+previous step's address is computed from the present one.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-# what a kernel is called with is not what its parameters are inside, so types would mislead
+# a kernel's parameters have other types inside than what it is called with, so annotations would mislead
 
 from functools import cache
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def _forward(
     BLOCK_I: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """h_t = f(W_ih x_t + b + W h_{t-1}), W_ih padded to [BLOCK_N, a multiple of BLOCK_I]. STARTED: from hidden_0."""
+    """h_t = f(W_ih x_t + b + W h_{t-1}), W_ih padded to [BLOCK_N, a multiple of BLOCK_I]. STARTED: has hidden_0."""
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
     row = tl.arange(0, BLOCK_N)
@@ -82,7 +83,7 @@ def _forward(
         state = tl.where(here, activate(pre, NONLINEARITY), 0.0)
         tl.store(hidden + place, state, mask=here)
         if not RESIDENT:
-            tl.debug_barrier()  # what this program's threads wrote, its other threads read in the next step
+            tl.debug_barrier()  # in the next step this program's threads read what its other threads have written
         inputs += networks * input_size * batch
         hidden += step_size
 
@@ -183,7 +184,7 @@ def _outer(
     BLOCK_C: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Σ_t left_t right_tᵀ, one block of it a program; left [time, population, rows, batch], right [.., columns, ..]"""
+    """Σ_t left_t right_tᵀ, one block per program; left [time, population, rows, batch], right [.., columns, ..]"""
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
@@ -206,8 +207,8 @@ def _outer(
     tl.store(product + network * rows * columns + row[:, None] * columns + column[None, :], total, mask=inside)
 
 
-class _Plan(NamedTuple):
-    """How a population is cut into programs, and multiplied."""
+class _Tiling(NamedTuple):
+    """How a population is divided among programs, and how these multiply."""
 
     operand: torch.dtype
     precision: str
@@ -227,14 +228,14 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     steps, population, input_size, batch = inputs.shape
-    plan = _plan(inputs.device, population, pattern.size, batch)
+    tiling = _tiling(inputs.device, population, pattern.size, batch)
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
-    padding = (0, -input_size % _BLOCK_I, 0, plan.block_n - pattern.size)
-    _forward[population, triton.cdiv(batch, plan.block_b)](
+    padding = (0, -input_size % _BLOCK_I, 0, tiling.block_n - pattern.size)
+    _forward[population, triton.cdiv(batch, tiling.block_b)](
         inputs.contiguous(),
-        torch.nn.functional.pad(weight_ih.to(plan.operand), padding),
+        torch.nn.functional.pad(weight_ih.to(tiling.operand), padding),
         bias,
-        _full(values, _place(pattern, plan.block_n), plan.block_n).to(plan.operand),
+        _full(values, _place(pattern, tiling.block_n), tiling.block_n).to(tiling.operand),
         hidden if hidden_0 is None else hidden_0,
         hidden,
         steps,
@@ -242,14 +243,14 @@ def forward(
         batch,
         input_size,
         STARTED=hidden_0 is not None,
-        RESIDENT=plan.resident,
+        RESIDENT=tiling.resident,
         NONLINEARITY=nonlinearity,
-        PRECISION=plan.precision,
-        BLOCK_N=plan.block_n,
-        BLOCK_B=plan.block_b,
+        PRECISION=tiling.precision,
+        BLOCK_N=tiling.block_n,
+        BLOCK_B=tiling.block_b,
         BLOCK_I=_BLOCK_I,
-        BLOCK_K=min(_BLOCK_K, plan.block_n),
-        num_warps=plan.num_warps,
+        BLOCK_K=min(_BLOCK_K, tiling.block_n),
+        num_warps=tiling.num_warps,
         num_stages=2,
     )
     return hidden
@@ -258,33 +259,33 @@ def forward(
 def preactivation_gradient(
     grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
 ) -> Tensor:
-    """The gradient of what each step's nonlinearity was applied to, [time, population, size, batch]."""
+    """The gradient of each step's preactivation, [time, population, size, batch]."""
     steps, population, size, batch = hidden.shape
-    plan = _plan(hidden.device, population, size, batch)
+    tiling = _tiling(hidden.device, population, size, batch)
     grad_pre = torch.empty_like(hidden)
-    _backward[population, triton.cdiv(batch, plan.block_b)](
+    _backward[population, triton.cdiv(batch, tiling.block_b)](
         grad,
         hidden,
-        _full(values, _place(pattern, plan.block_n, transposed=True), plan.block_n).to(plan.operand),
+        _full(values, _place(pattern, tiling.block_n, transposed=True), tiling.block_n).to(tiling.operand),
         grad_pre,
         *grad.stride(),
         steps,
         size,
         batch,
-        RESIDENT=plan.resident,
+        RESIDENT=tiling.resident,
         NONLINEARITY=nonlinearity,
-        PRECISION=plan.precision,
-        BLOCK_N=plan.block_n,
-        BLOCK_B=plan.block_b,
-        BLOCK_K=min(_BLOCK_K, plan.block_n),
-        num_warps=plan.num_warps,
+        PRECISION=tiling.precision,
+        BLOCK_N=tiling.block_n,
+        BLOCK_B=tiling.block_b,
+        BLOCK_K=min(_BLOCK_K, tiling.block_n),
+        num_warps=tiling.num_warps,
         num_stages=2,
     )
     return grad_pre
 
 
 def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
-    """Σ_t after_t before_tᵀ at every edge, [population, nnz]: of the whole matrix, which is small, and read there."""
+    """Σ_t after_t before_tᵀ at every edge, [population, nnz]; the whole matrix is computed, since it is small."""
     return outer(after, before).flatten(1).gather(1, _place(pattern, pattern.size))
 
 
@@ -322,7 +323,7 @@ def _full(values: Tensor, place: Tensor, width: int) -> Tensor:
 
 
 def _place(pattern: SparsePattern, width: int, transposed: bool = False) -> Tensor:
-    """Where in a flattened matrix [width, width] each edge stands; kept with the pattern."""
+    """Each edge's place in a flattened matrix [width, width]; kept with the pattern."""
     key = f"triton {width} {transposed}"
     if key not in pattern.memo:
         row, column = (pattern.source, pattern.target) if transposed else (pattern.target, pattern.source)
@@ -333,29 +334,29 @@ def _place(pattern: SparsePattern, width: int, transposed: bool = False) -> Tens
 
 def _precision() -> tuple[torch.dtype, str]:
     """The type of a product's operands, and how Triton multiplies float32 ones."""
-    if interpreted():  # which multiplies float32 exactly, and bfloat16 wrongly
+    if interpreted():  # the interpreter multiplies float32 exactly, and bfloat16 wrongly
         return torch.float32, "ieee"
     asked = torch.get_float32_matmul_precision()
     return torch.bfloat16 if asked == "medium" else torch.float32, "tf32x3" if asked == "highest" else "tf32"
 
 
-def _plan(device: torch.device, population: int, size: int, batch: int) -> _Plan:
+def _tiling(device: torch.device, population: int, size: int, batch: int) -> _Tiling:
     operand, precision = _precision()
     machine = _machine(device)
     block_n = max(16, triton.next_power_of_2(size))
-    passes = 2 if precision == "tf32x3" else 1  # which splits an operand into a high and a low part
+    passes = 2 if precision == "tf32x3" else 1  # tf32x3 splits an operand into a high and a low part
     matrix, state = block_n**2 * operand.itemsize * passes, block_n * 32 * (operand.itemsize * passes + 4)
     resident = matrix + state + 2 * block_n * _BLOCK_I * 4 <= machine.shared_memory
-    # The widest block of the batch that keeps half the GPU busy: narrower ones load W more often. Where the compiler
-    # finds no registers for 64 columns, 32 are the widest.
+    # The widest block of the batch that keeps half the GPU busy: narrower blocks load W more often. At most 32 columns
+    # if the compiler would find no registers for 64.
     widths = (32,) if resident or not machine.wide else (64, 32)
     busy = [width for width in widths if population * triton.cdiv(batch, width) >= machine.multiprocessors / 2]
     block_b = min(max(busy, default=16), max(16, triton.next_power_of_2(batch)))
-    return _Plan(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
+    return _Tiling(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
 
 
 class _Machine(NamedTuple):
-    """multiprocessors; shared_memory: bytes that a program may have; wide: products of Hopper and later."""
+    """multiprocessors: their number; shared_memory: bytes per program, at most; wide: Hopper or later."""
 
     multiprocessors: int
     shared_memory: int

@@ -1,4 +1,4 @@
-"""Cutting a pattern into the blocks and groups that the C++ passes walk (see `Lines` in interface.h)."""
+"""How a pattern's edges lie in memory for the C++ passes: in blocks and groups of four, see `Lines` in interface.h."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from biotune_kernels.pattern import Compressed
 
-_CACHES = (48 * 1024, 256 * 1024)  # bytes that stay near: of today's first-level caches, and a part of the second
-_FEW = 9  # edges, of those that would miss the cache, that are worth starting a line once more
-_LARGEST = 2**16 - 1  # places in a block are 16-bit, and one more holds zeros
+_CACHES = (48 * 1024, 256 * 1024)  # bytes of a usual first-level cache, and of a part of a second-level one
+_FEW = 9  # edges per line that must be saved from missing the cache to make up for starting the line once more
+_LARGEST = 2**16 - 1  # places in a block are 16-bit numbers, and the row of zeros needs one
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Lines:
 
     Args:
         other: uint16 [groups, 4]; each edge's other end, counted from the start of its block.
-        slot: int32 [population, nnz]; where among its replicate's groups each edge is, in the order given.
+        slot: int32 [population, nnz]; each edge's place among the groups of its replicate, for the edges as given.
         start: int64 [population * blocks * size + 1]; each line's first group.
         blocks: number of blocks.
-        block: other ends in a block.
+        block: other ends per block.
     """
 
     other: Tensor
@@ -36,10 +36,11 @@ class Lines:
 
 
 def block_size(size: int, nnz: int, row_bytes: int) -> int:
-    """Other ends in a block, so that their states, `row_bytes` each, stay in the nearest cache where that is worth it.
+    """How many other ends a block has, so that their states, of `row_bytes` each, stay in a cache if that pays.
 
-    Each block walks every line anew. That pays where a line has many edges whose ends would otherwise be out of reach.
-    The sizes are fixed, not read off the machine, so that sums come in the same order everywhere.
+    Each further block goes through every line once more. That pays if a line has many edges whose other ends would
+    otherwise miss the cache. The sizes of caches are fixed, not read off the machine, so that sums have the same order
+    everywhere.
     """
     for cache in _CACHES:
         most = max(cache // row_bytes, 1)
@@ -51,8 +52,8 @@ def block_size(size: int, nnz: int, row_bytes: int) -> int:
     return -(-size // -(-size // _LARGEST))
 
 
-def cut(lines: Compressed, size: int, block: int, fill: int) -> Lines:
-    """Groups of the compressed `lines`; edges that only fill point at place `fill` of their block."""
+def lay_out(lines: Compressed, size: int, block: int, fill: int) -> Lines:
+    """The compressed `lines` in groups; padding points at place `fill` of its block."""
     population, nnz = lines.other.shape
     blocks = -(-size // block)
     line = torch.repeat_interleave(torch.arange(population * size), lines.start.diff(dim=1).flatten())
