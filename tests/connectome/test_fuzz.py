@@ -107,7 +107,7 @@ def read_all(child: Child, kind: str, mutations: int, folder: Path) -> int:
             read += 1
             assert edges.size > 0
             assert np.isfinite(edges.weight).all()
-            assert 0 <= min(edges.source.min(), edges.target.min())
+            assert min(edges.source.min(), edges.target.min()) >= 0
             assert max(edges.source.max(), edges.target.max()) < edges.size
         assert "\n" not in refused, (kind, file.read_bytes())
     return read

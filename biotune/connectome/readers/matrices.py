@@ -96,7 +96,7 @@ def _compressed(start: np.ndarray, inner: np.ndarray, length: int, where: str) -
     whole = start.dtype.kind in "iu" and inner.dtype.kind in "iu" and start.ndim == inner.ndim == 1
     if not (whole and len(start) == length + 1 and start[0] == 0 and start[-1] <= len(inner)):
         raise UserError(f"{where}: a sparse matrix whose indptr doesn't fit its shape; it is damaged")
-    counts = np.diff(start.astype(np.int64))
+    counts = np.diff(start.astype(np.int64)).astype(np.int64)
     if (counts < 0).any():
         raise UserError(f"{where}: a sparse matrix whose indptr falls; it is damaged")
     return np.repeat(np.arange(length), counts), inner[: start[-1]]
@@ -146,7 +146,8 @@ def read_mat(content: bytes, where: str, variable: str | None) -> Matrix:
             )
         chosen = _choose(names, variable, where)
         found = scipy.io.loadmat(file, variable_names=[chosen])[chosen]
-    if scipy.sparse.issparse(found):  # MATLAB stores columns; their indices are looked at before SciPy uses them
+    if isinstance(found, scipy.sparse.csc_matrix | scipy.sparse.csc_array):
+        # MATLAB stores columns; their indices are looked at before SciPy's own code uses them
         column, row = _compressed(found.indptr, found.indices, found.shape[1], where)
         return _checked(found.data, row, column, found.shape, where)
     return np.asarray(found)
