@@ -4,7 +4,6 @@ The readers of files are imported only when a file is read: a connectome that is
 libraries that they use.
 """
 
-import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -114,16 +113,13 @@ def _from_file(name: str, path: Path, options: dict[str, Any]) -> Connectome:
     for option in options:
         if option not in known:
             raise UserError(f"{path}: connectome.{option} means nothing for a file; known: {', '.join(known)}")
-    from biotune.connectome.readers.read import read_edges
+    from biotune.connectome.readers.child import CHILD
 
     reading = Reading(**options)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; name the connectome's file") from error
+    edges, sha256 = CHILD.read(path.absolute(), reading)
     return _connectome(
         name,
-        read_edges(content, str(path), reading),
+        edges,
         Provenance(
             kind="file",
             species="not stated",
@@ -131,7 +127,7 @@ def _from_file(name: str, path: Path, options: dict[str, Any]) -> Connectome:
             licence="not stated",
             orientation=f"taken as [{'target, source' if reading.transposed else 'source, target'}]",
             path=str(path),
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256,
         ),
     )
 

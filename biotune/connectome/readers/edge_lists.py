@@ -5,33 +5,41 @@ floating-point numbers leave out some whole numbers. Rows of the same pair are s
 each neuropil or synapse.
 """
 
-import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from biotune.connectome.readers.edges import RawEdges, check_weights, summed
+from biotune.connectome.readers.edges import RawEdges, both_ways, check_weights, summed, with_directions
+from biotune.connectome.readers.reading import MISSING, Reading
+from biotune.connectome.readers.text import Text
 from biotune.errors import UserError
 
 PAIRS = (
     ("Presynaptic_Index", "Postsynaptic_Index"),
     ("bodyId_pre", "bodyId_post"),
+    ("body_pre", "body_post"),
     ("pre_root_id", "post_root_id"),
     ("pre_pt_root_id", "post_pt_root_id"),
+    ("pre_id", "post_id"),
+    ("presynaptic", "postsynaptic"),
     ("pre", "post"),
+    ("source_id", "target_id"),
     ("source", "target"),
+    ("from_id", "to_id"),
+    ("from", "to"),
+    ("src", "dst"),
 )
-"""Column names that the field uses for an edge's two ends."""
+"""Column names that the field uses for an edge's two ends; capitals, blanks and underscores don't count."""
 
 SIGNED_WEIGHTS = ("Excitatory x Connectivity",)
 """Columns of weights that have signs; they are preferred to those without."""
 
-WEIGHTS = ("weight", "syn_count", "synapses")
+WEIGHTS = ("weight", "syn_count", "synapses", "synapse_count", "strength", "weights")
 """Columns of weights without signs, unless the user says that they have signs."""
 
 TRANSMITTERS = ("nt_type",)
@@ -43,6 +51,11 @@ https://doi.org/10.1073/pnas.1220560110)."""
 
 UNNAMED = "unknown"
 """The name under which a user gives the sign of rows without a transmitter."""
+
+DIRECTIONS = ("directed", "undirected")
+"""What a column `Type` holds that says of each row whether it has a direction, as Gephi writes it."""
+
+_ROW_NAMES = "row names"
 
 
 @dataclass(frozen=True)
@@ -56,31 +69,36 @@ class Roles:
     transmitter: str | None
     signed: bool
     """Whether the weights have signs of their own."""
+    direction: str | None = None
+    """The column that may say which rows are undirected."""
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that have a role."""
+        return [n for n in (self.source, self.target, self.weight, self.transmitter, self.direction) if n is not None]
 
 
 def has_roles(names: Sequence[str]) -> bool:
     """Whether these columns include two that are known for an edge's two ends."""
-    lower = {name.lower() for name in names}
-    return any({source.lower(), target.lower()} <= lower for source, target in PAIRS)
+    plain = {_plain(name) for name in names}
+    return any({_plain(source), _plain(target)} <= plain for source, target in PAIRS)
 
 
-def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], signed: bool, where: str) -> Roles:
-    """Which column has which role, by the names that the field uses, or as the user says.
+def find_roles(names: Sequence[str], reading: Reading, where: str) -> Roles:
+    """Which column has which role, by the names that the field uses, or as `reading.columns` says.
 
     Args:
         names: of the file's columns.
-        columns: `source`, `target`, `weight` or `transmitter` -> a column's name, or its number from 0. `weight` may be
-            None: each row counts 1; `transmitter` may be None: there are no signs.
-        signed: whether negative weights mean inhibition.
+        reading: how to read the file.
         where: the file's name, for errors.
 
     Raises:
-        UserError: a column is missing or occurs twice, or it isn't clear which column has a role.
+        UserError: a column is missing or stands there twice, or it is not clear which column is meant.
     """
+    columns = reading.columns
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{where}: has the column {twice[0]!r} twice; each needs a name of its own")
-    lower = {name.lower(): name for name in names}
     there = f"it has {', '.join(map(repr, names))}"
 
     def given(role: str) -> str | None:
@@ -89,12 +107,13 @@ def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], si
             return None
         if isinstance(column, int) and 0 <= column < len(names):
             return names[column]
-        if str(column).lower() not in lower:
+        found = [name for name in names if name.lower() == str(column).lower()]
+        if not found:
             raise UserError(f"{where}: has no column {column!r} (connectome.columns.{role}); {there}")
-        return lower[str(column).lower()]
+        return found[0]
 
     def known(candidates: Sequence[str], role: str) -> str | None:
-        found = [lower[name.lower()] for name in candidates if name.lower() in lower]
+        found = _matching(candidates, names)
         if len(found) > 1:
             raise UserError(f"{where}: {' or '.join(found)} may be the {role}; say which in connectome.columns.{role}")
         return found[0] if found else None
@@ -102,12 +121,12 @@ def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], si
     if "source" in columns and "target" in columns:
         source, target = given("source"), given("target")
     else:
-        pairs = [pair for pair in PAIRS if {end.lower() for end in pair} <= set(lower)]
+        pairs = [(a, b) for one in PAIRS for a in _matching(one[:1], names) for b in _matching(one[1:], names)]
         if len(pairs) != 1:
             several = " and ".join(f"{a}/{b}" for a, b in pairs)
             what = f"has both {several}" if pairs else f"has no columns known for an edge's two ends; {there}"
-            raise UserError(f"{where}: {what}; name them as connectome.columns: {{source: ..., target: ...}}")
-        source, target = (lower[end.lower()] for end in pairs[0])
+            raise UserError(f"{where}: {what}; name them, such as {columns_hint(names)}")
+        source, target = pairs[0]
         source = given("source") if "source" in columns else source
         target = given("target") if "target" in columns else target
     if source is None or target is None or source == target:
@@ -116,6 +135,7 @@ def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], si
         )
 
     transmitter = given("transmitter") if "transmitter" in columns else known(TRANSMITTERS, "transmitter")
+    signed = reading.signed
     if "weight" in columns:
         weight = given("weight")
         signed = signed or weight in SIGNED_WEIGHTS
@@ -133,95 +153,160 @@ def find_roles(names: Sequence[str], columns: Mapping[str, str | int | None], si
             f"{where}: both the weights ({weight}) and the transmitters ({transmitter}) would give signs; "
             "set connectome.columns.transmitter to null, or connectome.signed to false"
         )
-    return Roles(source, target, weight, transmitter, signed)
+    direction = next(iter(_matching(("type",), names)), None)
+    return Roles(source, target, weight, transmitter, signed, direction if reading.undirected is None else None)
+
+
+def columns_hint(names: Sequence[str | int]) -> str:
+    """A `columns` to copy, if the columns stand in the usual order.
+
+    Args:
+        names: of the file's columns, or their numbers from 0.
+    """
+    source, target, *weight = names[:3] if len(names) > 1 else ("...", "...")
+    return f"connectome.columns: {{source: {source}, target: {target}, weight: {weight[0] if weight else 'null'}}}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _matching(candidates: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The columns that have one of these names, apart from capitals, blanks and underscores."""
+    plain = {_plain(candidate) for candidate in candidates}
+    return [name for name in names if _plain(name) in plain]
 
 
 def read_text_table(
-    content: bytes, names: Sequence[str] | None, skip: int, separator: str | None, roles: Roles, more: Sequence[str]
-) -> pa.Table:
-    """The columns of an edge list in text: ids and others as strings, weights as float64.
+    text: Text, names: Sequence[str], roles: Roles, reading: Reading, where: str
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The columns of an edge list in text, ids and others as strings, weights as float64; and notes.
+
+    Rows that all have one field more than there are names begin with a name of their own, as R writes them: a number,
+    or in quotes, and no two the same.
 
     Args:
-        content: the file's bytes.
+        text: the rows, without a header.
         names: the columns' names.
-        skip: lines before the table, its header included.
-        separator: one character, or None for white space.
         roles: which column has which role.
-        more: further columns to read.
+        reading: how to read the file.
+        where: the file's name, for errors.
 
     Raises:
-        ValueError: a row has another length, or a weight is no number.
+        UserError: naming the row (counted from 1, below the header) and what was found there.
     """
-    text = list(dict.fromkeys(name for name in (roles.source, roles.target, roles.transmitter, *more) if name))
-    wanted = [*text, *([roles.weight] if roles.weight else [])]
-    if separator is None:
-        frame = pd.read_csv(
-            io.BytesIO(content),
-            sep=r"\s+",
-            skiprows=skip,
-            names=list(names or ()),
-            header=None,
-            index_col=False,
-            dtype=str,
-            keep_default_na=False,
-            usecols=wanted,
+    body, separator = text.delimited()
+    row_names = len(text.first) == len(names) + 1
+    there = [_ROW_NAMES, *names] if row_names else list(names)
+    strings = list(dict.fromkeys(name for name in (*roles.needed, *reading.rows) if name != roles.weight))
+    types = {name: pa.dictionary(pa.int32(), pa.string()) for name in strings}
+    types |= {_ROW_NAMES: pa.string()} if row_names else {}
+    types |= {roles.weight: pa.float64()} if roles.weight else {}
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pa.csv.ReadOptions(column_names=there),
+            parse_options=pa.csv.ParseOptions(delimiter=separator),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=list(types),
+                column_types=types,
+                decimal_point=reading.decimal,
+                null_values=list(MISSING),
+            ),
         )
+    except pa.ArrowInvalid as error:
+        raise _first_wrong_row(text, there, roles, reading, where) or UserError(
+            f"{where}: not readable as a table ({' '.join(str(error).split())})"
+        ) from None
+    if not row_names:
+        return table, ()
+    own = table[_ROW_NAMES].to_pylist()
+    if len(set(own)) < len(own) or not (body.startswith(b'"') or all(name and name.isdigit() for name in own)):
+        raise UserError(_length(where, 1, len(there), len(names)))
+    note = f"its rows have one field more than its header has names: the first, such as {own[0]!r}, names the row"
+    return table.drop_columns([_ROW_NAMES]), (note,)
+
+
+def _first_wrong_row(text: Text, names: Sequence[str], roles: Roles, reading: Reading, where: str) -> UserError | None:
+    """What is wrong with the first row that a table can't have."""
+    for number, fields in enumerate(text.rows(), start=1):
+        if len(fields) != len(names):
+            return UserError(_length(where, number, len(fields), len(names)))
         if roles.weight:
-            frame[roles.weight] = pd.to_numeric(frame[roles.weight])
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    types = {name: pa.dictionary(pa.int32(), pa.string()) for name in text}
-    return pa.csv.read_csv(
-        pa.BufferReader(content),
-        read_options=pa.csv.ReadOptions(skip_rows=skip, column_names=list(names or ())),
-        parse_options=pa.csv.ParseOptions(delimiter=separator),
-        convert_options=pa.csv.ConvertOptions(
-            include_columns=wanted, column_types=types | ({roles.weight: pa.float64()} if roles.weight else {})
-        ),
+            weight = fields[names.index(roles.weight)]
+            if weight not in MISSING and not reading.is_number(weight):
+                return UserError(
+                    f"{where}: row {number}, column {roles.weight}, is {weight!r}; a number is needed"
+                    f"{reading.decimal_hint(weight)}"
+                )
+    return None
+
+
+def _length(where: str, row: int, fields: int, names: int) -> str:
+    return (
+        f"{where}: row {row} has {fields} fields, not {names} as its header; is it cut short, or does a name hold the "
+        "separator? Names that do must be in double quotes"
     )
 
 
 def edges_of_table(
-    table: pa.Table,
-    roles: Roles,
-    where: str,
-    *,
-    keep: Mapping[str, Sequence[str]],
-    transmitters: Mapping[str, int],
+    table: pa.Table, roles: Roles, reading: Reading, where: str, notes: tuple[str, ...] = ()
 ) -> RawEdges:
     """The edges of a table with one row per edge.
 
     Args:
-        table: the columns of `roles` and `keep`.
+        table: the columns that have a role, and those of `reading.rows`.
         roles: which column has which role.
+        reading: how to read the file.
         where: the file's name, for errors.
-        keep: column -> values: only rows that have one of them are read.
-        transmitters: transmitter -> 1 or -1, added to `SIGNS`.
+        notes: what a user has to know already.
 
     Raises:
         UserError: naming the row (counted from 1, below the header) and what was found there.
     """
     row = np.arange(len(table))
-    for column, values in keep.items():
+    for column, wanted in reading.rows.items():
+        values = [str(value) for value in ([wanted] if isinstance(wanted, str | int) else wanted)]
         coded = _strings(table[column])
-        chosen = np.isin(coded.names, list(values))[coded.code]
+        chosen = np.isin(coded.names, values)[coded.code]
         if not chosen.any():
             there = coded.names[np.unique(coded.code)][:10].tolist()
             raise UserError(f"{where}: no row has {column} {' or '.join(values)}; there are {', '.join(there)}")
         table, row = table.filter(pa.array(chosen)), row[chosen]
+    if roles.weight is not None:
+        column = table[roles.weight]
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise UserError(f"{where}: column {roles.weight} holds {column.type}; a weight must be a number")
+        weight = column.cast(pa.float64(), safe=False).to_numpy()
+        if reading.missing == "none" and np.isnan(weight).any():
+            there_is = ~np.isnan(weight)
+            notes = (*notes, f"{np.count_nonzero(~there_is)} rows without a weight are no edges")
+            table, row, weight = table.filter(pa.array(there_is)), row[there_is], weight[there_is]
     if len(table) == 0:
         raise UserError(f"{where}: has no rows, so no edges")
     source, target, labels = _ids(table[roles.source], table[roles.target], where, (roles.source, roles.target), row)
     if roles.weight is None:
         weight = np.ones(len(table))
-    else:
-        column = table[roles.weight]
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise UserError(f"{where}: column {roles.weight} holds {column.type}; a weight must be a number")
-        weight = column.cast(pa.float64(), safe=False).to_numpy()
-    check_weights(weight, roles.signed, where, lambda at: f"row {row[at] + 1}, column {roles.weight},")
+    check_weights(weight, reading, where, lambda at: f"row {row[at] + 1}, column {roles.weight},", roles.signed)
     if roles.transmitter is not None:
-        weight = weight * _signs(table[roles.transmitter], transmitters, where, roles.transmitter)
-    return summed(len(labels), source, target, weight, labels)
+        weight = weight * _signs(table[roles.transmitter], reading.transmitters, where, roles.transmitter)
+    undirected = _undirected_rows(table, roles.direction)
+    if undirected.any():
+        how_many = "all" if undirected.all() else str(np.count_nonzero(undirected))
+        notes = (*notes, f"column {roles.direction} says of {how_many} rows that they are undirected: taken both ways")
+        return summed(len(labels), *both_ways(source, target, weight, undirected, labels, where), labels, notes)
+    return with_directions(summed(len(labels), source, target, weight, labels, notes), reading.undirected, where)
+
+
+def _undirected_rows(table: pa.Table, column: str | None) -> np.ndarray:
+    """Which rows have no direction, if a column holds `DIRECTIONS` and nothing else."""
+    none = np.zeros(len(table), bool)
+    if column is None:
+        return none
+    coded = _strings(table[column])
+    names = np.array([name.lower() for name in coded.names.tolist()])
+    found = names[coded.code]
+    return found == "undirected" if set(found.tolist()) <= set(DIRECTIONS) else none
 
 
 @dataclass(frozen=True)

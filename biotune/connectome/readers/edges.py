@@ -1,11 +1,12 @@
 """What every reader returns: edges between numbered nodes, from which a connectome is made."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from biotune.connectome.readers.reading import Reading
 from biotune.errors import UserError
 
 
@@ -88,20 +89,97 @@ def summed(
     return RawEdges(size, key // size, key % size, weight, labels, notes)
 
 
-def check_weights(weight: np.ndarray, signed: bool, where: str, entry: Callable[[int], str]) -> None:
-    """Refuses weights that aren't finite, and negative ones unless `signed`.
+def both_ways(
+    source: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    undirected: np.ndarray,
+    labels: Sequence[str] | None,
+    where: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The entries, and those without a direction again from target to source.
+
+    Args:
+        source, target: integers `[entries]`.
+        weight: float64 `[entries]`.
+        undirected: bool `[entries]`, which of them have no direction.
+        labels: one name per node, if there are names.
+        where: the file's name, for errors.
+
+    Raises:
+        UserError: an entry without a direction stands there in both, so that its weight would count twice.
+    """
+    back = undirected & (source != target)
+    size = int(max(source.max(), target.max(), 0)) + 1
+    answered = np.isin(target[back] * size + source[back], source[back] * size + target[back])
+    if answered.any():
+        first = np.flatnonzero(back)[np.argmax(answered)]
+        ends = " and ".join(str(end if labels is None else labels[end]) for end in (source[first], target[first]))
+        raise UserError(
+            f"{where}: the edge of {ends} has no direction and stands there in both, which would count it twice; "
+            "if each direction stands there, set connectome.undirected to false"
+        )
+    return (
+        np.concatenate([source, target[back]]),
+        np.concatenate([target, source[back]]),
+        np.concatenate([weight, weight[back]]),
+    )
+
+
+def with_directions(edges: RawEdges, undirected: bool | None, where: str) -> RawEdges:
+    """Edges both ways if the user says that they have no direction; otherwise a note if it looks as if they had none.
+
+    Args:
+        edges: as the file has them.
+        undirected: True: each goes both ways. None: the user says nothing.
+        where: the file's name, for errors.
+
+    Raises:
+        UserError: edges without a direction stand there in both.
+    """
+    if undirected:
+        every = np.ones(len(edges.source), bool)
+        ends = both_ways(edges.source, edges.target, edges.weight, every, edges.labels, where)
+        note = "its edges have no direction, as connectome.undirected says: each was taken both ways"
+        return summed(edges.size, *ends, edges.labels, (*edges.notes, note))
+    if undirected is None and _no_edge_is_answered(edges):
+        note = (
+            "no edge has a reverse edge: if its edges have no direction and each stands there once (one triangle of "
+            "a symmetric matrix), set connectome.undirected to true"
+        )
+        return replace(edges, notes=(*edges.notes, note))
+    return edges
+
+
+def _no_edge_is_answered(edges: RawEdges) -> bool:
+    between = edges.source != edges.target
+    if np.count_nonzero(between) < 3:
+        return False
+    key = edges.source * edges.size + edges.target
+    return not np.isin(edges.target[between] * edges.size + edges.source[between], key).any()
+
+
+def check_weights(
+    weight: np.ndarray, reading: Reading, where: str, entry: Callable[[int], str], signed: bool | None = None
+) -> None:
+    """Refuses weights that aren't finite, and negative ones unless they mean inhibition.
 
     Args:
         weight: float64 `[entries]`.
-        signed: whether negative weights mean inhibition.
+        reading: how the file is read.
         where: the file's name, for errors.
         entry: i -> what entry i is called, such as `row 3`.
+        signed: whether negative weights mean inhibition; None: as `reading` says.
 
     Raises:
         UserError: naming the first such weight.
     """
+    signed = reading.signed if signed is None else signed
     bad = np.flatnonzero(~np.isfinite(weight) | ((weight < 0) & (not signed)))
     if len(bad):
         found = weight[bad[0]]
-        hint = "; if it means inhibition, set connectome.signed to true" if np.isfinite(found) else ""
+        if np.isnan(found):
+            hint = "; if that means that there is no edge, set connectome.missing to none"
+        else:
+            hint = "; if it means inhibition, set connectome.signed to true" if np.isfinite(found) else ""
         raise UserError(f"{where}: {entry(bad[0])} is {found}; weights must be finite and not negative{hint}")

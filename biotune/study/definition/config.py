@@ -120,8 +120,14 @@ class ConnectomeConfig(Section):
     rows: dict[str, str | int | list[str | int]] = {}
     transmitters: dict[str, Literal[1, -1]] = {}
     signed: bool = False
+    undirected: bool | None = None
+    missing: Literal["error", "none"] = "error"
+    decimal: Literal[".", ","] = "."
+    encoding: str | None = None
     transposed: bool = False
     variable: str | None = None
+    subject: Annotated[int, Field(ge=0)] | Literal["mean", "consensus"] | None = None
+    labels: str | None = None
     keep: str | None = None
     # parameters of a random graph: biotune.connectome.random_graphs
     size: int | None = None
