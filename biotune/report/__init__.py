@@ -18,7 +18,28 @@ from biotune.report.results.combined import combine
 from biotune.report.text.combined import CombinedReport, describe_combined
 from biotune.report.text.report import Report, describe
 
-__all__ = ["CombinedReport", "Report", "make_combined_report", "make_report", "print_combined", "print_report"]
+__all__ = [
+    "CombinedReport",
+    "Report",
+    "make_combined_report",
+    "make_report",
+    "print_combined",
+    "print_report",
+    "read_report",
+]
+
+
+def read_report(directory: Path | str) -> Report:
+    """Every number of a study's report, and its words; nothing is drawn or written.
+
+    Args:
+        directory: a results directory, finished or not.
+
+    Raises:
+        UserError: not a results directory, damaged, or written by another version.
+    """
+    inputs = read_study(directory)
+    return describe(summarise(inputs), inputs)
 
 
 def make_report(directory: Path | str) -> Report:

@@ -7,7 +7,7 @@ from operator import getitem
 import pytest
 
 from biotune.errors import UserError
-from biotune.report import make_report
+from biotune.report import read_report
 from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.text.report import describe
@@ -17,22 +17,22 @@ from biotune.results import Results
 class TestBadInput:
     def test_not_a_directory(self, tmp_path):
         with pytest.raises(UserError, match="no such directory"):
-            make_report(tmp_path / "none")
+            read_report(tmp_path / "none")
         with pytest.raises(UserError, match="not a results directory"):
-            make_report(tmp_path)
+            read_report(tmp_path)
 
     def test_another_schema(self, simulate):
         directory = simulate(trials=2)
         state = Results(directory).read_json("state")
         Results(directory).write_json("state", state | {"schema": 99})
         with pytest.raises(UserError, match="schema 99"):
-            make_report(directory)
+            read_report(directory)
 
     @pytest.mark.parametrize("key", ["confirm", "criterion", "equivalence_margin", "arms", "search", "tune", "task"])
     def test_a_study_that_lacks_a_key(self, simulate, key):
         directory = simulate(trials=2, edit=lambda study: study.pop(key))
         with pytest.raises(UserError, match=rf"study.yaml: lacks {key}"):
-            make_report(directory)
+            read_report(directory)
 
     def test_a_state_that_lacks_a_key(self, simulate):
         directory = simulate(trials=2)
@@ -40,7 +40,7 @@ class TestBadInput:
         del state["budget"]
         Results(directory).write_json("state", state)
         with pytest.raises(UserError, match=r"state.json: lacks budget"):
-            make_report(directory)
+            read_report(directory)
 
     @pytest.mark.parametrize("file", ["study.yaml", "state.json", "environment.json"])
     def test_every_key_of_the_files_may_be_wrong(self, simulate, file):
@@ -81,4 +81,4 @@ class TestBadInput:
         directory = simulate(trials=2)
         (directory / "curves.parquet").write_bytes(b"PAR1")
         with pytest.raises(UserError, match=r"curves.parquet"):
-            make_report(directory)
+            read_report(directory)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from biotune.report import make_report, print_report
+from biotune.report import make_report, print_report, read_report
 
 Simulate = Callable[..., Path]
 RATIOS = {"marmoset": 1.0, "degrees": 0.5, "random": 1.0}
@@ -21,7 +21,7 @@ def controlled(simulate: Simulate, ratio: float, **options: Any) -> Path:
 
 
 def test_a_control_that_is_slower_is_found(simulate: Simulate) -> None:
-    summary = make_report(controlled(simulate, 2.0))
+    summary = read_report(controlled(simulate, 2.0))
     control = summary.control
     assert control is not None
     assert control.found
@@ -32,7 +32,7 @@ def test_a_control_that_is_slower_is_found(simulate: Simulate) -> None:
 
 def test_it_is_no_comparison_of_the_question(simulate: Simulate) -> None:
     directory = controlled(simulate, 2.0)
-    summary = make_report(directory)
+    summary = read_report(directory)
     assert [c.arm for c in summary.comparisons] == ["degrees", "random"]
     assert summary.confidence == pytest.approx(0.975)  # Bonferroni over two, not three
     assert summary.control is not None
@@ -45,7 +45,7 @@ def test_it_is_no_comparison_of_the_question(simulate: Simulate) -> None:
 
 
 def test_a_control_that_fails_where_the_reference_does_not_is_found(simulate: Simulate) -> None:
-    summary = make_report(controlled(simulate, 1.0, never={"positive_control": 16}))
+    summary = read_report(controlled(simulate, 1.0, never={"positive_control": 16}))
     assert summary.control is not None
     assert summary.control.found
     met = "0 of 16 of its replicates met the criterion, 16 of 16 of the reference's"
@@ -58,14 +58,14 @@ def test_a_control_that_fails_where_the_reference_does_not_is_found(simulate: Si
     ids=["as fast", "neither learns", "fails seldom"],
 )
 def test_a_control_that_is_not_found_heads_the_report(simulate: Simulate, ratio: float, never: dict[str, int]) -> None:
-    summary = make_report(controlled(simulate, ratio, never=never))
+    summary = read_report(controlled(simulate, ratio, never=never))
     assert summary.control is not None
     assert summary.control.found is False
     assert summary.control_sentence in [limit.text for limit in summary.limits if limit.kind == "banner"]
 
 
 def test_one_that_is_still_to_be_confirmed_is_said_to_be(simulate: Simulate) -> None:
-    summary = make_report(controlled(simulate, 2.0, phase="confirm", confirmed={"positive_control": 3}))
+    summary = read_report(controlled(simulate, 2.0, phase="confirm", confirmed={"positive_control": 3}))
     assert summary.control is not None
     assert summary.control.found is None
     assert "still to be confirmed" in summary.control_sentence
@@ -73,7 +73,7 @@ def test_one_that_is_still_to_be_confirmed_is_said_to_be(simulate: Simulate) -> 
 
 def test_the_control_alone_makes_no_figure_of_the_question(simulate: Simulate) -> None:
     none_else = dict.fromkeys(RATIOS, 0)
-    assert make_report(controlled(simulate, 2.0, phase="confirm", confirmed=none_else)).control is None
+    assert read_report(controlled(simulate, 2.0, phase="confirm", confirmed=none_else)).control is None
 
 
 def test_page_terminal_and_tables_have_it(simulate: Simulate) -> None:
@@ -92,4 +92,4 @@ def test_page_terminal_and_tables_have_it(simulate: Simulate) -> None:
 
 
 def test_a_study_without_one_has_none(simulate: Simulate) -> None:
-    assert make_report(simulate()).control is None
+    assert read_report(simulate()).control is None

@@ -1,7 +1,7 @@
 """What the report says of an arm and of its methods, in words, and how its own speed is measured."""
 
 from benchmarks.report import repeat
-from biotune.report import make_report
+from biotune.report import read_report
 from biotune.report.text.methods import describe_arm, kernels_seen
 from biotune.results import Results
 
@@ -21,10 +21,10 @@ def test_an_arm_is_its_null_and_what_it_sets() -> None:
 
 def test_the_methods_name_what_stands_beside_the_verdict(simulate):
     doses = {"marmoset": 1.0, "half": 0.9, "all": 0.8}
-    text = make_report(simulate(pairs=19, ratios=doses, fractions={"half": 0.5}, trials=2)).methods[-1]
+    text = read_report(simulate(pairs=19, ratios=doses, fractions={"half": 0.5}, trials=2)).methods[-1]
     for part in ("bootstrap-t", "permutation p", "slope of log updates", "Spearman"):
         assert part in text
-    text = make_report(simulate(pairs=16, ratios={"marmoset": 1.0, "all": 0.8}, trials=2)).methods[-1]
+    text = read_report(simulate(pairs=16, ratios={"marmoset": 1.0, "all": 0.8}, trials=2)).methods[-1]
     assert "permutation p" not in text
     assert "slope of log updates" not in text
 
@@ -42,6 +42,6 @@ def test_the_benchmark_repeats_a_study(simulate, tmp_path):
     results, into = Results(simulate(trials=2, pairs=4)), Results(tmp_path / "repeated")
     assert repeat(results, into, 100) == 2 * 3 * 4 + 3 * 24  # of the search; three times 2 phases of 3 arms of 4
     assert len(into.read_table("convergence")) == 3 * 24
-    summary = make_report(into.path)
+    summary = read_report(into.path)
     assert summary.pairs == 12
     assert summary.finished

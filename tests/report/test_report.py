@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biotune.report import make_report
+from biotune.report import make_report, read_report
 from biotune.results import Results
 
 
@@ -42,10 +42,10 @@ class TestAnswer:
         assert "1 verdict would differ" in summary.answer[1]
 
     def test_says_that_a_shared_setting_is_everyones_best(self, simulate):
-        assert "also each arm's own best" in make_report(simulate()).answer[1]
+        assert "also each arm's own best" in read_report(simulate()).answer[1]
 
     def test_of_other_criterion_levels(self, simulate):
-        summary = make_report(simulate())
+        summary = read_report(simulate())
         assert len(summary.levels) == 5
         # log loss falls in straight lines here, so the ratio is the same wherever the criterion lies
         for level in summary.levels:
@@ -64,7 +64,7 @@ class TestAnswer:
         assert "random: 1 confirmed" not in texts
 
     def test_widens_the_intervals_for_the_arms_of_the_study(self, simulate):
-        assert make_report(simulate()).confidence == pytest.approx(0.975)
+        assert read_report(simulate()).confidence == pytest.approx(0.975)
 
 
 class TestBesideTheVerdict:
@@ -96,10 +96,10 @@ class TestBesideTheVerdict:
         directory = simulate(
             pairs=20, edit=lambda study: study["arms"].update(degrees={"connectome": {"name": "macaque"}})
         )
-        assert [c.rank is None for c in make_report(directory).comparisons] == [True, False]
+        assert [c.rank is None for c in read_report(directory).comparisons] == [True, False]
 
     def test_intervals_that_lie_apart_are_said(self, simulate):
-        summary = make_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.6}, own_best={"degrees": 0.3}))
+        summary = read_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.6}, own_best={"degrees": 0.3}))
         [sentence] = summary.disagreements
         assert sentence.startswith("degrees is faster at the shared setting and with each arm at its own best")
         assert "the intervals do not overlap" in sentence
@@ -136,7 +136,7 @@ class TestWhichProperty:
         assert "fewer than 80 % of the replicates of all met the criterion" in read_page(directory).text
 
     def test_two_doses_are_no_trend(self, simulate):
-        assert not make_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
+        assert not read_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
 
     def test_measures_are_marked_as_association(self, simulate, read_page):
         directory = simulate()
@@ -178,7 +178,7 @@ class TestSearch:
         trials["origin"] = np.where(trials["index"] < 4, "shared", "tpe")
         trials.loc[(trials["arm"] == "random") & (trials["index"] == 0), ["status", "best_loss"]] = ["diverged", np.nan]
         results.write_table("trials", trials)
-        summary = make_report(directory)
+        summary = read_report(directory)
         for found in summary.search:
             assert len(found.expected_best) == 4
             losses = trials[(trials["arm"] == found.arm) & (trials["origin"] == "shared")]["best_loss"].fillna(1 / 12)
@@ -187,7 +187,7 @@ class TestSearch:
 
     def test_a_grid_has_none(self, simulate):
         directory = simulate(trials=4, edit=lambda study: study["search"].update(sampler="grid"))
-        assert [found.expected_best for found in make_report(directory).search] == [[], [], []]
+        assert [found.expected_best for found in read_report(directory).search] == [[], [], []]
 
     def test_importances_from_thirty_completed_trials_on(self, simulate, read_page):
         assert make_report(simulate(trials=14)).importances is None  # 9 of 14 complete in each of three arms

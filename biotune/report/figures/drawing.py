@@ -196,6 +196,8 @@ def criterion_lines(axes: Axes, summary: Summary) -> None:
 
 def finish(canvas: Canvas, name: str, title: str, caption: str, alternative: str) -> Figure:
     """The figure as files, the same bytes for the same content."""
+    canvas.draw_without_rendering()  # lays out once what would be laid out again for each file
+    canvas.set_layout_engine(None)
     svg, png = io.StringIO(), io.BytesIO()
     canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     canvas.savefig(png, format="png", dpi=200, metadata={"Software": None})
