@@ -91,6 +91,21 @@ def test_every_contestant_makes_the_same_passes(shape: Shape, gradients: list[li
             assert_same([at_the_edges(*one) for one in zip(gradients, problem.patterns, strict=True)], one_by_one)
 
 
+def test_a_contestant_that_a_shape_does_not_suit_is_left_out_with_its_reason() -> None:
+    line = torch.arange(40_000)
+    pattern, shape = SparsePattern(line, line.roll(1), 40_000), Shape(40_000, 40_000, 128, 21, 1)
+    for name, reason in {
+        "dense": "density of 0.0312",
+        "reference": "product of every edge",
+        "nn.RNN, mask": "its matrix alone would take 6 GiB",
+        "nn.RNN, index": "its matrix alone would take 6 GiB",
+        "auto, one at a time": "it is one network",
+        "cuda_graph": "it needs an NVIDIA GPU",
+    }.items():
+        assert reason in why_left_out(name, pattern, shape)
+    assert not any(why_left_out(name, pattern, shape) for name in ("auto", "CSR, autograd"))
+
+
 def at_the_edges(found: list[Tensor], pattern: SparsePattern) -> list[Tensor]:
     """A peer's gradients of values, input weights and bias."""
     if len(found) == 4:  # nn.RNN: input weights, recurrent weights, two biases
