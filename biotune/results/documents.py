@@ -104,7 +104,7 @@ class StudyFile(_Part):
         return self
 
 
-class Connectome(_Part):
+class UsedConnectome(_Part):
     """The connectome that an arm was laid out from.
 
     Attributes:
@@ -212,7 +212,7 @@ class State(_Part):
     device: str
     matmul_precision: str
     concurrency: PositiveInt
-    connectomes: dict[str, Connectome]
+    connectomes: dict[str, UsedConnectome]
     criterion: Criterion
     study_sha256: str
     task_sha256: str | None

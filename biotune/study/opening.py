@@ -11,7 +11,7 @@ from biotune.errors import KernelError, UserError
 from biotune.io.files import remove_leftovers
 from biotune.io.storage import Place, patient, spelled
 from biotune.results import PHASES, SCHEMA, Results
-from biotune.results.documents import Connectome, Criterion, State, Streams
+from biotune.results.documents import Criterion, State, Streams, UsedConnectome
 from biotune.results.journal import Journal
 from biotune.seeds import streams_digest
 from biotune.study.cluster.connect import describe_nodes, require_reachable
@@ -176,12 +176,12 @@ def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again:
         raise UserError(f"--kernels: {error}; name others, or leave it out") from error
 
 
-def _connectomes(plans: Plans) -> dict[str, Connectome]:
+def _connectomes(plans: Plans) -> dict[str, UsedConnectome]:
     """The connectome of each arm, as state.json has it."""
     connectomes = {}
     for arm, connectome in plans.connectomes.items():
         provenance = connectome.provenance
-        connectomes[arm] = Connectome(
+        connectomes[arm] = UsedConnectome(
             name=connectome.name,
             asked=plans.study.arms[arm].connectome.name,
             substituted=provenance.substitutes is not None,

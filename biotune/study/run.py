@@ -14,7 +14,7 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, set_aside
 from biotune.io.storage import Place, clear, spelled
 from biotune.results import Results
-from biotune.results.documents import Connectome
+from biotune.results.documents import UsedConnectome
 from biotune.results.journal import DamagedJournal
 from biotune.study.cluster.connect import connected
 from biotune.study.confirm.confirm import run_confirm
@@ -327,7 +327,7 @@ def _repair(results: Results, console: Console) -> None:
             console.print("The journal is intact: there is nothing to repair.", highlight=False)
 
 
-def _substitutions(connectomes: Mapping[str, Connectome]) -> list[str]:
+def _substitutions(connectomes: Mapping[str, UsedConnectome]) -> list[str]:
     """A warning for each connectome that was not available and was replaced by another, with the reason."""
     texts = [
         f"{used.asked} was not available, {used.name} takes its place: this run says nothing about the real "

@@ -35,7 +35,7 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, TABLES, Results
-from biotune.results.documents import Connectome, Criterion, Selection, Shared, State, Streams
+from biotune.results.documents import Criterion, Selection, Shared, State, Streams, UsedConnectome
 from biotune.results.journal import Head
 from biotune.seeds import stream, streams_digest
 from biotune.study import Study, load_study
@@ -182,7 +182,7 @@ class Simulator:
         """The state of a finished study; only the confirmation at the shared setting is simulated."""
         arms = (self.reference, self.arm)
         connectomes = {
-            arm: Connectome(
+            arm: UsedConnectome(
                 name=study.arms[arm].connectome.name,
                 asked=study.arms[arm].connectome.name,
                 substituted=False,

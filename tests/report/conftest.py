@@ -19,7 +19,6 @@ from biotune.report.results.summary import Comparison
 from biotune.results import LABELS, PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
 from biotune.results.documents import (
     Cell,
-    Connectome,
     Criterion,
     Data,
     Environment,
@@ -30,6 +29,7 @@ from biotune.results.documents import (
     Shared,
     State,
     Streams,
+    UsedConnectome,
 )
 from biotune.results.journal import Head
 
@@ -146,7 +146,7 @@ class Simulation:
         return {"learning_rate": rate, "nonlinearity": "tanh"}
 
     def state(self, study: dict[str, Any]) -> State:
-        connectome = Connectome(
+        connectome = UsedConnectome(
             name="distance_rule_marmoset" if self.substituted else "marmoset",
             asked="marmoset",
             substituted=self.substituted,

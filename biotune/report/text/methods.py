@@ -5,7 +5,7 @@ from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
-from biotune.results.documents import Connectome, State
+from biotune.results.documents import State, UsedConnectome
 from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
 from biotune.topology import NULLS
 
@@ -72,7 +72,7 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
     return "; ".join(parts) or "as it is"
 
 
-def _connectome(used: Connectome) -> str:
+def _connectome(used: UsedConnectome) -> str:
     return f"{used.name} (in place of {used.asked}, which could not be obtained)" if used.substituted else used.name
 
 

@@ -1,5 +1,8 @@
 """What is kept up with every event equals what a count of everything would give."""
 
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +21,7 @@ from biotune.study.history.events import (
     StudyEvent,
 )
 from biotune.study.history.record import Record
-from biotune.training import BlockReport, Convergence, Evaluations, Standing, TrialReport
+from biotune.training import UNREPORTED, BlockReport, Convergence, Evaluations, TrialReport
 
 LOSSES = st.one_of(st.none(), st.floats(1e-6, 1e3))
 
@@ -37,9 +40,9 @@ def searches(draw: st.DrawFn) -> list[StudyEvent]:
             first = draw(st.integers(0, reported))
             rows = [[draw(LOSSES), draw(LOSSES)] for _ in range(draw(st.integers(1, 3)))]
             reported = first + len(rows)
-            standing = Standing(
+            standing = replace(
+                UNREPORTED,
                 score=draw(LOSSES),
-                finished=False,
                 mean_updates=3.0,
                 converged=draw(st.integers(0, 2)),
                 diverged=draw(st.integers(0, 2)),
@@ -76,9 +79,10 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]
 def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> None:
     once, twice = (Record(search_replicates=2, updates_per_epoch=3) for _ in range(2))
     setting = {"learning_rate": 0.01}
+    outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     report = BlockReport(
         Evaluations(0, training=[[None]], validation=[[1.0]], accuracy=[]),
-        [Convergence(False, False, updates=3.0, budget=3, best_loss=1.0, final_loss=1.0, test_loss=None)],
+        [Convergence(**dict.fromkeys(TABLES["convergence"].names[4:]) | outcome)],
         topologies=[{"neurons": 3, "edges": 2, "digest": "ab"}],
         matrix=None,
         seconds=1.0,

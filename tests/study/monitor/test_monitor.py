@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -25,7 +26,7 @@ from biotune.study.history.record import Record
 from biotune.study.monitor.grafana import dashboard, write_configuration
 from biotune.study.monitor.metrics import standing
 from biotune.study.search.progress import SearchProgress
-from biotune.training import Evaluations, Standing, TrialReport
+from biotune.training import UNREPORTED, Evaluations, TrialReport
 
 RUNNING = "real-0004"
 PROMTOOL = shutil.which("promtool")
@@ -43,7 +44,8 @@ def results(small_space: Path, tmp_path: Path, begin_results: Callable[..., Resu
         diverged = trial.index == 1
         losses = [[1.0 / (trial.index + 1), None if diverged else 0.5]] * 4
         evaluations = Evaluations(0, [[None, None], *losses[1:]], losses, accuracy=[])
-        standing = Standing(
+        standing = replace(
+            UNREPORTED,
             score=None if diverged else 0.25,
             finished=trial.index != 2,
             mean_updates=9.0,
