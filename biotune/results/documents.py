@@ -184,8 +184,16 @@ class Selection(_Typed):
     cells: list[Cell]
 
     def cell(self, arm: str, label: Label) -> Cell:
-        """The cell of an arm that a label is read from."""
-        return next(cell for cell in self.cells if cell.arm == arm and label in cell.labels)
+        """The cell of an arm that has a label.
+
+        Raises:
+            UserError: there is none.
+        """
+        for cell in self.cells:
+            if cell.arm == arm and label in cell.labels:
+                return cell
+        arms = ", ".join(dict.fromkeys(cell.arm for cell in self.cells))
+        raise UserError(f"nothing of an arm {arm!r} is confirmed as {label!r}; the arms are {arms}")
 
 
 class State(_Part):

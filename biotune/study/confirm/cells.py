@@ -4,16 +4,13 @@ A condition (overrides that all arms are confirmed under) is one more label here
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from biotune.results.documents import Cell
 from biotune.results.vocabulary import Label
 from biotune.study.definition.study import Setting
 
 
-def make_cells(
-    shared: Mapping[str, Any], own_best: Mapping[str, Setting], digest: Callable[[str, Setting], str]
-) -> list[Cell]:
+def make_cells(shared: Setting, own_best: Mapping[str, Setting], digest: Callable[[str, Setting], str]) -> list[Cell]:
     """The cells, in the order in which they are confirmed: those that the verdict comes from first.
 
     Args:
@@ -28,9 +25,7 @@ def make_cells(
     return list(cells.values())
 
 
-def _labelled(
-    shared: Mapping[str, Any], own_best: Mapping[str, Setting]
-) -> Iterator[tuple[Label, str, Mapping[str, Any]]]:
+def _labelled(shared: Setting, own_best: Mapping[str, Setting]) -> Iterator[tuple[Label, str, Setting]]:
     for arm in own_best:
         yield "shared", arm, shared
     for arm, setting in own_best.items():

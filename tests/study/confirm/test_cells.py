@@ -1,5 +1,9 @@
 """The cells of a confirmation: what is the same is trained once, and read by every label that it has."""
 
+import pytest
+
+from biotune.errors import UserError
+from biotune.results.documents import Selection, Shared
 from biotune.study.confirm.cells import make_cells
 from biotune.study.definition.study import Setting
 
@@ -42,3 +46,12 @@ def test_arms_that_are_equal_are_confirmed_each() -> None:
         ("copy", ["shared", "own_best"]),
     ]
     assert cells[0].checkpoint(2) != cells[1].checkpoint(2)
+
+
+def test_an_arm_that_was_not_confirmed_is_named_with_those_that_were() -> None:
+    cells = make_cells({"learning_rate": 0.3}, {"real": {"learning_rate": 0.3}}, digest)
+    shared = Shared(setting={"learning_rate": 0.3}, index=0, mean_rank=1.0, ranks={"real": 1.0})
+    selection = Selection(shared=shared, own_best={"real": "real-0000"}, cells=cells)
+    assert selection.cell("real", "own_best") == selection.cell("real", "shared") == cells[0]
+    with pytest.raises(UserError, match="nothing of an arm 'reel' is confirmed as 'shared'; the arms are real"):
+        selection.cell("reel", "shared")
