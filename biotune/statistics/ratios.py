@@ -100,8 +100,8 @@ def bootstrap_t(differences: NDArray[np.float64], confidence: float, generator: 
     with np.errstate(divide="ignore"):
         t = np.where(spread > 1e-12 * plain.spread, shift * math.sqrt(n) / spread, np.copysign(np.inf, shift))
     low, high = np.quantile(t, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
-    least, most = ratio_of(mean - float(high) * error), ratio_of(mean - float(low) * error)
-    return dataclasses.replace(plain, low=least, high=most)
+    least, greatest = ratio_of(mean - float(high) * error), ratio_of(mean - float(low) * error)
+    return dataclasses.replace(plain, low=least, high=greatest)
 
 
 def pooled_ratio(differences: NDArray[np.float64], confidence: float) -> Ratio:

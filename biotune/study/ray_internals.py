@@ -121,12 +121,14 @@ def full_disk(error: Exception) -> Path | None:
     return Path(getattr(error, "filename", None) or ray_folder())
 
 
-def last_words(error: "RayError") -> str:
+def reason_line(error: "RayError") -> str:
     """The line that says what happened, of the several that Ray writes about a worker's end. Seen in Ray 2.60."""
     from ray.exceptions import OutOfMemoryError
 
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0] if isinstance(error, OutOfMemoryError) else lines[-1]  # the first's others are advice on settings
+    if isinstance(error, OutOfMemoryError):
+        return lines[0]  # advice on Ray's settings follows
+    return lines[-1]
 
 
 def ray_dashboard() -> str:

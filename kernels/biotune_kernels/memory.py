@@ -1,8 +1,8 @@
 """What was found out about the kernels on this machine, remembered on disk.
 
-The memory is a folder with one small JSON file per finding, `kernels/` in `cache_folder()`. A finding is found again
-only by its whole key, which names the machine, the versions and the content of this package: what any of them may
-change is found out anew. If the folder can't be written, findings last as long as the process.
+Each finding is a small JSON file in the folder `kernels/` of `cache_folder()`. A finding is only used again if its
+whole key is the same: the key names the machine, the versions and the content of this package, so that a change in any
+of them leads to a new measurement. If the folder can't be written, findings last as long as the process.
 """
 
 import hashlib

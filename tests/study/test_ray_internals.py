@@ -32,10 +32,10 @@ from biotune.study.ray_internals import (
     error_of,
     forget,
     full_disk,
-    last_words,
     name_process,
     ray_dashboard,
     ray_folder,
+    reason_line,
     unknown_end,
 )
 
@@ -144,9 +144,9 @@ def test_tune_ends_with_the_text_of_a_full_disk(tmp_path: Path) -> None:
     assert "TuneError(traceback.format_exc())" in inspect.getsource(TuneController)
 
 
-def test_of_rays_words_those_that_say_what_happened_are_taken() -> None:
-    assert last_words(OutOfMemoryError("Task was killed.\nRefer to the documentation")) == "Task was killed."
-    assert last_words(RaySystemError("lost")) == "System error: lost"
+def test_the_line_that_says_what_happened_is_taken() -> None:
+    assert reason_line(OutOfMemoryError("Task was killed.\nRefer to the documentation")) == "Task was killed."
+    assert reason_line(RaySystemError("lost")) == "System error: lost"
 
 
 def test_ray_has_a_dashboard_for_grafana() -> None:

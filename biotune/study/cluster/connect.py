@@ -14,7 +14,7 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import replacing
 from biotune.io.storage import BucketPath, Place
 from biotune.study.cluster.access import keep_token_private, require_guarded
-from biotune.study.ray_internals import last_words
+from biotune.study.ray_internals import reason_line
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def reason_of(error: Exception) -> str:
     """Why something that ran on a worker failed, in one line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, RayError):
-        return last_words(cause)
+        return reason_line(cause)
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
     return f"{type(cause).__name__}: {lines[0]}"
 

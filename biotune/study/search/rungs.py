@@ -9,7 +9,10 @@ from biotune.study.definition.study import Study
 
 
 class Rungs:
-    """ASHA within one arm (Li et al. 2020): at each rung a trial goes on if it is among the best 1/reduction so far."""
+    """ASHA within one arm (Li et al. 2020): at each rung a trial goes on if it is among the best 1/reduction so far.
+
+    Ray's scheduler is used without Tune: as seen in Ray 2.60, it needs no controller, and of a trial only the id.
+    """
 
     def __init__(self, study: Study) -> None:
         search = study.config.search

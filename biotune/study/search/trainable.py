@@ -32,7 +32,7 @@ def search_trial(
     """
     torch.set_num_threads(threads)
     name = f"{study}/{config['arm']}/{config['trial']}"
-    print(f"{name} begins", flush=True)  # in its actor's log, which is of several
+    print(f"{name} begins", flush=True)  # into its actor's log, which is of several trials
     made_from = plan(config["arm"], config["setting"])
     steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
     try:
@@ -44,14 +44,14 @@ def search_trial(
 
 
 def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) -> None:
-    # an actor keeps the name that it was made with, but trains one trial after another; its process can be told apart
+    # an actor trains one trial after another under its first name; the title of its process says which one it is
     name_process(title)
     reported, last = 0, time.monotonic()
     for trial, seconds in steps:
         max_epochs = trial.plan.max_epochs
         epoch, now = trial.loop.epoch, time.monotonic()
-        # between the budget and the end nothing is reported: those evaluations only confirm a crossing. A trial that
-        # diverged is, at once: it is stopped there, at an epoch that must not depend on the time
+        # nothing is reported between the budget and the end, since those evaluations only confirm a crossing. A trial
+        # that diverged is reported at once, so that the epoch at which it is stopped does not depend on the time
         if trial.finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
             tune.report({"score": trial.score, "report": TrialReport.of(trial, reported, seconds)})
             name_process(title)  # again, since Ray sets its own when `report` returns

@@ -4,10 +4,11 @@ import time
 
 import pytest
 import ray
+from rich.console import Console
 
 from biotune.study import load_study
 from biotune.study.plans.plans import Plans
-from biotune.study.resources.packing import COUNTS, Probe, pack, populations, worthwhile
+from biotune.study.resources.packing import COUNTS, Packing, Probe, pack, populations, share_out, worthwhile
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,26 @@ def test_measures_where_ray_has_a_gpu(small_space):
     assert packing.trials <= 4  # each needs a core
     assert 0 < packing.trial < packing.total
     assert f"trials that share a GPU: {packing.trials} " in str(packing)
+
+
+@pytest.mark.parametrize(
+    ("node", "gpus", "share", "concurrency", "population"),
+    [
+        ({"CPU": 8.0}, "auto", 0.0, 8, 2),
+        ({"CPU": 8.0, "GPU": 1.0}, "auto", 0.5, 2, 3),
+        ({"CPU": 8.0, "GPU": 1.0}, None, 0.25, 4, 2),
+        ({"CPU": 8.0, "GPU": 1.0}, 1.0, 1.0, 1, 2),
+    ],
+)
+def test_what_a_trial_gets_is_measured_only_on_a_gpu_and_only_if_it_is_asked_for(
+    small_space, monkeypatch, node, gpus, share, concurrency, population
+):
+    def measured(plans, cpus):
+        assert (plans.device, cpus, gpus) == ("cuda", 1, "auto")
+        return Packing(population=3, trials=2, rates={1: 100.0, 2: 190.0}, trial=1, block=2, total=100)
+
+    monkeypatch.setattr("biotune.study.resources.packing.nodes", lambda: [node])
+    monkeypatch.setattr("biotune.study.resources.packing.pack", measured)
+    asked = {"cpus": None, "gpus": gpus, "concurrency": None, "dashboard": None, "grows": False}
+    resources, found = share_out(Plans.load(load_study(small_space)), Console(quiet=True), **asked)
+    assert (resources.gpus, resources.concurrency, found) == (share, concurrency, population)
