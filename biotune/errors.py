@@ -1,7 +1,9 @@
 """Errors that a user can correct: the message says what was found, where, and what is possible instead."""
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -35,3 +37,8 @@ def suggestion(name: object, known: Iterable[str]) -> str:
     """`did you mean 'seq_mem'? ` with the known name most similar to the one found; empty if none is similar."""
     nearest = get_close_matches(str(name), list(known), n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""
+
+
+def run_command() -> str:
+    """How a study is run, as this process was started: `python tune_main.py` or `biotune run`."""
+    return "python tune_main.py" if Path(sys.argv[0]).name == "tune_main.py" else "biotune run"

@@ -2,19 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.console import Console
 
-from biotune.connectome.catalogue import CATALOGUE, Entry
-from biotune.connectome.connectome import Connectome
-from biotune.connectome.generators import DECAY_RATE, GENERATORS
-from biotune.connectome.load import load_connectome
-from biotune.connectome.picture import save_picture, text_picture
-from biotune.connectome.random_graphs import RANDOM_GRAPHS
 from biotune.errors import UserError, unknown_name
-from biotune.io.published import DataFile, obtain
+
+if TYPE_CHECKING:
+    from biotune.connectome import Connectome
+    from biotune.connectome.catalogue import Entry
+    from biotune.io.published import DataFile
 
 
 def add_commands(commands: Any) -> None:
@@ -46,6 +43,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(_: argparse.Namespace, console: Console) -> int:
+    from biotune.connectome import CATALOGUE
+    from biotune.connectome.generators import DECAY_RATE, GENERATORS
+    from biotune.connectome.random_graphs import RANDOM_GRAPHS
+
     for entry in CATALOGUE.values():
         _say(console, entry.name, style="bold")
         _say(console, f"  {entry.species}: {entry.size} {entry.nodes}, {entry.edges} edges")
@@ -61,6 +62,9 @@ def _list(_: argparse.Namespace, console: Console) -> int:
 
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.connectome import CATALOGUE, load_connectome
+    from biotune.connectome.picture import save_picture, text_picture
+
     options = dict(map(_option, arguments.options))
     connectome = load_connectome(arguments.name, seed=arguments.seed, path=arguments.path, **options)
     provenance = connectome.provenance
@@ -96,6 +100,8 @@ def _option(text: str) -> tuple[str, Any]:
         raise UserError(
             f"--set {text}: give it as KEY=VALUE, such as size=100; name, path and seed have options of their own"
         )
+    import yaml
+
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
@@ -103,6 +109,9 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _fetch(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.connectome import CATALOGUE
+    from biotune.io.published import obtain
+
     if arguments.name != "all" and arguments.name not in CATALOGUE:
         raise unknown_name("connectome", arguments.name, [*CATALOGUE, "all"])
     for entry in CATALOGUE.values() if arguments.name == "all" else [CATALOGUE[arguments.name]]:
@@ -114,15 +123,15 @@ def _fetch(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _files(entry: Entry) -> list[DataFile]:
+def _files(entry: "Entry") -> list["DataFile"]:
     return [file for file in (entry.file, entry.names, entry.cell_types) if file is not None]
 
 
 def _say(console: Console, text: str, style: str | None = None) -> None:
-    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
+    console.print(text, style=style, soft_wrap=True)
 
 
-def _measure(connectome: Connectome) -> dict[str, float | str]:
+def _measure(connectome: "Connectome") -> dict[str, float | str]:
     """The measures of a connectome whose nodes are taken as one neuron each."""
     import numpy as np
 

@@ -4,14 +4,14 @@ import argparse
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.console import Console
 
-from biotune.errors import UserError
-from biotune.study.definition.load import load_study
-from biotune.study.definition.predecessor import Imported, import_config
+from biotune.errors import UserError, run_command
+
+if TYPE_CHECKING:
+    from biotune.study.definition.predecessor import Imported
 
 
 def add_commands(commands: Any) -> None:
@@ -36,6 +36,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _import(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.study.definition.predecessor import import_config
+
     imported = import_config(arguments.config)
     files, texts = [], []
     for suffix, study in imported.studies.items():
@@ -53,7 +55,7 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
             raise UserError(f"{file}: cannot be written ({error.strerror}); give another with -o") from None
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     for title, lines in (("Differences", imported.notes), ("Not used here", imported.ignored)):
         if lines:
@@ -62,16 +64,18 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
                 say(f"  {line}")
     say("Written. To run it:")
     for file in files:
-        say(f"  python tune_main.py --space {file}")
+        say(f"  {run_command()} --space {file}")
     return 0
 
 
-def _text(study: dict[str, Any], imported: Imported, config: Path) -> str:
+def _text(study: dict[str, Any], imported: "Imported", config: Path) -> str:
     """The YAML: the question, the notes, the keys."""
     question = (
         f"Does {study['connectome']['name']} wiring learn {study['task']['name']} faster than its edges shuffled?"
     )
     notes = [f"The full grid of {config.name}, a configuration of bio_rnn_mem:", *(f"- {n}" for n in imported.notes)]
+    import yaml
+
     keys = yaml.safe_dump(study, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     return "\n".join([f"# {question}", "", *(f"# {note}" for note in notes), "", keys])
 
@@ -82,6 +86,8 @@ def _check(text: str, config: Path) -> None:
     Raises:
         UserError: a value of the configuration is not allowed in a study.
     """
+    from biotune.study.definition.load import load_study
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.yaml"
         file.write_text(text, encoding="utf-8")

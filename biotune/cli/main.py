@@ -1,48 +1,84 @@
 """`biotune` and `python tune_main.py`: their arguments, exit codes and error messages."""
 
 import argparse
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from rich.console import Console
 
 from biotune.cli import connectome, import_, monitor, null, report, run, task, validate
-from biotune.errors import UserError
+from biotune.errors import UserError, suggestion
 
 COMMANDS = (run, report, import_, monitor, validate, connectome, task, null)
 """One file each, in the order of `biotune --help`."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in the arguments are errors like all others: one line, with the nearest name that there is."""
+
+    def error(self, message: str) -> NoReturn:
+        asked, known = "", list[str]()
+        if unknown := re.match(r"unrecognized arguments: (-\S+)", message):
+            asked, known = unknown[1], _options(self)
+        elif choice := re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)", message):
+            asked, known = choice[1], re.findall(r"'([^']*)'", choice[2])
+        near = suggestion(asked, known).strip()
+        raise UserError(f"{message}{f'; {near}' if near else ''} ({self.prog} --help lists what there is)")
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """The long options of a parser and of its subcommands."""
+    found = []
+    for action in parser._actions:
+        found += [option for option in action.option_strings if option.startswith("--")]
+        if isinstance(action, argparse._SubParsersAction):
+            found += [option for command in action.choices.values() for option in _options(command)]
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """`biotune`: runs a command; returns its exit code: 0, 2 for an error that the user can correct, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?"
-    )
+    parser = _Parser(prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?")
     parser.add_argument("--version", action="version", version=f"biotune {version('biotune')}")
+    _add_debug(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_commands(commands)
-    return _execute(parser.parse_args(arguments))
+    return _execute(parser, arguments)
 
 
 def tune_main(arguments: Sequence[str] | None = None) -> int:
     """`python tune_main.py`: the same as `biotune run`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tune_main.py",
         description="Run a study: search, confirm, report.",
         epilog=run.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_debug(parser)
     run.add_arguments(parser)
-    return _execute(parser.parse_args(arguments))
+    return _execute(parser, arguments)
 
 
-def _execute(arguments: argparse.Namespace) -> int:
-    console = Console()
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--debug", action="store_true", help="show what an error comes from")
+
+
+def _execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    # names, paths and descriptions are the user's: nothing in them is markup, an emoji's code or worth a colour
+    console = Console(markup=False, emoji=False, highlight=False)
+    debug = False
     try:
-        return arguments.command(arguments, console)
+        given = parser.parse_args(arguments)
+        debug = given.debug
+        return given.command(given, console)
     except UserError as error:
+        if debug:
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from biotune.errors import UserError
-from biotune.study.monitor.grafana import write_configuration
 
 
 def add_commands(commands: Any) -> None:
@@ -37,8 +36,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _monitor(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.study.monitor.grafana import write_configuration
+
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     if arguments.directory is not None:
         from biotune.results import Results

@@ -6,8 +6,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from biotune.topology.nulls.catalogue import NULLS
-
 
 def add_commands(commands: Any) -> None:
     """Adds `null` and its subcommands.
@@ -23,10 +21,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(_: argparse.Namespace, console: Console) -> int:
+    from biotune.topology.nulls.catalogue import NULLS
+
     table = Table("name", "keeps", "asks", show_lines=True)
     for name, null in NULLS.items():
         table.add_row(name, null.keeps, null.asks)
     console.print(table)
     example = "arms: {degrees: {null: {name: degree_preserving, level: region, weights: carried, fraction: 1.0}}}"
-    console.print(f"In a study: {example}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"In a study: {example}", soft_wrap=True)
     return 0

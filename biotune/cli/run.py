@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from biotune.errors import UserError
+from biotune.errors import UserError, run_command
 
 if TYPE_CHECKING:
     from biotune.study import Study
@@ -172,7 +172,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     try:
         directory = run_study(study, options, console, resume=resume, repair=arguments.repair)
     except Interrupted as interrupted:
-        console.print(f"Interrupted; to go on:\n  python tune_main.py --resume {interrupted.directory}", soft_wrap=True)
+        console.print(f"Interrupted; to go on:\n  {run_command()} --resume {interrupted.directory}", soft_wrap=True)
         return 130
     except Incomplete as incomplete:
         print_report(make_report(incomplete.directory), console)
@@ -199,12 +199,12 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
 
     plans = Plans.load(study)
     note = study.task.prepare()
-    console.print(yaml.safe_dump(study.resolved(), sort_keys=False), highlight=False, soft_wrap=True)
+    console.print(yaml.safe_dump(study.resolved(), sort_keys=False), soft_wrap=True)
     for arm, connectome in plans.connectomes.items():
         if connectome.provenance.substitutes:
             console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
     if note:
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     if arguments.address is None:
@@ -224,7 +224,6 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
         f"about {spell(seconds['confirm'])}\n"
         f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine",
-        highlight=False,
         soft_wrap=True,
     )
     return 0

@@ -6,9 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from biotune.tasks import TASKS
-from biotune.tasks.pictures import PICTURES
-
 
 def add_commands(commands: Any) -> None:
     """Adds `task` and its subcommands.
@@ -24,8 +21,11 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(_: argparse.Namespace, console: Console) -> int:
+    from biotune.tasks import TASKS
+    from biotune.tasks.pictures import PICTURES
+
     def say(text: str, **style: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, **style)  # type: ignore[arg-type]
+        console.print(text, soft_wrap=True, **style)  # type: ignore[arg-type]
 
     for name, kind in TASKS.items():
         task = kind()

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from biotune.errors import UserError
-from biotune.validate.repeat import CONFIRMATIONS, run_seed, verdicts
 
 if TYPE_CHECKING:
     from biotune.validate.simulate import Found
@@ -79,6 +78,8 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _repeat(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.repeat import run_seed, verdicts
+
     rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         directory = run_seed(arguments.space, seed, arguments.output, arguments.overrides)
@@ -140,6 +141,8 @@ def _shares(found: Sequence["Found"]) -> Table:
 
 
 def _each(rows: Sequence[dict[str, Any]]) -> Table:
+    from biotune.validate.repeat import CONFIRMATIONS
+
     table = Table(title="Updates to criterion, ratio to the reference, and its interval")
     for column in ("seed", "arm", *CONFIRMATIONS.values()):
         table.add_column(column)
@@ -157,6 +160,8 @@ def _spell(row: dict[str, Any] | None) -> str:
 
 
 def _counted(rows: Sequence[dict[str, Any]]) -> Table:
+    from biotune.validate.repeat import CONFIRMATIONS
+
     table = Table(title="How often")
     for column in ("arm", *CONFIRMATIONS.values()):
         table.add_column(column)

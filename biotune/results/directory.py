@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from biotune.digests import BEFORE_AND_NOW, difference, study_difference, study_digest
-from biotune.errors import UserError
+from biotune.errors import UserError, run_command
 from biotune.io.files import replacing
 from biotune.results.documents import Environment, State, checked
 from biotune.results.journal import Journal
@@ -148,7 +148,7 @@ class Results:
 
     @property
     def _remedy(self) -> str:
-        return f"to have it written from the journal: python tune_main.py --resume {self.path}"
+        return f"to have it written from the journal: {run_command()} --resume {self.path}"
 
     def _digests(self) -> dict[str, Any]:
         return self.read_state().digests if (self.path / "state.json").is_file() else {}

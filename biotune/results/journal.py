@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from biotune.errors import UserError
+from biotune.errors import UserError, run_command
 from biotune.io.files import free_name, replacing, storage_error
 
 Event = dict[str, Any]
@@ -199,7 +199,7 @@ class Journal:
     def _damaged(self, line: int, reason: str) -> DamagedJournal:
         return DamagedJournal(
             f"{self.file}:{line}: the journal is damaged here ({reason}); to go on from what stands before this line: "
-            f"python tune_main.py --resume {self.file.parent} --repair"
+            f"{run_command()} --resume {self.file.parent} --repair"
         )
 
 

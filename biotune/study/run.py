@@ -10,7 +10,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from biotune.errors import StorageError, UserError
+from biotune.errors import StorageError, UserError, run_command
 from biotune.io.files import remove_leftovers, set_aside
 from biotune.io.storage import Place, clear, spelled
 from biotune.results import Results
@@ -111,7 +111,6 @@ def run_study(
             record.write_tables(results)
             console.print(
                 f"Done since {state.finished}: only the tables and the report are made again.",
-                highlight=False,
                 soft_wrap=True,
             )
             return results.path
@@ -121,7 +120,7 @@ def run_study(
         results, storage = Results(new_directory(study, options.output)), options.storage
     directory = results.path
     if note := study.task.prepare():
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
         interruptible(console, signal.SIGINT) as pressed,
@@ -153,7 +152,7 @@ def run_study(
                 run.search_and_confirm()
             except StorageError as error:
                 raise StorageError(
-                    f"{error}, then go on: python tune_main.py --resume {directory} (everything so far is kept)"
+                    f"{error}, then go on: {run_command()} --resume {directory} (everything so far is kept)"
                 ) from error
             except UserError as error:
                 raise Incomplete(directory, str(error)) from error
@@ -195,15 +194,15 @@ class _Run:
         """Runs what is left."""
         for banner in self.banners:
             self.console.print(f"NOTE: {banner}", style="bold yellow", soft_wrap=True)
-        self.console.print(f"Results: {self.directory}", highlight=False, soft_wrap=True)
+        self.console.print(f"Results: {self.directory}", soft_wrap=True)
         if self.mirror is not None:
             self.mirror.copy()
-            self.console.print(f"Storage: {spelled(self.mirror.target)}", highlight=False, soft_wrap=True)
+            self.console.print(f"Storage: {spelled(self.mirror.target)}", soft_wrap=True)
         if self.resources.dashboard:
-            self.console.print(f"Dashboard: {self.resources.dashboard}", highlight=False, soft_wrap=True)
+            self.console.print(f"Dashboard: {self.resources.dashboard}", soft_wrap=True)
         for reason in self.kernels.left_out.values():
             self.console.print(f"NOTE: {reason}; it is left out", style="bold yellow", soft_wrap=True)
-        self.console.print(f"Kernels: {self.kernels}", highlight=False, soft_wrap=True)
+        self.console.print(f"Kernels: {self.kernels}", soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):
@@ -272,7 +271,7 @@ class _Run:
         self.record.apply(append(self.journal, SetAside(checkpoint=name, reason=reason)))
         kept = set_aside(checkpoint)
         text = f"NOTE: {reason}. It is kept as {kept.name}; its networks are trained again from the start."
-        self.console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
+        self.console.print(text, style="bold yellow", soft_wrap=True)
 
     def _changed(self) -> None:
         self.display.changed()
@@ -322,9 +321,9 @@ def _repair(results: Results, console: Console) -> None:
             left = results.read_state().journal.events
             text = f"NOTE: the journal is damaged from line {left + 1} on; the study goes on from the part before."
             text += "" if kept is None else f" The damaged one is kept as {kept.name}."
-            console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
+            console.print(text, style="bold yellow", soft_wrap=True)
         else:
-            console.print("The journal is intact: there is nothing to repair.", highlight=False)
+            console.print("The journal is intact: there is nothing to repair.")
 
 
 def _substitutions(connectomes: Mapping[str, UsedConnectome]) -> list[str]:

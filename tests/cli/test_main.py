@@ -1,5 +1,6 @@
 """The command line used wrongly: one line that says what would do, exit code 2, and nothing written."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,55 @@ def test_help_is_there(command: list[str], capsys: pytest.CaptureFixture[str]) -
         main(command)
     assert ended.value.code == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["connectome", "show", "--help"]])
+def test_help_and_version_load_nothing_that_takes_time(arguments: list[str]) -> None:
+    script = (
+        "import sys; from biotune.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "print([name for name in ('torch', 'pandas', 'ray', 'pyarrow', 'scipy', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rn"], "invalid choice: 'rn' .*did you mean 'run'"),
+        (["run", "--spcae", "x"], "unrecognized arguments: --spcae x; did you mean '--space'"),
+        (["validate", "simulate", "--rations", "2"], "did you mean '--ratios'"),
+        (["connectome", "shwo", "marmoset"], "did you mean 'show'"),
+        (["run", "--concurrency", "0"], "is not a whole number of at least 1"),
+        (["run", "--seed", "1" * 5000], "--seed"),
+        (["connectome", "show"], "the following arguments are required: NAME"),
+    ],
+)
+def test_a_mistyped_argument_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert len(error.splitlines()) == 1
+
+
+def test_nothing_of_the_users_is_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "[bold]:smile:[/red].csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("source,target,weight\n[/a],[b],1\n[b],[/a],2\n")
+    assert main(["connectome", "show", "[/x]", "--path", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "[/x]" in printed
+    assert "[bold]:smile:[/red].csv" in printed
+
+
+def test_debug_shows_what_an_error_comes_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "damaged.npy"
+    file.write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr'")
+    for arguments, shown in (([], False), (["--debug"], True)):
+        assert main([*arguments, "connectome", "show", "x", "--path", str(file)]) == 2
+        error = capsys.readouterr().err
+        assert ("Traceback" in error) == shown
+        assert error.splitlines()[-1].startswith(f"error: {file}: not readable as a .npy file")

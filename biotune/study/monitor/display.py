@@ -61,7 +61,7 @@ class Display:
 
     def say(self, message: str) -> None:
         """A line that stays."""
-        self.console.print(message, highlight=False, soft_wrap=True)
+        self.console.print(message, soft_wrap=True)
 
     def enter(self, phase: str) -> None:
         """Goes on to another phase."""

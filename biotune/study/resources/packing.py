@@ -122,11 +122,11 @@ def share_out(
         return fit(gpus), population
     resources = fit(None)
     if not resources.gpus:
-        console.print("No GPU here: trials run on the cores.", highlight=False)
+        console.print("No GPU here: trials run on the cores.")
         return resources, population
     console.print("Measuring how many trials share a GPU …", style="dim")
     packing = pack(replace(plans, device=resources.device), resources.cpus)
-    console.print(str(packing), highlight=False, soft_wrap=True)
+    console.print(str(packing), soft_wrap=True)
     return fit(1 / packing.trials), packing.population
 
 
