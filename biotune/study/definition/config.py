@@ -58,7 +58,8 @@ def _unknown(what: str, name: str, known: Iterable[str], key: str | None = None)
 class Section(BaseModel):
     """A mapping in the YAML; for an unknown key the error suggests the nearest known one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # strict: true is no 1, and the text "1" no number
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -85,7 +86,7 @@ class Section(BaseModel):
 class TaskConfig(Section):
     """The task, and its data. Further keys are options of the task itself, such as `pattern_length`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: Annotated[str, AfterValidator(_task_name)] = Field("seq_mem", description="built-in, or file.py:Class")
     trials: int = Field(500, ge=2, description="trials per replicate, training and validation together")
@@ -143,12 +144,12 @@ class ConnectomeConfig(Section):
         if not isinstance(content, dict) or not isinstance(content.get("path"), str):
             return content
         path = Path(content["path"]).expanduser().absolute()
-        return {"name": path.stem} | content | {"path": str(path)}
+        named = content.get("name") not in (None, *_known_names())  # a file is not the connectome of the catalogue
+        return content | {"path": str(path)} | ({} if named else {"name": path.stem})
 
     @model_validator(mode="after")
     def _name_is_known(self) -> Self:
-        rules = [f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE]
-        known = [*CATALOGUE, *RANDOM_GRAPHS, *rules]
+        known = _known_names()
         if self.path is None and self.name not in known:
             raise _unknown("connectome", self.name, known, key="name")
         return self
@@ -162,6 +163,11 @@ class ConnectomeConfig(Section):
         """An arm that names another connectome takes over neither the study's file nor how to read or draw it."""
         another = "name" in changes or "path" in changes
         return ({"otherwise": self.otherwise} if another else self.model_dump()) | dict(changes)
+
+
+def _known_names() -> list[str]:
+    """The names of connectomes that need no file."""
+    return [*CATALOGUE, *RANDOM_GRAPHS, *(f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE)]
 
 
 def _as_it_comes(value: Any) -> Any:
@@ -390,6 +396,16 @@ class StudyConfig(Section):
     @classmethod
     def _empty_arms(cls, arms: Any) -> Any:
         return {name: {} if arm is None else arm for name, arm in arms.items()} if isinstance(arms, dict) else arms
+
+    @field_validator("arms")
+    @classmethod
+    def _arms_differ_on_every_disk(cls, arms: dict[str, ArmConfig]) -> dict[str, ArmConfig]:
+        seen: dict[str, str] = {}
+        for name in arms:
+            other = seen.setdefault(name.lower(), name)
+            if other != name:
+                raise ValueError(f"{other} and {name} differ in capitals alone, which some disks don't tell apart")
+        return arms
 
     @field_validator("search")
     @classmethod

@@ -1,9 +1,11 @@
 """YAML with the line of every key, so that an error message can give the line.
 
-It differs from plain YAML 1.1 in two ways: a key is always text (`null:` is a null model, not the value null), and the
-same key twice in one mapping is an error (otherwise the second would silently replace the first).
+It differs from plain YAML 1.1: a key is always text (`null:` is a null model, not the value null), the same key twice in
+one mapping is an error (otherwise the second would silently replace the first), `1e-3` is a number, and a date is text.
+What would never end or take all memory (aliases in each other, depth) is an error.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,14 @@ from biotune.errors import UserError
 
 Location = tuple[str | int, ...]
 
+MOST_VALUES = 100_000
+"""Of a file, its aliases written out."""
+
+MOST_DEPTH = 50
+"""Of mappings and lists in each other."""
+
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+")
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -58,6 +68,8 @@ def read_yaml(file: Path | str) -> YamlSource:
         node = loader.get_single_node()
         lines: dict[Location, int] = {}
         content = None if node is None else _construct(loader, node, (), lines, str(file))
+    except RecursionError:
+        raise UserError(f"{file}: not YAML: mappings and lists are more than {MOST_DEPTH} deep in each other") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -84,13 +96,17 @@ def parse_value(text: str) -> Any:
     try:
         node = loader.get_single_node()
         return None if node is None else _construct(loader, node, (), {}, "--set")
-    except yaml.YAMLError as error:
-        raise UserError(f"--set: {text!r} is not a YAML value ({str(error).splitlines()[0]})") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise UserError(f"--set: {text[:80]!r} is not a YAML value ({reason})") from None
     finally:
         loader.dispose()
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], file: str) -> Any:
+    if len(path) > MOST_DEPTH or len(lines) > MOST_VALUES:
+        what = f"nested more than {MOST_DEPTH} deep" if len(path) > MOST_DEPTH else f"more than {MOST_VALUES:,} values"
+        raise yaml.MarkedYAMLError(problem=f"{what} (does an alias repeat itself?)", problem_mark=node.start_mark)
     if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
         raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} is not allowed here", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
@@ -114,4 +130,13 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: 
             lines[(*path, index)] = value.start_mark.line + 1
             items.append(_construct(loader, value, (*path, index), lines, file))
         return items
-    return loader.construct_object(node)
+    if node.style is None and _NUMBER.fullmatch(node.value):
+        return float(node.value)  # 1e-3 is a number in YAML 1.2, and to everybody
+    if node.tag == _TIMESTAMP and node.style is None:
+        return node.value  # a date is no value of any key, but a name may look like one
+    try:
+        return loader.construct_object(node)
+    except (ValueError, KeyError, AttributeError, OverflowError):  # `!!int abc`, or more digits than Python reads
+        kind = node.tag.rpartition(":")[2]
+        problem = f"{node.value[:40]!r} cannot be read as {kind}"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None

@@ -222,3 +222,49 @@ def test_every_key_is_documented(section: type[BaseModel]) -> None:
 @pytest.mark.parametrize("space", sorted(Path("search_spaces").glob("*.yaml")), ids=lambda file: file.name)
 def test_the_studies_that_come_along_are_valid(space: Path) -> None:
     assert load_study(space).arms
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: !!bool abc\n", "'abc' cannot be read as bool"),
+        ("name: !!float abc\n", "'abc' cannot be read as float"),
+        ("seed: " + "9" * 5000 + "\n", "cannot be read as int"),
+        ("name: &a [*a]\n", "more than 50 deep"),
+        ("name: " + "[" * 5000 + "]" * 5000 + "\n", "more than 50 deep"),
+        (
+            "name: x\na0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+            "more than 100,000 values",
+        ),
+    ],
+)
+def test_yaml_that_would_never_end_or_cannot_be_read_is_a_line(tmp_path, text, message):
+    file = tmp_path / "space.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        load_study(file)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["true", "'1'", "1.5"])
+@pytest.mark.parametrize("key", ["confirm.replicates", "search.grace", "task.trials"])
+def test_what_is_no_whole_number_is_refused(small_space, key, value):
+    with pytest.raises(UserError, match=rf"--set {key}: "):
+        load_study(small_space, overrides=[f"{key}={value}"])
+
+
+def test_arms_that_some_disks_do_not_tell_apart_are_refused(write_space):
+    with pytest.raises(UserError, match="real and Real differ in capitals alone"):
+        load_study(write_space(("  rewired: ", "  Real: {}\n  rewired: ")))
+
+
+def test_a_file_does_not_keep_the_name_of_the_catalogue(small_space, tmp_path):
+    study = load_study(small_space, overrides=["connectome.name=marmoset", f"connectome.path={tmp_path / 'mine.csv'}"])
+    assert study.config.connectome.name == "mine"
+    study = load_study(small_space, overrides=["connectome.name=ours", f"connectome.path={tmp_path / 'mine.csv'}"])
+    assert study.config.connectome.name == "ours"
+
+
+def test_a_date_is_text(small_space):
+    assert load_study(small_space, overrides=["name=2001-13-45"]).config.name == "2001-13-45"
