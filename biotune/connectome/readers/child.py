@@ -159,8 +159,8 @@ def serve() -> None:
             }
         except UserError as error:
             answer = {"error": str(error), "traceback": traceback.format_exc()}
-        except OSError as error:
-            reason = f"{request['path']}: {error.strerror or error}; name the connectome's file"
+        except (OSError, ValueError) as error:
+            reason = f"{request['path']}: {getattr(error, 'strerror', None) or error}; name the connectome's file"
             answer = {"error": reason, "traceback": traceback.format_exc()}
         except MemoryError:
             reason = f"{request['path']}: reading it takes more memory than is free"

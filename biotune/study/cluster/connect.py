@@ -74,7 +74,7 @@ def _require_listening(address: str) -> None:
         UserError: nothing does, or it is not an address.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise UserError(f"--address {address!r}: give it as HOST:PORT, such as 10.0.0.1:6379, or auto")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -26,6 +26,7 @@ from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM
 
 Scalar = bool | int | float | str
+Neurons = Annotated[int, Field(ge=1, le=10_000_000)]
 Whole = int
 """`int`, for a class whose field of that name hides it."""
 
@@ -89,9 +90,9 @@ class TaskConfig(Section):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: Annotated[str, AfterValidator(_task_name)] = Field("seq_mem", description="built-in, or file.py:Class")
-    trials: int = Field(500, ge=2, description="trials per replicate, training and validation together")
+    trials: int = Field(500, ge=2, le=1_000_000_000, description="trials per replicate, training and validation together")
     train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials used for training")
-    batch: int = Field(128, ge=1, description="trials per update")
+    batch: int = Field(128, ge=1, le=1_000_000_000, description="trials per update")
 
     @model_validator(mode="after")
     def _both_parts(self) -> Self:
@@ -185,7 +186,7 @@ class NeuronDensityConfig(Section):
 class TopologyConfig(Section):
     """From regions to neurons."""
 
-    neurons_per_region: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] | NeuronDensityConfig = 4
+    neurons_per_region: Neurons | list[Neurons] | NeuronDensityConfig = 4
     target_sparsity: FiniteFloat = Field(
         0.8, gt=0, le=1, description="share of a target region that a neuron connects to"
     )
@@ -309,13 +310,13 @@ class Domain(Section):
 class SearchConfig(Section):
     """The search of each arm."""
 
-    trials_per_arm: int = Field(16, ge=1, description="for a grid: the number of combinations")
+    trials_per_arm: int = Field(16, ge=1, le=100_000, description="for a grid: the number of combinations")
     shared_settings: int = Field(
-        8, ge=1, description="the first trials of every arm, at the same Sobol settings; for a grid: all trials"
+        8, ge=1, le=100_000, description="the first trials of every arm, at the same Sobol settings; for a grid: all trials"
     )
-    replicates: int = Field(4, ge=1, description="networks per trial")
-    max_epochs: int = Field(81, ge=1)
-    grace: int = Field(9, ge=1, description="epochs before ASHA may stop a trial")
+    replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
+    max_epochs: int = Field(81, ge=1, le=1_000_000)
+    grace: int = Field(9, ge=1, le=1_000_000, description="epochs before ASHA may stop a trial")
     reduction: int = Field(3, ge=2, description="at each rung one in so many trials goes on")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 
@@ -356,9 +357,9 @@ class SearchConfig(Section):
 class ConfirmConfig(Section):
     """The confirmation on fresh seeds."""
 
-    replicates: int = Field(16, ge=1, description="networks per arm: the pairs of the statistics")
-    max_epochs: int = Field(100, ge=1, description="the budget")
-    population: int = Field(8, ge=1, description="replicates that are trained together as one Ray task")
+    replicates: int = Field(16, ge=1, le=100_000, description="networks per arm: the pairs of the statistics")
+    max_epochs: int = Field(100, ge=1, le=1_000_000, description="the budget")
+    population: int = Field(8, ge=1, le=10_000, description="replicates that are trained together as one Ray task")
 
 
 class CriterionConfig(Section):

@@ -30,8 +30,11 @@ def new_directory(study: Study, output: Path) -> Path:
             "absolute path that all machines see"
         )
     existing = output
-    while not existing.exists():
-        existing = existing.parent
+    try:
+        while not existing.exists():
+            existing = existing.parent
+    except (OSError, ValueError) as error:  # a part that is too long, a byte that no path has
+        raise UserError(f"--output {output}: {getattr(error, 'strerror', None) or error}; name another folder") from None
     if not existing.is_dir():
         raise UserError(f"--output {output}: {existing} is a file; name a folder")
     if not os.access(existing, os.W_OK | os.X_OK):

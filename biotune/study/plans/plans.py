@@ -11,6 +11,7 @@ from biotune.network import edge_signs
 from biotune.results.documents import Cell
 from biotune.study.definition.config import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
+from biotune.study.plans.memory import require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
 from biotune.training import TrialPlan, draw_topology
@@ -48,6 +49,7 @@ class Plans:
         plans, topologies = cls(study, connectomes, trained), {}
         for arm in study.arms:
             try:
+                require_memory(study, study.arms[arm], connectomes[arm])
                 plan = plans.plan(arm, {}, "confirm", [0])
                 if plan.start is None:
                     first = draw_topology(plan, 0)
