@@ -90,7 +90,9 @@ class TaskConfig(Section):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: Annotated[str, AfterValidator(_task_name)] = Field("seq_mem", description="built-in, or file.py:Class")
-    trials: int = Field(500, ge=2, le=1_000_000_000, description="trials per replicate, training and validation together")
+    trials: int = Field(
+        500, ge=2, le=1_000_000_000, description="trials per replicate, training and validation together"
+    )
     train_share: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of the trials used for training")
     batch: int = Field(128, ge=1, le=1_000_000_000, description="trials per update")
 
@@ -312,7 +314,10 @@ class SearchConfig(Section):
 
     trials_per_arm: int = Field(16, ge=1, le=100_000, description="for a grid: the number of combinations")
     shared_settings: int = Field(
-        8, ge=1, le=100_000, description="the first trials of every arm, at the same Sobol settings; for a grid: all trials"
+        8,
+        ge=1,
+        le=100_000,
+        description="the first trials of every arm, at the same Sobol settings; for a grid: all trials",
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
     max_epochs: int = Field(81, ge=1, le=1_000_000)

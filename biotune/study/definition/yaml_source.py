@@ -1,8 +1,8 @@
 """YAML with the line of every key, so that an error message can give the line.
 
-It differs from plain YAML 1.1: a key is always text (`null:` is a null model, not the value null), the same key twice in
-one mapping is an error (otherwise the second would silently replace the first), `1e-3` is a number, and a date is text.
-What would never end or take all memory (aliases in each other, depth) is an error.
+It differs from plain YAML 1.1: a key is always text (`null:` is a null model, not the value null), the same key twice
+in one mapping is an error (otherwise the second would silently replace the first), `1e-3` is a number, and a date is
+text. What would never end or take all memory (aliases in each other, depth) is an error.
 """
 
 import re
@@ -130,9 +130,10 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: 
             lines[(*path, index)] = value.start_mark.line + 1
             items.append(_construct(loader, value, (*path, index), lines, file))
         return items
-    if node.style is None and _NUMBER.fullmatch(node.value):
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    if plain and _NUMBER.fullmatch(node.value):
         return float(node.value)  # 1e-3 is a number in YAML 1.2, and to everybody
-    if node.tag == _TIMESTAMP and node.style is None:
+    if plain and node.tag == _TIMESTAMP:
         return node.value  # a date is no value of any key, but a name may look like one
     try:
         return loader.construct_object(node)

@@ -34,7 +34,9 @@ def new_directory(study: Study, output: Path) -> Path:
         while not existing.exists():
             existing = existing.parent
     except (OSError, ValueError) as error:  # a part that is too long, a byte that no path has
-        raise UserError(f"--output {output}: {getattr(error, 'strerror', None) or error}; name another folder") from None
+        raise UserError(
+            f"--output {output}: {getattr(error, 'strerror', None) or error}; name another folder"
+        ) from None
     if not existing.is_dir():
         raise UserError(f"--output {output}: {existing} is a file; name a folder")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -63,7 +63,9 @@ def _edges(counts: np.ndarray, arm: Arm, connectome: Connectome) -> float:
     """
     of_source = np.minimum(np.ceil(arm.topology.target_sparsity * counts), counts)
     between = float((of_source[connectome.source] * counts[connectome.target]).sum())
-    within = float((np.ceil(arm.topology.intrinsic_sparsity * counts) * counts).sum()) if arm.topology.intrinsic else 0.0
+    within = (
+        float((np.ceil(arm.topology.intrinsic_sparsity * counts) * counts).sum()) if arm.topology.intrinsic else 0.0
+    )
     return between + within
 
 

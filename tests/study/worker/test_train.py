@@ -10,8 +10,10 @@ from ray import tune
 
 from biotune.network import DamagedCheckpoint, Population, load_checkpoint, save_checkpoint
 from biotune.study import load_study
+from biotune.study.confirm.block import confirm_block
 from biotune.study.plans.plans import Plans
-from biotune.study.worker import train
+from biotune.study.search.trainable import search_trial
+from biotune.study.worker.train import train
 from biotune.training import ForeignState, TrialPlan, draw_topology, load_networks
 
 
@@ -23,19 +25,19 @@ def plan(small_space: Path) -> TrialPlan:
 
 def test_networks_that_diverge_as_they_are_drawn_are_confirmed_as_diverged(plan: TrialPlan, tmp_path: Path) -> None:
     hopeless = replace(plan, network=replace(plan.network, radius=1e30))
-    steps = list(train.train(hopeless, tmp_path / "none.pt", every=10))
+    steps = list(train(hopeless, tmp_path / "none.pt", every=10))
     assert [trial.loop.epoch for trial, _ in steps] == [0]
-    done = train.confirm_block(hopeless, tmp_path / "block.pt", threads=1, every=10)
-    assert [outcome["diverged"] for outcome in done["convergence"]] == [True, True]
-    assert not any(outcome["converged"] for outcome in done["convergence"])
+    done = confirm_block(hopeless, tmp_path / "block.pt", threads=1, every=10)
+    assert [outcome.diverged for outcome in done.convergence] == [True, True]
+    assert not any(outcome.converged for outcome in done.convergence)
 
 
 def test_a_trial_that_goes_on_yields_the_epoch_of_its_checkpoint_first(plan: TrialPlan, tmp_path: Path) -> None:
-    started = train.train(plan, tmp_path / "trial.pt", every=0)
+    started = train(plan, tmp_path / "trial.pt", every=0)
     assert [next(started)[0].loop.epoch for _ in range(3)] == [1, 2, 3]
     started.close()  # killed before epoch 3 was reported
-    went_on = [(trial.loop.epoch, trial.score) for trial, _ in train.train(plan, tmp_path / "trial.pt", every=0)]
-    whole = [(trial.loop.epoch, trial.score) for trial, _ in train.train(plan, tmp_path / "another.pt", every=10)]
+    went_on = [(trial.loop.epoch, trial.score) for trial, _ in train(plan, tmp_path / "trial.pt", every=0)]
+    whole = [(trial.loop.epoch, trial.score) for trial, _ in train(plan, tmp_path / "another.pt", every=10)]
     assert went_on == whole[2:]
 
 
@@ -43,7 +45,7 @@ def test_nothing_is_trained_from_a_checkpoint_that_is_damaged(plan: TrialPlan, t
     for content in (bytes(1000), b""):
         (tmp_path / "trial.pt").write_bytes(content)
         with pytest.raises(DamagedCheckpoint, match=r"trial\.pt: .*damaged"):
-            next(train.train(plan, tmp_path / "trial.pt", every=10))
+            next(train(plan, tmp_path / "trial.pt", every=10))
         assert (tmp_path / "trial.pt").read_bytes() == content
 
 
@@ -51,7 +53,7 @@ def test_nothing_is_trained_from_a_checkpoint_of_another_plan_or_of_other_edges(
     plan: TrialPlan, tmp_path: Path
 ) -> None:
     file = tmp_path / "trial.pt"
-    next(train.train(plan, file, every=0))
+    next(train(plan, file, every=0))
     for other, differs in (
         (replace(plan, max_epochs=9), "max_epochs is 6 there and 9 here"),
         (
@@ -62,24 +64,24 @@ def test_nothing_is_trained_from_a_checkpoint_of_another_plan_or_of_other_edges(
         (replace(plan, study="another"), "study is .* there and .another. here"),
     ):
         with pytest.raises(ForeignState, match=rf"trial\.pt: was trained by another plan: {differs}"):
-            next(train.train(other, file, every=10))
+            next(train(other, file, every=10))
     content = load_checkpoint(file)
     content["topologies"][1] = "0" * 64
     save_checkpoint(file, content)
     with pytest.raises(ForeignState, match=r"trial\.pt: was trained on other edges than .* draws for replicate 1"):
-        next(train.train(plan, file, every=10))
+        next(train(plan, file, every=10))
 
 
 def test_a_checkpoint_is_gone_on_from_on_another_device_or_backend(plan: TrialPlan, tmp_path: Path) -> None:
-    next(train.train(replace(plan, backend="reference"), tmp_path / "trial.pt", every=0))
-    trial, _ = next(train.train(replace(plan, backend="dense"), tmp_path / "trial.pt", every=10))
+    next(train(replace(plan, backend="reference"), tmp_path / "trial.pt", every=0))
+    trial, _ = next(train(replace(plan, backend="dense"), tmp_path / "trial.pt", every=10))
     assert trial.loop.epoch == 1
 
 
 def test_a_confirmed_checkpoint_holds_the_networks_and_their_edges(plan: TrialPlan, tmp_path: Path) -> None:
-    done = train.confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
+    done = confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
     networks = load_networks(tmp_path / "block.pt")
-    assert [topology.digest for topology in networks.topologies] == [row["digest"] for row in done["measures"]]
+    assert [topology.digest for topology in networks.topologies] == [row["digest"] for row in done.topologies]
     assert [topology.digest for topology in networks.topologies] == [
         draw_topology(plan, replicate).digest for replicate in plan.replicates
     ]
@@ -102,7 +104,7 @@ def test_a_trial_that_is_stopped_leaves_no_tensor_behind(
     gc.disable()
     try:
         with pytest.raises(SystemExit) as stopped:
-            train.search_trial(config, plans.search, tmp_path, [1], "small", threads=1, every=10)
+            search_trial(config, plans.search, tmp_path, [1], "small", threads=1, every=10)
         assert stopped.value.__traceback__ is not None
         assert [one() for one in population] == [None]
     finally:

@@ -96,10 +96,10 @@ def test_a_wrong_backend_is_left_out_of_auto_and_refused_by_name(
     assert again.names == seen.names
     assert not again.wrong
     [entry] = again.entries()
-    assert (entry["backend"], entry["device"], entry["batch"]) == (again.names[0], "cpu", [12, 16])
-    assert entry["networks"] == ["2 × 38 neurons / 1354 edges"]
-    assert entry["nonlinearity"] == ["relu", "tanh"]
-    assert all(0 < value <= entry["tolerance"] for value in entry["deviation"].values())
+    assert (entry.backend, entry.device, entry.batch) == (again.names[0], "cpu", [12, 16])
+    assert entry.networks == ["2 × 38 neurons / 1354 edges"]
+    assert entry.nonlinearity == ["relu", "tanh"]
+    assert all(0 < value <= entry.tolerance for value in entry.deviation.values())
     of_one = Asked("confirm", "real", replace(plan, replicates=(0,), backend=again.names[0]), 2, ["tanh", "relu"])
     assert look([of_one], threads).entries() == again.entries()  # one network stands for both
     by_name = look([Asked("confirm", "real", replace(plan, backend="dense"), 2, ["tanh"])], threads)
@@ -154,7 +154,7 @@ def test_a_study_leaves_wrong_kernels_out_and_says_so(run: Run, tmp_path: Path) 
     [results] = map(Results.open, (tmp_path / "results").iterdir())
     assert {name for arms in results.read_json("state")["backend"].values() for name in arms.values()} == {"dense"}
     environment = results.read_json("environment")
-    assert {entry["backend"] for entry in environment["kernels"]} == {"dense"}
+    assert {entry.backend for entry in environment["kernels"]} == {"dense"}
     for reason in environment["kernels_left_out"]:
         assert f"NOTE: {reason}; it is left out" in done.stdout
     assert environment["kernels_left_out"]
