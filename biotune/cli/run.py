@@ -200,11 +200,13 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     plans = Plans.load(study)
     note = study.task.prepare()
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), soft_wrap=True)
+    different = list({id(one): one for one in plans.connectomes.values()}.values())
     for arm, connectome in plans.connectomes.items():
         if connectome.provenance.substitutes:
             console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
-    if note:
-        console.print(note, soft_wrap=True)
+    for said in [*study.notes, *(f"{c.name}: {text}" for c in different for text in c.provenance.notes), note]:
+        if said:
+            console.print(f"NOTE: {said}", soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     if arguments.address is None:

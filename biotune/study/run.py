@@ -119,8 +119,9 @@ def run_study(
         plans = replace(Plans.load(study), backends=all_on(options.kernels, study.arms))
         results, storage = Results(new_directory(study, options.output)), options.storage
     directory = results.path
-    if note := study.task.prepare():
-        console.print(note, soft_wrap=True)
+    for note in [*study.notes, study.task.prepare()]:
+        if note:
+            console.print(note, soft_wrap=True)
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
         interruptible(console, signal.SIGINT) as pressed,

@@ -58,6 +58,7 @@ def load_study(
     if not isinstance(content, dict):
         raise UserError(f"{file}: must be a mapping of keys (name, arms, tune, ...), found {type(content).__name__}")
     content = copy.deepcopy(content)
+    notes = _resolve_paths(content, Path(file).parent)
     changed: dict[Location, str] = {}
     for override in overrides:
         path = _override(content, override)
@@ -93,13 +94,42 @@ def load_study(
             merged[POSITIVE_CONTROL] = _control(config, merged[config.reference_arm])
         except ValueError as error:
             raise UserError(f"{where(('positive_control',))}: positive_control: {error}") from None
-    study = Study(config, merged)
+    study = Study(config, merged, notes)
     try:
         if run_task:
             study.task  # noqa: B018  # makes it
     except UserError as error:
         raise UserError(f"{where(('task',))}: {error}") from None
     return study
+
+
+def _resolve_paths(content: dict[str, Any], folder: Path) -> list[str]:
+    """Makes the paths of a study's files absolute: relative to the YAML's folder, or to the present one if only that
+    has such a file, which a note says."""
+    notes: list[str] = []
+
+    def resolved(path: str, key: str) -> str:
+        beside, here = folder / Path(path).expanduser(), Path(path).expanduser()
+        try:
+            if not beside.exists() and here.exists():
+                notes.append(f"{key}: {path} is not beside the study's YAML; taken from {Path.cwd()}")
+                return str(here.absolute())
+        except (OSError, ValueError):
+            return path  # no path at all: whoever opens it says so
+        return str(beside.absolute())
+
+    arms = content.get("arms")
+    sections = [("", content), *((f"arms.{n}.", arm) for n, arm in (arms.items() if isinstance(arms, dict) else ()))]
+    for prefix, section in sections:
+        connectome = section.get("connectome") if isinstance(section, dict) else None
+        if isinstance(connectome, dict) and isinstance(connectome.get("path"), str):
+            connectome["path"] = resolved(connectome["path"], f"{prefix}connectome.path")
+    task = content.get("task")
+    if isinstance(task, dict) and isinstance(task.get("name"), str):
+        file, colon, kind = task["name"].rpartition(":")
+        if colon and file.endswith(".py"):
+            task["name"] = f"{resolved(file, 'task.name')}:{kind}"
+    return notes
 
 
 def _override(content: dict[str, Any], override: str) -> Location:

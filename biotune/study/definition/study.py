@@ -37,10 +37,11 @@ class Study:
     Attributes:
         config: as written, with defaults.
         arms: name -> arm; if there is a positive control, it is the last.
+        notes: what a user has to know about how it was read.
     """
 
-    def __init__(self, config: StudyConfig, arms: Mapping[str, Arm]) -> None:
-        self.config, self.arms = config, arms
+    def __init__(self, config: StudyConfig, arms: Mapping[str, Arm], notes: Sequence[str] = ()) -> None:
+        self.config, self.arms, self.notes = config, arms, notes
 
     @cached_property
     def task(self) -> Task:

@@ -30,7 +30,7 @@ def test_every_default_is_written_out_and_reads_back_as_the_same_study(small_spa
     assert load_study(again).resolved() == resolved
 
 
-def test_an_arm_with_a_connectome_of_its_own_leaves_the_studys_file(write_space: WriteSpace) -> None:
+def test_an_arm_with_a_connectome_of_its_own_leaves_the_studys_file(write_space: WriteSpace, tmp_path: Path) -> None:
     file = "{path: mine.csv, columns: {weight: n}, otherwise: distance_rule}"
     study = load_study(
         write_space(
@@ -40,7 +40,7 @@ def test_an_arm_with_a_connectome_of_its_own_leaves_the_studys_file(write_space:
     )
     real, signed, rewired = (study.arms[name].connectome for name in ("real", "signed", "rewired"))
     assert (real.name, real.path, real.options, real.otherwise) == ("macaque", None, {}, "distance_rule")
-    assert (rewired.name, rewired.path) == ("mine", str(Path("mine.csv").absolute()))
+    assert (rewired.name, rewired.path) == ("mine", str(tmp_path / "mine.csv"))
     assert rewired.options == {"columns": {"weight": "n"}}
     assert signed.options == {"columns": {"weight": "n"}, "signed": True}
 
@@ -268,3 +268,29 @@ def test_a_file_does_not_keep_the_name_of_the_catalogue(small_space, tmp_path):
 
 def test_a_date_is_text(small_space):
     assert load_study(small_space, overrides=["name=2001-13-45"]).config.name == "2001-13-45"
+
+
+class TestPaths:
+    def test_are_relative_to_the_yaml(self, write_space, tmp_path, monkeypatch):
+        (tmp_path / "mine.csv").write_text("source,target,weight\na,b,1\nb,a,1\n")
+        file = write_space(('name: "distance_rule:mouse_gamanut"', "path: mine.csv"))
+        monkeypatch.chdir("/")
+        study = load_study(file)
+        assert study.config.connectome.path == str(tmp_path / "mine.csv")
+        assert not study.notes
+
+    def test_are_taken_from_the_present_folder_with_a_note(self, write_space, tmp_path, monkeypatch):
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "mine.csv").write_text("source,target,weight\na,b,1\nb,a,1\n")
+        file = write_space(("  real: {}", "  real: {connectome: {path: mine.csv}}"))
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        study = load_study(file)
+        assert study.arms["real"].connectome.path == str(tmp_path / "elsewhere" / "mine.csv")
+        assert "mine.csv is not beside the study's YAML" in study.notes[0]
+        assert study.notes[0].startswith("arms.real.connectome.path: ")
+
+    def test_of_set_are_relative_to_the_present_folder(self, small_space, tmp_path, monkeypatch):
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        study = load_study(small_space, overrides=["connectome.path=mine.csv"])
+        assert study.config.connectome.path == str(tmp_path / "elsewhere" / "mine.csv")
