@@ -25,6 +25,10 @@ EXAMPLES = """examples:
 """
 
 
+TYPICAL_SPREADS = (0.15, 0.35)
+"""Standard deviations of a pair's log ratio, about the least and the greatest that studies of marmoset had."""
+
+
 def add_commands(commands: Any) -> None:
     """Adds `run`.
 
@@ -217,6 +221,7 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     else:  # a dry run doesn't join a cluster, so it doesn't know what it has
         concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
         device = "cpu"
+    drawn = plans.try_draws(seconds=2.0)
     backends = all_on(arguments.kernels or "auto", study.arms)
     seconds = estimate(replace(plans, device=device, backends=backends), concurrency)
     where = "cores" if device == "cpu" else "GPUs, as if each had one to itself"
@@ -225,10 +230,33 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
         f"about {spell(seconds['confirm'])}\n"
-        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine",
+        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine\n"
+        f"drawn to try: {', '.join(f'{count} of {confirm.replicates} {arm}' for arm, count in drawn.items())}\n"
+        f"{_what_can_be_decided(study)}",
         soft_wrap=True,
     )
     return 0
+
+
+def _what_can_be_decided(study: "Study") -> str:
+    """Which ratios the confirmation can show, at spreads of the log ratio that such studies have."""
+    from biotune.results import POSITIVE_CONTROL
+    from biotune.statistics import bonferroni, detectable_ratio, equivalence_power
+
+    pairs, margin = study.config.confirm.replicates, study.config.equivalence_margin
+    if pairs < 2:
+        return "WARNING: one pair has no interval, so nothing can be decided; raise confirm.replicates to 8 or more"
+    confidence = bonferroni(sum(arm not in (study.config.reference_arm, POSITIVE_CONTROL) for arm in study.arms))
+    ratios = [detectable_ratio(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
+    equal = [equivalence_power(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
+    least, most = TYPICAL_SPREADS
+    sentence = (
+        f"{pairs} pairs show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower, and equal arms as "
+        f"equivalent in {100 * equal[0]:.0f} % of studies, if the standard deviation of a pair's log ratio is {least}; "
+        f"{ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
+    )
+    hardly = equal[0] < 0.2 and ratios[0] > 1.5
+    return f"WARNING: that can hardly decide anything, raise confirm.replicates: {sentence}" if hardly else sentence
 
 
 def _natural(text: str) -> int:

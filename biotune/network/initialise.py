@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from biotune.errors import UserError
 from biotune.topology import Topology, spectral_radius
 
 INITIALISATIONS = ("default", "xavier", "he", "orthogonal")
@@ -103,7 +104,7 @@ def recurrent_values(
         ties: draws the order of equal weights in remapping.
 
     Raises:
-        ValueError: `radius` is given, but the matrix has no cycle, so its spectral radius is 0.
+        UserError: `radius` is given, but the matrix has no cycle, so its spectral radius is 0.
     """
     drawn = draw_recurrent(topology, initialisation, values)
     if remap is not None:
@@ -113,6 +114,9 @@ def recurrent_values(
     if radius is not None:
         found = spectral_radius(topology.size, topology.target, topology.source, drawn)
         if found < 1e-12:
-            raise ValueError("the recurrent matrix has spectral radius 0 (no cycle), so it cannot be scaled to another")
+            raise UserError(
+                "the recurrent matrix has no cycle, so its spectral radius is 0 and cannot be set; use a connectome or "
+                "null with cycles, or set topology.spectral_radius to as_it_comes"
+            )
         drawn = drawn * (radius / found)
     return drawn

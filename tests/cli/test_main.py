@@ -206,3 +206,47 @@ def test_debug_shows_what_an_error_comes_from(tmp_path: Path, capsys: pytest.Cap
         error = capsys.readouterr().err
         assert ("Traceback" in error) == shown
         assert error.splitlines()[-1].startswith(f"error: {file}: not readable as a .npy file")
+
+
+def _one_cycle(folder: Path) -> Path:
+    """A study of a connectome with one cycle, whose rewired versions have none."""
+    (folder / "one_cycle.csv").write_text("source,target,weight\nA,B,5\nB,A,4\nB,C,3\nC,D,2\nD,E,6\nE,F,1\n")
+    file = folder / "space.yaml"
+    file.write_text(
+        "name: one_cycle\n"
+        "task: {name: seq_mem, pattern_length: 2, trials: 60, batch: 16}\n"
+        "connectome: {path: one_cycle.csv}\n"
+        "topology: {neurons_per_region: 1, intrinsic: false, keep_diagonal: true}\n"
+        "arms: {real: {}, rewired: {null: {name: erdos_renyi, level: neuron}}}\n"
+        "reference_arm: real\n"
+        "tune: {learning_rate: {loguniform: [1.0e-3, 1.0e-1]}}\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_what_a_worker_would_refuse_is_refused_before_one_is_started(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = _one_cycle(tmp_path)
+    assert tune_main(["--space", str(file), "--output", str(tmp_path / "results"), *more]) == 2
+    error = capsys.readouterr().err
+    assert "arm rewired, replicate 0: the recurrent matrix has no cycle" in error
+    assert "topology.spectral_radius to as_it_comes" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_dry_run_says_what_can_be_decided_and_how_files_were_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chain.csv").write_text("source,target,weight\nA,B,5\nB,C,4\nC,D,3\n")
+    file = _one_cycle(tmp_path)
+    small = [f"connectome.path={tmp_path / 'chain.csv'}", "topology.spectral_radius=as_it_comes"]
+    options = ["--dry-run", *(part for override in small for part in ("--set", override))]
+    for pairs, warned in (("3", True), ("16", False)):
+        assert tune_main(["--space", str(file), *options, "--set", f"confirm.replicates={pairs}"]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "NOTE: chain: no edge has a reverse edge" in printed
+        assert f"{pairs} pairs show, with a power of 80 %" in printed
+        assert ("can hardly decide anything" in printed) == warned
+        assert f"drawn to try: {pairs} of {pairs} real" in printed

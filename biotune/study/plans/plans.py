@@ -1,5 +1,6 @@
 """The plans of a study's trials, and what they are made from: connectomes and trained networks, loaded once."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,7 @@ from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.memory import require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
-from biotune.training import TrialPlan, draw_topology
+from biotune.training import Trial, TrialPlan, draw_topology
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,31 @@ class Plans:
             device=self.device,
             start=None if trained is None else trained.start(phase, list(replicates)),
         )
+
+    def try_draws(self, seconds: float) -> dict[str, int]:
+        """Draws confirmed replicates of each arm, with their initial values, as a worker would.
+
+        Args:
+            seconds: spent on each arm, at least; one replicate is drawn in any case.
+
+        Returns:
+            how many were drawn of each arm.
+
+        Raises:
+            UserError: naming the arm and the replicate that cannot be drawn.
+        """
+        drawn = dict.fromkeys(self.study.arms, 0)
+        for arm in self.study.arms:
+            end = time.monotonic() + seconds
+            for replicate in range(self.study.config.confirm.replicates):
+                try:
+                    Trial(self.plan(arm, self.study.first_setting, "confirm", [replicate]))
+                except (UserError, ValueError) as error:
+                    raise UserError(f"arm {arm}, replicate {replicate}: {error}") from error
+                drawn[arm] += 1
+                if time.monotonic() > end:
+                    break
+        return drawn
 
     def confirm(self, cell: Cell, replicates: Sequence[int]) -> TrialPlan:
         """The plan of some replicates of a cell."""
