@@ -185,6 +185,15 @@ class TestSearch:
             assert found.expected_best[-1] == pytest.approx(losses.min())
             assert found.expected_best[0] == pytest.approx(np.exp(np.log(losses).mean()))
 
+    def test_the_column_that_the_best_setting_is_chosen_by_is_shown(self, reported, read_page):
+        directory, summary = reported
+        trials = Results(directory).read_table("trials").set_index("trial")
+        for found in summary.search:
+            assert found.best_updates == trials.loc[found.best_trial, "mean_updates"]
+        text = read_page(directory).text
+        assert "the trial with the fewest updates to criterion" in text
+        assert "ranked by their updates to criterion" in text
+
     def test_a_grid_has_none(self, simulate):
         directory = simulate(trials=4, edit=lambda study: study["search"].update(sampler="grid"))
         assert [found.expected_best for found in read_report(directory).search] == [[], [], []]

@@ -222,6 +222,7 @@ def _search(found: SearchResult) -> dict[str, Any]:
         "planned": found.planned,
         **found.statuses,
         "best_trial": found.best_trial,
+        "best_updates": found.best_updates,
         "best_loss": found.best_loss,
         **{f"tune.{key}": value for key, value in found.best_setting.items()},
     }

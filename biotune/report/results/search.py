@@ -36,6 +36,7 @@ def search_result(
         planned=search["trials_per_arm"],
         statuses={status: int((rows["status"] == status).sum()) for status in STATUSES},
         best_trial=None if best.empty else str(best["trial"].iloc[0]),
+        best_updates=None if best.empty else float(best["mean_updates"].iloc[0]),
         best_loss=None if best.empty else float(best["best_loss"].iloc[0]),
         best_setting={} if best.empty else {key.removeprefix("tune."): scalar(best[key].iloc[0]) for key in keys},
         # the settings of a grid are not drawn at random

@@ -134,6 +134,9 @@ class SearchResult:
     """The search of one arm: its trials by status, and the best of them.
 
     Attributes:
+        best_updates: of the best trial: restricted mean updates to criterion, by which it was chosen.
+        best_loss: of the best trial: median over its replicates of the best validation loss, which decides between
+            equal updates.
         expected_best: expected best loss of 1, 2, … of the quasi-random trials; empty for a grid.
     """
 
@@ -141,6 +144,7 @@ class SearchResult:
     planned: int
     statuses: dict[str, int]
     best_trial: str | None
+    best_updates: float | None
     best_loss: float | None
     best_setting: dict[str, Any]
     expected_best: list[float]

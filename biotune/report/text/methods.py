@@ -164,8 +164,9 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
         f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
         f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a late crossing could be seen to hold), "
         "all arms at one shared setting: of the settings that every arm had tried, and at which the largest number of "
-        "arms had trained, the one of best mean rank over the arms. As a sensitivity analysis each arm was also "
-        "trained at its own best setting.",
+        "arms had trained, the one of best mean rank over the arms. Within an arm trials were ranked by their updates "
+        "to criterion (mean over their networks, the budget for one that did not meet it), then by the median of their "
+        "best validation losses. As a sensitivity analysis each arm was also trained at its own best setting.",
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
         f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
         "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "
