@@ -1,5 +1,6 @@
 """The rule for the verdict: where an interval lies relative to the margin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,24 +34,38 @@ def verdict(ratio: Ratio, margin: float, arm: Share, reference: Share) -> Verdic
         margin: of equivalence, above 0.
         arm, reference: shares of their replicates that met the criterion.
     """
-    if min(arm.value, reference.value) < LEAST_SHARE_CONVERGED:
-        short = arm if arm.value < LEAST_SHARE_CONVERGED else reference
-        whose = "its" if short is arm else "the reference's"
+    short = [
+        f"{share.count} of {whose} {share.total} replicates"
+        for share, whose in ((arm, "its"), (reference, "the reference's"))
+        if share.value < LEAST_SHARE_CONVERGED
+    ]
+    if short:
         return Verdict(
             "not comparable",
-            f"{short.count} of {whose} {short.total} replicates met the criterion, {100 * LEAST_SHARE_CONVERGED:.0f} "
-            "% must",
+            f"{' and '.join(short)} met the criterion, {100 * LEAST_SHARE_CONVERGED:.0f} % must; a larger "
+            "confirm.max_epochs or criterion.fraction_of_null lets more of them",
         )
     upper = 1 + margin
     lower = 1 / upper
-    interval = f"the interval {ratio.low:.2f} to {ratio.high:.2f}"
+    digits = _digits((ratio.low, ratio.high), (lower, upper))
+    interval = f"the interval {ratio.low:.{digits}f} to {ratio.high:.{digits}f}"
     if ratio.pairs == 1:
         return Verdict("undecided", "one pair gives no interval")
     if ratio.high < lower:
-        return Verdict("faster", f"{interval} lies wholly below {lower:.2f}")
+        return Verdict("faster", f"{interval} lies wholly below {lower:.{digits}f}")
     if ratio.low > upper:
-        return Verdict("slower", f"{interval} lies wholly above {upper:.2f}")
+        return Verdict("slower", f"{interval} lies wholly above {upper:.{digits}f}")
     if ratio.low >= lower and ratio.high <= upper:
-        return Verdict("equivalent", f"{interval} lies wholly within {lower:.2f} to {upper:.2f}")
-    crossed = " and ".join(f"{end:.2f}" for end in (lower, upper) if ratio.low < end < ratio.high)
+        return Verdict("equivalent", f"{interval} lies wholly within {lower:.{digits}f} to {upper:.{digits}f}")
+    crossed = " and ".join(f"{end:.{digits}f}" for end in (lower, upper) if ratio.low < end < ratio.high)
     return Verdict("undecided", f"{interval} reaches across {crossed}")
+
+
+def _digits(ends: Sequence[float], edges: Sequence[float]) -> int:
+    """Decimals, two or more, at which rounded ends of an interval lie on the same side of the margin's edges."""
+    for digits in range(2, 12):
+        rounded = [(float(f"{end:.{digits}f}"), float(f"{edge:.{digits}f}")) for end in ends for edge in edges]
+        exact = [(end, edge) for end in ends for edge in edges]
+        if all((a < b, a > b) == (c < d, c > d) for (a, b), (c, d) in zip(exact, rounded, strict=True)):
+            return digits
+    return 12

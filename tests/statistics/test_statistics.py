@@ -305,3 +305,26 @@ class TestOtherStatistics:
         assert statistics.log_loss_area(updates, np.array([1, 0.1, 0.01, 9]), 20) == pytest.approx(0.1)
         assert statistics.log_loss_area(updates, np.array([1, np.nan, 0.01, 1]), 20) == math.inf
         assert statistics.log_loss_area(updates, np.array([1, 0.5, 0.0, 1]), 20) == 0
+
+
+@given(st.floats(0.5, 2), st.floats(0, 1), st.floats(0.05, 0.5))
+def test_a_verdicts_reason_is_true_of_the_numbers_that_it_prints(low, width, margin):
+    found = statistics.verdict(interval(low, low + width), margin, ALL, ALL)
+    below, above = (float(text) for text in re.findall(r"interval ([0-9.]+) to ([0-9.]+)", found.reason)[0])
+    edges = [float(text) for text in re.findall(r"[0-9.]+", found.reason)[2:]]
+    if found.name == "faster":
+        assert above < edges[0]
+    elif found.name == "slower":
+        assert below > edges[0]
+    elif found.name == "equivalent":
+        assert edges[0] <= below <= above <= edges[1]
+    else:
+        assert all(below < edge < above for edge in edges)
+
+
+def test_not_comparable_says_which_side_failed_and_what_would_do():
+    few = Share(3, 16, 0, 1)
+    both = statistics.verdict(interval(1, 1), MARGIN, few, few).reason
+    assert both.startswith("3 of its 16 replicates and 3 of the reference's 16 replicates met the criterion")
+    assert "confirm.max_epochs" in both
+    assert statistics.verdict(interval(1, 1), MARGIN, ALL, few).reason.startswith("3 of the reference's 16")

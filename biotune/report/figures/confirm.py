@@ -54,6 +54,8 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
             drawn.append((own[comparison.arm], row - 0.2, "s", PAPER, 1.0))
         for c, y, marker, face, width in drawn:
             assert c.ratio is not None
+            if not c.comparable and c.ratio.spread < 1e-12:
+                continue  # all are censored at the budget: their ratio is 1 and means nothing
             if math.isfinite(c.ratio.high):
                 axes.plot([c.ratio.low, c.ratio.high], [y, y], color=colour, lw=width, solid_capstyle="butt")
                 ends += [c.ratio.low, c.ratio.high]

@@ -40,19 +40,22 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
     doses = np.array(list(trend.doses.values()))
     ratios = log_updates - log_updates[:, :1]
     canvas, axes = panel(2.8)
+    drawn = [float(np.exp(ratios.min())), float(np.exp(ratios.max()))]
     for row in ratios:
         axes.plot(doses, np.exp(row), color=INK, lw=0.4, alpha=0.3)
     for place, arm in enumerate(trend.doses):
         found = geometric_ratio(ratios[:, place], FAMILY_CONFIDENCE)
         colour = arm_colour(summary, arm)
         if place:
+            drawn += [found.low, found.high]
             axes.plot([doses[place]] * 2, [found.low, found.high], color=colour, lw=2.2)
         axes.plot(doses[place], found.estimate, "o", color=colour, ms=5)
     middle = float(ratios.mean()) + np.log(trend.slope.factor) * (np.array([0.0, 1.0]) - doses.mean())
     axes.plot([0, 1], np.exp(middle), color=INK, lw=1.2, ls="--")
     axes.set_xticks(doses, [percent(dose) for dose in doses])
     axes.set_xlim(-0.03, 1.03)
-    log_axis(axes, "y", float(np.exp(ratios.min())) / 1.05, float(np.exp(ratios.max())) * 1.05)
+    finite = [end for end in drawn if 0 < end < np.inf]
+    log_axis(axes, "y", min(finite) / 1.05, max(finite) * 1.05)
     axes.set_xlabel("share of the edges that are rewired")
     axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} rewired (log scale), n = {len(wide)}")
     first, *others = trend.doses

@@ -97,7 +97,8 @@ def _replicates(summary: Summary) -> list[str]:
                 "update was done and counted as one update; the criterion may be too easy."
             )
     for comparison in summary.comparisons:
-        if comparison.ratio and comparison.ratio.pairs > 1 and comparison.ratio.spread < 1e-12:
+        ratio = comparison.ratio
+        if ratio and ratio.pairs > 1 and ratio.spread < 1e-12 and comparison.comparable:
             texts.append(
                 f"{comparison.arm}: every pair has the same ratio, so its interval has no width; are its networks the "
                 "same as the reference's?"
