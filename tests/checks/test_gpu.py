@@ -27,6 +27,7 @@ def check(folder: Path, *options: str) -> tuple[int, list[str], dict]:
 
 
 def test_a_test_that_fails_is_named_last_and_the_other_stages_run(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # names are relative to where it is
     planted = tmp_path / "test_planted.py"
     planted.write_text("def test_right(): pass\n\ndef test_wrong(): assert 1 == 2, 'as planted'\n")
     code, summary, found = check(tmp_path / "out", "--stages", "tests,learning", "--tests", str(planted))

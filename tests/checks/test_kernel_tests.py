@@ -37,6 +37,7 @@ def test_comes_last(): pass
 def test_every_test_has_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_tests, "PATIENCE", 2.0)
     monkeypatch.setattr("os.cpu_count", lambda: 4)  # two processes, two shares
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # names are relative to where it is
     (tmp_path / "test_planted.py").write_text(PLANTED)
     (tmp_path / "test_unreadable.py").write_text("import no_such_module")
     log = io.StringIO()

@@ -110,8 +110,8 @@ def draw_everything() -> tuple[dict[str, str], dict[str, np.ndarray]]:
 def settings() -> str:
     """What an arm's sampler proposes: the shared settings, and 30 of TPE's for a made-up loss."""
     tune = {
-        "learning_rate": Domain(loguniform=(1e-4, 1e-1)),
-        "gradient_clip": Domain(uniform=(0.1, 3.0)),
+        "learning_rate": Domain(loguniform=[1e-4, 1e-1]),
+        "gradient_clip": Domain(uniform=[0.1, 3.0]),
         "nonlinearity": Domain(choice=["tanh", "relu"]),
     }
     search = SearchConfig(trials_per_arm=40, shared_settings=10)

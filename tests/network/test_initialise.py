@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biotune.errors import UserError
 from biotune.network import recurrent_values, remap_by_rank, uniform_bound
 from biotune.topology import Topology, spectral_radius
 
@@ -64,7 +65,7 @@ def test_as_it_comes_leaves_the_radius_alone() -> None:
 
 def test_a_graph_without_a_cycle_has_no_radius_to_scale() -> None:
     chain = Topology(3, np.array([1, 2]), np.array([0, 1]), np.ones(2), np.zeros(3, np.int64))
-    with pytest.raises(ValueError, match="no cycle"):
+    with pytest.raises(UserError, match="no cycle"):
         draw(chain, radius=0.9)
 
 

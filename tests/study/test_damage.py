@@ -16,7 +16,7 @@ import pytest
 
 from biotune.cli import main
 from biotune.digests import study_digest
-from biotune.errors import UserError
+from biotune.errors import UserError, run_command
 from biotune.network import load_checkpoint
 from biotune.results import TABLES, Results
 from biotune.results.documents import Cell
@@ -218,7 +218,7 @@ def test_a_damaged_journal_is_refused_with_its_line_and_the_remedy(
         journal.write_bytes(b"".join(content))
         said = refused(*commands(results, finished)[how])
         assert f"{journal}:{line}: the journal is damaged here" in said
-        assert said.endswith(f"python tune_main.py --resume {results.path} --repair")
+        assert said.endswith(f"{run_command()} --resume {results.path} --repair")
 
 
 EVALUATIONS: dict[str, Any] = {
