@@ -208,7 +208,12 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     for arm, connectome in plans.connectomes.items():
         if connectome.provenance.substitutes:
             console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
-    for said in [*study.notes, *(f"{c.name}: {text}" for c in different for text in c.provenance.notes), note]:
+    for said in [
+        *study.notes,
+        *_realised_sparsity(study),
+        *(f"{c.name}: {text}" for c in different for text in c.provenance.notes),
+        note,
+    ]:
         if said:
             console.print(f"NOTE: {said}", soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
@@ -236,6 +241,22 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         soft_wrap=True,
     )
     return 0
+
+
+def _realised_sparsity(study: "Study") -> list[str]:
+    """A line for each target_sparsity that the number of neurons per region rounds to another share."""
+    from biotune.topology import reach_of
+
+    lines = []
+    for arm in study.arms.values():
+        neurons, sparsity = arm.topology.neurons_per_region, arm.topology.target_sparsity
+        if isinstance(neurons, int) and abs(reach_of(sparsity, neurons) / neurons - sparsity) > 0.005:
+            reached = reach_of(sparsity, neurons)
+            lines.append(
+                f"topology.target_sparsity: {sparsity:g} of {neurons} neurons is {reached} of {neurons}, a share of "
+                f"{reached / neurons:.2g}"
+            )
+    return list(dict.fromkeys(lines))
 
 
 def _what_can_be_decided(study: "Study") -> str:

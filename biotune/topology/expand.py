@@ -12,7 +12,7 @@ import numpy as np
 from biotune.connectome import Connectome
 from biotune.errors import UserError, unknown_name
 from biotune.topology.arrays import ranges
-from biotune.topology.neurons import neuron_counts
+from biotune.topology.neurons import neuron_counts, reach_of
 from biotune.topology.topology import Topology
 
 
@@ -84,13 +84,13 @@ def expand(
         own = outer == j
         if intrinsic:
             inner_total = intrinsic_weight / (1 - intrinsic_weight) * totals.sum()
-            inner_reach = _reach(intrinsic_sparsity, n)
+            inner_reach = reach_of(intrinsic_sparsity, n)
         else:
             inner_total = totals[own].sum()
-            inner_reach = _reach(target_sparsity, n) if own.any() else 0
+            inner_reach = reach_of(target_sparsity, n) if own.any() else 0
         outer, totals = outer[~own], totals[~own]
 
-        outer_targets = _draw(int(counts[outer].sum()), n, _reach(target_sparsity, n), generator)
+        outer_targets = _draw(int(counts[outer].sum()), n, reach_of(target_sparsity, n), generator)
         inner_targets = _draw_within(n, inner_reach, keep_diagonal, generator)
         place = np.searchsorted(outer, j)  # the region's own among its sources, in order
         before = counts[outer[:place]].sum()
@@ -107,10 +107,6 @@ def expand(
         blocks.append((first[j] + target[order].astype(np.int64), source[order], weight[order]))
     target, source, weight = (np.concatenate(column) for column in zip(*blocks, strict=True))
     return Topology(size, target, source, weight, region)
-
-
-def _reach(sparsity: float, neurons: int) -> int:
-    return max(1, round(sparsity * neurons))
 
 
 def _draw(rows: int, candidates: int, count: int, generator: np.random.Generator) -> np.ndarray:

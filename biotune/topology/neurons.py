@@ -11,6 +11,11 @@ from biotune.errors import UserError, unknown_name
 DENSITY_SCALES = ("rank", "ratio")
 
 
+def reach_of(sparsity: float, neurons: int) -> int:
+    """How many neurons of a region a source neuron reaches: the share `sparsity` of them, rounded, at least one."""
+    return max(1, round(sparsity * neurons))
+
+
 def neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int] | Mapping[str, Any]) -> np.ndarray:
     """Neurons of each region, int64 `[regions]`, at least 1.
 

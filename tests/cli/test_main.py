@@ -145,6 +145,7 @@ def test_a_dry_run_prints_the_study_and_what_it_takes(tmp_path: Path, capsys: py
     assert "intrinsic_weight: 0.8" in printed
     assert "64 trials" in printed
     assert "in all about 0:" in printed
+    assert "topology.target_sparsity: 0.8 of 4 neurons is 3 of 4, a share of 0.75" in printed
     assert not (tmp_path / "results").exists()
 
 

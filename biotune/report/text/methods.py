@@ -7,7 +7,7 @@ from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
 from biotune.results.documents import State, UsedConnectome
 from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
-from biotune.topology import NULLS
+from biotune.topology import NULLS, reach_of
 
 CONTROLS = {
     "frozen": "the reference arm with its recurrent weights left as they were drawn",
@@ -96,6 +96,14 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
         f"{several(used)}, laid out over neurons ({formatting.setting(layout)}); only connections that are present in "
         "the topology were trained.",
     ]
+    neurons, sparsity = topology.get("neurons_per_region"), topology.get("target_sparsity")
+    if isinstance(neurons, int) and sparsity is not None:
+        reached = reach_of(sparsity, neurons)
+        if abs(reached / neurons - sparsity) > 0.005:
+            sentences.append(
+                f"A target_sparsity of {formatting.value(sparsity)} means that a neuron reached {reached} of the "
+                f"{neurons} neurons of a target region, a share of {reached / neurons:.2g}."
+            )
     if "spectral_radius" not in tuned:
         differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
         unless = ", unless the arm sets another" if differs else ""
