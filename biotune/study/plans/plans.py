@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from biotune.connectome import Connectome, load_connectome, with_neuron_density
+from biotune.connectome.readers.child import CHILD
 from biotune.errors import UserError
 from biotune.network import edge_signs
 from biotune.results.documents import Cell
@@ -158,4 +159,5 @@ def load_connectomes(study: Study) -> dict[str, Connectome]:
         connectomes[name] = loaded[key]
         if isinstance(arm.topology.neurons_per_region, NeuronDensityConfig):
             connectomes[name] = with_neuron_density(loaded[key])
+    CHILD.close()  # nothing more is read from files
     return connectomes
