@@ -17,7 +17,7 @@ from biotune.study.plans.plans import Plans, load_connectomes
         ("topology.neurons_per_region=100000", "networks of 1,900,000 neurons .*; lower topology.neurons_per_region"),
         ("task.trials=1000000000", "the data of 1,000,000,000 trials of 5 steps .*; lower task.trials"),
         ("task.batch=1000000000", "the states of 1,000,000,000 trials of 5 steps .*; lower task.batch"),
-        ("task.pattern_length=100000000000", "trials of 199,999,999,999 steps"),
+        ("task.pattern_length=100000000000", "the states of 16 trials of 200,000,000,001 steps"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_memory_is_taken(small_space: Path, override: str, named: str) -> None:
