@@ -304,6 +304,16 @@ class TestFiles:
         for text in ("ValueError: <img src=x onerror=alert(1)>", "<i>gone</i>", "<u>3</u> rows"):
             assert text in elements.text
 
+    def test_no_text_in_a_table_is_a_formula(self, simulate):
+        formulas = ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)"]
+        directory = simulate(trials=4)
+        results = Results(directory)
+        results.write_table("trials", results.read_table("trials").assign(error=formulas * 3))
+        make_report(directory)
+        table = pd.read_csv(directory / "report/tables/trials.csv")
+        assert table["error"].tolist() == [f"'{text}" for text in formulas * 3]
+        assert (pd.read_csv(directory / "report/tables/arms.csv")["converged_low"] >= 0).all()  # numbers stay numbers
+
     def test_names_from_the_results_are_text_and_nothing_else(self, simulate, read_page, printed):
         nasty = '<script>alert(1)</script>"&$x_1$'
         directory = simulate(ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?")

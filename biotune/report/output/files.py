@@ -54,7 +54,7 @@ def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str
         content[folder / "figures" / f"{figure.name}.svg"] = figure.svg.encode()
         content[folder / "figures" / f"{figure.name}.png"] = figure.png
     for name, table in tables.items():
-        content[folder / "tables" / f"{name}.csv"] = table.to_csv(index=False).encode()
+        content[folder / "tables" / f"{name}.csv"] = table.map(_cell).to_csv(index=False).encode()
     remove_leftovers(*{file.parent for file in content})
     for file, data in content.items():
         with replacing(file) as temporary:
@@ -62,6 +62,11 @@ def _write(page: Path, text: str, figures: Sequence[Figure], tables: Mapping[str
     for pattern in ("figures/*.svg", "figures/*.png", "tables/*.csv"):
         for stale in set(folder.glob(pattern)) - set(content):
             stale.unlink()
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it, which makes it text there."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
