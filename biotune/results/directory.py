@@ -191,7 +191,7 @@ class Results:
         file = self.path / f"{name}.json"
         try:
             content = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({error})") from None
         return _mapping(content, file)
 
@@ -209,8 +209,8 @@ class Results:
         file = self.path / "study.yaml"
         try:
             content = yaml.safe_load(file.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{file}: not readable as YAML ({error})") from None
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise UserError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
         return _mapping(content, file)
 
 

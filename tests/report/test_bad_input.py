@@ -1,9 +1,12 @@
 """What is no results directory, or a damaged one: one sentence that says what is wrong, and no traceback."""
 
 import copy
+import re
 from functools import partial, reduce
 from operator import getitem
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from biotune.errors import UserError
@@ -81,4 +84,40 @@ class TestBadInput:
         directory = simulate(trials=2)
         (directory / "curves.parquet").write_bytes(b"PAR1")
         with pytest.raises(UserError, match=r"curves.parquet"):
+            read_report(directory)
+
+
+@pytest.mark.parametrize("name", ["state.json", "environment.json", "study.yaml"])
+def test_a_document_that_is_none_is_a_line(simulate, name):
+    directory = simulate(trials=2)
+    for text in ("[1]", "null", "", "{}", "1", "\xff", "[" * 5000, "{", "a: !!int b"):
+        (directory / name).write_text(text)
+        with pytest.raises(UserError, match=rf"{re.escape(name)}|written with schema None") as error:
+            read_report(directory)
+        assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["convergence", "curves", "trials", "topologies", "matrices"])
+def test_a_table_of_another_kind_is_a_line(simulate, name):
+    directory = simulate(trials=2)
+    file = directory / f"{name}.parquet"
+    content = file.read_bytes()
+    table = pd.read_parquet(file)
+    numbers = [column for column in table if table[column].dtype.kind in "fi"]
+    damaged = [
+        *(table.assign(**{column: "text"}) for column in numbers),
+        *(table.assign(**{column: np.inf}) for column in numbers),
+        *(table.drop(columns=column) for column in table),
+        pd.concat([table, table]),
+        table.iloc[:0],
+        *([table.assign(bins=10**6)] if name == "matrices" else []),
+    ]
+    for changed in damaged:
+        changed.to_parquet(file)
+        with pytest.raises(UserError, match=f"{name}.parquet") as error:
+            read_report(directory)
+        assert len(str(error.value).splitlines()) == 1
+    for cut in (0, 3, len(content) // 2, len(content) - 3):
+        file.write_bytes(content[:cut])
+        with pytest.raises(UserError, match=f"{name}.parquet"):
             read_report(directory)

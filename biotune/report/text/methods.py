@@ -97,7 +97,7 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
         "the topology were trained.",
     ]
     neurons, sparsity = topology.get("neurons_per_region"), topology.get("target_sparsity")
-    if isinstance(neurons, int) and sparsity is not None:
+    if isinstance(neurons, int) and isinstance(sparsity, int | float):
         reached = reach_of(sparsity, neurons)
         if abs(reached / neurons - sparsity) > 0.005:
             sentences.append(
