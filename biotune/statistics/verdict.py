@@ -42,8 +42,8 @@ def verdict(ratio: Ratio, margin: float, arm: Share, reference: Share) -> Verdic
     if short:
         return Verdict(
             "not comparable",
-            f"{' and '.join(short)} met the criterion, {100 * LEAST_SHARE_CONVERGED:.0f} % must; a larger "
-            "confirm.max_epochs or criterion.fraction_of_null lets more of them",
+            f"{' and '.join(short)} met the criterion, {100 * LEAST_SHARE_CONVERGED:.0f} % must; raise "
+            "confirm.max_epochs or criterion.fraction_of_null",
         )
     upper = 1 + margin
     lower = 1 / upper
