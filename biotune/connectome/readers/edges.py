@@ -9,6 +9,9 @@ import numpy as np
 from biotune.connectome.readers.reading import Reading
 from biotune.errors import UserError
 
+_AT_ONCE = 65_536
+"""Edges whose reverse is looked for at once."""
+
 
 @dataclass(frozen=True)
 class RawEdges:
@@ -155,8 +158,13 @@ def _no_edge_is_answered(edges: RawEdges) -> bool:
     between = edges.source != edges.target
     if np.count_nonzero(between) < 3:
         return False
-    key = edges.source * edges.size + edges.target
-    return not np.isin(edges.target[between] * edges.size + edges.source[between], key).any()
+    key = edges.source * edges.size + edges.target  # in order, see `summed`
+    back = edges.target[between] * edges.size + edges.source[between]
+    for part in np.array_split(back, len(back) // _AT_ONCE + 1):  # most files have an answered edge among the first
+        place = np.minimum(np.searchsorted(key, part), len(key) - 1)
+        if (key[place] == part).any():
+            return False
+    return True
 
 
 def check_weights(

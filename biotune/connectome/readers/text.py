@@ -25,6 +25,7 @@ FALLBACK_ENCODING = "cp1252"
 """What text is taken for that is not UTF-8: what Windows writes in western Europe and America."""
 
 _COMMENT_LINE = re.compile(rb"^[ \t]*(?:#|%|//).*$", re.MULTILINE)
+_BLANKS = (b"\n", b" ", b"\t")
 _BLANK_LINE = re.compile(rb"^[ \t]*\n", re.MULTILINE)
 _FIELD = re.compile(r"""(?:(")((?:[^"]|"")*)"(?=\s|$)|(\S+))""")
 _SAMPLE = 200
@@ -105,11 +106,12 @@ def parse(content: bytes, where: str, encoding: str | None = None) -> Text:
     body, notes = _in_utf8(content, where, encoding)
     body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     above: str | None = None
-    if _COMMENT_LINE.search(body):
+    # looking for single bytes first is much faster than for lines, and most files have none of them
+    if any(mark.encode() in body for mark in COMMENTS) and _COMMENT_LINE.search(body):
         body, above, note = _without_comments(body)
         notes += note
     body = body if body.endswith(b"\n") else body + b"\n"
-    if _BLANK_LINE.search(body):
+    if body.startswith(_BLANKS) or any(blank + b"\n" in body for blank in _BLANKS):
         body = _BLANK_LINE.sub(b"", body)
     if not body.strip():
         raise UserError(f"{where}: has comments alone, so no edges" if above is not None else f"{where}: is empty")
