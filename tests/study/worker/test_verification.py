@@ -154,7 +154,7 @@ def test_a_study_leaves_wrong_kernels_out_and_says_so(run: Run, tmp_path: Path) 
     [results] = map(Results.open, (tmp_path / "results").iterdir())
     assert {name for arms in results.read_json("state")["backend"].values() for name in arms.values()} == {"dense"}
     environment = results.read_json("environment")
-    assert {entry.backend for entry in environment["kernels"]} == {"dense"}
+    assert {entry["backend"] for entry in environment["kernels"]} == {"dense"}
     for reason in environment["kernels_left_out"]:
         assert f"NOTE: {reason}; it is left out" in done.stdout
     assert environment["kernels_left_out"]
