@@ -245,18 +245,18 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
 
 def _realised_sparsity(study: "Study") -> list[str]:
     """A line for each target_sparsity that the number of neurons per region rounds to another share."""
-    from biotune.topology import reach_of
+    from biotune.topology import rounding_of
 
-    lines = []
-    for arm in study.arms.values():
-        neurons, sparsity = arm.topology.neurons_per_region, arm.topology.target_sparsity
-        if isinstance(neurons, int) and abs(reach_of(sparsity, neurons) / neurons - sparsity) > 0.005:
-            reached = reach_of(sparsity, neurons)
-            lines.append(
-                f"topology.target_sparsity: {sparsity:g} of {neurons} neurons is {reached} of {neurons}, a share of "
-                f"{reached / neurons:.2g}"
-            )
-    return list(dict.fromkeys(lines))
+    asked = dict.fromkeys(
+        (arm.topology.neurons_per_region, arm.topology.target_sparsity)
+        for arm in study.arms.values()
+        if isinstance(arm.topology.neurons_per_region, int)
+    )
+    return [
+        f"topology.target_sparsity: {sparsity:g} of {neurons} neurons is {came}"
+        for neurons, sparsity in asked
+        if isinstance(neurons, int) and (came := rounding_of(sparsity, neurons))
+    ]
 
 
 def _what_can_be_decided(study: "Study") -> str:

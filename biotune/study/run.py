@@ -117,12 +117,13 @@ def run_study(
         plans, storage = resumed_plans(results, study), resumed_storage(results, options.storage)
     else:
         plans = replace(Plans.load(study), backends=all_on(options.kernels, study.arms))
-        plans.try_draws(seconds=0)  # what a worker would find out half a minute later
         results, storage = Results(new_directory(study, options.output)), options.storage
     directory = results.path
     for note in [*study.notes, study.task.prepare()]:
         if note:
             console.print(note, soft_wrap=True)
+    if not resume:
+        plans.try_draws(seconds=0)  # what a worker would find out half a minute later
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
         interruptible(console, signal.SIGINT) as pressed,

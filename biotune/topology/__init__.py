@@ -14,7 +14,7 @@
 from biotune.topology.blocks import region_blocks
 from biotune.topology.expand import PARTITIONS, expand
 from biotune.topology.measures.catalogue import MEASURES, measure_row, measures
-from biotune.topology.neurons import DENSITY_SCALES, neuron_counts, reach_of
+from biotune.topology.neurons import DENSITY_SCALES, neuron_counts, rounding_of
 from biotune.topology.nulls.catalogue import NULLS, Null
 from biotune.topology.nulls.rewire import rewire_connectome, rewire_topology, rewired_share
 from biotune.topology.spectrum import spectral_radius
@@ -31,10 +31,10 @@ __all__ = [
     "measure_row",
     "measures",
     "neuron_counts",
-    "reach_of",
     "region_blocks",
     "rewire_connectome",
     "rewire_topology",
     "rewired_share",
+    "rounding_of",
     "spectral_radius",
 ]

@@ -16,6 +16,13 @@ def reach_of(sparsity: float, neurons: int) -> int:
     return max(1, round(sparsity * neurons))
 
 
+def rounding_of(sparsity: float, neurons: int) -> str | None:
+    """What a sparsity comes to with so many neurons, as `3 of 4, a share of 0.75`; None if that is what was asked."""
+    reached = reach_of(sparsity, neurons)
+    share = reached / neurons
+    return None if abs(share - sparsity) <= 0.005 else f"{reached} of {neurons}, a share of {share:.2g}"
+
+
 def neuron_counts(connectome: Connectome, neurons_per_region: int | Sequence[int] | Mapping[str, Any]) -> np.ndarray:
     """Neurons of each region, int64 `[regions]`, at least 1.
 

@@ -192,10 +192,17 @@ def test_a_mistyped_argument_is_one_line(
 def test_nothing_of_the_users_is_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "[bold]:smile:[/red].csv"
     file.parent.mkdir(parents=True)
-    file.write_text("source,target,weight\n[/a],[b],1\n[b],[/a],2\n")
+    file.write_text("source,target,weight\n[/a],[b],1\n[b],c,2\nc,d,3\nd,e,4\n")
     assert main(["connectome", "show", "[/x]", "--path", str(file)]) == 0
     printed = capsys.readouterr().out
     assert "[/x]" in printed
+    assert "[bold]:smile:[/red].csv" in printed
+    space = _one_cycle(tmp_path)
+    nasty = f"connectome.path={file}", "topology.spectral_radius=as_it_comes", "description='[/red] :smile: [bold]'"
+    options = [part for override in nasty for part in ("--set", override)]
+    assert tune_main(["--space", str(space), "--dry-run", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "[/red] :smile: [bold]" in printed
     assert "[bold]:smile:[/red].csv" in printed
 
 

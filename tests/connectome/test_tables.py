@@ -253,3 +253,10 @@ def test_columns_that_are_not_known_are_listed_with_what_to_copy():
         read("1 2 5\n2 3 7\n3 1 4\n1 3 1\n")
     with pytest.raises(UserError, match=r"\{source: 0, target: 1, weight: null\}"):
         read("% asym\n1 2\n2 3\n3 1\n1 3\n")
+
+
+@pytest.mark.parametrize("between", [" ", "\t", ", ", '"', '" ', ' "'])
+def test_a_line_that_is_quoted_badly_is_refused_at_once(between):
+    """No pattern may try every way of dividing up what it doesn't match."""
+    with pytest.raises(UserError):
+        read("source,target,weight\na" + between * 5000 + '"b\n')

@@ -49,6 +49,6 @@ def test_the_benchmark_repeats_a_study(simulate, tmp_path):
 
 def test_the_share_of_targets_that_came_out_is_said(simulate):
     methods = " ".join(read_report(simulate()).methods)
-    assert "A target_sparsity of 0.8 means that a neuron reached 3 of the 4 neurons of a target region" in methods
+    assert "means that a neuron reached, of the neurons of a target region, 3 of 4, a share of 0.75." in methods
     exact = read_report(simulate(edit=lambda study: study["topology"].update(target_sparsity=0.75)))
     assert "means that a neuron reached" not in " ".join(exact.methods)

@@ -186,7 +186,6 @@ def _separator(lines: list[str]) -> str | None:
 
 def _is_quoted_well(line: str, separator: str | None) -> bool:
     """Whether quotes stand around whole fields alone, if this is what separates them."""
-    between = r"\s+" if separator is None else re.escape(separator)
-    other = r"\s" if separator is None else re.escape(separator)
-    field = rf'''\s*(?:"(?:[^"]|"")*"\s*|[^"{other}]*)'''
-    return re.fullmatch(f"{field}(?:{between}{field})*", line) is not None
+    mark = r"\s" if separator is None else re.escape(separator)
+    unquoted = re.sub(rf'(^|{mark})\s*"(?:[^"]|"")*"\s*(?={mark}|$)', r"\1", line)
+    return '"' not in unquoted

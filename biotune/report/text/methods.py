@@ -7,7 +7,7 @@ from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
 from biotune.results.documents import State, UsedConnectome
 from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
-from biotune.topology import NULLS, reach_of
+from biotune.topology import NULLS, rounding_of
 
 CONTROLS = {
     "frozen": "the reference arm with its recurrent weights left as they were drawn",
@@ -97,13 +97,11 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
         "the topology were trained.",
     ]
     neurons, sparsity = topology.get("neurons_per_region"), topology.get("target_sparsity")
-    if isinstance(neurons, int) and isinstance(sparsity, int | float):
-        reached = reach_of(sparsity, neurons)
-        if abs(reached / neurons - sparsity) > 0.005:
-            sentences.append(
-                f"A target_sparsity of {formatting.value(sparsity)} means that a neuron reached {reached} of the "
-                f"{neurons} neurons of a target region, a share of {reached / neurons:.2g}."
-            )
+    if isinstance(neurons, int) and isinstance(sparsity, int | float) and (came := rounding_of(sparsity, neurons)):
+        sentences.append(
+            f"A target_sparsity of {formatting.value(sparsity)} means that a neuron reached, of the neurons of a "
+            f"target region, {came}."
+        )
     if "spectral_radius" not in tuned:
         differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
         unless = ", unless the arm sets another" if differs else ""

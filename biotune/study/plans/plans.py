@@ -17,6 +17,7 @@ from biotune.study.plans.memory import require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan, draw_topology
+from biotune.training.topologies import DRAWN
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Plans:
                 require_memory(study, study.arms[arm], connectomes[arm])
                 plan = plans.plan(arm, {}, "confirm", [0])
                 if plan.start is None:
-                    first = draw_topology(plan, 0)
+                    first = DRAWN.of(plan, 0)
                     _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
                     _require_another_draw(first, plan)
                 else:

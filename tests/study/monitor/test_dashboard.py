@@ -94,6 +94,6 @@ def test_confirmed_blocks_are_tasks_of_the_job(head: Any, browser: Browser, writ
         page.goto("/#/jobs")
         page.get_by_role("row").filter(has_text="tune_main.py").get_by_role("link").first.click()
         page.get_by_text("Task Table").click()
-        page.get_by_label("Name", exact=True).fill("shared")
+        page.get_by_label("Name", exact=True).fill("small/")
         expect(page.get_by_role("cell").filter(has_text=block).first).to_be_visible()
         keep(page, "tasks")
