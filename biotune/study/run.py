@@ -17,6 +17,7 @@ from biotune.results import Results
 from biotune.results.documents import UsedConnectome
 from biotune.results.journal import DamagedJournal
 from biotune.study.cluster.connect import connected
+from biotune.study.cluster.head import watched_head
 from biotune.study.confirm.confirm import run_confirm
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
@@ -128,12 +129,13 @@ def run_study(
     with (
         interruptible(console, signal.SIGINT) as pressed,
         connected(options.address, options.allow_open, options.listen) as dashboard,
+        watched_head(f"{run_command()} --resume {directory}", restore=lambda: console.show_cursor(True)) as lost,
         # Ray's jobs, Slurm and Kubernetes end a job by SIGTERM; set after Ray has started, which sets a handler itself
         interruptible(console, signal.SIGTERM) as terminated,
     ):
 
         def interrupted() -> bool:
-            return pressed() or terminated()
+            return pressed() or terminated() or lost()
 
         resources, population = share_out(
             plans,

@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
+from biotune.cli import main
 from biotune.results import Results
 from biotune.results.journal import Journal
 from biotune.study import load_study
@@ -177,3 +179,25 @@ def test_a_trial_that_takes_all_memory_is_retried_and_a_block_that_never_fits_en
     results = only_results(output)
     assert set(results.read_table("trials")["status"]) <= {"completed", "stopped"}
     assert [event["event"] for event in events_of(results)].count("confirmed") == 0
+
+
+@pytest.mark.parametrize("phase", ["search", "confirm"])
+def test_a_study_whose_head_dies_says_so_and_can_be_resumed(phase: str, small_text: str, tmp_path: Path) -> None:
+    endless = {"search": "search.max_epochs=100000", "confirm": "confirm.max_epochs=100000"}[phase]
+    (tmp_path / "space.yaml").write_text(small_text)
+    command = [sys.executable, TUNE_MAIN, "--space", tmp_path / "space.yaml", "--set", endless]
+    command += ["--output", tmp_path / "results", "--concurrency", "1"]
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "results").glob(f"*/checkpoints/{phase}/*.pt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    [head] = [one for one in psutil.Process(process.pid).children() if one.name() == "gcs_server"]
+    head.kill()
+    _, errors = process.communicate(timeout=120)
+    [directory] = (tmp_path / "results").iterdir()
+    assert process.returncode == 2, errors
+    [line] = errors.splitlines()
+    assert "does not answer any more" in line and line.endswith(f"--resume {directory}")
+    assert main(["report", str(directory)]) == 0  # its files agree with each other
+    assert not list(directory.rglob("*.tmp"))
