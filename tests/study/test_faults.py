@@ -190,7 +190,8 @@ def test_a_study_whose_head_dies_says_so_and_can_be_resumed(phase: str, small_te
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     while not list((tmp_path / "results").glob(f"*/checkpoints/{phase}/*.pt")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.2)
     [head] = [one for one in psutil.Process(process.pid).children() if one.name() == "gcs_server"]
     head.kill()
@@ -198,6 +199,7 @@ def test_a_study_whose_head_dies_says_so_and_can_be_resumed(phase: str, small_te
     [directory] = (tmp_path / "results").iterdir()
     assert process.returncode == 2, errors
     [line] = errors.splitlines()
-    assert "does not answer any more" in line and line.endswith(f"--resume {directory}")
+    assert "does not answer any more" in line
+    assert line.endswith(f"--resume {directory}")
     assert main(["report", str(directory)]) == 0  # its files agree with each other
     assert not list(directory.rglob("*.tmp"))

@@ -1,4 +1,4 @@
-"""Whether the head of the Ray cluster still answers: Ray ends a process that lost it, after a minute, without a word."""
+"""Whether the head of the Ray cluster answers: Ray ends a process that lost it, after a minute, without a word."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from biotune.errors import UserError
 SILENCE = 20.0
 """Seconds without an answer after which the head is lost; less may be a network that falters."""
 WIND_UP = 25.0
-"""Seconds that the study then has to end by itself; with `SILENCE` less than the 60 after which Ray ends the process."""
+"""Seconds that the study then has to end by itself; both together less than the 60 after which Ray ends the process."""
 
 
 class watched_head:
@@ -30,7 +30,7 @@ class watched_head:
     """
 
     def __init__(
-        self, resume: str, restore: Callable[[], None], silence: float = SILENCE, wind_up: float = WIND_UP
+        self, resume: str, restore: Callable[[], object], silence: float = SILENCE, wind_up: float = WIND_UP
     ) -> None:
         self.resume, self.restore, self.silence, self.wind_up = resume, restore, silence, wind_up
         self.lost, self.over = False, threading.Event()
@@ -44,7 +44,7 @@ class watched_head:
         if not isinstance(error, Exception) or isinstance(error, UserError) or self._answers():
             self.over.set()
         else:
-            raise self._error() from error  # and watched on, since Ray may not end in time
+            raise self._error() from error  # and watched on until Ray is shut down, which may take too long
 
     def _answers(self) -> bool:
         host, _, port = self.address.rpartition(":")
@@ -62,7 +62,7 @@ class watched_head:
 
     def _watch(self) -> None:
         answered = time.monotonic()
-        while not self.over.wait(1.0):
+        while not self.over.wait(1.0) and ray.is_initialized():
             if not self.lost and self._answers():
                 answered = time.monotonic()
                 continue
