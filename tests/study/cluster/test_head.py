@@ -46,7 +46,7 @@ def test_what_is_raised_once_the_head_is_lost_says_so_and_how_to_go_on(head: soc
             assert patiently(lost)
             raise RuntimeError("RPC error")
 
-    with pytest.raises(UserError, match="does not answer any more.* to go on: biotune run --resume here$"):
+    with pytest.raises(UserError, match=r"does not answer any more.* to go on: biotune run --resume here$"):
         lose()
 
 
