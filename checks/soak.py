@@ -122,9 +122,9 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
                 raise RuntimeError(f"{trials} trials ended between two redraws of the display; take more of them")
             status = terminal.status
         write_short_study(space, "interrupted", 50 * interrupt_at)
-        prompt, left_after = _interrupt(space, folder / "interrupted", interrupt_at)
+        prompt, left_after = _interrupt(space, folder / "cut", interrupt_at)
         search = [sample for sample in samples if WARM_UP * trials <= sample.trials < trials]
-        [directory] = (folder / "whole" / "results").iterdir()
+        [directory], [session] = (folder / "whole" / "results").iterdir(), (folder / "whole").glob("biotune-*")
         _, record = load_record(Results.open(directory))
         curves = sum(trial.curves.nbytes for trial in record.trials.values())
         found = Soak(
@@ -139,7 +139,7 @@ def soak(trials: int, interrupt_at: int) -> tuple[Soak, list[Sample]]:
             processes=max(sample.processes for sample in search),
             redraws=len(drawn),
             redraw_gap_s=float(np.diff(drawn).max()),
-            disk={name: size / trials for name, size in _sizes(directory, folder / "whole" / "ray").items()},
+            disk={name: size / trials for name, size in _sizes(directory, session).items()},
             left_behind=left,
             prompt_s=prompt,
             left_after_interrupt=left_after,

@@ -224,6 +224,57 @@ def test_a_cluster_that_is_joined_is_not_told_where_to_listen(capsys: pytest.Cap
     assert "--dashboard-host" in capsys.readouterr().err
 
 
+def test_rays_files_are_in_a_folder_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = tmp_path / "r"
+    monkeypatch.setattr(access, "SOCKET", "")  # pytest's folders are deep
+    monkeypatch.setenv("RAY_TMPDIR", str(short))
+    old = os.umask(0)
+    try:
+        folder = access.private_folder()
+    finally:
+        os.umask(old)
+    assert folder.is_dir()
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    folder.parent.chmod(0o777)
+    assert access.private_folder() == folder  # as in a study before
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+
+
+def test_rays_files_are_not_put_where_somebody_else_may_see_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "SOCKET", "")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    private, elsewhere = tmp_path / f"biotune-{os.getuid()}", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    private.symlink_to(elsewhere)
+    with pytest.raises(UserError, match=f"{private}: is not your own folder.*RAY_TMPDIR"):
+        access.private_folder()
+    private.unlink()
+    private.touch()
+    with pytest.raises(UserError, match=f"{private}: Ray's files cannot be kept there.*RAY_TMPDIR"):
+        access.private_folder()
+    private.unlink()
+    private.mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    private.rename(tmp_path / f"biotune-{os.getuid()}")
+    with pytest.raises(UserError, match="is not your own folder"):
+        access.private_folder()
+
+
+@pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
+def test_a_folder_with_a_path_too_long_for_rays_sockets_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable == "TMPDIR" and sys.platform != "linux":
+        pytest.skip("Ray looks at TMPDIR on Linux alone")
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(variable, "/tmp/" + "long" * 10)
+    with pytest.raises(UserError, match=r"cannot have a path that long \(\d+ bytes, at most \d+\).*in RAY_TMPDIR"):
+        access.private_folder()
+    assert not Path("/tmp/" + "long" * 10).exists()
+
+
 def test_ray_is_not_started_open(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(UserError, match="RAY_AUTH_MODE=disabled"), connected(None):
@@ -277,8 +328,10 @@ LISTEN = """
 import psutil
 from urllib.error import HTTPError
 from urllib.request import urlopen
+import ray
 from biotune.study.cluster.connect import connected
 with connected(None, listen="127.0.0.2") as url:
+    print(ray.nodes()[0]["ObjectStoreSocketName"])
     try:
         urlopen(url + "/api/cluster_status", timeout=10)
     except HTTPError as error:
@@ -296,7 +349,8 @@ with connected(None, listen="127.0.0.2") as url:
 def test_the_dashboard_listens_where_it_is_told_alone_and_asks_for_the_token(token_file: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([sys.executable, "-c", LISTEN], env=environment, capture_output=True, text=True, timeout=120)
-    status, url, *listening = done.stdout.split()
+    store, status, url, *listening = done.stdout.split()
+    assert Path(store).is_relative_to(access.private_folder())
     assert status == "401"
     assert url.startswith("http://127.0.0.2:")
     assert set(listening) == {"127.0.0.2"}

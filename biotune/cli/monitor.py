@@ -30,13 +30,17 @@ def add_commands(commands: Any) -> None:
         "-o", "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="default: monitor/"
     )
     command.add_argument(
-        "--ray-temp", type=Path, default=Path("/tmp/ray"), metavar="FOLDER", help="--temp-dir of Ray; default: /tmp/ray"
+        "--ray-temp",
+        type=Path,
+        metavar="FOLDER",
+        help="--temp-dir of Ray; default: that of `ray start`, and that of a study that starts Ray itself",
     )
     command.set_defaults(command=_monitor)
 
 
 def _monitor(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.study.monitor.grafana import write_configuration
+    from biotune.study.ray_internals import ray_folders
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True)
@@ -52,8 +56,9 @@ def _monitor(arguments: argparse.Namespace, console: Console) -> int:
         except OSError as error:
             raise UserError(f"{results.path}: cannot be written to ({error.strerror})") from None
     folder = arguments.output.expanduser().resolve()
+    given = arguments.ray_temp
     try:
-        write_configuration(folder, arguments.ray_temp.expanduser().resolve())
+        write_configuration(folder, ray_folders() if given is None else [given.expanduser().resolve()])
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror}); give another folder") from None
     quoted = shlex.quote(str(folder))

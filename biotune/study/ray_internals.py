@@ -9,7 +9,7 @@ this module imports Ray only within its functions.
 import errno
 import os
 import pickle
-import tempfile
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +48,24 @@ SCRAPE_LIST = "prom_metrics_service_discovery.json"
 """The file in Ray's temporary folder that tells Prometheus which addresses to ask for metrics. Seen in Ray 2.60."""
 
 
-def ray_folder() -> Path:
-    """Where a Ray that is started here keeps its own files. Seen in Ray 2.60."""
-    return Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))
+SOCKET = "session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+"""The longest of the names that Ray gives to its sockets, within its folder. Seen in Ray 2.60."""
+
+
+def temporary_folder() -> Path:
+    """Where Ray makes its folder, if it is told no other place. Seen in Ray 2.60."""
+    named = os.environ.get("RAY_TMPDIR")
+    if named is None and sys.platform == "linux":
+        named = os.environ.get("TMPDIR")
+    return Path(named or "/tmp")
+
+
+def ray_folders() -> list[Path]:
+    """Where Ray's files are: of one that `ray start` started, and of one that a study starts.
+
+    The second is in a folder that its user alone can enter, since Ray opens its own to everybody. Seen in Ray 2.60.
+    """
+    return [temporary_folder() / "ray", temporary_folder() / f"biotune-{os.getuid()}" / "ray"]
 
 
 def name_process(title: str) -> None:
@@ -118,7 +133,7 @@ def full_disk(error: Exception) -> Path | None:
     """
     if os.strerror(errno.ENOSPC) not in str(error):
         return None
-    return Path(getattr(error, "filename", None) or ray_folder())
+    return Path(getattr(error, "filename", None) or temporary_folder())
 
 
 def reason_line(error: "RayError") -> str:

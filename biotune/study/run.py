@@ -204,7 +204,8 @@ class _Run:
             self.mirror.copy()
             self.console.print(f"Storage: {spelled(self.mirror.target)}", soft_wrap=True)
         if self.resources.dashboard:
-            self.console.print(f"Dashboard: {self.resources.dashboard}", soft_wrap=True)
+            token = " (it asks for the token that `ray get-auth-token` prints)"
+            self.console.print(f"Dashboard: {self.resources.dashboard}{token}", soft_wrap=True)
         for reason in self.kernels.left_out.values():
             self.console.print(f"NOTE: {reason}; it is left out", style="bold yellow", soft_wrap=True)
         self.console.print(f"Kernels: {self.kernels}", soft_wrap=True)

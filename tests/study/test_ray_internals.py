@@ -34,8 +34,8 @@ from biotune.study.ray_internals import (
     full_disk,
     name_process,
     ray_dashboard,
-    ray_folder,
     reason_line,
+    temporary_folder,
     unknown_end,
 )
 
@@ -79,11 +79,15 @@ def test_ray_still_has_a_name_for(file: str, text: str) -> None:
     assert text in (RAY / file).read_text()
 
 
-def test_ray_keeps_its_files_in_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    assert ray_folder() == Path(get_default_system_temp_dir())
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert ray_folder() == Path(get_default_system_temp_dir()) == tmp_path
+@pytest.mark.parametrize(
+    "named", [{}, {"TMPDIR": "/one"}, {"RAY_TMPDIR": "/two"}, {"TMPDIR": "/a", "RAY_TMPDIR": "/b"}]
+)
+def test_ray_makes_its_folder_there(named: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    assert temporary_folder() == Path(get_default_system_temp_dir())
 
 
 def test_a_process_takes_a_title() -> None:
@@ -139,7 +143,7 @@ def test_tune_ends_with_the_text_of_a_full_disk(tmp_path: Path) -> None:
     file = tmp_path / "params.pkl"
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
     assert full_disk(full) == file
-    assert full_disk(TuneError("".join(traceback.format_exception(full)))) == ray_folder()
+    assert full_disk(TuneError("".join(traceback.format_exception(full)))) == temporary_folder()
     assert full_disk(TuneError("something else")) is None
     assert "TuneError(traceback.format_exc())" in inspect.getsource(TuneController)
 

@@ -1,4 +1,4 @@
-"""Access to Ray: its token is kept from other users, and an open cluster is only joined if the user says so.
+"""Access to Ray: its token and files are kept from other users, an open cluster is only joined if the user says so.
 
 Whoever reaches the ports of a cluster that asks for no token can run any code on it.
 """
@@ -6,6 +6,8 @@ Whoever reaches the ports of a cluster that asks for no token can run any code o
 import os
 import secrets
 import socket
+import stat
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import ray
 
 from biotune.errors import UserError
-from biotune.study.ray_internals import GUARDED_PAGE
+from biotune.study.ray_internals import GUARDED_PAGE, SOCKET, ray_folders
 
 
 def token_file() -> Path:
@@ -62,6 +64,33 @@ def keep_token_private(make: bool) -> None:
         raise UserError(
             f"{file}: Ray's token cannot be kept there ({error.strerror}); give another file in RAY_AUTH_TOKEN_PATH"
         ) from None
+
+
+def private_folder() -> Path:
+    """Makes the folder of a Ray that is started here, where its user alone gets at it; Ray's own are open to everybody.
+
+    Raises:
+        UserError: it cannot be made, is another user's, or its path is too long for Ray.
+    """
+    folder = ray_folders()[1]
+    private = folder.parent
+    advice = "give a short path, of a folder of your own, in RAY_TMPDIR"
+    longest = (103 if sys.platform == "darwin" else 107) - len(SOCKET) - 1
+    if len(os.fsencode(folder)) > longest:
+        raise UserError(
+            f"{folder}: Ray's sockets cannot have a path that long ({len(os.fsencode(folder))} bytes, at most "
+            f"{longest}); {advice}"
+        )
+    try:
+        private.mkdir(0o700, parents=True, exist_ok=True)
+        found = private.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise UserError(f"{private}: is not your own folder, so Ray's files would not be kept to you; {advice}")
+        private.chmod(0o700)
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{private}: Ray's files cannot be kept there ({error.strerror}); {advice}") from None
+    return folder
 
 
 def require_guarded(dashboard: str | None) -> None:

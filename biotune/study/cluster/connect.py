@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from biotune.errors import StorageError, UserError
 from biotune.io.files import replacing
 from biotune.io.storage import BucketPath, Place
-from biotune.study.cluster.access import keep_token_private, require_guarded
+from biotune.study.cluster.access import keep_token_private, private_folder, require_guarded
 from biotune.study.ray_internals import reason_line
 
 
@@ -45,6 +45,7 @@ def connected(address: str | None, allow_open: bool = False, listen: str = "127.
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
+            _temp_dir=None if address else str(private_folder()),
         )
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]

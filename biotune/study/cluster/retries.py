@@ -4,7 +4,7 @@ from pathlib import Path
 
 from biotune.io.files import require_room
 from biotune.io.storage import Place
-from biotune.study.ray_internals import ray_folder
+from biotune.study.ray_internals import temporary_folder
 
 MAX_RETRIES = 2
 """How often a trial or a block is tried again from the same checkpoint; if it dies there once more, it has failed."""
@@ -31,7 +31,8 @@ class Retries:
         Raises:
             StorageError: it died because there is no room on the disk of the results, or on that of Ray's own files.
         """
-        for folder in filter(Path.exists, (self.directory, ray_folder())):  # if a cluster was joined, Ray has none here
+        # if a cluster was joined, Ray may have no folder here
+        for folder in filter(Path.exists, (self.directory, temporary_folder())):
             require_room(folder)
         saved = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         before, deaths = self.held.get(checkpoint, (saved, 0))

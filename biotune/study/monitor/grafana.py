@@ -1,6 +1,7 @@
 """`biotune monitor`: what Prometheus, Grafana, TensorBoard and optuna-dashboard need to show a study."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,19 @@ _SOURCE = {"type": "prometheus", "uid": "biotune-prometheus"}
 """What the panels ask, as Grafana knows it."""
 
 
-def write_configuration(folder: Path, ray_temp: Path) -> None:
+def write_configuration(folder: Path, ray_folders: Sequence[Path]) -> None:
     """Writes Prometheus's and Grafana's configuration: Ray's own dashboard, and one of studies.
 
     Args:
         folder: that they are written to.
-        ray_temp: Ray's temporary folder; Ray keeps there a list of what is to be scraped.
+        ray_folders: that Ray may keep its files in; there it lists what is to be scraped.
     """
     dashboards = folder / "dashboards"
     sources, providers = folder / "provisioning" / "datasources", folder / "provisioning" / "dashboards"
     for made in (dashboards, sources, providers):
         made.mkdir(parents=True, exist_ok=True)
-    discovery = str(ray_temp / SCRAPE_LIST)
-    scrape = {"job_name": "ray", "file_sd_configs": [{"files": [discovery]}]}
+    lists = [str(ray_folder / SCRAPE_LIST) for ray_folder in ray_folders]
+    scrape = {"job_name": "ray", "file_sd_configs": [{"files": lists}]}
     _write(folder / "prometheus.yml", {"global": {"scrape_interval": "10s"}, "scrape_configs": [scrape]})
     source = {"name": "Prometheus", **_SOURCE, "url": "http://127.0.0.1:9090", "isDefault": True}
     _write(sources / "prometheus.yml", {"apiVersion": 1, "datasources": [source | {"access": "proxy"}]})

@@ -25,6 +25,7 @@ from biotune.study.history.events import append, begun, replay
 from biotune.study.history.record import Record
 from biotune.study.monitor.grafana import dashboard, write_configuration
 from biotune.study.monitor.metrics import standing
+from biotune.study.ray_internals import SCRAPE_LIST, ray_folders
 from biotune.study.search.progress import SearchProgress
 from biotune.training import UNREPORTED, Evaluations, TrialReport
 
@@ -107,6 +108,12 @@ def test_the_journal_of_a_running_study_is_left_as_it_is(results: Results, tmp_p
     assert journal.read_bytes() == before
 
 
+def test_prometheus_finds_studies_of_clusters_and_those_that_start_ray_themselves(tmp_path: Path) -> None:
+    assert main(["monitor", "-o", str(tmp_path)]) == 0
+    [job] = yaml.safe_load((tmp_path / "prometheus.yml").read_text())["scrape_configs"]
+    assert job["file_sd_configs"] == [{"files": [str(folder / SCRAPE_LIST) for folder in ray_folders()]}]
+
+
 def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, ray_temp = tmp_path / "monitor", tmp_path / "ray"
     assert main(["monitor", "-o", str(folder), "--ray-temp", str(ray_temp)]) == 0
@@ -115,7 +122,7 @@ def test_prometheus_and_grafana_are_configured(tmp_path: Path, capsys: pytest.Ca
     assert f"GF_PATHS_PROVISIONING={folder}/provisioning" in printed
     assert printed.count("127.0.0.1") == 2  # nothing listens on other interfaces
     [job] = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["file_sd_configs"] == [{"files": [str(ray_temp / "prom_metrics_service_discovery.json")]}]
+    assert job["file_sd_configs"] == [{"files": [str(ray_temp / SCRAPE_LIST)]}]
     [source] = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
     asked = {
         panel["datasource"]["uid"] for panel in json.loads((folder / "dashboards/biotune.json").read_text())["panels"]
