@@ -201,7 +201,7 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     from biotune.study.resources.fit import fit_resources
     from biotune.study.resources.kernels import all_on
 
-    plans = Plans.load(study)
+    plans = Plans.load(study, trains_here=arguments.address is None)
     note = study.task.prepare()
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), soft_wrap=True)
     different = list({id(one): one for one in plans.connectomes.values()}.values())

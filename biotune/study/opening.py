@@ -60,13 +60,13 @@ class Opened:
     mirror: Mirror | None
 
 
-def resumed_plans(results: Results, study: Study) -> Plans:
-    """The plans of a study that is resumed, on the kernels it was started with.
+def resumed_plans(results: Results, study: Study, trains_here: bool) -> Plans:
+    """The plans of a study that is resumed, on the kernels it was started with; other arguments as of `Plans.load`.
 
     Raises:
         UserError: something that its numbers depend on has changed since it was started.
     """
-    plans = Plans.load(study)
+    plans = Plans.load(study, trains_here)
     require_same_streams(results)
     require_same_connectomes(results, plans.connectomes)
     require_same_task(results, study)

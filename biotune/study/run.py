@@ -16,7 +16,7 @@ from biotune.io.storage import Place, clear, spelled
 from biotune.results import Results
 from biotune.results.documents import UsedConnectome
 from biotune.results.journal import DamagedJournal
-from biotune.study.cluster.connect import connected
+from biotune.study.cluster.connect import connected, nodes
 from biotune.study.cluster.head import watched_head
 from biotune.study.confirm.confirm import run_confirm
 from biotune.study.confirm.selection import select
@@ -115,9 +115,13 @@ def run_study(
                 soft_wrap=True,
             )
             return results.path
-        plans, storage = resumed_plans(results, study), resumed_storage(results, options.storage)
+        plans, storage = (
+            resumed_plans(results, study, options.address is None),
+            resumed_storage(results, options.storage),
+        )
     else:
-        plans = replace(Plans.load(study), backends=all_on(options.kernels, study.arms))
+        plans = Plans.load(study, trains_here=options.address is None)
+        plans = replace(plans, backends=all_on(options.kernels, study.arms))
         results, storage = Results(new_directory(study, options.output)), options.storage
     directory = results.path
     for note in [*study.notes, study.task.prepare()]:
@@ -137,6 +141,8 @@ def run_study(
         def interrupted() -> bool:
             return pressed() or terminated() or lost()
 
+        if options.address is not None:
+            plans.require_room(max(node.get("memory", 0.0) for node in nodes()), "the largest machine of the cluster")
         resources, population = share_out(
             plans,
             console,

@@ -1,4 +1,4 @@
-"""How much memory a study's networks and data take, estimated before any is taken."""
+"""How much memory a study takes, estimated before any is taken: for networks and data, and for all that is recorded."""
 
 import math
 
@@ -19,54 +19,85 @@ TRAINING_BYTES_PER_EDGE = 24
 STATES = 3
 """Copies of all states of a batch that a training step keeps: states, their gradients, and what is between."""
 
+BYTES_PER_EVALUATION = 40
+"""Of a network after an epoch, as the driver keeps it: losses as float64, and their row while tables are written."""
 
-def require_memory(study: Study, arm: Arm, connectome: Connectome, available: float | None = None) -> None:
-    """Refuses an arm whose networks or data don't fit into this machine's memory.
+Needs = dict[str, tuple[float, str]]
+"""Key of the study -> the bytes that it is responsible for, and what takes them."""
+
+
+def needs_of_drawing(arm: Arm, connectome: Connectome) -> Needs:
+    """What it takes to draw a topology of an arm."""
+    neurons, edges = _size_of(arm, connectome)
+    networks = f"networks of {neurons:,.0f} neurons and some {edges:,.0f} edges"
+    return {"topology.neurons_per_region": (edges * BYTES_PER_EDGE, networks)}
+
+
+def needs_of_training(study: Study, arm: Arm, connectome: Connectome) -> Needs:
+    """What a trial or a block of an arm takes, where it is trained."""
+    config, task = study.config, study.task
+    together = max(config.search.replicates, config.confirm.population)
+    neurons, edges = _size_of(arm, connectome)
+    needs = needs_of_drawing(arm, connectome)
+    drawn, networks = needs["topology.neurons_per_region"]
+    steps, inputs, outputs = float(task.time), float(task.input_size), float(task.output_size)
+    states = together * STATES * 4 * float(config.task.batch) * neurons * steps
+    data = together * 3 * 4 * float(config.task.trials) * steps * (inputs + outputs)
+    trained = f", of which {together} are trained together,"
+    return {
+        "topology.neurons_per_region": (drawn + together * edges * TRAINING_BYTES_PER_EDGE, networks + trained),
+        "task.batch": (states, f"the states of {config.task.batch:,} trials of {task.time:,} steps"),
+        "task.trials": (data, f"the data of {config.task.trials:,} trials of {task.time:,} steps"),
+    }
+
+
+def needs_of_record(study: Study) -> Needs:
+    """What the driver keeps of all trials and blocks until the study has ended, at most."""
+    search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
+    searched = arms * search.trials_per_arm * search.replicates * (search.max_epochs + 1)
+    confirmed = 2 * arms * confirm.replicates * (confirm.max_epochs + 1)
+    return {
+        "search.trials_per_arm": (
+            float(searched * BYTES_PER_EVALUATION),
+            f"up to {searched:,} evaluations in the search ({arms} arms × {search.trials_per_arm:,} trials × "
+            f"{search.replicates:,} networks × {search.max_epochs:,} epochs)",
+        ),
+        "confirm.replicates": (
+            float(confirmed * BYTES_PER_EVALUATION),
+            f"up to {confirmed:,} evaluations in the confirmation ({arms} arms × 2 settings × "
+            f"{confirm.replicates:,} networks × {confirm.max_epochs:,} epochs)",
+        ),
+    }
+
+
+def require_memory(needs: Needs, available: float | None = None, where: str = "this machine") -> None:
+    """Refuses what doesn't fit into memory.
 
     Args:
-        study: with the arm.
-        arm: whose topologies and data are meant.
-        connectome: the arm's.
+        needs: what is to be held at once.
         available: bytes; None: this machine's memory.
+        where: whose memory that is.
 
     Raises:
         UserError: naming the key that takes most, the estimate and what there is.
     """
     available = psutil.virtual_memory().total if available is None else available
-    config, task = study.config, study.task
-    together = max(config.search.replicates, config.confirm.population)
-    counts = neuron_counts(connectome, arm.topology.model_dump()["neurons_per_region"]).astype(np.float64)
-    neurons, edges = float(counts.sum()), _edges(counts, arm, connectome)
-    task_time, inputs, outputs = float(task.time), float(task.input_size), float(task.output_size)
-    networks = edges * BYTES_PER_EDGE + together * edges * TRAINING_BYTES_PER_EDGE
-    states = together * STATES * 4 * float(config.task.batch) * neurons * task_time
-    data = together * 3 * 4 * float(config.task.trials) * task_time * (inputs + outputs)
-    needs = {
-        "topology.neurons_per_region": (networks, f"networks of {neurons:,.0f} neurons and some {edges:,.0f} edges"),
-        "task.batch": (states, f"the states of {config.task.batch:,} trials of {task_time:,.0f} steps"),
-        "task.trials": (data, f"the data of {config.task.trials:,} trials of {task_time:,.0f} steps"),
-    }
     total = sum(need for need, _ in needs.values())
     if total > available:
         key, (most, what) = max(needs.items(), key=lambda item: item[1][0])
         raise UserError(
-            f"needs about {_size(total)} of memory, and this machine has {_size(available)}: {what} take "
-            f"{_size(most)}; lower {key}, the task's length, or the {together} networks that are trained together"
+            f"needs about {_size(total)} of memory, and {where} has {_size(available)}: {what} take {_size(most)}; "
+            f"lower {key} or what else is in that product"
         )
 
 
-def _edges(counts: np.ndarray, arm: Arm, connectome: Connectome) -> float:
-    """About how many edges a topology has.
-
-    Args:
-        counts: float64 `[regions]`, neurons of each.
-    """
+def _size_of(arm: Arm, connectome: Connectome) -> tuple[float, float]:
+    """The neurons of an arm's topologies, and about how many edges they have."""
+    counts = neuron_counts(connectome, arm.topology.model_dump()["neurons_per_region"]).astype(np.float64)
     of_source = np.minimum(np.ceil(arm.topology.target_sparsity * counts), counts)
     between = float((of_source[connectome.source] * counts[connectome.target]).sum())
-    within = (
-        float((np.ceil(arm.topology.intrinsic_sparsity * counts) * counts).sum()) if arm.topology.intrinsic else 0.0
-    )
-    return between + within
+    within = float((np.ceil(arm.topology.intrinsic_sparsity * counts) * counts).sum())
+    return float(counts.sum()), between + (within if arm.topology.intrinsic else 0.0)
 
 
 def _size(size: float) -> str:

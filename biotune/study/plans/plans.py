@@ -13,7 +13,7 @@ from biotune.network import edge_signs
 from biotune.results.documents import Cell
 from biotune.study.definition.config import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
-from biotune.study.plans.memory import require_memory
+from biotune.study.plans.memory import needs_of_drawing, needs_of_record, needs_of_training, require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
 from biotune.training import Trial, TrialPlan, draw_topology
@@ -41,18 +41,25 @@ class Plans:
     topologies: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, study: Study) -> "Plans":
+    def load(cls, study: Study, trains_here: bool = True) -> "Plans":
         """Reads the connectomes, each once, and draws the first topology of each arm to see that it can be drawn.
 
+        Args:
+            study: that the plans are of.
+            trains_here: whether trials are trained on this machine, so that they must fit into its memory.
+
         Raises:
-            UserError: a connectome is not available, or an arm's null or options don't fit it.
+            UserError: a connectome is not available, an arm's null or options don't fit it, or memory does not suffice.
         """
+        require_memory(needs_of_record(study))
         connectomes = load_connectomes(study)
         trained = {arm: trained_networks(study, arm, connectomes[arm]) for arm in study.arms}
         plans, topologies = cls(study, connectomes, trained), {}
         for arm in study.arms:
             try:
-                require_memory(study, study.arms[arm], connectomes[arm])
+                require_memory(needs_of_drawing(study.arms[arm], connectomes[arm]))
+                if trains_here:
+                    require_memory(needs_of_training(study, study.arms[arm], connectomes[arm]))
                 plan = plans.plan(arm, {}, "confirm", [0])
                 if plan.start is None:
                     first = DRAWN.of(plan, 0)
@@ -79,6 +86,22 @@ class Plans:
             device=self.device,
             start=None if trained is None else trained.start(phase, list(replicates)),
         )
+
+    def require_room(self, available: float, where: str) -> None:
+        """Refuses a study whose trials don't fit into the memory of where they are trained.
+
+        Args:
+            available: bytes.
+            where: whose memory that is.
+
+        Raises:
+            UserError: naming the arm, the key that takes most, the estimate and what there is.
+        """
+        for name, arm in self.study.arms.items():
+            try:
+                require_memory(needs_of_training(self.study, arm, self.connectomes[name]), available, where)
+            except UserError as error:
+                raise UserError(f"arm {name}: {error}") from error
 
     def try_draws(self, seconds: float) -> dict[str, int]:
         """Draws confirmed replicates of each arm, with their initial values, as a worker would.

@@ -7,8 +7,7 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.study import load_study
-from biotune.study.plans.memory import require_memory
-from biotune.study.plans.plans import Plans, load_connectomes
+from biotune.study.plans.plans import Plans
 
 
 @pytest.mark.parametrize(
@@ -31,10 +30,22 @@ def test_what_does_not_fit_is_refused_before_memory_is_taken(small_space: Path, 
         tracemalloc.stop()
 
 
-def test_what_fits_is_not_refused(small_space: Path) -> None:
-    study = load_study(small_space)
-    connectomes = load_connectomes(study)
-    for name, arm in study.arms.items():
-        require_memory(study, arm, connectomes[name], available=2**30)
-        with pytest.raises(UserError, match="this machine has 1 KiB"):
-            require_memory(study, arm, connectomes[name], available=1024)
+def test_more_evaluations_than_the_driver_can_keep_are_refused(small_space: Path) -> None:
+    many = ["search.trials_per_arm=100000", "search.max_epochs=1000000"]
+    with pytest.raises(UserError, match=r"evaluations in the search \(2 arms × 100,000 trials × .* lower search"):
+        Plans.load(load_study(small_space, overrides=many))
+    many = ["confirm.replicates=100000", "confirm.max_epochs=1000000"]
+    with pytest.raises(UserError, match=r"evaluations in the confirmation .* lower confirm.replicates"):
+        Plans.load(load_study(small_space, overrides=many))
+
+
+def test_trials_must_fit_where_they_are_trained(small_space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(small_space, overrides=["task.batch=16"])
+    plans = Plans.load(study)
+    plans.require_room(2**30, "the largest machine of the cluster")
+    with pytest.raises(UserError, match=r"^arm real: needs about .*, and the largest machine of the cluster has 1 KiB"):
+        plans.require_room(1024, "the largest machine of the cluster")
+    little = load_study(small_space, overrides=["task.trials=1000000000"])
+    with pytest.raises(UserError, match="this machine has"):
+        Plans.load(little)
+    Plans.load(little, trains_here=False)  # a driver draws, and trains nothing
