@@ -102,6 +102,17 @@ def test_a_study_that_was_edited_is_refused_with_the_key_and_what_it_was(
     assert "(confirm.max_epochs was 6 and is 4)" in line
 
 
+@pytest.mark.parametrize("how", EVERY)
+@pytest.mark.parametrize("name", ["state.json", "study.yaml"])
+def test_a_document_of_another_kind_is_refused(
+    name: str, how: str, results: Results, finished: Finished, refused: Callable[..., str]
+) -> None:
+    for text in ("[1]", "null", "", "{}", "1", "{", "[" * 5000, "a: !!int b"):
+        (results.path / name).write_text(text)
+        line = refused(*commands(results, finished)[how])
+        assert str(results.path) in line
+
+
 def test_a_study_that_was_edited_before_it_was_resumed_is_refused(
     results: Results, finished: Finished, refused: Callable[..., str]
 ) -> None:
