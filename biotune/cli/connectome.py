@@ -1,11 +1,11 @@
 """`biotune connectome`: lists connectomes, shows one, and downloads its files before a study needs them."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from biotune.cli.arguments import natural, path
 from biotune.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
     verbs.add_parser("list", help="every connectome with a name").set_defaults(command=_list)
     show = verbs.add_parser("show", help="size, density, measures and a picture of its matrix")
     show.add_argument("name", metavar="NAME", help="as in a study; with --path any name")
-    show.add_argument("--path", type=Path, metavar="FILE", help="a file of your own")
+    show.add_argument("--path", type=path, metavar="FILE", help="a file of your own")
     show.add_argument(
         "--set",
         action="append",
@@ -34,8 +34,8 @@ def add_commands(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="a key of connectome, as in a study's YAML, such as size=100 or rows={Type: chemical}; can be repeated",
     )
-    show.add_argument("--seed", type=int, default=1, metavar="N", help="for a generator; default 1")
-    show.add_argument("--png", type=Path, metavar="FILE", help="also write the picture as an image")
+    show.add_argument("--seed", type=natural, default=1, metavar="N", help="for a generator; default 1")
+    show.add_argument("--png", type=path, metavar="FILE", help="also write the picture as an image")
     show.set_defaults(command=_show)
     fetch = verbs.add_parser("fetch", help="download a connectome's files into the cache, and check their digests")
     fetch.add_argument("name", metavar="NAME", help="a name of the catalogue, or all")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from biotune.cli.arguments import path
 from biotune.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "import", help="make a study with the same full grid from a config.ini of bio_rnn_mem"
     )
-    command.add_argument("config", type=Path, metavar="CONFIG", help="the config.ini")
+    command.add_argument("config", type=path, metavar="CONFIG", help="the config.ini")
     command.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the study's YAML; default: its name, in this folder. If there are several studies, the condition of each "
         "is added to the name",

@@ -81,6 +81,12 @@ def _execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from biotune.cli.arguments import path
 from biotune.errors import UserError
 
 
@@ -21,17 +22,17 @@ def add_commands(commands: Any) -> None:
     )
     command.add_argument(
         "directory",
-        type=Path,
+        type=path,
         nargs="?",
         metavar="DIR",
         help="a results directory, for TensorBoard and optuna-dashboard",
     )
     command.add_argument(
-        "-o", "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="default: monitor/"
+        "-o", "--output", type=path, default=Path("monitor"), metavar="FOLDER", help="default: monitor/"
     )
     command.add_argument(
         "--ray-temp",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="--temp-dir of Ray; default: that of `ray start`, and that of a study that starts Ray itself",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from biotune.cli.arguments import path
 from biotune.errors import UserError
 
 
@@ -19,14 +20,14 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("report", help="make the report of a results directory again, or one of several")
     command.add_argument(
         "directories",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="DIR",
         help="a results directory, finished or not; several are compared on one page, and are only read",
     )
     command.add_argument(
         "--output",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="for the page of several; default: combined-report in the folder that contains them",
     )

@@ -1,7 +1,6 @@
 """`biotune run`, which is also `python tune_main.py`: search, confirm, report."""
 
 import argparse
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from biotune.cli.arguments import count, names, natural, path, seconds, share_or_auto
 from biotune.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def add_commands(commands: Any) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
     parser.add_argument(
-        "--space", type=Path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
+        "--space", type=path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
     )
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
+    parser.add_argument("--output", type=path, default=Path("results"), metavar="DIR", help="default: results/")
     parser.add_argument(
         "--storage",
         metavar="URI",
@@ -75,19 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="address that the dashboard listens on; 0.0.0.0: all; default: 127.0.0.1, this machine alone",
     )
-    parser.add_argument(
-        "--cpus-per-trial", type=_at_least_one, metavar="N", help="cores, and threads, per trial; default 1"
-    )
+    parser.add_argument("--cpus-per-trial", type=count, metavar="N", help="cores, and threads, per trial; default 1")
     parser.add_argument(
         "--gpus-per-trial",
-        type=_share_or_auto,
+        type=share_or_auto,
         metavar="X",
         help="GPUs per trial; with a fraction, trials share one; auto: measure how many trials should share one; "
         "default: a quarter if there are any",
     )
-    parser.add_argument(
-        "--concurrency", type=_at_least_one, metavar="N", help="trials at once; default: as many as fit"
-    )
+    parser.add_argument("--concurrency", type=count, metavar="N", help="trials at once; default: as many as fit")
     parser.add_argument(
         "--kernels",
         metavar="NAME",
@@ -96,15 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint-every",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="training time between two checkpoints of a trial, which it may lose when it is killed; default 10",
     )
-    parser.add_argument("--seed", type=_natural, metavar="N", help="replaces the study's seed")
-    parser.add_argument(
-        "--arms", type=lambda text: text.split(","), metavar="A,B", help="run only these arms and the reference arm"
-    )
+    parser.add_argument("--seed", type=natural, metavar="N", help="replaces the study's seed")
+    parser.add_argument("--arms", type=names, metavar="A,B", help="run only these arms and the reference arm")
     parser.add_argument(
         "--set",
         action="append",
@@ -278,35 +272,3 @@ def _what_can_be_decided(study: "Study") -> str:
     )
     hardly = equal[0] < 0.2 and ratios[0] > 1.5
     return f"WARNING: that can hardly decide anything, raise confirm.replicates: {sentence}" if hardly else sentence
-
-
-def _natural(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _at_least_one(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return int(text)
-
-
-def _share_or_auto(text: str) -> float | str:
-    return text if text == "auto" else _at_least_zero(text, "a number of at least 0, nor auto")
-
-
-def _seconds(text: str) -> float:
-    return _at_least_zero(text, "a number of seconds, such as 10")
-
-
-def _at_least_zero(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value

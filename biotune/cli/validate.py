@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from biotune.cli.arguments import count, natural, number, path, ratios, seeds
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def add_commands(commands: Any) -> None:
     simulate = verbs.add_parser(
         "simulate", help="simulate studies with a known true ratio, and count the report's verdicts"
     )
-    simulate.add_argument("--space", type=Path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
-    simulate.add_argument("--studies", type=_count, default=500, metavar="N", help="studies per ratio; default 500")
-    simulate.add_argument("--ratios", type=_ratios, metavar="R,R,…", help="default 1,1.05,1.2,2")
-    simulate.add_argument("--seed", type=int, default=1, metavar="N")
+    simulate.add_argument("--space", type=path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
+    simulate.add_argument("--studies", type=count, default=500, metavar="N", help="studies per ratio; default 500")
+    simulate.add_argument("--ratios", type=ratios, metavar="R,R,…", help="default 1,1.05,1.2,2")
+    simulate.add_argument("--seed", type=natural, default=1, metavar="N")
     simulate.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
     for name, what in (
         ("typical", "updates to criterion of the reference, as a share of the budget; default 0.25"),
@@ -40,15 +40,15 @@ def add_commands(commands: Any) -> None:
         ("spread", "standard deviation of a pair's log ratio; default 0.25"),
         ("noise", "standard deviation of an evaluation's log loss; default 0.05"),
     ):
-        simulate.add_argument(f"--{name}", type=float, metavar="X", help=what)
-    simulate.add_argument("--json", type=Path, metavar="FILE", help="also write the shares to this file")
+        simulate.add_argument(f"--{name}", type=number, metavar="X", help=what)
+    simulate.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     simulate.set_defaults(command=_simulate)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
-    repeat.add_argument("--space", type=Path, required=True, metavar="FILE", help="the study's YAML")
-    repeat.add_argument("--seeds", type=_seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
-    repeat.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default: results/")
+    repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
+    repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
+    repeat.add_argument("--output", type=path, default=Path("results"), metavar="DIR", help="default: results/")
     repeat.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")
-    repeat.add_argument("--json", type=Path, metavar="FILE", help="also write every verdict to this file")
+    repeat.add_argument("--json", type=path, metavar="FILE", help="also write every verdict to this file")
     repeat.set_defaults(command=_repeat)
 
 
@@ -56,9 +56,8 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.validate.simulate import RATIOS, Model, simulate
 
     given = {name: getattr(arguments, name) for name in asdict(Model()) if getattr(arguments, name) is not None}
-    for name, value in given.items():
-        if not value >= 0 or (name == "typical" and not value):
-            raise UserError(f"--{name} {value} must be {'above' if name == 'typical' else 'at least'} 0")
+    if given.get("typical") == 0:
+        raise UserError("--typical 0: give a number above 0")
     model = Model(**given)
     found = list(
         simulate(
@@ -91,33 +90,6 @@ def _repeat(arguments: argparse.Namespace, console: Console) -> int:
     console.print(_each(rows))
     console.print(_counted(rows))
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _ratios(text: str) -> list[float]:
-    try:
-        ratios = [float(part) for part in text.split(",")]
-    except ValueError:
-        ratios = []
-    if not ratios or not all(0 < ratio < math.inf for ratio in ratios):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers above 0, such as 1,1.2,2")
-    return ratios
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        first, dash, last = text.partition("-")
-        seeds = list(range(int(first), int(last) + 1)) if dash else [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = []
-    if not seeds or min(seeds) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a range of seeds, such as 1-10, nor a list, such as 1,5")
-    return seeds
 
 
 def _shares(found: Sequence["Found"]) -> Table:

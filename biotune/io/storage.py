@@ -197,6 +197,8 @@ def place(text: str) -> Place:
     Raises:
         UserError: it is none of these, has credentials in it, or points out of its bucket.
     """
+    if not text or "\0" in text:
+        raise UserError(f"{text!r} is no place; {_FORMS}")
     scheme, mark, rest = text.partition("://")
     if not mark:
         return Path(text).expanduser().resolve()
