@@ -35,8 +35,13 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
 
 def suggestion(name: object, known: Iterable[str]) -> str:
     """`did you mean 'seq_mem'? ` with the known name most similar to the one found; empty if none is similar."""
-    nearest = get_close_matches(str(name), list(known), n=1)
-    return f"did you mean {nearest[0]!r}? " if nearest else ""
+    found = nearest(name, known)
+    return "" if found is None else f"did you mean {found!r}? "
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known name most similar to the one found; None if none is similar."""
+    return next(iter(get_close_matches(str(name), list(known), n=1)), None)
 
 
 def run_command() -> str:

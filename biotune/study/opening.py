@@ -22,6 +22,7 @@ from biotune.study.directory.mirror import Mirror, drop_ahead
 from biotune.study.directory.resume import (
     require_same_connectomes,
     require_same_device,
+    require_same_files,
     require_same_streams,
     require_same_task,
     require_same_topologies,
@@ -66,9 +67,13 @@ def resumed_plans(results: Results, study: Study, trains_here: bool) -> Plans:
     Raises:
         UserError: something that its numbers depend on has changed since it was started.
     """
-    plans = Plans.load(study, trains_here)
+    try:
+        plans = Plans.load(study, trains_here)
+    except UserError:
+        require_same_files(results, study)  # what a user has to know first, if that is why
+        raise
     require_same_streams(results)
-    require_same_connectomes(results, plans.connectomes)
+    require_same_connectomes(results, study, plans.connectomes)
     require_same_task(results, study)
     require_same_topologies(results, plans.topologies)
     return replace(plans, backends=results.read_state().backend)

@@ -1,5 +1,6 @@
-"""What a study that goes on must find as it was: NumPy's generators, and what its task shows."""
+"""What a study that goes on must find as it was: NumPy's generators, what its task shows, its connectomes."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from biotune import seeds
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.results.documents import Streams
+from biotune.results.documents import Streams, UsedConnectome
 from biotune.study import load_study
 from biotune.study.directory import resume
+from biotune.study.opening import resumed_plans
+from biotune.study.plans.plans import Plans, load_connectomes
 from biotune.tasks import encoder, task_digest
 
 LATENT = """name: latent
@@ -22,6 +25,13 @@ reference_arm: real
 tune: {learning_rate: {loguniform: [1.0e-3, 1.0e-2]}}
 search: {trials_per_arm: 2, shared_settings: 1, replicates: 1, max_epochs: 3, grace: 1}
 confirm: {replicates: 4, max_epochs: 3}
+"""
+
+SEQUENCE = """name: own
+connectome: {path: FILE}
+arms: {real: {}, again: {null: {name: weights_shuffled}}}
+reference_arm: real
+tune: {learning_rate: {loguniform: [1.0e-3, 1.0e-2]}}
 """
 
 
@@ -64,3 +74,72 @@ def test_another_encoder_of_pictures_is_refused(
     with pytest.raises(UserError, match=r"what task pic_latent_mem shows has changed since the study was started"):
         resume.require_same_task(started, study)
     encoder.trained_encoder.cache_clear()
+
+
+class TestAConnectomeOfOnesOwn:
+    EDGES = "source,target,weight\na,b,1\nb,c,2\nc,a,3\n"
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        (tmp_path / "mine.csv").write_text(self.EDGES)
+        return tmp_path / "mine.csv"
+
+    @pytest.fixture
+    def resumed(self, tmp_path: Path, file: Path, begin_results: Callable[..., Results]) -> Callable[[], object]:
+        """Resumes a study that was started with the file as it is now."""
+        space = tmp_path / "own.yaml"
+        space.write_text(SEQUENCE.replace("FILE", str(file)))
+        study = load_study(space)
+        plans = Plans.load(study)
+        used = {
+            arm: UsedConnectome(
+                name=connectome.name, asked="mine", substituted=False, reason=None, citation="", kind="file",
+                sha256=connectome.provenance.sha256, species="", digest=connectome.digest, notes=[],
+            )
+            for arm, connectome in plans.connectomes.items()
+        }  # fmt: skip
+        streams = Streams(sha256=seeds.streams_digest(), numpy=np.__version__)
+        started = begin_results(
+            tmp_path / "own", {"name": "own"}, streams=streams, connectomes=used, topologies=dict(plans.topologies)
+        )
+        return lambda: resumed_plans(started, study)
+
+    def test_may_be_written_anew(self, file: Path, resumed: Callable[[], object]) -> None:
+        resumed()
+        file.write_text(self.EDGES.replace(",1", ",1.0"))
+        resumed()
+
+    @pytest.mark.parametrize("content", [EDGES.replace(",1", ",7"), "source,target,weight\n", EDGES[:30], ""])
+    def test_that_changed_is_named_with_its_digests(
+        self, file: Path, resumed: Callable[[], object], content: str
+    ) -> None:
+        file.write_text(content)
+        before, now = (hashlib.sha256(text.encode()).hexdigest() for text in (self.EDGES, content))
+        with pytest.raises(UserError) as error:
+            resumed()
+        [line] = str(error.value).splitlines()  # once, though both arms have it
+        assert f"{file} (arm real) has changed since the study was started" in line
+        assert f"its SHA-256 was {before} and is {now}; put it back as it was, or start the study anew" in line
+
+    def test_that_is_gone_is_named(self, file: Path, resumed: Callable[[], object]) -> None:
+        file.unlink()
+        with pytest.raises(
+            UserError, match=r"mine\.csv \(arm real\) is not there; .* SHA-256 [0-9a-f]{64}; put it back"
+        ):
+            resumed()
+
+
+def test_a_connectome_of_the_catalogue_is_looked_for_where_it_was(
+    tmp_path: Path, begin_results: Callable[..., Results]
+) -> None:
+    space = tmp_path / "sequence.yaml"
+    space.write_text(SEQUENCE.replace("path: FILE", "name: 'distance_rule:marmoset'"))
+    study = load_study(space)
+    connectomes = load_connectomes(study)
+    before = UsedConnectome(
+        name="marmoset", asked="marmoset", substituted=False, reason=None, citation="", kind="BIOTUNE_DATA",
+        sha256="0", species="", digest="0", notes=[],
+    )  # fmt: skip
+    started = begin_results(tmp_path / "own", {"name": "own"}, connectomes={"real": before})
+    with pytest.raises(UserError, match=r"arm real .* marmoset \(BIOTUNE_DATA\), now .*; set BIOTUNE_DATA as it was"):
+        resume.require_same_connectomes(started, study, connectomes)

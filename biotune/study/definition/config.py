@@ -12,14 +12,13 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from biotune.connectome import CATALOGUE, GENERATORS, RANDOM_GRAPHS
-from biotune.errors import UserError, unknown_name
+from biotune.errors import UserError, nearest, unknown_name
 from biotune.network import INITIALISATIONS, REMAPPINGS
 from biotune.tasks import full_name
 from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
@@ -52,8 +51,26 @@ def _task_name(name: str) -> str:
 
 def _unknown(what: str, name: str, known: Iterable[str], key: str | None = None) -> PydanticCustomError:
     """The error for a name that isn't known; `key` is the key to point at, if that is below the validated value."""
-    context = {"message": str(unknown_name(what, name, known))} | ({} if key is None else {"key": key})
+    context = {"message": str(unknown_name(what, name, known)), "keys": [() if key is None else (key,)]}
     return PydanticCustomError("unknown_name", "{message}", context)
+
+
+def _unknown_key(key: str, known: Iterable[str], content: Mapping[str, Any]) -> PydanticCustomError:
+    """The error for a key that isn't known."""
+    meant = nearest(key, known)
+    context = {"message": str(unknown_name("key", key, known)), "keys": [(key,)]}
+    return PydanticCustomError("unknown_name", "{message}", context | ({} if meant in content else {"meant": meant}))
+
+
+def _conflict(reason: str, *keys: str | tuple[str, ...]) -> PydanticCustomError:
+    """The error for values that are allowed alone, but not together.
+
+    Args:
+        reason: what was found, and what would do.
+        keys: all that it depends on, below the validated value; the one to point at first.
+    """
+    context = {"message": reason, "keys": [(key,) if isinstance(key, str) else key for key in keys]}
+    return PydanticCustomError("conflict", "{message}", context)
 
 
 class Section(BaseModel):
@@ -76,7 +93,7 @@ class Section(BaseModel):
             )
         for key in content:
             if key not in known and cls.model_config.get("extra") == "forbid":
-                raise _unknown("key", key, known, key=key)
+                raise _unknown_key(key, known, content)
         return content
 
     def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,9 +117,8 @@ class TaskConfig(Section):
     def _both_parts(self) -> Self:
         train = round(self.trials * self.train_share)
         if not 0 < train < self.trials:
-            raise ValueError(
-                f"{self.trials} trials at train_share {self.train_share} leave none for training or for validation"
-            )
+            reason = f"{self.trials} trials at train_share {self.train_share} leave none for training or for validation"
+            raise _conflict(reason, "trials", "train_share")
         return self
 
     @property
@@ -236,17 +252,18 @@ class NetworkConfig(Section):
     @model_validator(mode="after")
     def _signs_fit(self) -> Self:
         if self.signs == "none" and self.dale:
-            raise ValueError("dale: true needs signs: data, or the share of inhibitory neurons, such as 0.2")
+            reason = "dale: true needs signs: data, or the share of inhibitory neurons, such as 0.2"
+            raise _conflict(reason, "dale", "signs")
         if self.signs != "none" and self.remap == "signed":
-            raise ValueError(
-                f"signs: {self.signs} needs remap: magnitude or false; signed ranks would set signs itself"
-            )
+            reason = f"signs: {self.signs} needs remap: magnitude or false; signed ranks would set signs itself"
+            raise _conflict(reason, "signs", "remap")
         return self
 
     @model_validator(mode="after")
     def _momentum_is_used(self) -> Self:
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
-            raise ValueError(f"momentum is for {' and '.join(WITH_MOMENTUM)}, and the optimizer is {self.optimizer}")
+            reason = f"momentum is for {' and '.join(WITH_MOMENTUM)}, and the optimizer is {self.optimizer}"
+            raise _conflict(reason, "momentum", "optimizer")
         return self
 
 
@@ -284,17 +301,18 @@ class Domain(Section):
     def _one_range(self) -> Self:
         given = self.model_dump(exclude_none=True)
         if len(given) != 1:
-            raise ValueError(f"give exactly one of loguniform, uniform, int, choice; found {list(given) or 'none'}")
+            reason = f"give exactly one of loguniform, uniform, int, choice; found {list(given) or 'none'}"
+            raise _conflict(reason, *(given or [()]))
         [(kind, values)] = given.items()
         if kind == "choice":
             if not values:
-                raise ValueError("choice is empty; give at least one value")
+                raise _conflict("choice is empty; give at least one value", kind)
             if len({(type(v), v) for v in values}) < len(values):
-                raise ValueError(f"choice {values} names a value twice")
+                raise _conflict(f"choice {values} names a value twice", kind)
         elif len(values) != 2 or values[0] >= values[1]:
-            raise ValueError(f"{kind} must be [low, high] with low below high, found {values}")
+            raise _conflict(f"{kind} must be [low, high] with low below high, found {values}", kind)
         elif kind == "loguniform" and values[0] <= 0:
-            raise ValueError(f"loguniform must start above 0, found {values}")
+            raise _conflict(f"loguniform must start above 0, found {values}", kind)
         return self
 
     @property
@@ -328,26 +346,11 @@ class SearchConfig(Section):
     @model_validator(mode="after")
     def _within(self) -> Self:
         if self.sampler != "grid" and self.shared_settings > self.trials_per_arm:
-            raise ValueError(f"shared_settings {self.shared_settings} exceeds trials_per_arm {self.trials_per_arm}")
+            reason = f"shared_settings {self.shared_settings} exceeds trials_per_arm {self.trials_per_arm}"
+            raise _conflict(reason, "shared_settings", "trials_per_arm", "sampler")
         if self.grace > self.max_epochs:
-            raise ValueError(f"grace {self.grace} exceeds max_epochs {self.max_epochs}")
+            raise _conflict(f"grace {self.grace} exceeds max_epochs {self.max_epochs}", "grace", "max_epochs")
         return self
-
-    def over(self, tune: Mapping[str, Domain]) -> Self:
-        """This search over `tune`: a grid has one trial per combination, and all arms share all of them."""
-        if self.sampler != "grid":
-            return self
-        for key, domain in tune.items():
-            if domain.choice is None:
-                raise ValueError(f"sampler grid needs a choice for each key of tune; {key} has another range")
-        combinations = math.prod(len(domain.choice or []) for domain in tune.values())
-        for key in ("trials_per_arm", "shared_settings"):
-            if key in self.model_fields_set and getattr(self, key) != combinations:
-                raise ValueError(
-                    f"sampler grid tries each of the {combinations} combinations of tune once, but {key} is "
-                    f"{getattr(self, key)}; leave it out"
-                )
-        return self.model_copy(update={"trials_per_arm": combinations, "shared_settings": combinations})
 
     @property
     def rungs(self) -> list[int]:
@@ -410,16 +413,33 @@ class StudyConfig(Section):
         for name in arms:
             other = seen.setdefault(name.lower(), name)
             if other != name:
-                raise ValueError(f"{other} and {name} differ in capitals alone, which some disks don't tell apart")
+                raise _conflict(
+                    f"{other} and {name} differ in capitals alone, which some disks don't tell apart", name, other
+                )
         return arms
 
-    @field_validator("search")
-    @classmethod
-    def _over_what_is_tuned(cls, search: SearchConfig, info: ValidationInfo) -> SearchConfig:
-        return search.over(info.data["tune"]) if "tune" in info.data else search
+    @model_validator(mode="after")
+    def _grid_over_what_is_tuned(self) -> Self:
+        """A grid has one trial per combination, and all arms share all of them."""
+        if self.search.sampler != "grid":
+            return self
+        if ranges := [key for key, domain in self.tune.items() if domain.choice is None]:
+            reason = f"grid needs a choice for each key of tune; {', '.join(ranges)} has another range"
+            raise _conflict(reason, ("search", "sampler"), *(("tune", key) for key in ranges))
+        combinations = math.prod(len(domain.choice or []) for domain in self.tune.values())
+        for key in ("trials_per_arm", "shared_settings"):
+            if key in self.search.model_fields_set and getattr(self.search, key) != combinations:
+                reason = (
+                    f"sampler grid tries each of the {combinations} combinations of tune once, but {key} is "
+                    f"{getattr(self.search, key)}; leave it out"
+                )
+                raise _conflict(reason, ("search", key), ("search", "sampler"), "tune")
+        search = self.search.model_copy(update={"trials_per_arm": combinations, "shared_settings": combinations})
+        return self.model_copy(update={"search": search})
 
     @model_validator(mode="after")
     def _reference_is_an_arm(self) -> Self:
         if self.reference_arm not in self.arms:
-            raise _unknown("reference_arm", self.reference_arm, self.arms, key="reference_arm")
+            reason = str(unknown_name("arm", self.reference_arm, self.arms))
+            raise _conflict(reason, "reference_arm", ("arms", self.reference_arm))
         return self

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,13 @@ from biotune.study.definition.config import (
     Domain,
     NetworkConfig,
     StudyConfig,
+    TaskConfig,
     TopologyConfig,
 )
+from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, every_mistake, related, validated
 from biotune.study.definition.study import Arm, Study, with_setting
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
+from biotune.tasks import make_task
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "connectome": ConnectomeConfig,
@@ -28,6 +31,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "network": NetworkConfig,
 }
 
+_TUNABLE = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
+"""Key -> the section that it is a key of."""
 
 _MOST_CHECKED = 4096
 """Settings that are checked before a study starts; if there are more, a worker refuses a bad one when it meets it."""
@@ -58,49 +63,85 @@ def load_study(
     if not isinstance(content, dict):
         raise UserError(f"{file}: must be a mapping of keys (name, arms, tune, ...), found {type(content).__name__}")
     content = copy.deepcopy(content)
+    problems = list(source.problems)
     notes = _resolve_paths(content, Path(file).parent)
     changed: dict[Location, str] = {}
     for override in overrides:
-        path = _override(content, override)
-        changed[path] = f"--set {'.'.join(map(str, path))}"
+        path = tuple(override.partition("=")[0].strip().split("."))
+        try:
+            _override(content, override, path)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            changed[path] = f"--set {'.'.join(path)}"
     if seed is not None:
         content["seed"], changed[("seed",)] = seed, "--seed"
     if arms is not None:
-        _keep_arms(content, arms, source)
+        problems += _keep_arms(content, arms, source)
     content.setdefault("description", source.comment)
 
-    def where(location: Location) -> str:
-        for length in range(len(location), 0, -1):
-            if location[:length] in changed:
-                return changed[location[:length]]
-        within = [option for path, option in changed.items() if path[: len(location)] == location]
-        return ", ".join([source.where(location), *within])
+    def where(keys: Sequence[Location]) -> str:
+        """The place of the first key, and the options that have changed it or another."""
+        options = [option for key in keys for path, option in changed.items() if related(path, key)]
+        own = any(keys[0][: len(path)] == path for path in changed)
+        return ", ".join(dict.fromkeys([*([] if own else [source.where(keys[0])]), *options]))
 
     try:
-        config = StudyConfig.model_validate(content)
-    except ValidationError as error:
-        raise UserError("\n".join(_explain(error, (), content, where))) from None
-    problems: list[str] = []
-    merged: dict[str, Arm] = {}
-    for name, arm in config.arms.items():
-        sections = _merge(config, arm, name, content, where, problems)
-        if sections is not None:
-            merged[name] = Arm(name=name, **sections, null=arm.null_model)
-            problems += _check_tune(config.tune, merged[name], arm, where)
+        study = every_mistake(content, lambda rest: _study(rest, notes, run_task), _with_stand_ins)
+    except Mistakes as mistakes:
+        in_order = sorted(mistakes.found, key=lambda mistake: source.line(mistake.about[0]))
+        problems += [mistake.line(content, where) for mistake in in_order]
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
-    if config.positive_control is not None:
-        try:
-            merged[POSITIVE_CONTROL] = _control(config, merged[config.reference_arm])
-        except ValueError as error:
-            raise UserError(f"{where(('positive_control',))}: positive_control: {error}") from None
-    study = Study(config, merged, notes)
-    try:
-        if run_task:
-            study.task  # noqa: B018  # makes it
-    except UserError as error:
-        raise UserError(f"{where(('task',))}: {error}") from None
     return study
+
+
+def _study(content: dict[str, Any], notes: Sequence[str], run_task: bool) -> Study:
+    """The study that the content describes.
+
+    Raises:
+        Mistakes: some of those that are in it, see `every_mistake`.
+    """
+    config = validated(StudyConfig, content, content)
+    arms: dict[str, Arm] = {}
+    found: list[Mistake] = []
+    for name, overrides in config.arms.items():
+        try:
+            arms[name] = _merge(config, overrides, name, content)
+        except Mistakes as mistakes:
+            found += mistakes.found
+        else:
+            found += _check_tune(config.tune, arms[name], overrides)
+    if found:
+        raise Mistakes(found)
+    if config.positive_control is not None:
+        arms[POSITIVE_CONTROL] = _control(config, arms[config.reference_arm])
+    if run_task:
+        _check_task(config.task)
+    return Study(config, arms, notes)
+
+
+def _with_stand_ins(content: dict[str, Any], gone: Collection[Location]) -> dict[str, Any]:
+    """The content with something for each key that a study must have and that was taken out, so that the rest can be
+    read."""
+
+    def lost(*key: str) -> bool:
+        return any(taken[: len(key)] == key for taken in gone)
+
+    needed = {"name": "study", "arms": {"arm": {}}, "tune": {"learning_rate": _untuned("learning_rate")}}
+    content = content | {key: value for key, value in needed.items() if lost(key) and not content.get(key)}
+    arms, tune = content.get("arms"), content.get("tune")
+    if isinstance(arms, dict) and lost("reference_arm"):
+        content.setdefault("reference_arm", next(iter(arms), ""))
+    if isinstance(tune, dict):
+        domains = {key: domain or _untuned(key) if lost("tune", key) else domain for key, domain in tune.items()}
+        content["tune"] = domains
+    return content
+
+
+def _untuned(key: str) -> dict[str, Any]:
+    """The domain of a key with its default alone."""
+    return {"choice": [_SECTIONS[_TUNABLE[key]].model_fields[key].default]} if key in _TUNABLE else {}
 
 
 def _resolve_paths(content: dict[str, Any], folder: Path) -> list[str]:
@@ -132,151 +173,162 @@ def _resolve_paths(content: dict[str, Any], folder: Path) -> list[str]:
     return notes
 
 
-def _override(content: dict[str, Any], override: str) -> Location:
-    """Sets one `key.path=value` in place; returns the path."""
+def _override(content: dict[str, Any], override: str, path: tuple[str, ...]) -> None:
+    """Sets one `key.path=value` in place."""
     name, equals, value = override.partition("=")
     if not equals or not name.strip():
         raise UserError(f"--set {override!r}: give it as key.path=value, such as search.trials_per_arm=4")
-    path = tuple(name.strip().split("."))
     place = content
     for depth, key in enumerate(path[:-1]):
         if place.get(key) is None:
             place[key] = {}
         place = place[key]
         if not isinstance(place, dict):
-            raise UserError(f"--set {override}: {'.'.join(path[: depth + 1])} is not a mapping, it has no keys to set")
-    place[path[-1]] = parse_value(value)
-    return path
+            within = ".".join(path[: depth + 1])
+            raise UserError(f"--set {override}: {within} is not a mapping, it has no keys to set")
+    place[path[-1]] = parse_value(value, ".".join(path))
 
 
-def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource) -> None:
+def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource) -> list[str]:
+    """Leaves the named arms and the reference arm; returns a line for each name that is no arm's."""
     known = content.get("arms")
     if not isinstance(known, dict):
-        return  # validation reports it
-    for name in names:
-        if name not in known:
-            hint = suggestion(name, known)
-            raise UserError(f"--arms: no arm {name!r} in {source.file}; {hint}it has {', '.join(known)}")
+        return []  # validation reports it
     keep = {*names, content.get("reference_arm")}
-    content["arms"] = {name: arm for name, arm in known.items() if name in keep}
+    content["arms"] = {name: arm for name, arm in known.items() if name in keep} or known
+    return [
+        f"--arms: no arm {name!r} in {source.file}; {suggestion(name, known)}it has {', '.join(known)}"
+        for name in names
+        if name not in known
+    ]
 
 
-def _merge(
-    config: StudyConfig, arm: ArmConfig, name: str, content: Any, where: Any, problems: list[str]
-) -> dict[str, Any] | None:
-    """The sections of an arm, with its overrides; if these don't fit, adds lines to `problems` and returns None."""
+def _merge(config: StudyConfig, overrides: ArmConfig, name: str, content: dict[str, Any]) -> Arm:
+    """An arm: the study's sections with its overrides.
+
+    Raises:
+        Mistakes: these don't fit.
+    """
     sections: dict[str, Any] = {}
+    found: list[Mistake] = []
     for section, model in _SECTIONS.items():
-        overrides = getattr(arm, section)
+        merged = getattr(config, section).overridden(getattr(overrides, section))
         try:
-            sections[section] = model.model_validate(getattr(config, section).overridden(overrides))
-        except ValidationError as error:
-            problems += _explain(error, ("arms", name, section), content, where)
-    return sections if len(sections) == len(_SECTIONS) else None
+            sections[section] = validated(model, merged, content, _origin(overrides, name, section))
+        except Mistakes as mistakes:
+            found += mistakes.found
+    if found:
+        raise Mistakes(found)
+    return Arm(name=name, **sections, null=overrides.null_model)
+
+
+def _origin(overrides: ArmConfig, arm: str, section: str) -> Callable[[Location], Location]:
+    """From a place in an arm's section to where it was set: in the arm, or in the study's own section."""
+
+    def origin(location: Location) -> Location:
+        of_the_study = location and location[0] not in getattr(overrides, section)
+        return (section, *location) if of_the_study else ("arms", arm, section, *location)
+
+    return origin
 
 
 def _control(config: StudyConfig, reference: Arm) -> Arm:
     """The positive control: the reference arm with its recurrent weights frozen, or its spectral radius quartered.
 
     Raises:
-        ValueError: in this study that changes nothing, or can't be done.
+        Mistakes: in this study that changes nothing, or can't be done.
     """
+
+    def impossible(reason: str, *keys: Location) -> Mistakes:
+        return Mistakes([Mistake((("positive_control",), *keys), reason)])
+
+    def of_reference(section: str, key: str) -> tuple[Location, Location]:
+        return ("reference_arm",), _origin(config.arms[reference.name], reference.name, section)((key,))
+
     if POSITIVE_CONTROL in config.arms:
-        raise ValueError(f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; rename yours")
+        reason = f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; rename yours"
+        raise impossible(reason, ("arms", POSITIVE_CONTROL))
     key = {"frozen": "freeze_recurrent", "quarter_radius": "spectral_radius"}[config.positive_control or ""]
     if key in config.tune:
-        raise ValueError(
-            f"{config.positive_control} sets {key}, which is tuned; use the other control, or don't tune it"
-        )
+        reason = f"{config.positive_control} sets {key}, which is tuned; use the other control, or don't tune it"
+        raise impossible(reason, ("tune", key))
     network, topology = reference.network, reference.topology
     if network.start_from is not None and network.start_from.arm is None:
         start = network.start_from.model_copy(update={"arm": reference.name})
         network = network.model_copy(update={"start_from": start})
     if key == "freeze_recurrent":
         if network.freeze_recurrent:
-            raise ValueError("frozen, but the reference arm's recurrent weights are; use quarter_radius")
+            reason = "frozen, but the reference arm's recurrent weights are; use quarter_radius"
+            raise impossible(reason, *of_reference("network", key))
         return replace(reference, name=POSITIVE_CONTROL, network=network.model_copy(update={key: True}))
     if topology.spectral_radius is None or network.start_from is not None:
         why = "as it comes" if topology.spectral_radius is None else "that of trained networks"
-        raise ValueError(f"quarter_radius, but the reference arm's spectral radius is {why}; set it, or use frozen")
+        cause = ("topology", key) if topology.spectral_radius is None else ("network", "start_from")
+        reason = f"quarter_radius, but the reference arm's spectral radius is {why}; set it, or use frozen"
+        raise impossible(reason, *of_reference(*cause))
     topology = topology.model_copy(update={key: topology.spectral_radius / 4})
     return replace(reference, name=POSITIVE_CONTROL, topology=topology)
 
 
-def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig, where: Any) -> list[str]:
-    """A line for each key of `tune` that cannot be tuned, that the arm sets too, or whose range is too wide."""
-    problems = []
-    known = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
+def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) -> list[Mistake]:
+    """What of `tune` cannot be tuned, is set by the arm too, or has too wide a range."""
+    found = []
     for key, domain in tune.items():
-        if key not in known:
-            hint = suggestion(key, known)
-            problems.append(f"{where(('tune', key))}: tune: cannot tune {key!r}; {hint}tunable: {', '.join(known)}")
+        if key not in _TUNABLE:
+            reason = f"cannot tune {key!r}; {suggestion(key, _TUNABLE)}tunable: {', '.join(_TUNABLE)}"
+            found.append(Mistake((("tune", key),), reason))
             continue
-        section = known[key]
+        section = _TUNABLE[key]
         if key in getattr(overrides, section):
-            problems.append(
-                f"{where(('arms', arm.name, section, key))}: arms.{arm.name}.{section}.{key}: is tuned, so an arm "
-                "cannot set it; remove it here or from tune"
-            )
+            reason = "is tuned, so an arm cannot set it; remove it here or from tune"
+            found.append(Mistake((("arms", arm.name, section, key),), reason))
         for value in domain.ends:
             try:
                 with_setting(getattr(arm, section), {key: value})
             except ValidationError as error:
-                if error.errors()[0]["loc"]:  # if not, it is about several keys: `_check_settings` reports it
-                    reason = error.errors()[0]["msg"]
-                    problems.append(f"{where(('tune', key))}: tune.{key}: {value!r} is not allowed ({reason})")
-    return problems or _check_settings(tune, arm, where)
+                if conflict_of(error) is None:  # if it is one, `_check_settings` reports it
+                    reason = f"{value!r} is not allowed ({error.errors()[0]['msg']})"
+                    found.append(Mistake((("tune", key),), reason))
+    return found or _check_settings(tune, arm, overrides)
 
 
-def _check_settings(tune: Mapping[str, Domain], arm: Arm, where: Any) -> list[str]:
-    """A line for each rule broken by a setting at the ends of the ranges, each of whose values alone is allowed."""
+def _check_settings(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) -> list[Mistake]:
+    """The rules broken by a setting at the ends of the ranges, each of whose values alone is allowed."""
     settings = itertools.product(*([(key, value) for value in domain.ends] for key, domain in tune.items()))
-    problems: dict[str, str] = {}
+    found: dict[str, Mistake] = {}
     for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
-        for section in (arm.network, arm.topology):
+        for section in ("network", "topology"):
             try:
-                with_setting(section, setting)
+                with_setting(getattr(arm, section), setting)
             except ValidationError as error:
-                reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-                values = ", ".join(f"{key} {value!r}" for key, value in setting.items())
-                problems.setdefault(reason, f"{where(('tune',))}: tune: {values} cannot be combined ({reason})")
-    return list(problems.values())
+                conflict = conflict_of(error)
+                if conflict is None:
+                    raise
+                reason, keys = conflict
+                origin = _origin(overrides, arm.name, section)
+                tuned = [key for (key,) in keys if key in setting]
+                about = (*(("tune", key) for key in tuned), *(origin(key) for key in keys if key[0] not in setting))
+                values = ", ".join(f"{key} {setting[key]!r}" for key in tuned)
+                found.setdefault(reason, Mistake(about, f"{values} cannot be combined ({reason})"))
+    return list(found.values())
 
 
-def _explain(error: ValidationError, prefix: Location, content: Any, where: Any) -> list[str]:
-    """A line for each wrong key: where it is, which key, what is wrong, what was found.
+def _check_task(task: TaskConfig) -> None:
+    """Makes the task.
 
-    For a key that may be of several types pydantic reports a mistake for each type; the line is about the type found.
+    Raises:
+        Mistakes: it has no such option, an option's value is wrong, or a user's own task can't be made.
     """
-    lines: dict[Location, str] = {}
-    mistakes = sorted(error.errors(), key=lambda mistake: _about_the_type(mistake["type"]))
-    for mistake in mistakes:
-        context = mistake.get("ctx", {})
-        location = (*prefix, *mistake["loc"], *([context["key"]] if "key" in context else []))
-        # pydantic adds the branches of a union to the path: keep only the parts that the content has, or that it misses
-        path: list[str | int] = []
-        place = content
-        for part in location:
-            if isinstance(place, dict) and (part in place or mistake["type"] == "missing"):
-                path.append(part)
-                place = place.get(part)
-            elif isinstance(place, list) and isinstance(part, int):
-                path.append(part)
-                place = place[part]
-        key = ".".join(map(str, path))
-        message = mistake["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        found = mistake["input"]
-        own_words = mistake["type"].startswith(("unknown", "not_a", "value_error"))
-        if mistake["type"] == "missing":
-            message = "this key is missing"
-        elif not own_words and isinstance(found, bool | int | float | str | None):
-            message += f", found {found!r}"
-        line = f"{where(tuple(path))}: {key}: {message}" if key else f"{where(())}: {message}"
-        if not any(other[: len(path)] == tuple(path) for other in lines):
-            lines[tuple(path)] = line
-    return list(lines.values())
 
+    def failure(options: Mapping[str, Any]) -> str | None:
+        try:
+            make_task(**options)
+        except UserError as error:
+            return str(error)
+        return None
 
-def _about_the_type(kind: str) -> bool:
-    return kind.endswith(("_type", "_parsing")) or kind == "not_a_mapping"
+    reason = failure(task.options)
+    if reason is not None:  # it is about the options without which it would be another
+        own = [key for key in task.options if key != "name"]
+        guilty = [key for key in own if failure({k: v for k, v in task.options.items() if k != key}) != reason]
+        raise Mistakes([Mistake((*(("task", key) for key in guilty), ("task", "name")), reason)])

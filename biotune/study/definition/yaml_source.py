@@ -36,38 +36,40 @@ class YamlSource:
         content: plain dicts, lists and scalars.
         lines: the path of each key or item -> its line, from 1.
         comment: the comment lines at the head of the file, without their marks.
+        problems: a line for each key that is here twice, or is no text; the content has the last, or none.
     """
 
     file: str
     content: Any
     lines: dict[Location, int]
     comment: str
+    problems: tuple[str, ...]
 
     def where(self, location: Location) -> str:
         """`file:line` of a location, or of the innermost part around it that the file has."""
-        for length in range(len(location), 0, -1):
-            if location[:length] in self.lines:
-                return f"{self.file}:{self.lines[location[:length]]}"
-        return self.file
+        line = self.line(location)
+        return f"{self.file}:{line}" if line else self.file
+
+    def line(self, location: Location) -> int:
+        """The line of a location, or of the innermost part around it that the file has; 0 if it has none."""
+        parts = (location[:length] for length in range(len(location), 0, -1))
+        return next((self.lines[part] for part in parts if part in self.lines), 0)
 
 
 def read_yaml(file: Path | str) -> YamlSource:
     """Reads a YAML file.
 
     Raises:
-        UserError: no such file, not text, not YAML (with line and column), a key twice.
+        UserError: no such file, not text, not YAML (with line and column).
     """
     try:
         text = Path(file).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; the studies that come with biotune are in search_spaces/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read ({error})") from None
-    loader = yaml.SafeLoader(text)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
-        node = loader.get_single_node()
-        lines: dict[Location, int] = {}
-        content = None if node is None else _construct(loader, node, (), lines, str(file))
+        content, lines, problems = _load(text)
     except RecursionError:
         raise UserError(f"{file}: not YAML: mappings and lists are more than {MOST_DEPTH} deep in each other") from None
     except yaml.MarkedYAMLError as error:
@@ -75,35 +77,52 @@ def read_yaml(file: Path | str) -> YamlSource:
         position = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise UserError(f"{file}{position}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{file}: not YAML: {error}") from None
-    finally:
-        loader.dispose()
+        raise UserError(f"{file}: not YAML: {_first_line(error)}") from None
     comment = []
     for line in text.splitlines():
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("#").strip())
-    return YamlSource(str(file), content, lines, "\n".join(comment).strip())
+    found = tuple(f"{file}:{problem}" for problem in dict.fromkeys(problems))
+    return YamlSource(str(file), content, lines, "\n".join(comment).strip(), found)
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, key: str) -> Any:
     """The value of one `--set key=value`, read as YAML.
 
     Raises:
-        UserError: it is not YAML.
+        UserError: it is not YAML, or has a key twice.
     """
+    try:
+        value, _, problems = _load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = getattr(error, "problem", None) or _first_line(error)
+        raise UserError(f"--set {key}: {text[:80]!r} is not a YAML value ({reason})") from None
+    if problems:
+        raise UserError(f"--set {key}: {text[:80]!r}, line {problems[0]}")
+    return value
+
+
+def _load(text: str) -> tuple[Any, dict[Location, int], list[str]]:
+    """A text's content, the line of each part, and what is wrong with its keys."""
+    lines: dict[Location, int] = {}
+    problems: list[str] = []
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        return None if node is None else _construct(loader, node, (), {}, "--set")
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise UserError(f"--set: {text[:80]!r} is not a YAML value ({reason})") from None
+        return (None if node is None else _construct(loader, node, (), lines, problems)), lines, problems
     finally:
         loader.dispose()
 
 
-def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], file: str) -> Any:
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _construct(
+    loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: dict[Location, int], problems: list[str]
+) -> Any:
+    """The content of a node; adds the line of each part to `lines`, and what is wrong with its keys to `problems`."""
     if len(path) > MOST_DEPTH or len(lines) > MOST_VALUES:
         what = f"nested more than {MOST_DEPTH} deep" if len(path) > MOST_DEPTH else f"more than {MOST_VALUES:,} values"
         raise yaml.MarkedYAMLError(problem=f"{what} (does an alias repeat itself?)", problem_mark=node.start_mark)
@@ -114,27 +133,31 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: 
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise UserError(f"{file}:{line}: a key must be plain text")
-            if key.value in seen:
-                raise UserError(f"{file}:{line}: the key {key.value!r} is here twice; keep one")
-            seen.add(key.value)
+                problems.append(f"{line}: a key must be plain text")
+            elif key.value in seen:
+                problems.append(f"{line}: the key {key.value!r} is here twice; keep one")
+            else:
+                seen.add(key.value)
+        node.value = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
         loader.flatten_mapping(node)  # `<<: *anchor`: merged keys come first, and the mapping's own replace them
         mapping: dict[str, Any] = {}
         for key, value in node.value:
             lines[(*path, key.value)] = key.start_mark.line + 1
-            mapping[key.value] = _construct(loader, value, (*path, key.value), lines, file)
+            mapping[key.value] = _construct(loader, value, (*path, key.value), lines, problems)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         items = []
         for index, value in enumerate(node.value):
             lines[(*path, index)] = value.start_mark.line + 1
-            items.append(_construct(loader, value, (*path, index), lines, file))
+            items.append(_construct(loader, value, (*path, index), lines, problems))
         return items
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if plain and _NUMBER.fullmatch(node.value):
         return float(node.value)  # 1e-3 is a number in YAML 1.2, and to everybody
     if plain and node.tag == _TIMESTAMP:
         return node.value  # a date is no value of any key, but a name may look like one
+    if "\0" in node.value:
+        raise yaml.MarkedYAMLError(problem="a null character is in this text", problem_mark=node.start_mark)
     try:
         return loader.construct_object(node)
     except (ValueError, KeyError, AttributeError, OverflowError):  # `!!int abc`, or more digits than Python reads

@@ -1,5 +1,6 @@
 """Resuming a study: its directory, and whether everything that its numbers depend on is as it was."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,18 +57,58 @@ def repair_journal(results: Results) -> Path | None:
     return journal.repair()
 
 
-def require_same_connectomes(results: Results, connectomes: Mapping[str, Connectome]) -> None:
+def require_same_connectomes(results: Results, study: Study, connectomes: Mapping[str, Connectome]) -> None:
     """Makes sure that a resumed study has the connectomes it was started with.
 
     Raises:
         UserError: an arm has another one now.
     """
     for arm, before in results.read_state().connectomes.items():
-        if before.digest != connectomes[arm].digest:
+        if before.digest == connectomes[arm].digest:
+            continue
+        require_same_files(results, study)
+        if (path := study.arms[arm].connectome.path) is not None:
             raise UserError(
-                f"{results.path}: arm {arm} was started with the connectome {before.name} ({before.kind}), now "
-                f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
+                f"{results.path}: {path} (arm {arm}) is the file that the study was started with, but this version of "
+                "biotune reads other edges from it; go on with the version it was started with, or start the study anew"
             )
+        raise UserError(
+            f"{results.path}: arm {arm} was started with the connectome {before.name} ({before.kind}), now "
+            f"there is {connectomes[arm].name} ({connectomes[arm].provenance.kind}); set BIOTUNE_DATA as it was"
+        )
+
+
+def require_same_files(results: Results, study: Study) -> None:
+    """Makes sure that the user's own connectome files are those that a resumed study was started with.
+
+    A file that was written anew may still have the same edges: whether that is so, `require_same_connectomes` says.
+
+    Raises:
+        UserError: with a line for each file that is gone, or has another content.
+    """
+    lines: dict[str, str] = {}
+    for arm, before in results.read_state().connectomes.items():
+        path = study.arms[arm].connectome.path
+        if path is not None and (differs := _file_differs(Path(path), before.sha256)):
+            lines.setdefault(
+                path,
+                f"{results.path}: {path} (arm {arm}) {differs}; put it back as it was, or start the study anew",
+            )
+    if lines:
+        raise UserError("\n".join(lines.values()))
+
+
+def _file_differs(path: Path, sha256: str | None) -> str:
+    """In what a file is not the one of this digest; "" if it is."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return f"is not there; the study was started with that of SHA-256 {sha256}"
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); the study was started with that of SHA-256 {sha256}"
+    return (
+        "" if found == sha256 else f"has changed since the study was started: its SHA-256 was {sha256} and is {found}"
+    )
 
 
 def require_same_device(results: Results, device: str) -> None:

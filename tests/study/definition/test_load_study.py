@@ -7,6 +7,8 @@ from typing import get_args
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from biotune.errors import UserError
@@ -91,7 +93,10 @@ def test_a_whole_number_is_drawn_from_its_range(write_space: WriteSpace) -> None
 
 def test_values_that_are_allowed_alone_but_not_together_are_refused(write_space: WriteSpace) -> None:
     together = "optimizer: {choice: [Adam, SGD]}\n  momentum: {choice: [0.0, 0.9]}"
-    with pytest.raises(UserError, match=r"space.yaml:\d+: tune: .*momentum 0.9 cannot be combined .momentum is for"):
+    with pytest.raises(
+        UserError,
+        match=r"space.yaml:\d+: tune\.momentum: momentum 0.9, optimizer 'Adam' cannot be combined .momentum is for",
+    ):
         load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together)))
     load_study(write_space(("nonlinearity: {choice: [tanh, relu]}", together.replace("Adam", "RMSprop"))))
 
@@ -106,7 +111,9 @@ def test_a_grid_has_as_many_trials_as_combinations(write_space: WriteSpace, tmp_
 
 @pytest.mark.parametrize("key", ["trials_per_arm", "shared_settings"])
 def test_a_grid_of_another_size_than_its_combinations_is_refused(write_space: WriteSpace, key: str) -> None:
-    expected = rf"space\.yaml:14: search: sampler grid tries each of the 6 combinations .* {key} is 5; leave it out"
+    expected = (
+        rf"space\.yaml:14: search\.{key}: sampler grid tries each of the 6 combinations .* {key} is 5; leave it out"
+    )
     with pytest.raises(UserError, match=expected):
         load_study(write_space(*GRID, ("sampler: grid", f"sampler: grid, {key}: 5")))
 
@@ -125,7 +132,7 @@ MISTAKES = [
         "real: {network: {learning_rate: 0.1}}",
         r"space\.yaml:8: .*learning_rate: is tuned, so an arm cannot",
     ),
-    ("[1.0e-3, 1.0e-1]", "[1.0e-1, 1.0e-3]", r"space\.yaml:12: tune\.learning_rate: .*low below high"),
+    ("[1.0e-3, 1.0e-1]", "[1.0e-1, 1.0e-3]", r"space\.yaml:12: tune\.learning_rate\.loguniform: .*low below high"),
     ("[1.0e-3, 1.0e-1]", "[0, 1]", r"space\.yaml:12: .*must start above 0"),
     ("loguniform: [1.0e-3, 1.0e-1]", "loguniform: [1, 2], uniform: [1, 2]", r"exactly one of"),
     ("choice: [tanh, relu]", "choice: [tanh, gelu]", r"space\.yaml:13: tune\.nonlinearity: 'gelu' is not allowed"),
@@ -140,7 +147,7 @@ MISTAKES = [
     (
         "reduction: 3",
         "reduction: 3, sampler: grid",
-        r"space\.yaml:14: search: .*grid needs a choice .*learning_rate has",
+        r"space\.yaml:14: search\.sampler: grid needs a choice .*learning_rate has",
     ),
     ("grace: 1", "grace: 10", r"grace 10 exceeds max_epochs 9"),
     ("trials: 60", "trials: many", r"space\.yaml:4: task\.trials: .*found 'many'"),
@@ -167,10 +174,94 @@ def test_a_key_that_may_be_of_several_types_is_named_once(write_space: WriteSpac
         assert len(str(caught.value).splitlines()) == 1, caught.value
 
 
-def test_every_mistake_is_named_at_once(write_space: WriteSpace) -> None:
+LARGE = """name: large
+seed: 3
+task: {name: nback_mem, n_back: 2}
+connectome: {name: marmoset}
+topology:
+  neurons_per_region: 2
+  target_sparsity: 0.5
+network:
+  optimizer: SGD
+  gradient_clip: 2.0
+arms:
+  real: {}
+  fewer: {topology: {target_sparsity: 0.3}}
+  other: {connectome: {name: macaque}}
+  rewired: {null: {name: degree_preserving, level: neuron}}
+  flipped: {null: {name: direction_reversed}}
+reference_arm: real
+positive_control: frozen
+tune:
+  learning_rate: {loguniform: [1.0e-3, 1.0e-1]}
+  momentum: {uniform: [0.0, 0.9]}
+  nonlinearity: {choice: [tanh, relu]}
+search: {trials_per_arm: 5, shared_settings: 2, max_epochs: 9, grace: 1}
+confirm: {replicates: 3, max_epochs: 6}
+criterion:
+  sustain: 3
+"""
+
+TOGETHER = {
+    ("name: large", "name: ../large"): "space.yaml:1: name: ",
+    ("seed: 3", "seed: 3\nseed: 3"): "the key 'seed' is here twice; keep one",
+    ("n_back: 2}", "n_back: 0}"): "task.n_back: task nback_mem: n_back is 0",
+    ("task: {", "task: {batches: 3, "): "task.batches: unknown option",
+    ("task: {", "task: {trials: 1, "): "task.trials: input should be greater than or equal to 2, found 1",
+    ("connectome: {name: marmoset}", "connectome: {name: marmozet}"): "connectome.name: unknown connectome",
+    ("neurons_per_region: 2", "neurons_per_region: few"): "topology.neurons_per_region: ",
+    ("topology:\n", "topology:\n  sparsity: 0.5\n"): "topology.sparsity: unknown key",
+    ("target_sparsity: 0.5", "target_sparsity: 5"): "topology.target_sparsity: ",
+    ("network:\n", "network:\n  dale: true\n"): "network.dale: dale: true needs signs",
+    ("network:\n", "network:\n  learning_rat: 1\n"): "network.learning_rat: unknown key",
+    ("gradient_clip: 2.0", "gradient_clip: none"): "network.gradient_clip: ",
+    ("real: {}", "real: {network: {learning_rate: 0.1}}"): "arms.real.network.learning_rate: is tuned",
+    ("{target_sparsity: 0.3}", "{target_sparsity: 3}"): "arms.fewer.topology.target_sparsity: ",
+    ("name: macaque", "name: macaw"): "arms.other.connectome.name: unknown connectome",
+    ("name: degree_preserving", "name: degrees"): "arms.rewired.null.name: unknown null",
+    ("{name: direction_reversed}", "{name: direction_reversed, fraction: 2}"): "arms.flipped.null.fraction: ",
+    ("arms:\n", "arms:\n  '<b>': {}\n"): "arms.<b>: ",
+    ("  fewer:", "  Real: {}\n  fewer:"): "arms.Real: real and Real differ in capitals alone",
+    ("arms:\n", "arms:\n  relu: {network: {nonlinear: relu}}\n"): "arms.relu.network.nonlinear: unknown key",
+    ("arms:\n", "arms:\n  positive_control: {}\n"): "positive_control: adds an arm positive_control",
+    ("reference_arm: real", "reference_arm: reel"): "reference_arm: unknown arm 'reel'; ",
+    ("loguniform: [1.0e-3,", "loguniform: [0.0,"): "tune.learning_rate.loguniform: loguniform must start above 0",
+    ("uniform: [0.0, 0.9]", "uniform: [0.0, 9.0]"): "tune.momentum: 9.0 is not allowed",
+    ("[tanh, relu]", "[tanh, gelu]"): "tune.nonlinearity: 'gelu' is not allowed",
+    ("tune:\n", "tune:\n  depth: {int: [1, 2]}\n"): "tune.depth: cannot tune 'depth'",
+    ("shared_settings: 2", "shared_settings: 6"): "search.shared_settings: shared_settings 6 exceeds trials_per_arm 5",
+    ("grace: 1", "grace: 10"): "search.grace: grace 10 exceeds max_epochs 9",
+    ("{replicates: 3,", "{replicates: '3',"): "confirm.replicates: ",
+    ("max_epochs: 6", "max_epoch: 6"): "confirm.max_epoch: unknown key",
+    ("criterion:\n", "criterion:\n  metric: loss\n"): "criterion.metric: ",
+    ("sustain: 3", "sustain: 0"): "criterion.sustain: ",
+}  # fmt: skip
+"""Mistakes that can be made together, each of which hides others from a check that stops at the first."""
+
+OPTIONS = {
+    "seed": "--set 'seed': give it as key.path=value",
+    "criterion.fraction_of_null=[": "--set criterion.fraction_of_null: '[' is not a YAML value",
+    "equivalence_margin=-1": "--set equivalence_margin: equivalence_margin: ",
+    "name.first=3": "--set name.first=3: name is not a mapping",
+    "confirm.population=0": "--set confirm.population: confirm.population: ",
+}
+
+
+@given(
+    planted=st.sets(st.sampled_from(sorted(TOGETHER)), min_size=1),
+    overrides=st.lists(st.sampled_from(sorted(OPTIONS)), unique=True),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_mistake_is_named_at_once(
+    write_space: WriteSpace, planted: set[tuple[str, str]], overrides: list[str]
+) -> None:
+    assert load_study(write_space(text=LARGE)).arms
     with pytest.raises(UserError) as caught:
-        load_study(write_space(("seed: 3", "seed: -3"), ("trials: 60", "trials: 1")))
-    assert len(str(caught.value).splitlines()) == 2
+        load_study(write_space(*sorted(planted), text=LARGE), overrides=overrides)
+    lines = str(caught.value).splitlines()
+    for message in [*(TOGETHER[change] for change in planted), *(OPTIONS[override] for override in overrides)]:
+        assert any(message in line for line in lines), (message, lines)
+    assert len(lines) == len(planted) + len(overrides), lines
 
 
 @pytest.mark.parametrize(
