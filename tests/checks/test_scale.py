@@ -26,11 +26,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return one_arm(tmp_path_factory.mktemp("space") / "space.yaml", 130)
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_soon(patch: pytest.MonkeyPatch) -> None:
     """A sampler forgets trials when it has more than 60."""
-    monkeypatch.setattr(biotune.study.search.sampler, "MOST", 60)
-    monkeypatch.setattr(biotune.study.search.sampler, "LATEST", 30)
+    patch.setattr(biotune.study.search.sampler, "MOST", 60)
+    patch.setattr(biotune.study.search.sampler, "LATEST", 30)
 
 
 def one_arm(space: Path, trials: int) -> Study:
@@ -49,13 +48,21 @@ def state(progress: SearchProgress) -> list[tuple[Any, ...]]:
     return [(t.trial, t.setting, t.origin, t.status, t.epochs, t.score) for t in trials]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(study: Study, tmp_path_factory: pytest.TempPathFactory) -> SearchProgress:
+    """The search from start to end, with a sampler that forgets soon."""
+    with pytest.MonkeyPatch.context() as patch:
+        forget_soon(patch)
+        progress = begin(study, Journal(tmp_path_factory.mktemp("whole") / "journal.jsonl"))
+        run(progress)
+    return progress
+
+
 @pytest.mark.parametrize("killed_at", [30, 59, 60, 61, 90, 129])
-@pytest.mark.usefixtures("soon")
 def test_a_search_whose_sampler_let_go_of_trials_is_resumed_as_if_never_killed(
-    study: Study, tmp_path: Path, killed_at: int
+    study: Study, undisturbed: SearchProgress, tmp_path: Path, killed_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = begin(study, Journal(tmp_path / "whole.jsonl"))
-    run(undisturbed)
+    forget_soon(monkeypatch)
     killed = begin(study, Journal(tmp_path / "killed.jsonl"))
     run(killed, until=killed_at)
     assert killed.propose() is not None  # proposed, then killed
@@ -70,7 +77,7 @@ SCORES = st.one_of(st.just(None), st.just("failed"), st.floats(1e-6, 1e3))
 """A trial's outcome: None if it diverged, "failed", or its best loss."""
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(scores=st.lists(SCORES, min_size=150, max_size=150), at_once=st.integers(1, 12), chance=st.randoms())
 def test_tpe_keeps_the_best_of_all_the_latest_and_the_running(
     study: Study, scores: list[Any], at_once: int, chance: Any
