@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from biotune.connectome.catalogue import Entry
     from biotune.io.published import DataFile
 
+LONGEST_NAME = 40
+"""Characters of a node's name."""
+
+FEW_NAMES = 5
+"""Of nodes that are too many to name all."""
+
 
 def add_commands(commands: Any) -> None:
     """Adds `connectome` and its subcommands.
@@ -86,12 +92,33 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
     rows |= {"note": "; ".join(provenance.notes)} if provenance.notes else {}
     for name, value in (rows | dict(_measure(connectome))).items():
         _say(console, f"  {name.replace('_', ' '):<20} {f'{value:.4g}' if isinstance(value, float) else value}")
+    for name, value in _names(connectome):
+        _say(console, f"  {name:<20} {value}")
     _say(console, "rows are targets, columns sources:")
     _say(console, text_picture(connectome, min(connectome.size, 96)))
     if arguments.png is not None:
         save_picture(connectome, arguments.png)
         _say(console, f"picture: {arguments.png}")
     return 0
+
+
+def _names(connectome: "Connectome") -> list[tuple[str, str]]:
+    """The names of all nodes, in the order of the matrix; of many the first, and those with the strongest edges."""
+    import numpy as np
+
+    from biotune.connectome.names import MOST_NAMED, shown
+
+    if connectome.labels is None:
+        return [("names", "none")]
+    names = shown(connectome.labels, LONGEST_NAME)
+    if connectome.size <= MOST_NAMED:
+        return [("names", ", ".join(names))]
+    rows = [("names", f"{', '.join(names[:FEW_NAMES])}, …")]
+    for what, ends in (("strongest sources", connectome.source), ("strongest targets", connectome.target)):
+        strength = np.bincount(ends, np.abs(connectome.weight), connectome.size)
+        strongest = np.argsort(-strength, kind="stable")[:FEW_NAMES]
+        rows.append((what, ", ".join(f"{names[node]} ({strength[node]:.3g})" for node in strongest)))
+    return rows
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -1,10 +1,12 @@
 """Pictures of a connectome's matrix: in a terminal, where its edges are; in an image, how strong they are."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from biotune.connectome.connectome import Connectome
+from biotune.connectome.names import MOST_NAMED, shown
 from biotune.errors import UserError
 
 BLOCKS = " ▄▀█"
@@ -12,6 +14,10 @@ BLOCKS = " ▄▀█"
 
 IMAGE_PIXELS = 1000
 """Largest number of rows of an image: larger matrices are binned."""
+
+
+LONGEST_TITLE, LONGEST_TICK = 60, 16
+"""Characters of a connectome's name above its image, and of a region's beside its row."""
 
 
 def binned(connectome: Connectome, pixels: int) -> np.ndarray:
@@ -60,15 +66,22 @@ def save_picture(connectome: Connectome, file: Path) -> None:
     from matplotlib.figure import Figure
 
     mean = binned(connectome, IMAGE_PIXELS)
-    shown = np.log10(mean, out=np.full(mean.shape, np.nan), where=mean > 0)
-    with matplotlib.rc_context({"svg.hashsalt": "biotune"}):
+    logarithm = np.log10(mean, out=np.full(mean.shape, np.nan), where=mean > 0)
+    with matplotlib.rc_context({"svg.hashsalt": "biotune", "text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box takes its place
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = figure.add_subplot()
         extent = (-0.5, connectome.size - 0.5, connectome.size - 0.5, -0.5)
-        image = axes.imshow(shown, cmap="viridis", interpolation="none", extent=extent)
+        image = axes.imshow(logarithm, cmap="viridis", interpolation="none", extent=extent)
         what = "|weight|" if len(mean) == connectome.size else "mean |weight| of a bin"
         figure.colorbar(image, label=f"log10 {what}; blank: no edge")
-        axes.set(title=connectome.name, xlabel="source", ylabel="target")
+        [title] = shown([connectome.name], LONGEST_TITLE)
+        axes.set(title=title, xlabel="source", ylabel="target")
+        if connectome.labels is not None and connectome.size <= MOST_NAMED:
+            names = shown(connectome.labels, LONGEST_TICK)
+            size = min(8.0, 300 / connectome.size)
+            axes.set_xticks(range(connectome.size), names, rotation=90, fontsize=size)
+            axes.set_yticks(range(connectome.size), names, fontsize=size)
         try:
             figure.savefig(file, dpi=150)
         except (OSError, ValueError) as error:

@@ -110,6 +110,7 @@ class UsedConnectome(_Part):
     Attributes:
         asked: the name in study.yaml. substituted: whether another one took its place. reason: why.
         kind, sha256, species, citation, notes: see `biotune.connectome.Provenance`.
+        regions: their names, in the order of their numbers; None: they have none, or there are too many.
     """
 
     name: str
@@ -122,6 +123,7 @@ class UsedConnectome(_Part):
     species: str
     digest: str
     notes: list[str]
+    regions: list[str] | None = None
 
 
 class Criterion(_Part):

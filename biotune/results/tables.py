@@ -80,7 +80,7 @@ _MATRICES = pa.schema(
         ("regions", pa.int32()),
         ("bins", pa.int32()),  # along each side; region i lies in bin i * bins // regions
     ]
-)
+)  # `target_region` and `source_region`, their names, if each bin is a region and the connectome names them
 
 
 DIGESTS_KEY = b"biotune"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from biotune.connectome import Connectome
+from biotune.connectome.names import LONGEST_KEPT, MOST_KEPT, shown
 from biotune.digests import study_digest
 from biotune.errors import KernelError, UserError
 from biotune.io.files import remove_leftovers
@@ -135,7 +137,7 @@ def begin(
         device=plans.device,
         matmul_precision=kernels.precision,
         concurrency=resources.concurrency,
-        connectomes=_connectomes(plans),
+        connectomes=used_connectomes(plans),
         criterion=Criterion(null_loss=study.task.null_loss, level=study.level),
         study_sha256=study_digest(resolved),
         task_sha256=task_digest(**task.options),
@@ -181,7 +183,7 @@ def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again:
         raise UserError(f"--kernels: {error}; name others, or leave it out") from error
 
 
-def _connectomes(plans: Plans) -> dict[str, UsedConnectome]:
+def used_connectomes(plans: Plans) -> dict[str, UsedConnectome]:
     """The connectome of each arm, as state.json has it."""
     connectomes = {}
     for arm, connectome in plans.connectomes.items():
@@ -197,8 +199,14 @@ def _connectomes(plans: Plans) -> dict[str, UsedConnectome]:
             species=provenance.species,
             digest=connectome.digest,
             notes=list(provenance.notes),
+            regions=_region_names(connectome),
         )
     return connectomes
+
+
+def _region_names(connectome: Connectome) -> list[str] | None:
+    named = connectome.labels is not None and connectome.size <= MOST_KEPT
+    return shown(connectome.labels or (), LONGEST_KEPT) if named else None
 
 
 def _tidy(checkpoints: Place, progress: SearchProgress) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -84,3 +85,41 @@ def test_bins_hold_the_mean_weight_and_no_edge_is_lost():
     nodes = np.bincount(np.arange(103) * 10 // 103)
     assert np.sum(mean * np.outer(nodes, nodes)) == pytest.approx(2000)
     assert np.array_equal(binned(made, 200), made.matrix())
+
+
+HOSTILE = ["$\\frac{", "[bold red]", "<script>", "a\nb", "\x1b[31m", "x" * 200, "皮質", "%s{}"]
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Writes a ring of nodes with the given names, each edge stronger than the one before."""
+
+    def write(names):
+        file = tmp_path / "$a^{[b].gml"
+        coded = ["".join(f"&#{ord(character)};" for character in name) for name in names]
+        nodes = "".join(f'node [ id {n} label "n{n}" name "{name}" ]\n' for n, name in enumerate(coded))
+        ends = ((n, (n + 1) % len(names)) for n in range(len(names)))
+        edges = "".join(f"edge [ source {a} target {b} weight {a + 1}.0 ]\n" for a, b in ends)
+        file.write_text(f"graph [ directed 1\n{nodes}{edges}]")
+        return file
+
+    return write
+
+
+def test_show_names_all_regions_whatever_their_names(named, capsys, tmp_path):
+    file, picture = named(HOSTILE), tmp_path / "picture.svg"
+    assert main(["connectome", "show", "$a^{", "--path", str(file), "--png", str(picture)]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  names ")]
+    wanted = ["$\\frac{", "[bold red]", "<script>", "a b", "[31m", "x" * 39 + "…", "皮質", "%s{}"]
+    assert line.split(maxsplit=1)[1] == ", ".join(wanted)
+    drawn = ElementTree.parse(picture, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)))
+    texts = [node.text.strip() for node in drawn.iter() if node.tag is ElementTree.Comment]
+    assert texts.count("[bold red]") == texts.count("a b") == 2  # beside the rows, and below the columns
+
+
+def test_show_names_the_strongest_of_many(named, capsys):
+    assert main(["connectome", "show", "ring", "--path", str(named([f"r{n:02}" for n in range(61)]))]) == 0
+    rows = {line[2:22].strip(): line[22:].strip() for line in capsys.readouterr().out.splitlines()}
+    assert rows["names"] == "r00, r01, r02, r03, r04, …"
+    assert rows["strongest sources"].startswith("r60 (61), r59 (60)")
+    assert rows["strongest targets"].startswith("r00 (61), r60 (60)")

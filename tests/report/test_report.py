@@ -1,8 +1,11 @@
 """What a report says of a whole study, on its page, in its files and in the terminal."""
 
+import html
 import json
 import re
 from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,15 @@ import pytest
 
 from biotune.report import make_report, read_report
 from biotune.results import Results
+
+HOSTILE = ["$\\frac{", "[bold red]", "<b onerror=x>", "a\nb", "--><b>", "x" * 200, "", "皮質", "%s{}", "&amp;"]
+"""Names of ten regions."""
+
+
+def texts(svg: Path) -> list[str]:
+    """The texts in a figure: matplotlib draws them as paths, with a comment that has the text."""
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    return [node.text.strip() for node in ElementTree.parse(svg, parser).iter() if node.tag is ElementTree.Comment]
 
 
 class TestAnswer:
@@ -161,6 +173,35 @@ class TestWhichProperty:
         (directory / "matrices.parquet").unlink()  # as long as nothing is confirmed
         make_report(directory)
         assert "figure-matrices" not in read_page(directory).attributes("id")
+
+    @pytest.mark.parametrize("names", [[f"area {n}" for n in range(10)], HOSTILE], ids=["plain", "hostile"])
+    @pytest.mark.filterwarnings("error")
+    def test_each_connectomes_matrix_with_the_names_of_its_regions(self, simulate, read_page, names):
+        directory = simulate()
+        results = Results(directory)
+        state = results.read_state()
+        used = {arm: one.model_copy(update={"regions": names}) for arm, one in state.connectomes.items()}
+        results.write_state(state.model_copy(update={"connectomes": used}))
+        make_report(directory)
+        page = read_page(directory)
+        assert "figure-regions" in page.attributes("id")
+        drawn = texts(directory / "report" / "figures" / "regions.svg")
+        for name in filter(None, names):  # beside its row, and below its column
+            name = name.replace("\n", " ").replace("--", "- -")[:12]  # a comment has no --
+            assert sum(html.unescape(text).startswith(html.unescape(name)) for text in drawn) == 2, (name, drawn)
+        assert sum(text.startswith("marmoset, 10 regions") for text in drawn) == 1
+        assert not any("degrees" in text for text in drawn)  # rewired, of the same connectome
+        assert not page.attributes("onerror")
+
+    def test_names_of_regions_are_left_out_if_they_are_too_many_to_be_read_or_do_not_fit(self, simulate, read_page):
+        directory = simulate()
+        results = Results(directory)
+        state = results.read_state()
+        for names in ([f"r{n}" for n in range(61)], ["a", "b"], []):
+            used = {arm: one.model_copy(update={"regions": names}) for arm, one in state.connectomes.items()}
+            results.write_state(state.model_copy(update={"connectomes": used}))
+            make_report(directory)
+            assert "figure-regions" not in read_page(directory).attributes("id")
 
     def test_a_matrix_without_any_weight_is_drawn_blank(self, simulate, read_page):
         directory = simulate()

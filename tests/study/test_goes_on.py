@@ -13,7 +13,7 @@ from biotune.results import Results
 from biotune.results.documents import Streams, UsedConnectome
 from biotune.study import load_study
 from biotune.study.directory import resume
-from biotune.study.opening import resumed_plans
+from biotune.study.opening import resumed_plans, used_connectomes
 from biotune.study.plans.plans import Plans, load_connectomes
 from biotune.tasks import encoder, task_digest
 
@@ -91,18 +91,23 @@ class TestAConnectomeOfOnesOwn:
         space.write_text(SEQUENCE.replace("FILE", str(file)))
         study = load_study(space)
         plans = Plans.load(study)
-        used = {
-            arm: UsedConnectome(
-                name=connectome.name, asked="mine", substituted=False, reason=None, citation="", kind="file",
-                sha256=connectome.provenance.sha256, species="", digest=connectome.digest, notes=[],
-            )
-            for arm, connectome in plans.connectomes.items()
-        }  # fmt: skip
         streams = Streams(sha256=seeds.streams_digest(), numpy=np.__version__)
         started = begin_results(
-            tmp_path / "own", {"name": "own"}, streams=streams, connectomes=used, topologies=dict(plans.topologies)
+            tmp_path / "own",
+            {"name": "own"},
+            streams=streams,
+            connectomes=used_connectomes(plans),
+            topologies=dict(plans.topologies),
         )
         return lambda: resumed_plans(started, study)
+
+    def test_has_the_names_of_its_regions_in_the_results(self, tmp_path: Path, file: Path) -> None:
+        space = tmp_path / "own.yaml"
+        space.write_text(SEQUENCE.replace("FILE", str(file)))
+        assert used_connectomes(Plans.load(load_study(space)))["again"].regions == ["a", "b", "c"]
+        ends = range(201)
+        file.write_text("source,target,weight\n" + "".join(f"r{n},r{(n + 1) % 201},1\n" for n in ends))
+        assert used_connectomes(Plans.load(load_study(space)))["again"].regions is None  # too many to show
 
     def test_may_be_written_anew(self, file: Path, resumed: Callable[[], object]) -> None:
         resumed()

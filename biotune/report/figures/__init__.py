@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from biotune.report.figures.confirm import draw_final_loss, draw_kaplan_meier, draw_learning, draw_ratios, draw_updates
 from biotune.report.figures.drawing import Figure, style
 from biotune.report.figures.search import draw_best_so_far, draw_search
-from biotune.report.figures.wiring import draw_associations, draw_dose, draw_matrices, draw_measures
+from biotune.report.figures.wiring import (
+    draw_associations,
+    draw_dose,
+    draw_matrices,
+    draw_measures,
+    draw_regions,
+    named_regions,
+)
 from biotune.report.inputs import Tables
 from biotune.report.results.summary import Summary
 
@@ -46,6 +53,8 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
                 figures.wiring.append(draw_dose(summary, trend, shared, name))
         if len(matrices):
             figures.wiring.append(draw_matrices(summary, matrices))
+        if named := named_regions(summary, matrices):
+            figures.wiring.append(draw_regions(summary, matrices, named))
         if summary.associations:
             figures.wiring.append(draw_associations(summary))
             figures.wiring.append(draw_measures(summary, shared, tables.topologies))

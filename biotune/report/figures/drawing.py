@@ -6,6 +6,7 @@ colours that occur nowhere else, so that the page can put its own in their place
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class Figure:
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, whatever matplotlib's settings are on this machine."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a region's name: a box takes its place
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         yield

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from biotune.connectome.names import MOST_NAMED, shown
 from biotune.report.figures.drawing import (
     INK,
     MARKERS,
     PAPER,
     REFERENCE_COLOUR,
+    WIDTH,
     Figure,
     arm_colour,
     finish,
@@ -28,6 +32,9 @@ SCATTERS = 6
 
 MOST_DOTS_AS_VECTORS = 1000
 """More dots than this are drawn as pixels; as vectors they would make a page of megabytes."""
+
+LONGEST_TICK = 14
+"""Characters of a region's name beside its row."""
 
 COLOURS_OF_WEIGHTS = "cividis"  # readable for the colour-blind, and in grey
 
@@ -79,29 +86,11 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
     """Each arm's matrix, ordered by region."""
     arms = [arm for arm in summary.arms if (matrices["arm"] == arm).any()]
     canvas, panels = grid(arms, 2.25)
-    weights = (matrices["weight"] / matrices["pairs"]).to_numpy()
-    drawn = weights[weights > 0]
-    norm = LogNorm(drawn.min(), drawn.max()) if len(drawn) and drawn.min() < drawn.max() else None
-    image = None
-    for arm, axes in zip(arms, panels, strict=True):
-        rows = matrices[matrices["arm"] == arm]
-        bins, regions = int(rows["bins"].iloc[0]), int(rows["regions"].iloc[0])
-        matrix = np.full((bins, bins), np.nan)
-        matrix[rows["target"], rows["source"]] = np.where(rows["weight"] > 0, rows["weight"] / rows["pairs"], np.nan)
-        extent = (0.5, regions + 0.5, regions + 0.5, 0.5)
-        image = axes.imshow(matrix, cmap=COLOURS_OF_WEIGHTS, norm=norm, interpolation="none", extent=extent)
-        axes.set_title(f"{arm}, {count(regions, 'region')}", fontsize=8.5, loc="left")
+    _draw_blocks(canvas, dict(zip(arms, panels, strict=True)), matrices)
+    for axes in panels:
         axes.tick_params(labelbottom=True, labelleft=True)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    assert image is not None
-    for axes in panels:
-        axes.set_xlabel("source region")
-        axes.set_ylabel("target region")
-    bar = canvas.colorbar(image, ax=panels, location="bottom", shrink=0.8, aspect=40)
-    bar.set_label(f"mean weight of a pair of neurons{' (log scale)' if norm else ''}")
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
-    bar.ax.xaxis.set_minor_formatter(NullFormatter())
     binned = (matrices["bins"] < matrices["regions"]).any()
     in_bins = " There are more regions than can be shown, so consecutive ones share a pixel." if binned else ""
     return finish(
@@ -120,6 +109,73 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
         )
         + ".",
     )
+
+
+def named_regions(summary: Summary, matrices: pd.DataFrame) -> dict[str, list[str]]:
+    """One arm of each connectome whose regions have names, and are few enough for these to be read, and the names."""
+    found: dict[str, list[str]] = {}
+    shown_already = set()
+    for arm in sorted(summary.arms, key=lambda arm: arm != summary.reference):
+        used, rows = summary.connectomes[arm], matrices[matrices["arm"] == arm]
+        names = used["regions"]
+        if names is None or len(names) > MOST_NAMED or used["digest"] in shown_already or rows.empty:
+            continue
+        if (rows["bins"] == len(names)).all() and (rows["regions"] == len(names)).all():
+            shown_already.add(used["digest"])
+            found[arm] = names
+    return found
+
+
+def draw_regions(summary: Summary, matrices: pd.DataFrame, named: dict[str, list[str]]) -> Figure:
+    """The matrix of an arm of each connectome, with the names of its regions."""
+    canvas = Canvas(figsize=(WIDTH, 5.2 * len(named) + 0.35), dpi=200, layout="constrained")
+    panels = dict(zip(named, canvas.subplots(len(named), 1, squeeze=False).flat, strict=True))
+    _draw_blocks(canvas, panels, matrices[matrices["arm"].isin(named)])
+    strongest = {}
+    for arm, names in named.items():
+        places, ticks = range(1, len(names) + 1), shown(names, LONGEST_TICK)
+        size = min(7.5, 72 * 4 / len(names))
+        panels[arm].set_xticks(places, ticks, rotation=90, fontsize=size)
+        panels[arm].set_yticks(places, ticks, fontsize=size)
+        rows = matrices[(matrices["arm"] == arm) & (matrices["target"] != matrices["source"])]
+        rows = rows.assign(mean=rows["weight"] / rows["pairs"]).nlargest(3, "mean")
+        strongest[arm] = [
+            f"{ticks[source]} → {ticks[target]}" for source, target in rows[["source", "target"]].to_numpy()
+        ]
+    return finish(
+        canvas,
+        "regions",
+        "Which regions are wired to which",
+        "The matrix of replicate 0 before training of one arm for each connectome, rows targets and columns sources, "
+        f"with the names of the regions, shortened to {LONGEST_TICK} characters. The regions of the other arms of a "
+        "connectome are in the same order.",
+        "Strongest connections between regions: "
+        + "; ".join(f"{arm}: {', '.join(found) or 'none'}" for arm, found in strongest.items())
+        + ".",
+    )
+
+
+def _draw_blocks(canvas: Canvas, panels: dict[str, Axes], matrices: pd.DataFrame) -> None:
+    """The matrix of each arm in its panel, in common colours."""
+    weights = (matrices["weight"] / matrices["pairs"]).to_numpy()
+    drawn = weights[weights > 0]
+    norm = LogNorm(drawn.min(), drawn.max()) if len(drawn) and drawn.min() < drawn.max() else None
+    image = None
+    for arm, axes in panels.items():
+        rows = matrices[matrices["arm"] == arm]
+        bins, regions = int(rows["bins"].iloc[0]), int(rows["regions"].iloc[0])
+        matrix = np.full((bins, bins), np.nan)
+        matrix[rows["target"], rows["source"]] = np.where(rows["weight"] > 0, rows["weight"] / rows["pairs"], np.nan)
+        extent = (0.5, regions + 0.5, regions + 0.5, 0.5)
+        image = axes.imshow(matrix, cmap=COLOURS_OF_WEIGHTS, norm=norm, interpolation="none", extent=extent)
+        axes.set_title(f"{arm}, {count(regions, 'region')}", fontsize=8.5, loc="left")
+        axes.set_xlabel("source region")
+        axes.set_ylabel("target region")
+    assert image is not None
+    bar = canvas.colorbar(image, ax=list(panels.values()), location="bottom", shrink=0.8, aspect=40)
+    bar.set_label(f"mean weight of a pair of neurons{' (log scale)' if norm else ''}")
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_associations(summary: Summary) -> Figure:

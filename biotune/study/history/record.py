@@ -341,16 +341,25 @@ class Record:
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
 
-    def matrices_table(self) -> pd.DataFrame:
-        """`matrices.parquet`: the matrix of each arm's replicate 0."""
+    def matrices_table(self, names: Mapping[str, list[str] | None] | None = None) -> pd.DataFrame:
+        """`matrices.parquet`: the matrix of each arm's replicate 0.
+
+        Args:
+            names: arm -> those of its regions, if they have any.
+        """
         found = {block.cell.arm: block.matrix for _, block in reversed(self._labelled()) if block.matrix}
-        parts = [pd.DataFrame({"arm": arm, "replicate": 0, **found[arm]}) for arm in sorted(found)]
+        parts = [
+            pd.DataFrame({"arm": arm, "replicate": 0, **found[arm], **_named(found[arm], (names or {}).get(arm))})
+            for arm in sorted(found)
+        ]
         return pd.concat(parts, ignore_index=True) if parts else _frame("matrices", [])
 
     def write_tables(self, results: Results) -> None:
         """Writes every table."""
+        names = {arm: used.regions for arm, used in results.read_state().connectomes.items()}
         for name in TABLES:
-            results.write_table(name, getattr(self, f"{name}_table")())
+            table = self.matrices_table(names) if name == "matrices" else getattr(self, f"{name}_table")()
+            results.write_table(name, table)
 
     def _tuned(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -362,6 +371,13 @@ class Record:
         """The confirmed blocks in the order of the tables, one that has several labels as often."""
         found = [(label, block) for block in self.blocks for label in block.cell.labels]
         return sorted(found, key=lambda pair: (LABELS.index(pair[0]), pair[1].cell.arm, pair[1].replicates))
+
+
+def _named(matrix: Mapping[str, list[float]], names: list[str] | None) -> dict[str, list[str]]:
+    """Columns with the names of the regions that blocks join; none if a block joins several."""
+    if names is None or matrix["bins"][:1] != [len(names)]:
+        return {}
+    return {f"{end}_region": [names[int(bin_)] for bin_ in matrix[end]] for end in ("target", "source")}
 
 
 def _row(table: str, values: Mapping[str, Any]) -> dict[str, Any]:

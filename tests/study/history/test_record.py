@@ -75,6 +75,28 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]
     assert record.trained_seconds == sum(t.standing.seconds for t in trained)
 
 
+def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
+    record = Record(search_replicates=1, updates_per_epoch=1)
+    columns = {name: [] for name in TABLES["matrices"].names[2:]}
+    outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
+    matrix = columns | {"target": [0, 1], "source": [1, 0], "regions": [2, 2], "bins": [2, 2]}
+    for arm in ("named", "unnamed", "binned"):
+        own = matrix | ({"bins": [1, 1]} if arm == "binned" else {})
+        report = BlockReport(
+            Evaluations(0, training=[[None]], validation=[[1.0]], accuracy=[]),
+            [Convergence(**dict.fromkeys(TABLES["convergence"].names[4:]) | outcome)],
+            topologies=[{"neurons": 2, "edges": 2, "digest": "ab"}],
+            matrix={name: values or [1.0, 1.0] for name, values in own.items()},
+            seconds=1.0,
+        )
+        cell = Cell(plan="ab" * 32, arm=arm, setting={}, labels=["shared"])
+        record.apply(Confirmed(cell=cell, replicates=[0], report=report))
+    table = record.matrices_table({"named": ["V1", "V2"], "unnamed": None, "binned": ["V1", "V2"]}).set_index("arm")
+    assert table.loc["named", "target_region"].tolist() == ["V1", "V2"]
+    assert table.loc["named", "source_region"].tolist() == ["V2", "V1"]
+    assert table.loc[["unnamed", "binned"], ["target_region", "source_region"]].isna().all(axis=None)
+
+
 @given(searches())
 def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> None:
     once, twice = (Record(search_replicates=2, updates_per_epoch=3) for _ in range(2))
