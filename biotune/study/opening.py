@@ -63,7 +63,7 @@ class Opened:
     mirror: Mirror | None
 
 
-def resumed_plans(results: Results, study: Study, trains_here: bool) -> Plans:
+def resumed_plans(results: Results, study: Study, trains_here: bool = True) -> Plans:
     """The plans of a study that is resumed, on the kernels it was started with; other arguments as of `Plans.load`.
 
     Raises:
