@@ -72,8 +72,8 @@ class Results:
         found = state.get("schema")
         if found != SCHEMA:
             raise UserError(
-                f"{path}: written with schema {found}, this version reads {SCHEMA}, and draws other networks "
-                "from the same seed; run the study again"
+                f"{path}: written with schema {found}, this version reads {SCHEMA}; run the study again, or read it "
+                "with the version of biotune that environment.json names"
             )
         if study_digest(study) != state.get("study_sha256"):
             begun = (results.journal().first() or {}).get("study")

@@ -47,7 +47,8 @@ def _ratios(combined: Combined, found: Found) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         ratio_axis(axes, min(ends), max(ends))
-    panels[-1].set_xlabel("updates to criterion, ratio to each study's reference (log scale)\n← faster · slower →")
+    # short lines: the axis leaves room for the studies' names, and a label is centred below it
+    panels[-1].set_xlabel("updates to criterion,\nratio to each study's reference (log scale)\n← faster · slower →")
     confidences = sorted({percent(ratio.confidence, 1) for _, _, ratio in found})
     band = (
         f" The grey band is the margin, {as_ratio(ends[0])} to {as_ratio(ends[1])}."
