@@ -113,10 +113,7 @@ def test_results_of_another_schema_are_refused_in_a_sentence(
     before = sorted(tmp_path.rglob("*"))
     assert main([argument.replace("OLD", str(results.path)) for argument in arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert (
-        f"{results.path}: written with schema {schema}, this version reads {SCHEMA}; run the study again" in line
-    )
-    assert line.endswith("run the study again")
+    assert f"{results.path}: written with schema {schema}, this version reads {SCHEMA}; run the study again" in line
     assert sorted(tmp_path.rglob("*")) == before
 
 
