@@ -4,15 +4,20 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
 import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import scipy.io
 import scipy.sparse
 
 from biotune.connectome.readers.child import Child
+from biotune.connectome.readers.read import read_edges
 from biotune.connectome.readers.reading import Reading
 from biotune.errors import UserError
 
@@ -127,6 +132,15 @@ def test_each_kind_is_read_undamaged_and_some_mutations_are_refused(child, kind,
 @pytest.mark.parametrize("kind", SEEDS)
 def test_thousands_of_mutations(child, kind, tmp_path):
     read_all(child, kind, 40 if kind == "feather 1" else 400, tmp_path)
+
+
+def test_rows_that_do_not_fit_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({name: pa.array(np.ones(2_000_000, dtype=np.int8)) for name in ("source", "target", "weight")})
+    packed = written(lambda file: pa.parquet.write_table(table, file))
+    assert len(packed) < 10_000
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**25))
+    with pytest.raises(UserError, match=r"mine: has 2,000,000 rows, which take at least 0.0447 GiB of memory"):
+        read_edges(packed, "mine")
 
 
 class TestTheChild:

@@ -5,6 +5,7 @@ import io
 import pickle
 from collections.abc import Callable
 
+import psutil
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
@@ -34,6 +35,9 @@ from biotune.errors import UserError
 _MATRIX = ("transposed", "signed", "missing", "subject")
 _TEXT = ("encoding", "decimal")
 _TABLE = ("columns", "rows", "signed", "transmitters", "missing")
+
+BYTES_PER_ROW = 24
+"""Of a table in memory, at least: both ends of an edge, and its weight."""
 
 READ = ".npy, .npz, .mat, text, CSV, TSV, Parquet, Feather, GraphML, GEXF, GML, Pajek and MatrixMarket can be read"
 
@@ -102,7 +106,14 @@ def _read_arrow(content: bytes, where: str, reading: Reading) -> RawEdges:
     """Parquet and Feather: the columns that are needed, and no others."""
     source = pa.BufferReader(content)
     if content.startswith(b"PAR1"):
-        names = pa.parquet.read_schema(source).names
+        declared = pa.parquet.read_metadata(source)
+        names = declared.schema.to_arrow_schema().names
+        free = psutil.virtual_memory().available
+        if declared.num_rows * BYTES_PER_ROW > free:  # compressed, few bytes may be billions of rows
+            raise UserError(
+                f"{where}: has {declared.num_rows:,} rows, which take at least "
+                f"{declared.num_rows * BYTES_PER_ROW / 2**30:,.3g} GiB of memory, and {free / 2**30:,.3g} GiB are free"
+            )
     elif content.startswith(b"ARROW1"):
         names = pa.ipc.open_file(source).schema.names
     else:
