@@ -1,9 +1,11 @@
 """What a dry run measures for the estimate, in processes that begin as a worker does and work as many at once."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -45,20 +47,18 @@ def measure(plans: Plans, reading: float, *, together: int, threads: int) -> Mea
         UserError: the networks of an arm can't be made, or there is not enough memory to.
     """
     asked = ask(plans, 1)
-    [(process, (kernels, seen))] = _at_once(1, _look, asked, threads)
+    [(process, (kernels, seen))] = _at_once(1, threads, _look, asked)
     if seen.wrong and {one.plan.backend for one in asked} != {"auto"}:
         raise KernelError("; ".join(seen.wrong.values()))
-    timed = [
-        costs
-        for _, costs in _at_once(together, time_trials, replace(plans, backends=backends_of(asked, seen)), threads)
-    ]
+    decided = replace(plans, backends=backends_of(asked, seen))
+    timed = [costs for _, costs in _at_once(together, threads, time_trials, decided)]
     trials = {
         phase: {arm: _mean([one[phase][arm] for one in timed]) for arm in arms} for phase, arms in timed[0].items()
     }
     return Measured(process, reading, kernels, trials)
 
 
-def time_trials(plans: Plans, threads: int) -> dict[str, dict[str, Costs]]:
+def time_trials(threads: int, plans: Plans) -> dict[str, dict[str, Costs]]:
     """Phase -> arm -> what a trial of it takes in this process, on backends that are decided."""
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -90,7 +90,7 @@ def _time_trial(plans: Plans, arm: str, phase: str, networks: int) -> Costs:
     return Costs(max(drawn - begin, 0.0) * scale, begin * scale, fmean(epochs[1:] or epochs) * scale, measured * scale)
 
 
-def _look(asked: list[Asked], threads: int) -> tuple[float, Look]:
+def _look(threads: int, asked: list[Asked]) -> tuple[float, Look]:
     found, seconds = _timed(lambda: look(asked, threads))
     return seconds, found
 
@@ -105,16 +105,22 @@ def _mean(costs: list[Costs]) -> Costs:
     return Costs(*(fmean(getattr(one, name) for one in costs) for name in ("draw", "begin", "epoch", "measure")))
 
 
-def _at_once(processes: int, work: Callable[..., Any], *arguments: Any) -> list[tuple[float, Any]]:
-    """Runs a function in fresh processes at the same time: the seconds that each took to start, what each returned.
+def _at_once(processes: int, threads: int, work: Callable[..., Any], given: Any) -> list[tuple[float, Any]]:
+    """Calls `work(threads, given)` in fresh processes at the same time.
+
+    Returns:
+        of each process, the seconds that it took to start, and what the call returned.
 
     Raises:
         UserError: one was killed.
     """
     context, begun = get_context("spawn"), time.time()
     barrier = context.Barrier(processes)
-    with ProcessPoolExecutor(processes, context, initializer=_wait_for_all, initargs=(barrier,)) as pool:
-        running = [pool.submit(_begin, begun, work, arguments) for _ in range(processes)]
+    with (
+        _linear_algebra_on(threads),
+        ProcessPoolExecutor(processes, context, initializer=_wait_for_all, initargs=(barrier,)) as pool,
+    ):
+        running = [pool.submit(_begin, begun, work, threads, given) for _ in range(processes)]
         try:
             return [one.result() for one in running]
         except BrokenProcessPool as error:
@@ -122,6 +128,19 @@ def _at_once(processes: int, work: Callable[..., Any], *arguments: Any) -> list[
                 f"trials cannot be timed, {processes} at once: a process was killed, which most often means that "
                 "memory ran out; give --concurrency, so that fewer run at once"
             ) from error
+
+
+@contextmanager
+def _linear_algebra_on(threads: int) -> Iterator[None]:
+    """Has the processes that are started meanwhile use so many threads for it, as Ray has its workers."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 _started = 0.0
@@ -135,5 +154,5 @@ def _wait_for_all(barrier: Barrier) -> None:
     barrier.wait(START_SECONDS)
 
 
-def _begin(begun: float, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[float, Any]:
-    return _started - begun, work(*arguments)
+def _begin(begun: float, work: Callable[..., Any], threads: int, given: Any) -> tuple[float, Any]:
+    return _started - begun, work(threads, given)

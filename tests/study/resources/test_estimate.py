@@ -120,7 +120,7 @@ def test_a_range_is_spelled_in_the_unit_that_suits_it(low: float, high: float, s
 def test_a_trial_of_every_arm_and_phase_is_timed(small_space: Path) -> None:
     study = load_study(small_space)
     plans = replace(Plans.load(study), backends=all_on("dense", study.arms))
-    found = time_trials(plans, threads=1)
+    found = time_trials(1, plans)
     assert {phase: list(arms) for phase, arms in found.items()} == {phase: list(study.arms) for phase in found}
     for phase, arms in found.items():
         for costs in arms.values():
@@ -151,7 +151,11 @@ def test_a_dry_run_counts_what_reading_took(
     assert "\nin all 9 to 12 minutes, " in printed
 
 
+def _dies(threads: int, given: None) -> None:
+    os._exit(threads)
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_while_it_times_is_a_line() -> None:
     with pytest.raises(UserError, match="trials cannot be timed, 1 at once: a process was killed"):
-        timing._at_once(1, os._exit, 1)
+        timing._at_once(1, 1, _dies, None)
