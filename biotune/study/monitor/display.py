@@ -86,7 +86,6 @@ class Display:
         along = [job for job in jobs if job.reached.epoch >= STEADY * self.study.config.confirm.max_epochs]
         if epochs := sum(job.reached.epoch * len(job.replicates) for job in along):
             self.pace = sum(job.reached.seconds for job in along) / epochs
-        self.changed()
 
     def changed(self, now: bool = False) -> None:
         """Something has happened. Without a terminal a line is printed, at most every `LINE_SECONDS` unless `now`."""
