@@ -105,7 +105,7 @@ def compare(arguments: list[str], output: Path, console: Console) -> Found:
     command = [sys.executable, "tune_main.py", *arguments, "--output", str(output)]
     dry = subprocess.run([*command, "--dry-run"], stdout=subprocess.PIPE, text=True, check=True)
     for line in dry.stdout.splitlines():
-        if line.startswith(("search:", "confirm:", "besides:", "in all ")):
+        if line.startswith(("search: ", "confirm: ", "besides: ", "in all ")):
             console.print(line, style="dim", soft_wrap=True)
     start = time.monotonic()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -62,7 +62,7 @@ def test_results_are_not_left_in_rays_copy_of_a_jobs_folder(tmp_path: Path, caps
 
 
 def test_a_dry_run_for_a_cluster_counts_the_cores_of_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--dry-run", "--address", "127.0.0.1:1", "--cpus-per-trial", "4096")
+    options = ("--dry-run", "--address", "127.0.0.1:1", "--cpus-per-trial", "4096", "--arms", "marmoset")
     assert tune_main(["--space", SPACE, *OFFLINE, *options]) == 0
     assert ", 1 at once on cores, " in capsys.readouterr().out
 
