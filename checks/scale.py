@@ -44,6 +44,7 @@ from biotune.study import Study, load_study
 from biotune.study.history.record import Record, TrialRecord
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
+from biotune.study.resources.estimate import Span
 from biotune.study.search.progress import SearchProgress
 from biotune.training import UNREPORTED, Evaluations, TrialReport
 from checks.short_study import write_short_study
@@ -174,7 +175,7 @@ def simulate(arms: int, trials: int) -> list[Point]:
         progress = begin(study, journal)
         record, results = progress.record, Results(folder)
         console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        display = Display(study, record, concurrency=8, console=console, dashboard=None, banners=[])
+        display = Display(study, record, concurrency=8, console=console, dashboard=None, banners=[], afterwards=Span())
         metrics = Metrics(study, record, gpus=False)
 
         def redraw() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,18 +168,22 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         checkpoint_every=arguments.checkpoint_every,
         storage=storage,
     )
+
+    def report(directory: Path) -> None:
+        console.print("Making the report …", style="dim")
+        print_report(make_report(directory), console)
+        mirror_results(directory)
+
     try:
         directory = run_study(study, options, console, resume=resume, repair=arguments.repair)
     except Interrupted as interrupted:
         console.print(f"Interrupted; to go on:\n  {run_command()} --resume {interrupted.directory}", soft_wrap=True)
         return 130
     except Incomplete as incomplete:
-        print_report(make_report(incomplete.directory), console)
-        mirror_results(incomplete.directory)
+        report(incomplete.directory)
         raise
     try:
-        print_report(make_report(directory), console)
-        mirror_results(directory)
+        report(directory)
     except KeyboardInterrupt:
         console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
         return 130
@@ -189,14 +194,16 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     import torch
     import yaml
 
-    from biotune.study.monitor.display import spell
     from biotune.study.plans.plans import Plans
-    from biotune.study.resources.estimate import estimate
+    from biotune.study.resources.estimate import estimate, total
     from biotune.study.resources.fit import fit_resources
     from biotune.study.resources.kernels import all_on
+    from biotune.study.resources.timing import measure
 
+    start = time.monotonic()
     plans = Plans.load(study, trains_here=arguments.address is None)
     note = study.task.prepare()
+    reading = time.monotonic() - start
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), soft_wrap=True)
     different = list({id(one): one for one in plans.connectomes.values()}.values())
     for arm, connectome in plans.connectomes.items():
@@ -212,24 +219,29 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
             console.print(f"NOTE: {said}", soft_wrap=True)
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    threads = min(arguments.cpus_per_trial or 1, int(here["CPU"]))  # the trials may be another machine's, larger
+    room = max(int(here["CPU"]) // threads, 1)
     if arguments.address is None:
         gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
         # a dry run may be about another machine, on which more trials run at once than fit here
         fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
         concurrency, device = fitting.concurrency, fitting.device
     else:  # a dry run doesn't join a cluster, so it doesn't know what it has
-        concurrency = arguments.concurrency or max(int(here["CPU"]) // (arguments.cpus_per_trial or 1), 1)
-        device = "cpu"
+        concurrency, device = arguments.concurrency or room, "cpu"
     drawn = plans.try_draws(seconds=2.0)
-    backends = all_on(arguments.kernels or "auto", study.arms)
-    seconds = estimate(replace(plans, device=device, backends=backends), concurrency)
+    plans = replace(plans, device=device, backends=all_on(arguments.kernels or "auto", study.arms))
+    console.print("Timing a trial of each arm …", style="dim")
+    together = min(concurrency, room) if device == "cpu" else 1
+    parts = estimate(study, measure(plans, reading, together=together, threads=threads), concurrency)
+    besides = ", ".join(f"{name} {span}" for name, span in parts.items() if name not in ("search", "confirm"))
     where = "cores" if device == "cpu" else "GPUs, as if each had one to itself"
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
-        f"{arms * search.trials_per_arm} trials; about {spell(seconds['search'])}\n"
+        f"{arms * search.trials_per_arm} trials; {parts['search']}\n"
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
-        f"about {spell(seconds['confirm'])}\n"
-        f"in all about {spell(sum(seconds.values()))}, {concurrency} at once on {where}, as fast as this machine\n"
+        f"{parts['confirm']}\n"
+        f"besides: {besides}\n"
+        f"in all {total(parts.values())}, {concurrency} at once on {where}, as fast as this machine\n"
         f"drawn to try: {', '.join(f'{count} of {confirm.replicates} {arm}' for arm, count in drawn.items())}\n"
         f"{_what_can_be_decided(study)}",
         soft_wrap=True,

@@ -2,10 +2,11 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from rich.console import Console
@@ -16,9 +17,14 @@ from biotune.io.storage import Place, clear, spelled
 from biotune.results import Results
 from biotune.results.documents import UsedConnectome
 from biotune.results.journal import DamagedJournal
+<<<<<<< HEAD
 from biotune.study.cluster.connect import connected, nodes
 from biotune.study.cluster.head import watched_head
 from biotune.study.confirm.confirm import run_confirm
+=======
+from biotune.study.cluster.connect import connected
+from biotune.study.confirm.confirm import Job, run_confirm
+>>>>>>> display
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
 from biotune.study.directory.directory import load_record, locked, new_directory
@@ -32,6 +38,7 @@ from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
 from biotune.study.opening import Opened, now, open_study, resumed_plans
 from biotune.study.plans.plans import Plans
+from biotune.study.resources.estimate import RAY, Span, report
 from biotune.study.resources.fit import Resources
 from biotune.study.resources.kernels import all_on
 from biotune.study.resources.packing import share_out
@@ -39,6 +46,8 @@ from biotune.study.search.tune import run_search
 
 TABLE_SECONDS = 5.0
 """Seconds between two writings of the tables; the journal is written at every event."""
+PROCESS_SECONDS = 5.0
+"""To start a Python process with all that a study imports: where a cluster is joined, its time is not seen."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,7 @@ def run_study(
             console.print(note, soft_wrap=True)
     if not resume:
         plans.try_draws(seconds=0)  # what a worker would find out half a minute later
+    start = time.monotonic()
     console.print("Starting Ray (some seconds) …" if options.address is None else "Joining Ray …", style="dim")
     with (
         interruptible(console, signal.SIGINT) as pressed,
@@ -141,8 +151,13 @@ def run_study(
         def interrupted() -> bool:
             return pressed() or terminated() or lost()
 
+<<<<<<< HEAD
         if options.address is not None:
             plans.require_room(max(node.get("memory", 0.0) for node in nodes()), "the largest machine of the cluster")
+=======
+        # the report's time is known by how fast Python processes are here, and Ray's start is one of the same kind
+        process = (time.monotonic() - start) / fmean(RAY) if options.address is None else PROCESS_SECONDS
+>>>>>>> display
         resources, population = share_out(
             plans,
             console,
@@ -158,7 +173,8 @@ def run_study(
         with locked(directory):
             remove_leftovers(directory)
             opened = open_study(plans, results, storage, resources)
-            run = _Run(opened, resources, options.checkpoint_every, console, interrupted)
+            afterwards = report(opened.plans.study, process)
+            run = _Run(opened, resources, options.checkpoint_every, console, interrupted, afterwards)
             try:
                 run.search_and_confirm()
             except StorageError as error:
@@ -179,10 +195,17 @@ class _Run:
         opened: the study.
         resources: of a trial. every: seconds between two checkpoints of a trial.
         console: where progress and messages are printed. interrupted: whether the user asked to stop.
+        afterwards: how long the report will take.
     """
 
     def __init__(
-        self, opened: Opened, resources: Resources, every: float, console: Console, interrupted: Callable[[], bool]
+        self,
+        opened: Opened,
+        resources: Resources,
+        every: float,
+        console: Console,
+        interrupted: Callable[[], bool],
+        afterwards: Span,
     ) -> None:
         self.plans, self.results, self.state, self.kernels = opened.plans, opened.results, opened.state, opened.kernels
         self.progress, self.checkpoints, self.mirror = opened.progress, opened.checkpoints, opened.mirror
@@ -197,6 +220,7 @@ class _Run:
             console=console,
             dashboard=resources.dashboard,
             banners=self.banners,
+            afterwards=afterwards,
         )
         self.metrics = Metrics(self.study, self.record, gpus=resources.gpus > 0)
         self.written = time.monotonic()
@@ -242,7 +266,7 @@ class _Run:
                     resources=self.resources,
                     every=self.every,
                     set_aside=self._set_aside,
-                    changed=self._changed,
+                    changed=self._confirming,
                     interrupted=self.interrupted,
                 )
         self._write_state("finished", finished=now())
@@ -284,6 +308,10 @@ class _Run:
         kept = set_aside(checkpoint)
         text = f"NOTE: {reason}. It is kept as {kept.name}; its networks are trained again from the start."
         self.console.print(text, style="bold yellow", soft_wrap=True)
+
+    def _confirming(self, jobs: Sequence[Job]) -> None:
+        self.display.confirming(jobs)
+        self._changed()
 
     def _changed(self) -> None:
         self.display.changed()

@@ -1,7 +1,7 @@
 """The confirm phase: every cell of the selection on fresh seeds, to the full budget, with nothing stopped early."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -14,7 +14,7 @@ from biotune.results.documents import Cell
 from biotune.results.journal import Journal
 from biotune.study.cluster.connect import reason_of
 from biotune.study.cluster.retries import MAX_RETRIES, Retries
-from biotune.study.confirm.block import confirm_block
+from biotune.study.confirm.block import Reached, confirm_block
 from biotune.study.definition.study import Study
 from biotune.study.history.events import Confirmed, append
 from biotune.study.history.record import Record
@@ -24,25 +24,26 @@ from biotune.training import ForeignState, TrialPlan
 
 @dataclass(frozen=True)
 class Job:
-    """Replicates of a cell, trained together as one Ray task."""
+    """Replicates of a cell, trained together as one Ray task, and how far they are."""
 
     cell: Cell
     replicates: tuple[int, ...]
+    reached: Reached = field(default_factory=Reached)
 
     @property
     def name(self) -> str:
         """Names the checkpoint."""
         return self.cell.checkpoint(self.replicates[0])
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What the record knows it by, once it is confirmed."""
+        return self.cell.arm, self.cell.plan, self.replicates[0]
+
 
 def make_jobs(study: Study, cells: Sequence[Cell]) -> list[Job]:
     """What the confirm phase runs, in the order of the cells."""
-    config = study.config.confirm
-    blocks = [
-        tuple(range(first, min(first + config.population, config.replicates)))
-        for first in range(0, config.replicates, config.population)
-    ]
-    return [Job(cell, block) for cell in cells for block in blocks]
+    return [Job(cell, block) for cell in cells for block in study.blocks]
 
 
 def run_confirm(
@@ -55,7 +56,7 @@ def run_confirm(
     resources: Resources,
     every: float,
     set_aside: Callable[[Place, str], None],
-    changed: Callable[[], None],
+    changed: Callable[[Sequence[Job]], None],
     interrupted: Callable[[], bool],
 ) -> None:
     """Runs the jobs that are left, until none is or the user interrupts.
@@ -67,7 +68,7 @@ def run_confirm(
         checkpoints: where the workers keep theirs.
         resources: of a job. every: seconds between two checkpoints of a job.
         set_aside: called with a checkpoint that cannot be read, and why, before its job is trained from the start.
-        changed: called now and then.
+        changed: called now and then, with the jobs that run.
         interrupted: whether the user asked to stop.
 
     Raises:
@@ -81,7 +82,7 @@ def run_confirm(
         while not (confirmation.done or interrupted()):
             confirmation.start()
             confirmation.take()
-            changed()
+            changed(list(confirmation.running.values()))
     finally:
         confirmation.cancel()
     if confirmation.failed:
@@ -95,7 +96,7 @@ class _Confirmation:
     """The jobs of a confirm phase; arguments as of `run_confirm`.
 
     Attributes:
-        left: jobs that are yet to be started, the next one last. running: Ray's reference -> job.
+        left: jobs that are yet to be started, the next one last. running: Ray's generator -> job.
         failed: name of a job that died too often -> what it died of.
     """
 
@@ -114,17 +115,15 @@ class _Confirmation:
             raise ValueError("nothing was selected to be confirmed")
         self.study, self.record, self.journal, self.plan = study, record, journal, plan
         self.checkpoints, self.resources, self.every, self.set_aside = checkpoints, resources, every, set_aside
-        confirmed = {(block.cell.arm, block.cell.plan, block.replicates[0]) for block in record.blocks}
-        self.left = [
-            job
-            for job in reversed(make_jobs(study, record.selection.cells))
-            if (job.cell.arm, job.cell.plan, job.replicates[0]) not in confirmed
-        ]
+        jobs = reversed(make_jobs(study, record.selection.cells))
+        self.left = [job for job in jobs if job.key not in record.confirmed]
         self.running: dict[Any, Job] = {}
         self.failed: dict[str, str] = {}
         self.retries = Retries(journal.file.parent)
         # Ray itself retries nothing: it would restart for ever what was killed for lack of memory
-        self.task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(confirm_block)
+        self.task: Any = ray.remote(
+            num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0, num_returns="streaming"
+        )(confirm_block)
 
     @property
     def done(self) -> bool:
@@ -140,22 +139,25 @@ class _Confirmation:
             self.running[named.remote(plan, self._checkpoint(job), self.resources.cpus, self.every)] = job
 
     def take(self) -> None:
-        """Takes in what has come of the jobs that have ended, waiting up to half a second for one."""
-        ready, _ = ray.wait(list(self.running), timeout=0.5)
-        for reference in ready:
-            job = self.running.pop(reference)
+        """Takes in what has come of the jobs that run, waiting up to half a second for something."""
+        ready: list[Any] = ray.wait(list(self.running), timeout=0.5)[0]
+        for generator in ready:
+            job = self.running.pop(generator)
             try:
-                report = ray.get(reference)
+                said = ray.get(next(generator))
             except RayError as error:
                 self._died(job, error)
                 continue
-            event = Confirmed(cell=job.cell, replicates=list(job.replicates), report=report)
-            self.record.apply(append(self.journal, event))
+            if isinstance(said, Reached):
+                self.running[generator] = replace(job, reached=said)
+            else:
+                event = Confirmed(cell=job.cell, replicates=list(job.replicates), report=said)
+                self.record.apply(append(self.journal, event))
 
     def cancel(self) -> None:
         """Ends the jobs that run."""
-        for reference in self.running:
-            ray.cancel(reference, force=True)
+        for generator in self.running:
+            ray.cancel(generator, force=True)
 
     def _died(self, job: Job, error: RayError) -> None:
         cause = error.cause if isinstance(error, RayTaskError) else None
@@ -163,11 +165,14 @@ class _Confirmation:
             raise cause from error
         if isinstance(cause, DamagedCheckpoint):
             self.set_aside(self._checkpoint(job), str(cause))
-            self.left.append(job)
+            self._again(job)
         elif self.retries.again(self._checkpoint(job)):
-            self.left.append(job)
+            self._again(job)
         else:
             self.failed[job.name] = reason_of(error)
+
+    def _again(self, job: Job) -> None:
+        self.left.append(replace(job, reached=Reached()))
 
     def _checkpoint(self, job: Job) -> Place:
         return self.checkpoints / f"{job.name}.pt"

@@ -81,6 +81,13 @@ class Study:
         return Study(self.config.model_copy(update={"confirm": confirm}), self.arms)
 
     @property
+    def blocks(self) -> list[tuple[int, ...]]:
+        """The replicates of a cell as they are confirmed: those of each block are trained together."""
+        confirm = self.config.confirm
+        starts = range(0, confirm.replicates, confirm.population)
+        return [tuple(range(first, min(first + confirm.population, confirm.replicates))) for first in starts]
+
+    @property
     def first_setting(self) -> Setting:
         """The first value of each tuned range or choice: a setting for measurements and checks."""
         return {key: domain.ends[0] for key, domain in self.config.tune.items()}

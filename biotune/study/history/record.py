@@ -145,7 +145,7 @@ class Record:
         selection: what is confirmed; None until the search is done.
         confirmed: blocks by arm, plan of their cell, and first replicate.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
-        trained_seconds, trained_epochs: of all search trials that completed or were stopped.
+        paces: seconds per epoch of each search trial that completed or was stopped. trained_epochs: of all of them.
     """
 
     search_replicates: int
@@ -156,7 +156,7 @@ class Record:
     confirmed: dict[tuple[str, str, int], Block] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    trained_seconds: float = 0.0
+    paces: list[float] = field(default_factory=list)
     trained_epochs: int = 0
     _tallies: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
     _best: dict[str, float] = field(default_factory=dict, repr=False)
@@ -193,7 +193,7 @@ class Record:
                 before = trial.tally()
                 trial.status, trial.error = event.status, event.error
                 if trial.status in ("completed", "stopped"):
-                    self.trained_seconds += trial.standing.seconds
+                    self.paces.append(trial.standing.seconds / max(trial.epochs, 1))
                     self.trained_epochs += trial.epochs
                 self._count(trial, before)  # last: the display's thread divides by these counts
             case Selected():

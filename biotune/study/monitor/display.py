@@ -1,7 +1,9 @@
 """What a person sees while a study runs: a live display on a terminal, otherwise a line now and then."""
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from statistics import median
 from typing import Self
 
 from rich.console import Console, Group
@@ -10,11 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from biotune.results.vocabulary import ENDINGS, RUNNING
+from biotune.study.confirm.confirm import Job, make_jobs
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
+from biotune.study.resources.estimate import Span, makespan
 
 LINE_SECONDS = 10.0
 """Between two lines if there is no terminal."""
+LEFT = (0.85, 1.25)
+"""How far the time that is left may be from what it took so far, as a factor."""
+STEADY = 0.1
+"""The share of its epochs after which a block shows how fast it is: at first, setting it up is most of its time."""
 
 
 def spell(seconds: float) -> str:
@@ -31,6 +39,7 @@ class Display:
         console: what it is shown on.
         dashboard: the address of Ray's dashboard, if there is one.
         banners: what has to stay in sight, such as a substituted connectome.
+        afterwards: how long the report will take.
     """
 
     def __init__(
@@ -42,10 +51,13 @@ class Display:
         console: Console,
         dashboard: str | None,
         banners: list[str],
+        afterwards: Span,
     ) -> None:
         self.study, self.record, self.concurrency = study, record, concurrency
-        self.console, self.dashboard, self.banners = console, dashboard, banners
+        self.console, self.dashboard, self.banners, self.afterwards = console, dashboard, banners, afterwards
         self.phase = "search"
+        self.jobs: Sequence[Job] = []
+        self.pace: float | None = None  # seconds per epoch of a confirmed replicate
         self.started = time.monotonic()
         self.said = self.started
         self.live = Live(self, console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
@@ -68,6 +80,13 @@ class Display:
         self.phase = phase
         self.changed(now=True)
 
+    def confirming(self, jobs: Sequence[Job]) -> None:
+        """The blocks that run now, and how far they are."""
+        self.jobs = jobs
+        along = [job for job in jobs if job.reached.epoch >= STEADY * self.study.config.confirm.max_epochs]
+        if epochs := sum(job.reached.epoch * len(job.replicates) for job in along):
+            self.pace = sum(job.reached.seconds for job in along) / epochs
+
     def changed(self, now: bool = False) -> None:
         """Something has happened. Without a terminal a line is printed, at most every `LINE_SECONDS` unless `now`."""
         if self.live is None and (now or time.monotonic() - self.said >= LINE_SECONDS):
@@ -80,22 +99,30 @@ class Display:
         head = Text.assemble((self.study.config.name, "bold"), f" · {self.phase} · {elapsed}{self._remaining()}")
         if self.dashboard:
             head.append(f" · dashboard {self.dashboard}", style="dim")
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for column in ("arm", "done", "running", "stopped", "failed", "best loss", "confirmed"):
-            table.add_column(column, justify="left" if column == "arm" else "right")
+        table = self._confirm_table() if self.phase == "confirm" else self._search_table()
+        return Group(head, *(Text(banner, style="yellow") for banner in self.banners), table)
+
+    def _search_table(self) -> Table:
+        table = _table("done", "running", "stopped", "failed", "best loss")
         for arm in self.study.arms:
             tally = self.record.tally(arm)
             failed = tally["failed"] + tally["diverged"]
             table.add_row(
-                arm,
+                Text(arm),
                 f"{self._done(arm)}/{self.study.config.search.trials_per_arm}",
                 str(tally[RUNNING]),
                 str(tally["stopped"]),
                 Text(str(failed), style="red" if failed else ""),
                 self._best(arm),
-                self._confirmed(arm),
             )
-        return Group(head, *(Text(banner, style="yellow") for banner in self.banners), table)
+        return table
+
+    def _confirm_table(self) -> Table:
+        table = _table("confirmed", "blocks running", "epoch")
+        for arm in self.study.arms:
+            done, planned = self._replicates(arm)
+            table.add_row(Text(arm), f"{done}/{planned}", str(self._running(arm)), self._epochs(arm))
+        return table
 
     def _done(self, arm: str) -> int:
         tally = self.record.tally(arm)
@@ -105,36 +132,74 @@ class Display:
         best = self.record.best(arm)
         return "–" if best is None else f"{best:.2e}"
 
-    def _confirmed(self, arm: str) -> str:
-        done, planned = self._replicates(arm)
-        return f"{done}/{planned}" if self.record.selection else "–"
-
     def _replicates(self, arm: str) -> tuple[int, int]:
+        """Confirmed, and to be confirmed."""
         selection = self.record.selection
         cells = 2 if selection is None else sum(cell.arm == arm for cell in selection.cells)
         done = sum(len(block.replicates) for block in self.record.blocks if block.cell.arm == arm)
         return done, cells * self.study.config.confirm.replicates
 
+    def _running(self, arm: str) -> int:
+        """Blocks of an arm that run."""
+        return sum(job.cell.arm == arm for job in self.jobs)
+
+    def _epochs(self, arm: str) -> str:
+        """`34 of 100`, `12–34 of 100` if several blocks of the arm run."""
+        epochs = [job.reached.epoch for job in self.jobs if job.cell.arm == arm]
+        if not epochs:
+            return ""
+        ends = dict.fromkeys((min(epochs), max(epochs)))
+        return f"{'–'.join(map(str, ends))} of {self.study.config.confirm.max_epochs}"
+
     def _count(self, arm: str) -> str:
-        if self.record.selection:
-            return self._confirmed(arm)
+        if self.phase == "confirm":
+            done, planned = self._replicates(arm)
+            blocks = self._running(arm)
+            running = f" ({blocks} block{'s' * (blocks > 1)} running, epoch {self._epochs(arm)})" if blocks else ""
+            return f"{done}/{planned}{running}"
         return f"{self._done(arm)}/{self.study.config.search.trials_per_arm} (best {self._best(arm)})"
 
     def _remaining(self) -> str:
-        seconds = self._seconds_left()
-        return "" if seconds is None else f", about {spell(seconds)} left"
+        left = self.left()
+        return "" if left is None else f", {left} left"
 
-    def _seconds_left(self) -> float | None:
-        """By what the trials so far took, with so many at once; None before the first one has ended."""
-        record, arms = self.record, self.study.arms
-        trained = sum(record.tally(arm)["completed"] + record.tally(arm)["stopped"] for arm in arms)
-        if not trained:
+    def left(self) -> Span | None:
+        """How long the rest takes, to the end of the report; None before the first trial has ended.
+
+        A trial is trained for as many epochs as those before it were, half of them if it runs already. An epoch takes
+        as long as in most trials (the first ones of a worker take longer); one of a confirmed replicate, as long as in
+        the blocks that run, if there are any.
+        """
+        record, arms, search = self.record, self.study.arms, self.study.config.search
+        paces = list(record.paces)  # a copy, since another thread adds to it
+        if not paces:
             return None
-        search, confirm = self.study.config.search, self.study.config.confirm
-        per_trial = record.trained_seconds / trained
-        gone = sum(map(self._done, arms))
-        per_replicate_epoch = record.trained_seconds / record.trained_epochs / search.replicates
-        replicates = sum(planned - done for done, planned in map(self._replicates, arms))
-        left = per_trial * (search.trials_per_arm * len(arms) - gone)
-        left += per_replicate_epoch * replicates * confirm.max_epochs
-        return left / self.concurrency
+        pace = self.pace or median(paces) / search.replicates
+        seconds = makespan((pace * epochs for epochs in self._epochs_left()), self.concurrency)
+        if record.selection is None:
+            running = sum(record.tally(arm)[RUNNING] for arm in arms)
+            trials = search.trials_per_arm * len(arms) - sum(map(self._done, arms)) - running / 2
+            seconds += trials * median(paces) * record.trained_epochs / len(paces) / self.concurrency
+        return Span.about(seconds, LEFT) + self.afterwards
+
+    def _epochs_left(self) -> list[int]:
+        """Of one replicate, summed over those of a block: an entry for each block that is not confirmed yet."""
+        config, record, blocks = self.study.config, self.record, self.study.blocks
+        epochs = config.confirm.max_epochs + config.criterion.sustain - 1
+        if record.selection is None:
+            return [epochs * len(block) for block in blocks] * 2 * len(self.study.arms)
+        reached = {job.key: job.reached.epoch for job in self.jobs}
+        return [
+            (epochs - reached.get(job.key, 0)) * len(job.replicates)
+            for job in make_jobs(self.study, record.selection.cells)
+            if job.key not in record.confirmed
+        ]
+
+
+def _table(*columns: str) -> Table:
+    """A row fits into 80 columns with an arm's name of any length; on a narrower terminal it is folded, never cut."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("arm", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

@@ -1,45 +1,201 @@
-"""An estimate of how long a study will take, before it is run."""
+"""How long a study takes: a sum of parts, each scaled from what `timing` measures in processes like its workers.
 
-import time
+A part is given as a range, since nobody knows beforehand how many trials ASHA stops, or how many arms do best at the
+setting that they share.
+"""
 
-import torch
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from biotune.study.plans.plans import Plans
-from biotune.study.worker.verification import trusted_trial
-from biotune.training import keep_freed_memory
+from biotune.study.definition.study import Study
+
+RAY = (0.7, 1.3)
+"""Starting Ray and ending it, in times that a Python process with biotune takes to start: Ray is such processes."""
+WORKER = (0.6, 1.0)
+"""Starting a worker, likewise; Ray keeps processes in store that have imported Ray alone."""
+TRIAL = (0.05, 0.15)
+"""Seconds that a trial takes beside training: Ray's, and its first and last checkpoint."""
+STOPPED = (1 / 3, 2 / 3)
+"""At a rung ASHA lets `1/reduction` of the trials go on, and more as long as few have reached it. The share is taken to
+lie so far along the way from that to 1."""
+REPORT = (0.7, 1.4)
+"""How far a report's time may be from what `report` takes it to be, as a factor."""
+MEASURED = (0.9, 1.15)
+"""How far a time that was measured may be from the next one of the same, as a factor."""
 
 
-def estimate(plans: Plans, concurrency: int) -> dict[str, float]:
-    """About how many seconds each phase of a study will take, from two epochs of each arm trained here on one thread.
+@dataclass(frozen=True)
+class Span:
+    """A time between `low` and `high` seconds."""
 
-    At each rung ASHA lets about `1/reduction` of the trials go on, and more as long as few have reached it: the share
-    is taken to lie halfway between `1/reduction` and 1.
+    low: float = 0.0
+    high: float = 0.0
+
+    def __add__(self, other: "Span") -> "Span":
+        return Span(self.low + other.low, self.high + other.high)
+
+    def within(self, factors: tuple[float, float]) -> "Span":
+        """The range that is left if both ends may be off by these factors."""
+        return Span(self.low * factors[0], self.high * factors[1])
+
+    @classmethod
+    def about(cls, seconds: float, factors: tuple[float, float] = (1.0, 1.0)) -> "Span":
+        """So many seconds, or as many as these factors make of them."""
+        return cls(seconds, seconds).within(factors)
+
+    def __str__(self) -> str:
+        """`4 to 6 minutes`; `about 5 minutes` if both ends round to that."""
+        unit, seconds, step = next((one for one in _UNITS if self.high < _UP_TO * one[1]), _UNITS[-1])
+        low, high = (max(round(end / seconds / step) * step, 0) for end in (self.low, self.high))
+        if high == 0:
+            return f"less than {step} {unit}s"
+        if low == high:
+            return f"about {high} {unit}{'' if high == 1 else 's'}"
+        return f"{low} to {high} {unit}s"
+
+
+_UNITS = (("second", 1, 5), ("minute", 60, 1), ("hour", 3600, 1), ("day", 86400, 1))
+_UP_TO = 150
+"""Of a unit; from there on the next one is used."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds that a trial of an arm takes in a phase, while as many others run as will.
+
+    Attributes:
+        draw: to draw its topologies, which a process does once per arm and phase. begin: to make its networks and data.
+        epoch: of all its networks. measure: to measure its topologies at its end; 0 in the search.
+    """
+
+    draw: float
+    begin: float
+    epoch: float
+    measure: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a dry run measures, in seconds.
+
+    Attributes:
+        process: to start a Python process with all that a worker imports.
+        reading: to read the connectomes, and to draw each arm's first topology.
+        kernels: to choose and verify the kernels, which the machine then remembers.
+        trials: phase -> arm -> of one trial.
+    """
+
+    process: float
+    reading: float
+    kernels: float
+    trials: Mapping[str, Mapping[str, Costs]]
+
+
+def estimate(study: Study, measured: Measured, concurrency: int) -> dict[str, Span]:
+    """How long each part of a study takes, by name, from the command to the end of its report.
 
     Args:
-        plans: of the study, on the device to be timed.
+        study: that is to run.
+        measured: of it, with as many trials at once as run at once on such a machine.
         concurrency: trials at once.
-
-    Raises:
-        KernelError: the plans' kernels cannot be trusted here.
     """
-    keep_freed_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    config = plans.study.config
-    search, confirm = config.search, config.confirm
-    of_all_arms = 0.0  # seconds per epoch of one replicate of each arm, summed
-    for arm in plans.study.arms:
-        trial = trusted_trial(plans.search(arm, plans.study.first_setting))
-        trial.run_epoch()
-        start = time.perf_counter()
-        trial.run_epoch()
-        of_all_arms += (time.perf_counter() - start) / search.replicates
-    torch.set_num_threads(threads)
-    epochs, before, passing = 0.0, 0, 1.0
-    for rung in [*search.rungs, search.max_epochs]:
-        epochs += passing * (rung - before)
-        before, passing = rung, passing * (1 / search.reduction + 1) / 2
-    return {
-        "search": of_all_arms * search.trials_per_arm * search.replicates * epochs / concurrency,
-        "confirm": of_all_arms * 2 * confirm.replicates * confirm.max_epochs / concurrency,
+    process, phases = measured.process, measured.trials
+    parts = {
+        "starting Python and Ray": Span.about(process) + Span.about(process, RAY),
+        "reading": Span.about(measured.reading),
+        "drawing topologies": drawing(study, phases, concurrency),
+        "kernels": Span.about(process, WORKER) + Span(0.0, measured.kernels),
+        "search": search(study, phases["search"], concurrency) + Span.about(process, WORKER),
+        "confirm": confirm(study, phases["confirm"], concurrency) + Span.about(process, WORKER),
+        "report": report(study, process),
     }
+    return {name: span.within(MEASURED) for name, span in parts.items()}
+
+
+def total(spans: Iterable[Span]) -> Span:
+    """Their sum."""
+    return sum(spans, start=Span())
+
+
+def drawing(study: Study, phases: Mapping[str, Mapping[str, Costs]], concurrency: int) -> Span:
+    """To draw topologies: a trial of each arm and phase where the kernels are verified, then those that are trained.
+
+    A worker keeps the topologies of the search, so each worker draws them once. A confirmed replicate is drawn by the
+    block that trains it at the shared setting, and again at the arm's own best unless that worker still has it.
+    """
+    search, blocks = study.config.search, _blocks(study)
+    arms = study.arms
+    verified = sum(phases[phase][arm].draw for phase in phases for arm in arms)
+    workers = min(concurrency, search.trials_per_arm * len(arms))
+    searched = sum(phases["search"][arm].draw * min(workers, search.trials_per_arm) for arm in arms) / workers
+    once = sum(phases["confirm"][arm].draw * sum(blocks) for arm in arms) / min(concurrency, len(blocks) * len(arms))
+    return Span(verified + searched + once, verified + searched + once * _cells(study).high)
+
+
+def search(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
+    """To train the trials of all arms; of each at least one goes on to its end. While the last ones run, places are
+    empty: for half as long as a whole trial takes, on average."""
+    config = study.config.search
+    places = min(concurrency, config.trials_per_arm * len(costs))
+    beyond = study.config.criterion.sustain - 1
+    whole = max(cost.begin + cost.epoch * (config.max_epochs + beyond) for cost in costs.values())
+
+    def summed(along: float, extra: float) -> float:
+        epochs = expected_epochs(config.rungs, config.max_epochs, config.reduction, along)
+        each = (cost.begin + cost.epoch * epochs + extra for cost in costs.values())
+        return max(config.trials_per_arm * sum(each) / places, whole)
+
+    return Span(summed(STOPPED[0], TRIAL[0]), summed(STOPPED[1], TRIAL[1]) + whole * (1 - 1 / places) / 2)
+
+
+def expected_epochs(rungs: list[int], max_epochs: int, reduction: int, along: float) -> float:
+    """Epochs that a trial is trained for, on average, if at each rung a share of the trials goes on.
+
+    Args:
+        along: the share, from 0, which is `1/reduction`, to 1, which is all of them.
+    """
+    epochs, before, passing = 0.0, 0, 1.0
+    for rung in [*rungs, max_epochs]:
+        epochs += passing * (rung - before)
+        before, passing = rung, passing * (1 / reduction + along * (1 - 1 / reduction))
+    return epochs
+
+
+def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
+    """To train the blocks of all arms: at the shared setting, and at each arm's own best if that is another."""
+    epochs = study.config.confirm.max_epochs + study.config.criterion.sustain - 1
+    jobs = [
+        size * (cost.begin + cost.epoch * epochs + cost.measure) + TRIAL[1]
+        for cost in costs.values()
+        for size in _blocks(study)
+    ]
+    cells = _cells(study)
+    return Span(makespan(jobs, concurrency) * cells.low, makespan(2 * jobs, concurrency) * cells.high / 2)
+
+
+def report(study: Study, process: float) -> Span:
+    """To make the report and its figures; what they take beside Python grows with the arms and with the curves."""
+    arms, config = len(study.arms), study.config
+    curves = arms * (config.search.trials_per_arm * config.search.replicates + 2 * config.confirm.replicates)
+    seconds = process * (0.5 + 0.02 * arms**2 + curves / 3500)
+    return Span.about(seconds, REPORT)
+
+
+def makespan(jobs: Iterable[float], places: int) -> float:
+    """When the last job ends, if each starts as soon as one of the places is free."""
+    free = [0.0] * max(places, 1)
+    for job in jobs:
+        heapq.heapreplace(free, free[0] + job)
+    return max(free)
+
+
+def _blocks(study: Study) -> list[float]:
+    """The sizes of a cell's blocks; the first, which is the largest, is 1."""
+    return [len(block) / len(study.blocks[0]) for block in study.blocks]
+
+
+def _cells(study: Study) -> Span:
+    """Settings that an arm is confirmed at: 2, or 1 if its own best is the shared one."""
+    trials = study.config.search.trials_per_arm
+    return Span(1 + (1 - 1 / trials) * 2 / 3, 2 - 1 / trials)

@@ -6,7 +6,7 @@ itself when a trial begins there (`biotune.study.worker.verification`).
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from biotune.results import PHASES
 from biotune.results.documents import SeenKernels
 from biotune.study.cluster.connect import places, reason_of
 from biotune.study.cluster.retries import MAX_RETRIES
+from biotune.study.definition.study import Study
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources
 from biotune.study.worker.verification import Asked, Look, look
@@ -67,6 +68,31 @@ def all_on(name: str, arms: Iterable[str]) -> dict[str, dict[str, str]]:
     return {phase: dict.fromkeys(arms, name) for phase in PHASES}
 
 
+def ask(plans: Plans, made: int | None) -> list[Asked]:
+    """A trial of each phase and arm, `made` networks of it; None: all."""
+    study = plans.study
+    tuned = study.config.tune.get("nonlinearity")
+    asked = []
+    for phase, count in population_sizes(study).items():
+        for arm in study.arms:
+            plan = plans.plan(arm, study.first_setting, phase, range(count)[:made])
+            asked.append(Asked(phase, arm, plan, count, tuned.ends if tuned else [plan.network.nonlinearity]))
+    return asked
+
+
+def population_sizes(study: Study) -> dict[str, int]:
+    """Phase -> networks that are trained together."""
+    return {"search": study.config.search.replicates, "confirm": len(study.blocks[0])}
+
+
+def backends_of(asked: Sequence[Asked], seen: Look) -> dict[str, dict[str, str]]:
+    """Phase -> arm -> the backend that a look has found for it."""
+    names: dict[str, dict[str, str]] = {phase: {} for phase in PHASES}
+    for one, name in zip(asked, seen.names, strict=True):
+        names[one.phase][one.arm] = name
+    return names
+
+
 def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Kernels:
     """The kernels of each phase and arm, verified: those that the plans name, or for "auto" the fastest on the nodes.
 
@@ -79,24 +105,7 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
         KernelError: a backend that the plans name cannot be used, or computes wrong results.
         UserError: a worker could not begin.
     """
-    study = plans.study
-    config = study.config
-    tuned = config.tune.get("nonlinearity")
-    networks = {
-        "search": config.search.replicates,
-        "confirm": min(config.confirm.population, config.confirm.replicates),
-    }
-
-    def ask(made: int | None, backends: Mapping[str, Mapping[str, str]]) -> list[Asked]:
-        """The trials that are to run on these backends, `made` networks of each; None: all."""
-        asked = []
-        for phase, count in networks.items():
-            for arm in study.arms:
-                plan = replace(plans, backends=backends).plan(arm, study.first_setting, phase, range(count)[:made])
-                asked.append(Asked(phase, arm, plan, count, tuned.ends if tuned else [plan.network.nonlinearity]))
-        return asked
-
-    asked = ask(1 if again else None, plans.backends)
+    asked = ask(plans, 1 if again else None)
     named = {one.plan.backend for one in asked} != {"auto"}
     kinds = _kinds(resources)
     without: dict[str, str] = {}
@@ -105,12 +114,11 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
         start = time.monotonic()
         here, first = _on_a_worker(resources, _look, asked, resources.cpus, list(without))
         patience = BUSY_SECONDS + 3 * (time.monotonic() - start)
-        names: dict[str, dict[str, str]] = {phase: {} for phase in PHASES}
-        for one, name in zip(asked, first.names, strict=True):
-            names[one.phase][one.arm] = name
+        names = backends_of(asked, first)
         looks: list[Look] = [first]
+        elsewhere = ask(replace(plans, backends=names), 1)
         for node in [nodes[0] for nodes in kinds if here not in nodes]:
-            there = _on_a_worker(resources, _look, ask(1, names), resources.cpus, node=node, patience=patience)
+            there = _on_a_worker(resources, _look, elsewhere, resources.cpus, node=node, patience=patience)
             looks += [] if there is None else [there[1]]
         wrong = {name: reason for seen in looks for name, reason in seen.wrong.items()}
         if not wrong:

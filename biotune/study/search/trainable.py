@@ -11,10 +11,8 @@ from ray import tune
 
 from biotune.io.storage import Place
 from biotune.study.ray_internals import name_process
-from biotune.study.worker.train import train
+from biotune.study.worker.train import REPORT_SECONDS, train
 from biotune.training import Trial, TrialPlan, TrialReport, free_memory
-
-REPORT_SECONDS = 1.0
 
 
 def search_trial(

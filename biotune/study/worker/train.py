@@ -11,6 +11,9 @@ from biotune.network import load_checkpoint, save_checkpoint
 from biotune.study.worker.verification import trusted_trial
 from biotune.training import ForeignState, Trial, TrialPlan, keep_freed_memory
 
+REPORT_SECONDS = 1.0
+"""Between two reports of a trial to the driver, apart from those that decide how it goes on."""
+
 
 def train(plan: TrialPlan, checkpoint: Place, every: float) -> Generator[tuple[Trial, float], None, None]:
     """Trains a plan, yielding after every epoch the trial and the seconds spent on it so far, setting it up included.

@@ -72,7 +72,7 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]
             assert record.best(arm) == min((t.score for t in trials if t.score is not None), default=None)
     trained = [t for t in record.trials.values() if t.status in ("completed", "stopped")]
     assert record.trained_epochs == sum(t.epochs for t in trained)
-    assert record.trained_seconds == sum(t.standing.seconds for t in trained)
+    assert sorted(record.paces) == sorted(t.standing.seconds / max(t.epochs, 1) for t in trained)
 
 
 def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
@@ -124,7 +124,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
     for name in TABLES:
         one, other = (getattr(record, f"{name}_table")() for record in (once, twice))
         pd.testing.assert_frame_equal(one, other)
-    for name in ("trained_seconds", "trained_epochs", "seconds", "selection", "set_aside"):
+    for name in ("paces", "trained_epochs", "seconds", "selection", "set_aside"):
         assert getattr(once, name) == getattr(twice, name)
     assert len(twice.blocks) == 1
     assert twice.convergence_table()["phase"].tolist() == ["shared", "own_best"]

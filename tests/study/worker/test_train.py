@@ -27,7 +27,7 @@ def test_networks_that_diverge_as_they_are_drawn_are_confirmed_as_diverged(plan:
     hopeless = replace(plan, network=replace(plan.network, radius=1e30))
     steps = list(train(hopeless, tmp_path / "none.pt", every=10))
     assert [trial.loop.epoch for trial, _ in steps] == [0]
-    done = confirm_block(hopeless, tmp_path / "block.pt", threads=1, every=10)
+    *_, done = confirm_block(hopeless, tmp_path / "block.pt", threads=1, every=10)
     assert [outcome.diverged for outcome in done.convergence] == [True, True]
     assert not any(outcome.converged for outcome in done.convergence)
 
@@ -79,7 +79,7 @@ def test_a_checkpoint_is_gone_on_from_on_another_device_or_backend(plan: TrialPl
 
 
 def test_a_confirmed_checkpoint_holds_the_networks_and_their_edges(plan: TrialPlan, tmp_path: Path) -> None:
-    done = confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
+    *_, done = confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
     networks = load_networks(tmp_path / "block.pt")
     assert [topology.digest for topology in networks.topologies] == [row["digest"] for row in done.topologies]
     assert [topology.digest for topology in networks.topologies] == [

@@ -1,0 +1,104 @@
+"""What the confirm phase makes of what its blocks say; Ray is stood in for, and its blocks are trained here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biotune.results.documents import Selection, Shared
+from biotune.results.journal import Journal
+from biotune.study import load_study
+from biotune.study.confirm import block, confirm
+from biotune.study.confirm.block import Reached, confirm_block
+from biotune.study.confirm.cells import make_cells
+from biotune.study.confirm.confirm import Job, run_confirm
+from biotune.study.history.record import Record
+from biotune.study.plans.plans import Plans
+from biotune.study.resources.fit import Resources
+from biotune.training import BlockReport, TrialPlan
+
+SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
+
+
+class LocalRay:
+    """A Ray whose tasks are generators of this process; of those that wait, the first is always ready."""
+
+    def remote(self, **options: Any) -> Callable[[Callable[..., Any]], "LocalRay"]:
+        assert options["num_returns"] == "streaming"
+
+        def wrap(function: Callable[..., Any]) -> "LocalRay":
+            self.function = function
+            return self
+
+        return wrap
+
+    def options(self, name: str) -> Any:
+        return type("Named", (), {"remote": staticmethod(self.function)})
+
+    def wait(self, running: Sequence[Iterator[Any]], timeout: float) -> tuple[list[Iterator[Any]], list[Iterator[Any]]]:
+        return [running[0]], list(running[1:])
+
+    def get(self, said: Any) -> Any:
+        return said
+
+
+@pytest.fixture
+def plans(small_space: Path) -> Plans:
+    return Plans.load(load_study(small_space))
+
+
+@pytest.fixture
+def plan(plans: Plans) -> TrialPlan:
+    return plans.plan("real", SETTING, "confirm", [0, 1])
+
+
+def test_a_block_says_how_far_it_is_and_then_reports(
+    plan: TrialPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
+    *reached, report = confirm_block(plan, tmp_path / "block.pt", threads=1, every=10)
+    assert [one.epoch for one in reached if isinstance(one, Reached)] == list(range(1, plan.max_epochs + 1))
+    seconds = [one.seconds for one in reached]
+    assert seconds == sorted(seconds)
+    assert isinstance(report, BlockReport)
+
+
+def test_a_block_of_short_epochs_says_so_once_a_second_at_most(plan: TrialPlan, tmp_path: Path) -> None:
+    said = list(confirm_block(plan, tmp_path / "block.pt", threads=1, every=10))
+    assert len(said) <= 2 + said[-1].seconds
+    assert said[0].epoch == 1  # type: ignore[union-attr]
+
+
+def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
+    plans: Plans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(confirm, "ray", LocalRay())
+    study, record = plans.study, Record(2, 3)
+    cells = make_cells(SETTING, dict.fromkeys(study.arms, SETTING), plans.digest)
+    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
+    record.selection = Selection(shared=shared, own_best={}, cells=cells)
+    shown: list[list[tuple[str, int, int]]] = []
+
+    def changed(jobs: Sequence[Job]) -> None:
+        shown.append([(job.cell.arm, job.replicates[0], job.reached.epoch) for job in jobs])
+
+    run_confirm(
+        study,
+        record,
+        Journal(tmp_path / "journal.jsonl"),
+        plans.confirm,
+        checkpoints=tmp_path,
+        resources=Resources(cpus=1, gpus=0.0, concurrency=2, dashboard=None),
+        every=10.0,
+        set_aside=lambda checkpoint, reason: None,
+        changed=changed,
+        interrupted=lambda: False,
+    )
+    assert shown[0] == [("real", 2, 0), ("real", 0, 1)]
+    assert all(len(running) <= 2 for running in shown)
+    seen = {one for running in shown for one in running}
+    assert {("rewired", 0, epoch) for epoch in range(1, 7)} <= seen
+    assert shown[-1] == []
+    assert len(record.blocks) == 4

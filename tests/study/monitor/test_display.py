@@ -1,0 +1,122 @@
+"""What the display shows while a study runs, drawn for 80 columns; nothing runs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from biotune.results.documents import Cell, Selection, Shared
+from biotune.study import Study, load_study
+from biotune.study.confirm.block import Reached
+from biotune.study.confirm.confirm import Job
+from biotune.study.history.events import Ended, Progress, Proposed, Selected
+from biotune.study.history.record import Record
+from biotune.study.monitor.display import Display
+from biotune.study.resources.estimate import Span
+from biotune.training import UNREPORTED, Evaluations, TrialReport
+
+LONG = "degrees_and_strengths_in_the_visual_half"
+SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
+
+
+@pytest.fixture
+def study(write_space: Callable[..., Path]) -> Study:
+    return load_study(write_space(("  rewired:", f"  {LONG}:"), ("max_epochs: 6", "max_epochs: 100")))
+
+
+@pytest.fixture
+def record(study: Study) -> Record:
+    """Of a search in which one trial of three epochs, six seconds long, has ended."""
+    record = Record(study.config.search.replicates, updates_per_epoch=3)
+    losses = [[1.0, 1.0]] * 4
+    standing = replace(UNREPORTED, score=1.0, finished=True, seconds=6.0)
+    record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="sobol", setting=SETTING))
+    record.apply(Progress(trial="real-0000", report=TrialReport(Evaluations(0, losses, losses, []), standing)))
+    record.apply(Ended(trial="real-0000", status="completed", error=""))
+    return record
+
+
+def select(study: Study, record: Record) -> list[Cell]:
+    cells = [Cell(plan=arm * 9, arm=arm, setting=SETTING, labels=["shared", "own_best"]) for arm in study.arms]
+    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
+    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=cells)))
+    return cells
+
+
+def make_display(study: Study, record: Record, console: Console | None = None) -> Display:
+    console = console or Console(width=80, record=True, quiet=True)
+    return Display(
+        study, record, concurrency=2, console=console, dashboard=None, banners=[], afterwards=Span(10.0, 20.0)
+    )
+
+
+def drawn(display: Display, width: int = 80) -> list[str]:
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(display)
+    return capture.get().splitlines()
+
+
+def test_the_search_shows_every_arm_by_its_full_name(study: Study, record: Record) -> None:
+    lines = drawn(make_display(study, record))
+    [row] = [line for line in lines if line.startswith(LONG)]
+    assert row.split() == [LONG, "0/5", "0", "0", "0", "–"]
+    [row] = [line for line in lines if line.startswith("real")]
+    assert row.split() == ["real", "1/5", "0", "0", "0", "1.00e+00"]
+
+
+def test_a_narrower_terminal_folds_the_name(study: Study, record: Record) -> None:
+    _, _, _, *folded = drawn(make_display(study, record), width=60)
+    assert "".join(line.split()[0] for line in folded) == LONG
+
+
+def test_confirm_shows_the_blocks_that_run_and_their_epochs(study: Study, record: Record) -> None:
+    display = make_display(study, record)
+    real, rewired = select(study, record)
+    display.enter("confirm")
+    display.confirming([Job(real, (0, 1), Reached(12, 3.0)), Job(real, (2,), Reached(34, 3.0)), Job(rewired, (0, 1))])
+    rows = {line.split()[0]: line.split()[1:] for line in drawn(display)}
+    assert rows["real"] == ["0/3", "2", "12–34", "of", "100"]
+    assert rows[LONG] == ["0/3", "1", "0", "of", "100"]
+    display.confirming([])
+    assert [LONG, "0/3", "0"] in [line.split() for line in drawn(display)]
+
+
+def test_without_a_terminal_the_line_says_it_too(study: Study, record: Record) -> None:
+    console = Console(width=200, force_terminal=False)
+    display = make_display(study, record, console)
+    real, _ = select(study, record)
+    with console.capture() as capture:
+        display.enter("confirm")
+        display.jobs = [Job(real, (0, 1), Reached(12, 3.0))]
+        display.changed(now=True)
+    assert "confirm: real 0/3 (1 block running, epoch 12 of 100)" in capture.get()
+
+
+def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record: Record) -> None:
+    display = make_display(study, record)
+    assert make_display(study, Record(2, 3)).left() is None
+    searching = display.left()
+    real, rewired = select(study, record)
+    confirming = display.left()
+    assert searching is not None
+    assert confirming is not None
+    # an epoch of a replicate takes a second: two blocks of two replicates and two of one, on two places
+    assert confirming.low - 10 < 102 * 3 < confirming.high - 20
+    assert searching.low > confirming.high
+    fast = [Job(real, (0, 1), Reached(50, 10.0)), Job(rewired, (0, 1), Reached(50, 10.0))]
+    display.confirming(fast)
+    by_now = display.left()
+    assert by_now is not None
+    assert by_now.low - 10 < 0.1 * (52 * 2 + 102) < by_now.high - 20
+    assert drawn(display)[0].endswith(f", {by_now} left")
+
+
+def test_when_all_is_confirmed_the_report_is_left(study: Study, record: Record) -> None:
+    display = make_display(study, record)
+    for cell in select(study, record):
+        for block in study.blocks:
+            record.confirmed[Job(cell, block).key] = None  # type: ignore[assignment]  # only that it is there counts
+    assert display.left() == Span(10.0, 20.0)
