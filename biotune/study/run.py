@@ -17,14 +17,9 @@ from biotune.io.storage import Place, clear, spelled
 from biotune.results import Results
 from biotune.results.documents import UsedConnectome
 from biotune.results.journal import DamagedJournal
-<<<<<<< HEAD
 from biotune.study.cluster.connect import connected, nodes
 from biotune.study.cluster.head import watched_head
-from biotune.study.confirm.confirm import run_confirm
-=======
-from biotune.study.cluster.connect import connected
 from biotune.study.confirm.confirm import Job, run_confirm
->>>>>>> display
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
 from biotune.study.directory.directory import load_record, locked, new_directory
@@ -151,13 +146,10 @@ def run_study(
         def interrupted() -> bool:
             return pressed() or terminated() or lost()
 
-<<<<<<< HEAD
         if options.address is not None:
             plans.require_room(max(node.get("memory", 0.0) for node in nodes()), "the largest machine of the cluster")
-=======
         # the report's time is known by how fast Python processes are here, and Ray's start is one of the same kind
         process = (time.monotonic() - start) / fmean(RAY) if options.address is None else PROCESS_SECONDS
->>>>>>> display
         resources, population = share_out(
             plans,
             console,
