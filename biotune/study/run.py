@@ -119,10 +119,8 @@ def run_study(
                 soft_wrap=True,
             )
             return results.path
-        plans, storage = (
-            resumed_plans(results, study, options.address is None),
-            resumed_storage(results, options.storage),
-        )
+        plans = resumed_plans(results, study, trains_here=options.address is None)
+        storage = resumed_storage(results, options.storage)
     else:
         plans = Plans.load(study, trains_here=options.address is None)
         plans = replace(plans, backends=all_on(options.kernels, study.arms))
