@@ -29,6 +29,9 @@ def _no_page_needs_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIOTUNE_DOWNLOAD_BASE", "http://127.0.0.1:1")
 
 
+ONE_ARM = ("--set", "arms={only: {}}", "--set", "reference_arm=only")
+"""Appended to dry runs, each of which times trials of every arm."""
+
 COMMANDS = [(page, line) for page in PAGES for line in shell_lines(page)]
 
 
@@ -54,6 +57,8 @@ def test_examples_at_the_head_of_a_package_run(package: ModuleType) -> None:
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line[:60] for _, line in COMMANDS])
 def test_commands_in_the_docs_run(page: Path, line: str) -> None:
     program, *arguments = shlex.split(line, comments=True)
+    if "--dry-run" in arguments:
+        arguments += ONE_ARM
     command = [str(SCRIPTS / program), *arguments] if (SCRIPTS / program).exists() else [program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{page}: {line}\n{done.stderr}"
@@ -61,7 +66,7 @@ def test_commands_in_the_docs_run(page: Path, line: str) -> None:
 
 NO_DATA = ("--set", "connectome={name: 'distance_rule:mouse_gamanut'}")
 REDUCED = {
-    "tune_main.py": ["--dry-run", *NO_DATA],
+    "tune_main.py": ["--dry-run", *NO_DATA, *ONE_ARM],
     "validate simulate": ["--studies", "2", *NO_DATA],
     "validate repeat": [
         *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),

@@ -22,7 +22,7 @@ from biotune.study.cluster.head import watched_head
 from biotune.study.confirm.confirm import Job, run_confirm
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
-from biotune.study.directory.directory import load_record, locked, new_directory
+from biotune.study.directory.directory import load_record, locked, new_directory, require_folder
 from biotune.study.directory.mirror import resumed_storage
 from biotune.study.directory.resume import (
     repair_journal,
@@ -125,6 +125,8 @@ def run_study(
         plans = Plans.load(study, trains_here=options.address is None)
         plans = replace(plans, backends=all_on(options.kernels, study.arms))
         results, storage = Results(new_directory(study, options.output)), options.storage
+    if isinstance(storage, Path):
+        require_folder(storage, "--storage")
     directory = results.path
     for note in [*study.notes, study.task.prepare()]:
         if note:

@@ -10,10 +10,24 @@ import pytest
 
 from biotune.cli import main, tune_main
 from biotune.digests import study_digest
-from biotune.results import SCHEMA, Results
+from biotune.results import PHASES, SCHEMA, Results
+from biotune.study.plans.plans import Plans
+from biotune.study.resources import timing
+from biotune.study.resources.estimate import Costs, Measured
 
 SPACE = "search_spaces/seq_mem.yaml"
 OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dry runs train no trial to time it, which takes half a minute; those of tests/test_docs.py do."""
+
+    def measure(plans: Plans, reading: float, **_: int) -> Measured:
+        trials = {phase: dict.fromkeys(plans.study.arms, Costs(0.1, 0.1, 0.02)) for phase in PHASES}
+        return Measured(process=3.0, reading=reading, kernels=1.0, trials=trials)
+
+    monkeypatch.setattr(timing, "measure", measure)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +39,9 @@ OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
         (["--space", SPACE, "--set", "search.trials_per_arm=0"], "trials_per_arm"),
         (["--space", SPACE, "--set", "connectome.name=marmosett"], "did you mean 'marmoset'"),
         (["--space", SPACE, "--set", "connectome.otherwise=distance_rul"], "did you mean 'distance_rule'"),
-        (["--space", SPACE, "--set", "reference_arm=macaque"], "unknown reference_arm 'macaque'"),
+        (["--space", SPACE, "--set", "reference_arm=macaque"], "unknown arm 'macaque'"),
         (["--space", SPACE, *OFFLINE, "--output", "pyproject.toml/results"], "is a file; name a folder"),
-        (["--space", SPACE, "--set", "task.patern_length=3"], "seq_mem.yaml:4, --set task.patern_length: "),
+        (["--space", SPACE, "--set", "task.patern_length=3"], "--set task.patern_length: "),
         (["--space", SPACE, "--set", "tune.learning_rate=0.1"], "(loguniform, uniform, int, choice), found 0.1"),
         (["--space", SPACE, *OFFLINE, "--dry-run", "--gpus-per-trial", "64"], "the largest node has"),
         (
@@ -61,6 +75,7 @@ def test_results_are_not_left_in_rays_copy_of_a_jobs_folder(tmp_path: Path, caps
     assert not output.exists()
 
 
+@pytest.mark.usefixtures("untimed")
 def test_a_dry_run_for_a_cluster_counts_the_cores_of_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--dry-run", "--address", "127.0.0.1:1", "--cpus-per-trial", "4096", "--arms", "marmoset")
     assert tune_main(["--space", SPACE, *OFFLINE, *options]) == 0
@@ -135,6 +150,7 @@ def test_what_no_machine_has_is_refused_at_once(arguments: list[str], message: s
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.usefixtures("untimed")
 def test_a_dry_run_prints_the_study_and_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", SPACE, *OFFLINE, "--dry-run", "--output", str(tmp_path / "results")]
     assert tune_main(arguments) == 0
@@ -187,6 +203,7 @@ def test_a_mistyped_argument_is_one_line(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("untimed")
 def test_nothing_of_the_users_is_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "[bold]:smile:[/red].csv"
     file.parent.mkdir(parents=True)
@@ -242,6 +259,7 @@ def test_what_a_worker_would_refuse_is_refused_before_one_is_started(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("untimed")
 def test_a_dry_run_says_what_can_be_decided_and_how_files_were_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

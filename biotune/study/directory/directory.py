@@ -29,24 +29,36 @@ def new_directory(study: Study, output: Path) -> Path:
             f"--output {output}: is in Ray's copy of the job's folder, which is deleted with the cluster; give an "
             "absolute path that all machines see"
         )
-    existing = output
-    try:
-        while not existing.exists():
-            existing = existing.parent
-    except (OSError, ValueError) as error:  # a part that is too long, a byte that no path has
-        raise UserError(
-            f"--output {output}: {getattr(error, 'strerror', None) or error}; name another folder"
-        ) from None
-    if not existing.is_dir():
-        raise UserError(f"--output {output}: {existing} is a file; name a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"--output {output}: {existing} cannot be written to; name another folder")
+    require_folder(output, "--output")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     directory, number = output / f"{study.config.name}-{stamp}", 1
     while directory.exists():
         number += 1
         directory = output / f"{study.config.name}-{stamp}-{number}"
     return directory
+
+
+def require_folder(folder: Path, option: str) -> None:
+    """Makes sure that a folder can be written to, or made.
+
+    Args:
+        folder: absolute. option: that gave it, for the error.
+
+    Raises:
+        UserError: it is no folder, cannot be made, or not be written to.
+    """
+    existing = folder
+    try:
+        while not existing.exists():
+            existing = existing.parent
+    except (OSError, ValueError) as error:  # a part that is too long, a byte that no path has
+        raise UserError(
+            f"{option} {folder}: {getattr(error, 'strerror', None) or error}; name another folder"
+        ) from None
+    if not existing.is_dir():
+        raise UserError(f"{option} {folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{option} {folder}: {existing} cannot be written to; name another folder")
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def test_a_dry_run_counts_what_reading_took(
 ) -> None:
     clock = [0.0]
 
-    def load(study: Study) -> Plans:
+    def load(study: Study, trains_here: bool) -> Plans:
         clock[0] += 600.0  # a file as large as a fly's
         return plans
 
