@@ -60,12 +60,12 @@ def temporary_folder() -> Path:
     return Path(named or "/tmp")
 
 
-def ray_folders() -> list[Path]:
+def ray_folders() -> tuple[Path, Path]:
     """Where Ray's files are: of one that `ray start` started, and of one that a study starts.
 
     The second is in a folder that its user alone can enter, since Ray opens its own to everybody. Seen in Ray 2.60.
     """
-    return [temporary_folder() / "ray", temporary_folder() / f"biotune-{os.getuid()}" / "ray"]
+    return temporary_folder() / "ray", temporary_folder() / f"biotune-{os.getuid()}" / "ray"
 
 
 def name_process(title: str) -> None:

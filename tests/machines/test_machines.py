@@ -44,6 +44,7 @@ MACHINES: dict[str, dict[str, str]] = {
     "torch without vectors": {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
     "one thread": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
 }
+# of the two that set the same variable, the one that changes more
 MACHINES["all of it at once"] = {
     name: value
     for machine in MACHINES

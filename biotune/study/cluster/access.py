@@ -72,7 +72,7 @@ def private_folder() -> Path:
     Raises:
         UserError: it cannot be made, is another user's, or its path is too long for Ray.
     """
-    folder = ray_folders()[1]
+    _, folder = ray_folders()
     private = folder.parent
     advice = "give a short path, of a folder of your own, in RAY_TMPDIR"
     longest = (103 if sys.platform == "darwin" else 107) - len(SOCKET) - 1

@@ -57,9 +57,8 @@ class Plans:
         plans, topologies = cls(study, connectomes, trained), {}
         for arm in study.arms:
             try:
-                require_memory(needs_of_drawing(study.arms[arm], connectomes[arm]))
-                if trains_here:
-                    require_memory(needs_of_training(study, study.arms[arm], connectomes[arm]))
+                here = study.arms[arm], connectomes[arm]
+                require_memory(needs_of_training(study, *here) if trains_here else needs_of_drawing(*here))
                 plan = plans.plan(arm, {}, "confirm", [0])
                 if plan.start is None:
                     first = DRAWN.of(plan, 0)
