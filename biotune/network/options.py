@@ -14,6 +14,7 @@ class NetworkOptions:
         signs: "none", "data", or the share of inhibitory neurons; see `biotune.network.signs`.
         dale: whether training keeps the sign of every neuron's outgoing weights.
         nonlinearity: "tanh" or "relu".
+        readout: share of the neurons that the readout sees; see `biotune.network.readout`.
         freeze_recurrent: whether the recurrent weights stay as they were drawn.
         optimizer, learning_rate, weight_decay, momentum: see `biotune.training.optimizers`.
         gradient_clip: largest norm of one replicate's gradient.
@@ -25,6 +26,7 @@ class NetworkOptions:
     signs: str | float = "none"
     dale: bool = False
     nonlinearity: str = "tanh"
+    readout: float = 1.0
     freeze_recurrent: bool = False
     optimizer: str = "Adam"
     learning_rate: float = 1e-3

@@ -52,3 +52,20 @@ def test_the_share_of_targets_that_came_out_is_said(simulate):
     assert "means that a neuron reached, of the neurons of a target region, 3 of 4, a share of 0.75." in methods
     exact = read_report(simulate(edit=lambda study: study["topology"].update(target_sparsity=0.75)))
     assert "means that a neuron reached" not in " ".join(exact.methods)
+
+
+def test_a_readout_that_does_not_see_all_neurons_is_said(simulate):
+    def methods(**changes):
+        def edit(study):
+            study["network"] |= changes.get("network", {})
+            study["arms"]["degrees"] |= changes.get("arm", {})
+
+        return " ".join(read_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, edit=edit)).methods)
+
+    assert "readout saw" not in methods()
+    assert "readout saw" not in methods(network={"readout": 1.0})
+    partial = methods(network={"readout": 0.4})
+    assert "The readout saw 40\N{NO-BREAK SPACE}% of the neurons, drawn at random in each replicate;" in partial
+    assert "readout 0.4" not in partial
+    own = methods(network={"readout": 1.0}, arm={"network": {"readout": 0.4}})
+    assert "saw all of the neurons, unless the arm sets another share" in own

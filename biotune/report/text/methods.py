@@ -85,7 +85,7 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     radius = topology.get("spectral_radius")
     gain = "not set" if radius is None else f"scaled to {formatting.value(radius)}"
     layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
-    training = {key: value for key, value in network.items() if key not in tuned}
+    training = {key: value for key, value in network.items() if key != "readout" and key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
     shown = f" ({formatting.setting(options)})" if options else ""
     sentences = [
@@ -113,11 +113,26 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     )
     sentences += [
         f"Networks and their training: {formatting.setting(training)}.",
+        *_readout(study),
         f"The arms were {several(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
         f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
         f"replicate r of every arm shares its data, its input weights and {shared_values}.",
     ]
     return " ".join(sentences)
+
+
+def _readout(study: Mapping[str, Any]) -> list[str]:
+    """Which neurons the readout saw; nothing if it saw all of them in every arm."""
+    share, tuned = study["network"].get("readout", 1.0), "readout" in study["tune"]
+    differs = any("readout" in ((arm or {}).get("network") or {}) for arm in study["arms"].values())
+    if share == 1 and not tuned and not differs:
+        return []
+    saw = "a tuned share" if tuned else "all" if share == 1 else percent(share, 1)
+    unless = ", unless the arm sets another share" if differs else ""
+    return [
+        f"The readout saw {saw} of the neurons{unless}, drawn at random in each replicate; in replicate r they are the "
+        "same neurons in every arm of the same size."
+    ]
 
 
 def _search(study: Mapping[str, Any]) -> str:

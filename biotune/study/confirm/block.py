@@ -13,6 +13,6 @@ def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float
     torch.set_num_threads(threads)
     for step in train(plan, checkpoint, every):
         trial, seconds = step
-    networks = {"edges": edges(trial.topologies, trial.loop.population.sign)}
+    networks = {"edges": edges(trial.topologies, trial.loop.population)}
     save_checkpoint(checkpoint, trial.state_dict() | networks | {"seconds": seconds})
     return BlockReport.of(trial, seconds)

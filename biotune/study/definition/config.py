@@ -242,6 +242,9 @@ class NetworkConfig(Section):
     dale: bool = Field(False, description="outgoing weights keep their neuron's sign during training")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     start_from: StartConfig | None = Field(None, description="trained networks of another study")
+    readout: FiniteFloat = Field(
+        1.0, gt=0, le=1, description="share of the neurons that the readout sees, drawn at random"
+    )
     freeze_recurrent: bool = Field(False, description="do not train the recurrent weights")
     optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
     learning_rate: FiniteFloat = Field(1e-3, gt=0)
