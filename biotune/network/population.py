@@ -42,8 +42,8 @@ class Population(nn.Module):
         topologies: one per replicate, all with the same number of neurons and of edges.
         input_size: inputs per step.
         output_size: readout units.
-        options: nonlinearity, initialisation, remapping, spectral radius, the share of the neurons that is read,
-            whether the recurrent weights are frozen.
+        options: nonlinearity, initialisation, remapping, spectral radius or norm, the share of the neurons that is
+            read, whether the recurrent weights are frozen.
         draws: one per replicate.
         backend: name of a kernel backend, or "auto".
         dtype: of the parameters.
@@ -100,6 +100,7 @@ class Population(nn.Module):
                 initialisation=options.initialisation,
                 remap=options.remap,
                 radius=options.radius,
+                norm=options.norm,
                 signs=sign,
                 values=draw.recurrent_weights,
                 ties=draw.ties,
