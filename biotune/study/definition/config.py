@@ -190,8 +190,11 @@ def _known_names() -> list[str]:
     return [*CATALOGUE, *RANDOM_GRAPHS, *(f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE)]
 
 
+_AS_IT_COMES: Any = "as_it_comes"
+
+
 def _as_it_comes(value: Any) -> Any:
-    return None if value == "as_it_comes" else value
+    return None if value == _AS_IT_COMES else value
 
 
 Scale = Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)]
@@ -222,7 +225,7 @@ class TopologyConfig(Section):
     keep_diagonal: bool = Field(False, description="allow a neuron to connect to itself")
     spectral_radius: Scale = Field(0.9, description="of the initial recurrent matrix; as_it_comes: not rescaled")
     frobenius_norm: Scale = Field(
-        "as_it_comes", description="of it instead: where one of the two is set, the other isn't"
+        _AS_IT_COMES, description="of it instead: where one of the two is set, the other isn't"
     )
     draw: int = Field(0, ge=0, description="which draw of expansion and null: another number gives other topologies")
 
