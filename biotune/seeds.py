@@ -31,6 +31,7 @@ PURPOSES = {
     "readout_weights": 8,
     "ties": 9,  # the rank order of equal weights
     "signs": 10,  # which neurons are inhibitory
+    "readout_neurons": 18,  # which neurons the readout sees
     # of a study
     "random_connectome": 11,  # one that is drawn from a rule
     "shared_settings": 12,  # settings that all arms try first

@@ -4,6 +4,7 @@ from biotune.network.checkpoint import DamagedCheckpoint, load_checkpoint, save_
 from biotune.network.initialise import INITIALISATIONS, REMAPPINGS, recurrent_values, remap_by_rank, uniform_bound
 from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
+from biotune.network.readout import read_neurons
 from biotune.network.signs import edge_signs
 from biotune.network.sums import add_halves_, fixed_order_sum
 
@@ -18,6 +19,7 @@ __all__ = [
     "edge_signs",
     "fixed_order_sum",
     "load_checkpoint",
+    "read_neurons",
     "recurrent_values",
     "remap_by_rank",
     "save_checkpoint",

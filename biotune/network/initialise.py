@@ -1,4 +1,5 @@
-"""Initial weights of one network: drawn, assigned to the topology's edges, and scaled to a spectral radius."""
+"""Initial weights of one network: drawn, assigned to the topology's edges, and scaled to a spectral radius or
+norm."""
 
 import math
 
@@ -6,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biotune.errors import UserError
-from biotune.topology import Topology, spectral_radius
+from biotune.topology import Topology, frobenius_norm, spectral_radius
 
 INITIALISATIONS = ("default", "xavier", "he", "orthogonal")
 
@@ -86,6 +87,7 @@ def recurrent_values(
     initialisation: str,
     remap: str | None,
     radius: float | None,
+    norm: float | None = None,
     signs: NDArray[np.float64] | None = None,
     values: np.random.Generator,
     ties: np.random.Generator,
@@ -98,14 +100,19 @@ def recurrent_values(
         remap: how the drawn values are reassigned by the rank of the topology's weights, see `remap_by_rank`; None:
             they aren't.
         radius: spectral radius to which the values are scaled; None: they aren't.
+        norm: Frobenius norm to which they are scaled instead, `W * norm / |W|_F`; None: they aren't.
         signs: [edges], the sign of each edge; the drawn values keep their magnitudes and get these signs, and remapping
             ranks by the weights' magnitudes. None: the drawn signs stay.
         values: draws the values; arms that share it start from the same multiset (before scaling).
         ties: draws the order of equal weights in remapping.
 
     Raises:
-        UserError: `radius` is given, but the matrix has no cycle, so its spectral radius is 0.
+        UserError: `radius` is given, but the matrix has no cycle, so its spectral radius is 0; or `norm` is given, and
+            all values are 0.
+        ValueError: both are given.
     """
+    if radius is not None and norm is not None:
+        raise ValueError(f"radius {radius} and norm {norm} are given; one matrix is scaled to one of them")
     drawn = draw_recurrent(topology, initialisation, values)
     if remap is not None:
         drawn = remap_by_rank(drawn, topology.weight if signs is None else np.abs(topology.weight), ties, remap)
@@ -116,7 +123,12 @@ def recurrent_values(
         if found < 1e-12:
             raise UserError(
                 "the recurrent matrix has no cycle, so its spectral radius is 0 and cannot be set; use a connectome or "
-                "null with cycles, or set topology.spectral_radius to as_it_comes"
+                "null with cycles, or set topology.spectral_radius to as_it_comes, or topology.frobenius_norm"
             )
         drawn = drawn * (radius / found)
+    if norm is not None:
+        found = frobenius_norm(drawn)
+        if found == 0:
+            raise UserError("all initial recurrent values are 0, so topology.frobenius_norm cannot be set")
+        drawn = drawn * (norm / found)
     return drawn

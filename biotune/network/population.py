@@ -2,7 +2,8 @@
 
     h_t = f(W_ih x_t + b + W_hh h_{t-1}),  h_0 = 0,  y_t = W_out h_t + b_out
 
-W_hh has entries only at the topology's edges, so no other connection can be trained.
+W_hh has entries only at the topology's edges, so no other connection can be trained. W_out has columns only for the
+neurons that the readout sees; if these are not all, h_t in the last equation stands for theirs.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from biotune.errors import UserError
 from biotune.network.initialise import recurrent_values, uniform_bound
 from biotune.network.options import NetworkOptions
+from biotune.network.readout import read_neurons, states_of
 from biotune.network.signs import edge_signs, keep_signs
 from biotune.network.sums import readout
 from biotune.topology import Topology
@@ -30,6 +32,7 @@ class Draws:
     readout_weights: np.random.Generator
     ties: np.random.Generator
     signs: np.random.Generator
+    readout_neurons: np.random.Generator
 
 
 class Population(nn.Module):
@@ -39,7 +42,8 @@ class Population(nn.Module):
         topologies: one per replicate, all with the same number of neurons and of edges.
         input_size: inputs per step.
         output_size: readout units.
-        options: nonlinearity, initialisation, remapping, spectral radius, whether the recurrent weights are frozen.
+        options: nonlinearity, initialisation, remapping, spectral radius or norm, the share of the neurons that is
+            read, whether the recurrent weights are frozen.
         draws: one per replicate.
         backend: name of a kernel backend, or "auto".
         dtype: of the parameters.
@@ -47,14 +51,17 @@ class Population(nn.Module):
     Attributes:
         values: [population, edges], the recurrent weights in the order of each topology's edges.
         weight_ih: [population, neurons, input_size]. bias: [population, neurons].
-        weight_out: [population, output_size, neurons]. bias_out: [population, output_size].
+        weight_out: [population, output_size, read]. bias_out: [population, output_size].
+        read: int64 [population, read], the neurons that the columns of `weight_out` are for, in ascending order; None
+            if the readout sees all.
         sign: [population, edges], 1 or -1, if Dale's law is kept; else None.
 
     Raises:
-        UserError: the topologies differ in neurons or number of edges.
+        UserError: the topologies differ in neurons or number of edges, or the readout would see no neuron.
     """
 
     sign: Tensor | None
+    read: Tensor | None
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class Population(nn.Module):
                 initialisation=options.initialisation,
                 remap=options.remap,
                 radius=options.radius,
+                norm=options.norm,
                 signs=sign,
                 values=draw.recurrent_weights,
                 ties=draw.ties,
@@ -101,23 +109,31 @@ class Population(nn.Module):
         ]
         bias_bound = uniform_bound("default", size, size, size)
         input_bound = uniform_bound(options.initialisation, size, input_size, size)
-        output_bound = uniform_bound(options.initialisation, output_size, size, size)
+        drawn = [read_neurons(size, options.readout, draw.readout_neurons) for draw in draws]
+        read = [neurons for neurons in drawn if neurons is not None]
+        reads = len(read[0]) if read else size
+        # a layer with the read neurons for its inputs, as torch.nn.Linear
+        output_bound = uniform_bound(options.initialisation, output_size, reads, reads)
+        output_bias_bound = uniform_bound("default", output_size, reads, reads)
 
         def parameter(arrays: Sequence[np.ndarray]) -> nn.Parameter:
             return nn.Parameter(torch.from_numpy(np.stack(arrays)).to(dtype))
 
         self.values = parameter(values).requires_grad_(not options.freeze_recurrent)
         kept = [sign for sign in signs if sign is not None] if options.dale else []
-        # not saved in checkpoints: when training is resumed, signs are drawn again from the seeds
+        # not saved in checkpoints: when training is resumed, signs and read neurons are drawn again from the seeds
         self.register_buffer("sign", torch.from_numpy(np.stack(kept)).to(dtype) if kept else None, persistent=False)
+        self.register_buffer("read", torch.from_numpy(np.stack(read)) if read else None, persistent=False)
         self.weight_ih = parameter(
             [d.input_weights.uniform(-input_bound, input_bound, (size, input_size)) for d in draws]
         )
         self.bias = parameter([d.input_weights.uniform(-bias_bound, bias_bound, size) for d in draws])
         self.weight_out = parameter(
-            [d.readout_weights.uniform(-output_bound, output_bound, (output_size, size)) for d in draws]
+            [d.readout_weights.uniform(-output_bound, output_bound, (output_size, reads)) for d in draws]
         )
-        self.bias_out = parameter([d.readout_weights.uniform(-bias_bound, bias_bound, output_size) for d in draws])
+        self.bias_out = parameter(
+            [d.readout_weights.uniform(-output_bias_bound, output_bias_bound, output_size) for d in draws]
+        )
 
     def __len__(self) -> int:
         return self.values.shape[0]
@@ -157,5 +173,7 @@ class Population(nn.Module):
             first=first,
         )
         # [steps, population, neurons, trials], the order in which kernels store it, so that nothing is copied
-        read = hidden.permute(2, 0, 3, 1)[scored]
-        return readout(read, self.weight_out, self.bias_out).permute(1, 3, 0, 2)
+        states = hidden.permute(2, 0, 3, 1)[scored]
+        if self.read is not None:
+            states = states_of(self.read, states)
+        return readout(states, self.weight_out, self.bias_out).permute(1, 3, 0, 2)

@@ -77,7 +77,7 @@ def readout(states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A linear readout of a population, `y = W h + b`; it and its gradients are summed in a fixed order.
 
     Args:
-        states: [steps, population, neurons, trials].
+        states: [steps, population, neurons, trials], of the neurons that are read.
         weight: [population, output_size, neurons].
         bias: [population, output_size].
 

@@ -2,9 +2,10 @@
 
 from biotune.results.directory import SCHEMA, Results
 from biotune.results.tables import TABLES
-from biotune.results.vocabulary import LABELS, PHASES, POSITIVE_CONTROL, RUNNING, STATUSES
+from biotune.results.vocabulary import GAIN_KEYS, LABELS, PHASES, POSITIVE_CONTROL, RUNNING, STATUSES
 
 __all__ = [
+    "GAIN_KEYS",
     "LABELS",
     "PHASES",
     "POSITIVE_CONTROL",

@@ -1,4 +1,5 @@
-"""The words that a study writes and the report reads: phases, labels, statuses, the arm that a study adds itself."""
+"""The words that a study writes and the report reads: phases, labels, statuses, the arm that a study adds itself, and
+the keys that set gain."""
 
 from typing import Literal, get_args
 
@@ -19,6 +20,9 @@ ENDINGS: tuple[Ending, ...] = get_args(Ending)
 RUNNING = "running"
 STATUSES = (*ENDINGS, RUNNING)
 """Of a search trial."""
+
+GAIN_KEYS = ("spectral_radius", "frobenius_norm")
+"""Keys of a study's topology, each a way to scale the initial recurrent matrix: one of them is set, or neither."""
 
 POSITIVE_CONTROL = "positive_control"
 """The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""

@@ -17,7 +17,7 @@ from biotune.topology.measures.catalogue import MEASURES, measure_row, measures
 from biotune.topology.neurons import DENSITY_SCALES, neuron_counts, rounding_of
 from biotune.topology.nulls.catalogue import NULLS, Null
 from biotune.topology.nulls.rewire import rewire_connectome, rewire_topology, rewired_share
-from biotune.topology.spectrum import spectral_radius
+from biotune.topology.spectrum import frobenius_norm, spectral_radius
 from biotune.topology.topology import Topology
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Null",
     "Topology",
     "expand",
+    "frobenius_norm",
     "measure_row",
     "measures",
     "neuron_counts",

@@ -1,4 +1,6 @@
-"""Eigenvalues of a sparse matrix: the growth of recurrent activity per step, and how far the matrix is from normal."""
+"""Eigenvalues and norm of a sparse matrix: the growth of recurrent activity per step, and how far it is from normal."""
+
+import math
 
 import numpy as np
 import scipy.sparse
@@ -31,6 +33,12 @@ def spectral_radius(size: int, target: np.ndarray, source: np.ndarray, value: np
         UserError: the iteration doesn't converge.
     """
     return float(moduli(leading_eigenvalues(size, target, source, value)).max(initial=0.0))
+
+
+def frobenius_norm(value: np.ndarray) -> float:
+    """Frobenius norm `|W|_F = sqrt(sum_ij W[i, j]^2)`, in float64, of a matrix with the entries `value` `[edges]`."""
+    value = np.asarray(value, np.float64)
+    return math.sqrt(math.fsum(value * value))  # the order of a sum differs between processors; fsum's doesn't matter
 
 
 def moduli(eigenvalues: np.ndarray) -> np.ndarray:

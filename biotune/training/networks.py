@@ -20,7 +20,7 @@ from torch import Tensor
 
 from biotune.errors import UserError
 from biotune.io.storage import Place
-from biotune.network import load_checkpoint
+from biotune.network import Population, load_checkpoint
 from biotune.topology import Topology
 
 _WEIGHTS = ("values", "weight_ih", "bias", "weight_out", "bias_out")
@@ -34,7 +34,8 @@ class Networks:
         topologies: one a network: its edges, with the weights that they had before the network's values were drawn.
         values: [population, edges], the recurrent weights in the order of each topology's edges.
         weight_ih: [population, neurons, input_size]. bias: [population, neurons].
-        weight_out: [population, output_size, neurons]. bias_out: [population, output_size].
+        weight_out: [population, output_size, read]. bias_out: [population, output_size].
+        read: int64 [population, read], the neurons that the columns of `weight_out` are for; None: all, in their order.
         sign: [population, edges], 1 or -1, if they were trained under Dale's law; else None.
         plan: what they were trained by, as `TrialPlan.identity` has it; `plan["replicates"]` are their numbers, and
             `plan["network"]["nonlinearity"]` is f.
@@ -46,6 +47,7 @@ class Networks:
     bias: Tensor = field(repr=False)
     weight_out: Tensor = field(repr=False)
     bias_out: Tensor = field(repr=False)
+    read: Tensor | None = field(repr=False)
     sign: Tensor | None = field(repr=False)
     plan: Mapping[str, Any]
 
@@ -63,13 +65,18 @@ class Networks:
         return cls(
             topologies=tuple(networks.topologies[place] for networks, place in chosen),
             **{name: stack(name) for name in _WEIGHTS},
+            read=None if first.read is None else stack("read"),
             sign=None if first.sign is None else stack("sign"),
             plan={**first.plan, "replicates": [networks.plan["replicates"][place] for networks, place in chosen]},
         )
 
 
-def edges(topologies: Sequence[Topology], sign: Tensor | None) -> dict[str, Any]:
-    """What a checkpoint holds of the edges of its networks: 16 bytes an edge, 17 with signs."""
+def edges(topologies: Sequence[Topology], population: Population) -> dict[str, Any]:
+    """What a checkpoint holds of where its networks' weights lie: 16 bytes an edge, 17 with signs.
+
+    Args:
+        topologies: one a network. population: the networks.
+    """
 
     def index(name: str) -> Tensor:
         stacked = np.stack([getattr(topology, name) for topology in topologies])
@@ -82,7 +89,8 @@ def edges(topologies: Sequence[Topology], sign: Tensor | None) -> dict[str, Any]
         "weight": torch.from_numpy(np.stack([topology.weight for topology in topologies])),
         "region": index("region"),
         "rewired": [float(topology.rewired) for topology in topologies],
-        "sign": None if sign is None else sign.to("cpu", torch.int8),
+        "sign": None if population.sign is None else population.sign.to("cpu", torch.int8),
+        "read": None if population.read is None else population.read.cpu(),
     }
 
 
@@ -104,4 +112,10 @@ def load_networks(file: Place) -> Networks:
         )
         for target, source, weight, region, share in columns
     )
-    return Networks(topologies, **{name: trained[name] for name in _WEIGHTS}, sign=held["sign"], plan=content["plan"])
+    return Networks(
+        topologies,
+        **{name: trained[name] for name in _WEIGHTS},
+        read=held.get("read"),  # without it the readout sees all
+        sign=held["sign"],
+        plan=content["plan"],
+    )

@@ -69,6 +69,7 @@ class Trial:
                     readout_weights=plan.generator(replicate, "readout_weights"),
                     ties=plan.generator(replicate, "ties"),
                     signs=plan.generator(replicate, "signs"),
+                    readout_neurons=plan.generator(replicate, "readout_neurons"),
                 )
                 for replicate in plan.replicates
             ],

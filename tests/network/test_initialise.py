@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.errors import UserError
-from biotune.network import recurrent_values, remap_by_rank, uniform_bound
+from biotune.network import INITIALISATIONS, recurrent_values, remap_by_rank, uniform_bound
 from biotune.topology import Topology, spectral_radius
 
 
@@ -18,13 +18,20 @@ def ring(size: int, seed: int = 0) -> Topology:
 
 
 def draw(
-    topology: Topology, initialisation: str = "default", remap: str | None = "signed", radius: float | None = None
+    topology: Topology,
+    initialisation: str = "default",
+    remap: str | None = "signed",
+    radius: float | None = None,
+    norm: float | None = None,
+    signs: np.ndarray | None = None,
 ) -> np.ndarray:
     return recurrent_values(
         topology,
         initialisation=initialisation,
         remap=remap,
         radius=radius,
+        norm=norm,
+        signs=signs,
         values=np.random.default_rng(1),
         ties=np.random.default_rng(2),
     )
@@ -54,6 +61,30 @@ def test_the_spectral_radius_is_what_was_asked_for(radius: float) -> None:
     dense = np.zeros((40, 40))
     dense[topology.target, topology.source] = values
     assert np.abs(np.linalg.eigvals(dense)).max() == pytest.approx(radius, rel=1e-6)
+
+
+@given(
+    norm=st.floats(0.01, 100),
+    initialisation=st.sampled_from(INITIALISATIONS),
+    remap=st.sampled_from(["signed", "magnitude", None]),
+    size=st.integers(3, 30),
+)
+def test_the_frobenius_norm_is_what_was_asked_for(
+    norm: float, initialisation: str, remap: str | None, size: int
+) -> None:
+    topology = ring(size)
+    scaled, as_it_comes = (draw(topology, initialisation, remap, norm=asked) for asked in (norm, None))
+    assert np.linalg.norm(scaled) == pytest.approx(norm)
+    np.testing.assert_allclose(scaled, as_it_comes * norm / np.linalg.norm(as_it_comes))
+
+
+def test_a_graph_without_a_cycle_has_a_norm_to_scale() -> None:
+    chain = Topology(3, np.array([1, 2]), np.array([0, 1]), np.ones(2), np.zeros(3, np.int64))
+    assert np.linalg.norm(draw(chain, norm=2.0)) == pytest.approx(2)
+    with pytest.raises(UserError, match=r"values are 0, so topology\.frobenius_norm cannot be set"):
+        draw(chain, remap=None, norm=2.0, signs=np.zeros(2))
+    with pytest.raises(ValueError, match=r"radius 0\.9 and norm 2\.0 are given"):
+        draw(chain, radius=0.9, norm=2.0)
 
 
 def test_as_it_comes_leaves_the_radius_alone() -> None:

@@ -65,6 +65,41 @@ class TestGain:
         assert found.survives is None
         assert "no study has the radius tuned per arm" in gain_sentence(found)
 
+    def test_the_norm_in_place_of_the_radius_is_shown_beside_it(self, simulate, tmp_path):
+        def edit(study):
+            study["topology"] |= {"spectral_radius": None, "frobenius_norm": 5.9}
+
+        def tuned(study):
+            study["tune"]["frobenius_norm"] = {"uniform": [3, 9]}
+
+        directories = [simulate(**way, trials=2, ratios={"marmoset": 1.0, "degrees": 0.5}) for way in THREE_WAYS]
+        norms = {"norm": edit, "norm_tuned": tuned}
+        directories += [
+            simulate(name=name, trials=2, edit=change, ratios={"marmoset": 1.0, "degrees": 0.6})
+            for name, change in norms.items()
+        ]
+        [found] = make_combined_report(directories, tmp_path / "out").gain
+        ways = ["as it comes", "set equal to 0.9", "tuned per arm", "norm set equal to 5.9", "norm tuned per arm"]
+        assert list(found.ways) == ways
+        assert found.survives is True
+        assert "whichever way the spectral radius or norm is treated" in gain_sentence(found)
+        assert "where the Frobenius norm is set or tuned in place of the radius" in text_of(tmp_path / "out/index.html")
+        table = pd.read_csv(tmp_path / "out" / "tables" / "gain.csv").set_index("way")
+        assert (table["phase"] == "own_best").to_dict() == {way: way.endswith("per arm") for way in ways}
+
+    def test_the_norm_is_none_of_the_three_ways_but_counts(self, simulate, tmp_path):
+        def edit(study):
+            study["topology"] |= {"spectral_radius": None, "frobenius_norm": 5.9}
+
+        directories = [
+            simulate(**THREE_WAYS[1], trials=2, ratios={"marmoset": 1.0, "degrees": 0.5}),
+            simulate(name="norm", trials=2, edit=edit, ratios={"marmoset": 1.0, "degrees": 2.0}),
+        ]
+        [found] = make_combined_report(directories, tmp_path / "out").gain
+        assert found.missing == ["as it comes", "tuned per arm"]
+        assert found.survives is False
+        assert "does not survive: it depends on gain" in gain_sentence(found)
+
     def test_tuned_is_read_from_own_best_settings(self, of_several):
         degrees, random = of_several.gain
         assert degrees.ways["tuned per arm"].ratio.estimate == pytest.approx(0.7, rel=0.15)

@@ -1,5 +1,7 @@
 """What the report says of an arm and of its methods, in words, and how its own speed is measured."""
 
+import pytest
+
 from benchmarks.report import repeat
 from biotune.report import read_report
 from biotune.report.text.methods import describe_arm, kernels_seen
@@ -52,3 +54,48 @@ def test_the_share_of_targets_that_came_out_is_said(simulate):
     assert "means that a neuron reached, of the neurons of a target region, 3 of 4, a share of 0.75." in methods
     exact = read_report(simulate(edit=lambda study: study["topology"].update(target_sparsity=0.75)))
     assert "means that a neuron reached" not in " ".join(exact.methods)
+
+
+def test_a_readout_that_does_not_see_all_neurons_is_said(simulate):
+    def methods(**changes):
+        def edit(study):
+            study["network"] |= changes.get("network", {})
+            study["arms"]["degrees"] |= changes.get("arm", {})
+
+        return " ".join(read_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, edit=edit)).methods)
+
+    assert "readout saw" not in methods()
+    assert "readout saw" not in methods(network={"readout": 1.0})
+    partial = methods(network={"readout": 0.4})
+    assert "The readout saw 40\N{NO-BREAK SPACE}% of the neurons, drawn at random in each replicate;" in partial
+    assert "readout 0.4" not in partial
+    own = methods(network={"readout": 1.0}, arm={"network": {"readout": 0.4}})
+    assert "saw all of the neurons, unless the arm sets another share" in own
+
+
+@pytest.mark.parametrize(
+    ("topology", "arm", "tune", "said"),
+    [
+        ({}, {}, {}, "The spectral radius of the initial recurrent matrix was scaled to 0.9."),
+        ({}, {"spectral_radius": 2.0}, {}, "recurrent matrix was scaled to 0.9, unless the arm sets another."),
+        ({}, {"frobenius_norm": 3.0}, {}, "recurrent matrix was scaled to 0.9, unless the arm sets its own scale."),
+        (
+            {"spectral_radius": None, "frobenius_norm": 5.9},
+            {},
+            {},
+            "The initial recurrent matrix was scaled to a Frobenius norm of 5.9.",
+        ),
+        ({"spectral_radius": None}, {}, {}, "The spectral radius of the initial recurrent matrix was not set."),
+        ({"frobenius_norm": None}, {}, {"frobenius_norm": {"uniform": [3, 9]}}, "frobenius_norm (uniform, 3 to 9)"),
+    ],
+)
+def test_what_the_initial_matrix_was_scaled_to_is_said(simulate, topology, arm, tune, said):
+    def edit(study):
+        study["topology"] |= topology
+        study["arms"]["degrees"]["topology"] = arm
+        study["tune"] |= tune
+
+    methods = " ".join(read_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, edit=edit, trials=2)).methods)
+    assert said in methods
+    assert ("initial recurrent matrix was" in methods) == (not tune)
+    assert "frobenius_norm none" not in methods

@@ -16,7 +16,9 @@ from biotune.results.documents import Selection
 from biotune.study import load_study
 from biotune.study.confirm.selection import select
 from biotune.study.history.record import Record, TrialRecord
-from biotune.training import UNREPORTED
+from biotune.study.plans.plans import Plans
+from biotune.topology import measures
+from biotune.training import UNREPORTED, Trial
 
 ROOT = Path(__file__).parents[2]
 WriteSpace = Callable[..., Path]
@@ -35,6 +37,19 @@ def test_it_is_the_reference_arm_but_for_one_thing(small_space: Path, kind: str)
     topology = control.topology.model_copy(update={"spectral_radius": 0.9})
     assert (network, topology) == (reference.network, reference.topology)
     assert (control.null, control.connectome) == (reference.null, reference.connectome)
+
+
+def test_a_quarter_of_the_norm_is_a_quarter_of_the_radius(small_space: Path) -> None:
+    study = load_study(small_space, overrides=["positive_control=quarter_radius", "topology.frobenius_norm=6"])
+    plans = Plans.load(study)
+    control, reference = (
+        measures(trial.topologies[0], trial.initial_values[0])
+        for arm in (POSITIVE_CONTROL, "real")
+        for trial in [Trial(plans.plan(arm, study.first_setting, "confirm", [0]))]
+    )
+    for measure in ("spectral_radius", "frobenius_norm"):
+        assert control[measure] == pytest.approx(reference[measure] / 4, rel=1e-5)
+    assert reference["frobenius_norm"] == pytest.approx(6)
 
 
 def test_it_stays_with_a_subset_of_the_arms_and_is_read_back_as_written(small_space: Path, tmp_path: Path) -> None:
@@ -66,6 +81,7 @@ def test_that_of_a_transfer_starts_from_the_reference_arms_networks(small_space:
         (["positive_control=quarter_radius", "topology.spectral_radius=as_it_comes"], "is as it comes; set it"),
         (["positive_control=quarter_radius", "network.start_from={results: x}"], "is that of trained networks"),
         (["positive_control=quarter_radius", "tune.spectral_radius={uniform: [0.3, 1.2]}"], "which is tuned"),
+        (["positive_control=quarter_radius", "tune.frobenius_norm={uniform: [3, 9]}"], "which is tuned"),
         (["positive_control=frozen", "tune.freeze_recurrent={choice: [true, false]}"], "which is tuned"),
     ],
 )

@@ -111,6 +111,9 @@ def test_degrees_strengths_reciprocity_and_spectrum(topology):
     assert found["in_degree_sd"] == pytest.approx((matrix > 0).sum(axis=1).std())
     assert found["out_degree_sd"] == pytest.approx((matrix > 0).sum(axis=0).std())
     assert found["spectral_radius"] == pytest.approx(np.abs(np.linalg.eigvals(matrix)).max(), abs=1e-6)
+    assert found["frobenius_norm"] == pytest.approx(np.linalg.norm(matrix))
+    if topology.size > 1:
+        assert found["spectral_radius"] - found["second_modulus"] == pytest.approx(found["spectral_gap"])
     if topology.edges:
         assert found["in_strength_cv"] == pytest.approx(matrix.sum(axis=1).std() / matrix.sum(axis=1).mean())
         assert found["out_strength_cv"] == pytest.approx(matrix.sum(axis=0).std() / matrix.sum(axis=0).mean())
@@ -145,7 +148,9 @@ def test_what_a_topology_does_not_have_is_not_a_number_and_the_row_says_why():
         "clustering",
         "reachable",
         "efficiency",
+        "frobenius_norm",
         "spectral_radius",
+        "second_modulus",
         "spectral_gap",
     }
     assert reasons["reciprocity"] == "no edges between different neurons"
@@ -273,11 +278,31 @@ def test_hubs_that_meet_are_a_rich_club():
     assert measures(of_matrix(matrix))["rich_club"] > 4
 
 
-def test_spectral_gap_counts_a_conjugate_pair_once():
+def test_second_modulus_and_spectral_gap_count_a_conjugate_pair_once():
     rotation = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
     topology = of_matrix(np.abs(rotation))
     target, source = topology.target, topology.source
-    assert measures(topology, rotation[target, source])["spectral_gap"] == pytest.approx(1.5)
+    found = measures(topology, rotation[target, source])
+    assert found["spectral_gap"] == pytest.approx(1.5)
+    assert found["second_modulus"] == pytest.approx(0.5)
+    assert found["frobenius_norm"] == pytest.approx(8.25**0.5)
+
+
+def test_a_common_mean_of_the_weights_sets_one_eigenvalue_apart():
+    values = np.random.default_rng(1).normal(1, 1, (100, 100)) / 10
+    topology = of_matrix(np.ones((100, 100)))
+    found = measures(topology, values[topology.target, topology.source])
+    assert found["spectral_radius"] == pytest.approx(10, rel=0.05)
+    assert found["second_modulus"] == pytest.approx(1, rel=0.15)  # the circle of the entries without their mean
+
+
+@given(factor=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
+def test_norm_and_moduli_scale_with_the_weights(factor, seed):
+    complete = of_matrix(np.ones((5, 5)))
+    values = np.random.default_rng(seed).normal(size=25)
+    one, scaled = measures(complete, values), measures(complete, factor * values)
+    for name in ("frobenius_norm", "spectral_radius", "second_modulus"):
+        assert scaled[name] == pytest.approx(factor * one[name])
 
 
 @pytest.mark.slow

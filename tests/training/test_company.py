@@ -46,6 +46,7 @@ def test_the_cpu_and_dense_backends_are_independent() -> None:
     ),
     batch=st.sampled_from([7, 16, 17, 64]),
     neurons=st.sampled_from([1, 3, 4]),
+    readout=st.sampled_from([1.0, 0.4]),
     threads=st.sampled_from([1, 2]),
 )
 def test_a_network_is_the_same_in_any_company(
@@ -56,6 +57,7 @@ def test_a_network_is_the_same_in_any_company(
     task: dict,
     batch: int,
     neurons: int,
+    readout: float,
     threads: int,
 ) -> None:
     def plan(replicates: tuple[int, ...]) -> TrialPlan:
@@ -67,7 +69,7 @@ def test_a_network_is_the_same_in_any_company(
             connectome=load_connectome("distance_rule:mouse_gamanut"),
             topology={"neurons_per_region": neurons},
             null=None,
-            network=NetworkOptions(optimizer=optimizer, learning_rate=3e-3, nonlinearity=nonlinearity),
+            network=NetworkOptions(optimizer=optimizer, learning_rate=3e-3, nonlinearity=nonlinearity, readout=readout),
             seed=1,
             phase="confirm",
             replicates=replicates,

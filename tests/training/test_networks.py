@@ -24,11 +24,12 @@ def outputs(networks: Networks, place: int, inputs: torch.Tensor) -> torch.Tenso
     for step in range(inputs.shape[1]):
         driven = inputs[:, step] @ networks.weight_ih[place].T + networks.bias[place]
         hidden = torch.tanh(driven + hidden @ weights.T)
-        found.append(hidden @ networks.weight_out[place].T + networks.bias_out[place])
+        read = hidden if networks.read is None else hidden[:, networks.read[place]]
+        found.append(read @ networks.weight_out[place].T + networks.bias_out[place])
     return torch.stack(found, 1)
 
 
-@pytest.mark.parametrize("network", [{}, DALE], ids=["either sign", "Dale"])
+@pytest.mark.parametrize("network", [{}, DALE, {"readout": 0.4}], ids=["either sign", "Dale", "partial readout"])
 def test_the_networks_of_a_checkpoint_compute_what_they_computed(
     make_plan: MakePlan, tmp_path: Path, network: dict[str, object]
 ) -> None:
@@ -36,13 +37,15 @@ def test_the_networks_of_a_checkpoint_compute_what_they_computed(
     trial.run_epoch()
     population = trial.loop.population
     save_checkpoint(
-        tmp_path / "block.pt", trial.state_dict() | {"edges": edges(trial.topologies, population.sign), "seconds": 1.0}
+        tmp_path / "block.pt", trial.state_dict() | {"edges": edges(trial.topologies, population), "seconds": 1.0}
     )
     networks = load_networks(tmp_path / "block.pt")
+    assert torch.equal(Networks.of([(networks, 2), (networks, 0)]).weight_out, networks.weight_out[[2, 0]])
     assert len(networks) == 3
     assert networks.plan["replicates"] == [0, 1, 2]
     assert networks.plan["network"]["nonlinearity"] == "tanh"
-    assert (networks.sign is None) == (not network)
+    assert (networks.sign is None) == ("dale" not in network)
+    assert (networks.read is None) == ("readout" not in network)
     inputs = torch.from_numpy(trial.task.trials(5, np.random.default_rng(1)).inputs)
     expected = population(inputs.expand(3, *inputs.shape), slice(None)).detach()
     for place, topology in enumerate(trial.topologies):

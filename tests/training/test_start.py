@@ -1,6 +1,7 @@
 """Transfer: what is taken up from trained networks, and what is drawn anew."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def trained(plan: TrialPlan, file: Path) -> Trial:
     trial = Trial(plan)
     while not trial.finished:
         trial.run_epoch()
-    networks = edges(trial.topologies, trial.loop.population.sign)
+    networks = edges(trial.topologies, trial.loop.population)
     save_checkpoint(file, trial.state_dict() | {"edges": networks, "seconds": 1.0})
     return trial
 
@@ -41,6 +42,21 @@ def test_networks_start_from_trained_ones_with_a_new_readout(make_plan: MakePlan
     values = after.loop.population.values.detach().clone()
     after.run_epoch()
     assert not torch.isclose(after.loop.population.values, values).all()
+
+
+@pytest.mark.parametrize(("there", "here"), [(1.0, 0.4), (0.4, 1.0), (0.4, 0.7)])
+def test_the_new_readout_sees_the_share_of_the_study_that_starts(
+    make_plan: MakePlan, tmp_path: Path, there: float, here: float
+) -> None:
+    source = make_plan(phase="confirm", seed=7, network={"readout": there})
+    before = trained(source, tmp_path / "block.pt")
+    start = Start(source, tuple((tmp_path / "block.pt", place) for place in (0, 1, 2)))
+    plan = make_plan(network={"readout": here})
+    after, anew = Trial(replace(plan, start=start)).loop.population, Trial(plan).loop.population
+    assert torch.equal(after.values, before.loop.population.values)
+    assert torch.equal(after.weight_out, anew.weight_out)
+    assert (after.read is None) == (anew.read is None)
+    assert after.read is None or torch.equal(after.read, anew.read)
 
 
 def test_networks_that_started_from_trained_ones_are_started_from_on_their_own_edges(

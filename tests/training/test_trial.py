@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from biotune.network import load_checkpoint, save_checkpoint
+from biotune.seeds import generator
 from biotune.training import Trial, TrialPlan
 
 MakePlan = Callable[..., TrialPlan]
@@ -108,6 +109,64 @@ def test_frozen_recurrent_weights_do_not_move_and_the_others_do(make_plan: MakeP
     assert moved == {"weight_ih", "bias", "weight_out", "bias_out"}
 
 
+def test_a_partial_readout_is_a_linear_layer_on_the_neurons_that_it_sees(make_plan: MakePlan) -> None:
+    trial = Trial(make_plan(network={"readout": 0.4}))
+    population, (inputs, targets), scored = trial.loop.population, trial.loop.training, trial.loop.scored
+    whole = Trial(make_plan()).loop.population
+    size = trial.topologies[0].size
+    assert population.weight_out.shape == (3, trial.task.output_size, round(0.4 * size))
+    for place in range(3):  # the same networks, with a readout that has zeros where the other has no weights
+        with torch.no_grad():
+            whole.weight_out[place] = 0
+            whole.weight_out[place][:, population.read[place]] = population.weight_out[place]
+            whole.bias_out[place] = population.bias_out[place]
+    losses = []
+    for networks in (population, whole):
+        losses.append((networks(inputs, scored) - targets).square().mean())
+        losses[-1].backward()
+    torch.testing.assert_close(*losses)
+    for name in ("values", "weight_ih", "bias", "bias_out"):
+        torch.testing.assert_close(getattr(population, name).grad, getattr(whole, name).grad)
+    for place in range(3):
+        of_read = whole.weight_out.grad[place][:, population.read[place]]
+        torch.testing.assert_close(population.weight_out.grad[place], of_read)
+    before = validation(trial)[-1]
+    assert (validation(run(make_plan(network={"readout": 0.4})))[-1] < before).all()
+
+
+def test_a_replicate_reads_the_same_neurons_in_every_arm_of_its_size(make_plan: MakePlan) -> None:
+    def read(**changes: Any) -> np.ndarray:
+        neurons = Trial(make_plan(**changes | {"network": {"readout": 0.4, **changes.get("network", {})}}))
+        return neurons.loop.population.read.numpy()
+
+    found = read()
+    null = {"name": "erdos_renyi", "level": "neuron", "weights": "carried", "fraction": 1.0}
+    other = {"initialisation": "xavier", "signs": 0.3, "remap": "magnitude", "learning_rate": 0.1}
+    for same in ({"null": null}, {"draw": 1}, {"network": other}, {"task": {"name": "nback_mem"}}, {"max_epochs": 9}):
+        np.testing.assert_array_equal(read(**same), found)
+    np.testing.assert_array_equal(read(replicates=(2, 0)), found[[2, 0]])
+    assert len({tuple(neurons) for neurons in found}) == 3
+    for another in ({"seed": 2}, {"phase": "confirm"}):
+        assert not np.array_equal(read(**another), found)
+
+
+def test_a_readout_that_sees_all_is_drawn_as_torchs_own_layer(make_plan: MakePlan) -> None:
+    population = Trial(make_plan()).loop.population
+    size = population.weight_ih.shape[1]
+    for place in range(3):
+        draw = generator(1, "search", place, "readout_weights")
+        for found in (population.weight_out[place], population.bias_out[place]):
+            drawn = draw.uniform(-(size**-0.5), size**-0.5, tuple(found.shape)).astype(np.float32)
+            np.testing.assert_array_equal(found.detach().numpy(), drawn)
+    assert population.read is None
+
+
+def test_a_share_that_rounds_to_all_neurons_gives_the_same_numbers_as_all(make_plan: MakePlan) -> None:
+    all_of_them, nearly = run(make_plan()), run(make_plan(network={"readout": 0.999}))
+    assert nearly.loop.population.read is not None
+    np.testing.assert_array_equal(validation(nearly), validation(all_of_them))
+
+
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
@@ -136,9 +195,13 @@ def test_an_optimizer_steps_each_replicate_as_torchs_own_would(
         torch.testing.assert_close(population.weight_out[1].detach(), weights.detach(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "RMSprop", "SGD"])
-def test_resuming_gives_the_same_numbers(make_plan: MakePlan, tmp_path: Path, optimizer: str) -> None:
-    plan = make_plan(network={"optimizer": optimizer})
+@pytest.mark.parametrize(
+    "network",
+    [{"optimizer": "Adam"}, {"optimizer": "AdamW"}, {"optimizer": "RMSprop"}, {"optimizer": "SGD"}, {"readout": 0.4}],
+    ids=str,
+)
+def test_resuming_gives_the_same_numbers(make_plan: MakePlan, tmp_path: Path, network: dict[str, Any]) -> None:
+    plan = make_plan(network=network)
     whole = run(plan)
     interrupted = Trial(plan)
     interrupted.run_epoch()

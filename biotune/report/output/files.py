@@ -10,7 +10,7 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
-from biotune.report.results.combined import TUNED
+from biotune.report.results.combined import is_tuned
 from biotune.report.results.summary import Association, Comparison, SearchResult, Summary, Trend
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
@@ -79,7 +79,7 @@ def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
             for c in found
         ],
         "gain": [
-            {"way": way, "survives": found.survives, **_comparison("own_best" if way == TUNED else "shared", None, c)}
+            {"way": way, "survives": found.survives, **_comparison("own_best" if is_tuned(way) else "shared", None, c)}
             for found in combined.gain
             for way, c in found.ways.items()
         ],

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,28 @@ from biotune.report.formatting import several
 from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import log_ratios_of
 from biotune.report.results.summary import Comparison, Summary
+from biotune.results import GAIN_KEYS
 from biotune.statistics import Ratio
 
 AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
 WAYS = (AS_IT_COMES, SET_EQUAL, TUNED)
 """Ways of treating the spectral radius: a difference is credited to the wiring only if its sign is the same in all."""
 
+NORM_EQUAL, NORM_TUNED = "norm set equal", "norm tuned per arm"
+NORM_WAYS = (NORM_EQUAL, NORM_TUNED)
+"""Ways of treating the Frobenius norm in place of the radius: no study need have them; if one has, they count too."""
+
 
 @dataclass(frozen=True)
 class Gain:
-    """One arm's difference from the reference under several ways of treating the spectral radius.
+    """One arm's difference from the reference under several ways of treating the spectral radius or the Frobenius norm.
 
     Attributes:
-        ways: way -> the comparison it is taken from: at the shared setting or, if the radius is tuned per arm, at each
-            arm's own best setting.
+        ways: way -> the comparison it is taken from: at the shared setting or, if radius or norm is tuned per arm, at
+            each arm's own best setting.
         signs: way -> faster, slower or equivalent; open if the interval includes 1, none if there is no valid ratio.
-        survives: whether the sign is the same in all three ways; None if that can't be told, or if there is no
-            difference in any of them.
+        survives: whether the sign is the same in all ways, the three of `WAYS` among them; None if that can't be told,
+            or if there is no difference in any of them.
         within: labels of the studies that are compared, if there are several such sets of studies.
     """
 
@@ -45,8 +50,13 @@ class Gain:
 
     @property
     def missing(self) -> list[str]:
-        """The ways that none of the studies has."""
+        """The ways that are asked for and that none of the studies has."""
         return [way for way in WAYS if not any(name.startswith(way) for name in self.ways)]
+
+    @property
+    def with_norm(self) -> bool:
+        """Whether one of the ways is of treating the Frobenius norm."""
+        return any(name.startswith(NORM_WAYS) for name in self.ways)
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Combined:
 
     @property
     def ways(self) -> list[str]:
-        """All ways of treating the spectral radius in which any arm was compared."""
+        """All ways of treating spectral radius and norm in which any arm was compared."""
         return list(dict.fromkeys(way for found in self.gain for way in found.ways))
 
     def link(self, label: str) -> str | None:
@@ -117,19 +127,28 @@ def combine(inputs: Mapping[str, Inputs], summaries: Mapping[str, Summary], page
     return Combined(summaries, arms, _gain(studies), _over_tasks(studies), page)
 
 
+def is_tuned(way: str) -> bool:
+    """Whether what a way treats is tuned per arm, so that arms are compared at their own best settings."""
+    return way.startswith((TUNED, NORM_TUNED))
+
+
 def _way(study: _Study) -> str:
-    radius = study.content["topology"].get("spectral_radius")
-    if "spectral_radius" in study.content["tune"]:
+    topology, tune = study.content["topology"], study.content["tune"]
+    if "frobenius_norm" in tune:
+        return NORM_TUNED
+    if "spectral_radius" in tune:
         return TUNED
-    return AS_IT_COMES if radius is None else SET_EQUAL
+    if topology.get("frobenius_norm") is not None:
+        return NORM_EQUAL
+    return AS_IT_COMES if topology.get("spectral_radius") is None else SET_EQUAL
 
 
 def _but_for_gain(study: _Study) -> str:
-    """All that must be equal for two studies to differ only in how they treat the spectral radius."""
+    """All that must be equal for two studies to differ only in how they treat spectral radius and Frobenius norm."""
     same = {key: study.content.get(key) for key in ("task", "connectome", "network", "arms", "reference_arm")}
     same |= {key: study.content.get(key) for key in ("criterion", "equivalence_margin")}
     for section in ("topology", "tune"):
-        same[section] = {key: value for key, value in study.content[section].items() if key != "spectral_radius"}
+        same[section] = {key: value for key, value in study.content[section].items() if key not in GAIN_KEYS}
     return json.dumps(same, sort_keys=True)
 
 
@@ -137,7 +156,7 @@ def _gain(studies: Sequence[_Study]) -> list[Gain]:
     groups: dict[str, list[_Study]] = {}
     for study in studies:
         arms = study.content["arms"].values()
-        if not any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms):
+        if not any(key in ((arm or {}).get("topology") or {}) for arm in arms for key in GAIN_KEYS):
             groups.setdefault(_but_for_gain(study), []).append(study)
     sets = [group for group in groups.values() if len({_way(study) for study in group}) > 1]
     found = []
@@ -152,27 +171,22 @@ def _gain(studies: Sequence[_Study]) -> list[Gain]:
 def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
     reference = group[0].summary.reference
     ways: dict[str, Comparison] = {}
-    for study in sorted(group, key=lambda study: WAYS.index(_way(study))):
-        way = _way(study)
-        read = study.summary.own_best if way == TUNED else study.summary.comparisons
-        name = (
-            f"set equal to {formatting.number(study.content['topology']['spectral_radius'])}"
-            if way == SET_EQUAL
-            else way
-        )
+    for study in sorted(group, key=lambda study: (*WAYS, *NORM_WAYS).index(_way(study))):
+        way, name = _way(study), _way(study)
+        read = study.summary.own_best if is_tuned(way) else study.summary.comparisons
+        if way in (SET_EQUAL, NORM_EQUAL):
+            key = "spectral_radius" if way == SET_EQUAL else "frobenius_norm"
+            name = f"{way} to {formatting.number(study.content['topology'][key])}"
         if name in ways:  # two studies treat it in the same way: add the label
             name = f"{name} ({study.label})"
         if (comparison := next((c for c in read if c.arm == arm), None)) is not None:
             ways[name] = comparison
     signs = {name: _sign(c) for name, c in ways.items()}
     found = set(signs.values())
-    missing = [way for way in WAYS if not any(name.startswith(way) for name in ways)]
-    survives = None
+    gain = Gain(arm, reference, ways, signs, None, within)
     if len(found & {"faster", "slower", "equivalent"}) > 1:
-        survives = False
-    elif found in ({"faster"}, {"slower"}) and not missing:
-        survives = True
-    return Gain(arm, reference, ways, signs, survives, within)
+        return replace(gain, survives=False)
+    return replace(gain, survives=True) if found in ({"faster"}, {"slower"}) and not gain.missing else gain
 
 
 def _sign(comparison: Comparison) -> str:

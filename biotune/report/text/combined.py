@@ -77,11 +77,12 @@ def _verdicts(combined: Combined, arm: str) -> str:
 
 
 def gain_sentence(gain: Gain) -> str:
-    """Whether an arm's difference is the same for all treatments of the spectral radius, or why that can't be told."""
+    """Whether an arm's difference is the same for all treatments of radius and norm, or why that can't be told."""
     arm, reference, found = gain.arm, gain.reference, set(gain.signs.values())
     unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
     reasons = [f"{name} its {unclear[sign]}" for name, sign in gain.signs.items() if sign in unclear]
     reasons += [f"no study has the radius {way}" for way in gain.missing]
+    treated = f"the spectral radius{' or norm' if gain.with_norm else ''} is treated"
     equal = [name for name, sign in gain.signs.items() if sign == "equivalent"]
     if {"faster", "slower"} <= found:
         text = f"The sign of {arm}'s difference from {reference} does not survive: it depends on gain"
@@ -90,10 +91,10 @@ def gain_sentence(gain: Gain) -> str:
     elif reasons:
         text = f"Whether the sign of {arm}'s difference from {reference} survives can't be told: {several(reasons)}"
     elif equal:
-        text = f"{arm} learns as fast as {reference} whichever way the spectral radius is treated"
+        text = f"{arm} learns as fast as {reference} whichever way {treated}"
     else:
         [sign] = found
-        text = f"{arm} learns {sign} than {reference} whichever way the spectral radius is treated"
+        text = f"{arm} learns {sign} than {reference} whichever way {treated}"
     where = f" in {several(gain.within)}" if gain.within else ""
     numbers = ", ".join(f"{interval(comparison)} {name}" for name, comparison in gain.ways.items())
     return f"{text}{where} ({numbers})."

@@ -1,5 +1,6 @@
 """What limits an answer: everything in the results that a reader must know before believing it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,12 @@ from biotune.report.formatting import count, percent, several
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import control_sentence
 from biotune.results.documents import State
+
+LARGEST_NORM_RATIO = 1.3
+"""Up to this factor, either way, arms at one spectral radius count as having initial weights of one size."""
+
+_ONE_RADIUS = 1e-3
+"""Spectral radii that differ by no more than this share are one: they are scaled in float64 and kept in float32."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ def find_limits(summary: Summary, state: State, trials: pd.DataFrame) -> list[Li
     notes = [
         *_replicates(summary),
         *_power(summary),
+        *_norms(summary),
         *_trials(trials),
         *_set_aside(state),
         *_reading(summary),
@@ -119,6 +127,27 @@ def _power(summary: Summary) -> list[str]:
         )
     if any(c.ratio and c.ratio.pairs == 1 for c in summary.comparisons):
         texts.append("One pair of replicates gives no interval and so no verdict; raise confirm.replicates.")
+    return texts
+
+
+def _norms(summary: Summary) -> list[str]:
+    """Arms whose initial weights are of another size than the reference's, though the spectral radius is the same."""
+
+    def means(measure: str) -> dict[str, float]:
+        return {arm: mean for arm, (_, mean, _) in summary.measures.get(measure, {}).items()}
+
+    norms, radii, reference = means("frobenius_norm"), means("spectral_radius"), summary.reference
+    texts = []
+    for arm in norms:
+        if not norms.get(reference) or not math.isclose(radii[arm], radii[reference], rel_tol=_ONE_RADIUS):
+            continue
+        if max(norms[arm], norms[reference]) > LARGEST_NORM_RATIO * min(norms[arm], norms[reference]):
+            texts.append(
+                f"{arm}: at the same spectral radius as {reference}, {formatting.number(radii[arm])}, its initial "
+                f"recurrent matrix has {formatting.ratio(norms[arm] / norms[reference])} times the Frobenius norm "
+                f"({formatting.number(norms[arm])} against {formatting.number(norms[reference])}), so a difference may "
+                "be one of the weights' size; set topology.frobenius_norm to see whether it stays at one norm."
+            )
     return texts
 
 

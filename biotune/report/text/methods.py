@@ -5,6 +5,7 @@ from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
+from biotune.results import GAIN_KEYS
 from biotune.results.documents import State, UsedConnectome
 from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
 from biotune.topology import NULLS, rounding_of
@@ -82,10 +83,8 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     used = list(dict.fromkeys(map(_connectome, state.connectomes.values())))
     # a tuned key has no single value to state here
     tuned = set(study["tune"])
-    radius = topology.get("spectral_radius")
-    gain = "not set" if radius is None else f"scaled to {formatting.value(radius)}"
-    layout = {key: value for key, value in topology.items() if key != "spectral_radius" and key not in tuned}
-    training = {key: value for key, value in network.items() if key not in tuned}
+    layout = {key: value for key, value in topology.items() if key not in GAIN_KEYS and key not in tuned}
+    training = {key: value for key, value in network.items() if key != "readout" and key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
     shown = f" ({formatting.setting(options)})" if options else ""
     sentences = [
@@ -102,10 +101,8 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
             f"A target_sparsity of {formatting.value(sparsity)} means that a neuron reached, of the neurons of a "
             f"target region, {came}."
         )
-    if "spectral_radius" not in tuned:
-        differs = any("spectral_radius" in ((arm or {}).get("topology") or {}) for arm in arms.values())
-        unless = ", unless the arm sets another" if differs else ""
-        sentences.append(f"The spectral radius of the initial recurrent matrix was {gain}{unless}.")
+    if not tuned & set(GAIN_KEYS):
+        sentences.append(_gain(topology, arms))
     changes = [(arm or {}).get("network") or {} for arm in arms.values()]
     signed = "signs" in tuned or any(part.get("signs", "none") != "none" for part in (network, *changes))
     shared_values = (
@@ -113,11 +110,42 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     )
     sentences += [
         f"Networks and their training: {formatting.setting(training)}.",
+        *_readout(study),
         f"The arms were {several(f'{name} ({describe_arm(arm or {})})' for name, arm in arms.items())}.",
         f"A replicate is one network with its own draw of topology, weights and data, all from seed {study['seed']}; "
         f"replicate r of every arm shares its data, its input weights and {shared_values}.",
     ]
     return " ".join(sentences)
+
+
+def _gain(topology: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
+    """What the initial recurrent matrix was scaled to."""
+    radius, norm = (topology.get(key) for key in GAIN_KEYS)
+    own = {key for arm in arms.values() for key in (arm or {}).get("topology") or {}} & set(GAIN_KEYS)
+    if norm is not None:
+        was = f"The initial recurrent matrix was scaled to a Frobenius norm of {formatting.value(norm)}"
+        same = "frobenius_norm"
+    else:
+        gain = "not set" if radius is None else f"scaled to {formatting.value(radius)}"
+        was, same = f"The spectral radius of the initial recurrent matrix was {gain}", "spectral_radius"
+    unless = (
+        "" if not own else ", unless the arm sets another" if own == {same} else ", unless the arm sets its own scale"
+    )
+    return f"{was}{unless}."
+
+
+def _readout(study: Mapping[str, Any]) -> list[str]:
+    """Which neurons the readout saw; nothing if it saw all of them in every arm."""
+    share, tuned = study["network"].get("readout", 1.0), "readout" in study["tune"]
+    differs = any("readout" in ((arm or {}).get("network") or {}) for arm in study["arms"].values())
+    if share == 1 and not tuned and not differs:
+        return []
+    saw = "a tuned share" if tuned else "all" if share == 1 else percent(share, 1)
+    unless = ", unless the arm sets another share" if differs else ""
+    return [
+        f"The readout saw {saw} of the neurons{unless}, drawn at random in each replicate; in replicate r they are the "
+        "same neurons in every arm of the same size."
+    ]
 
 
 def _search(study: Mapping[str, Any]) -> str:

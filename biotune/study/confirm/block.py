@@ -33,6 +33,6 @@ def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float
         if (now := time.monotonic()) - last >= REPORT_SECONDS and trial.loop.epoch <= plan.max_epochs:
             yield Reached(trial.loop.epoch, seconds)
             last = now
-    networks = {"edges": edges(trial.topologies, trial.loop.population.sign)}
+    networks = {"edges": edges(trial.topologies, trial.loop.population)}
     save_checkpoint(checkpoint, trial.state_dict() | networks | {"seconds": seconds})
     yield BlockReport.of(trial, seconds)

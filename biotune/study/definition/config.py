@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from biotune.connectome import CATALOGUE, GENERATORS, RANDOM_GRAPHS
 from biotune.errors import UserError, nearest, unknown_name
 from biotune.network import INITIALISATIONS, REMAPPINGS
+from biotune.results import GAIN_KEYS
 from biotune.tasks import full_name
 from biotune.topology import DENSITY_SCALES, NULLS, PARTITIONS
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM
@@ -97,7 +98,7 @@ class Section(BaseModel):
         return content
 
     def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """The content of this section in an arm that sets some of its keys."""
+        """The content of this section where an arm, or a tuned setting, sets some of its keys."""
         return self.model_dump() | dict(changes)
 
 
@@ -189,8 +190,15 @@ def _known_names() -> list[str]:
     return [*CATALOGUE, *RANDOM_GRAPHS, *(f"{rule}:{name}" for rule in GENERATORS for name in CATALOGUE)]
 
 
+_AS_IT_COMES: Any = "as_it_comes"
+
+
 def _as_it_comes(value: Any) -> Any:
-    return None if value == "as_it_comes" else value
+    return None if value == _AS_IT_COMES else value
+
+
+Scale = Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)]
+"""What a matrix is scaled to, a number above 0; None, or `as_it_comes` in the YAML: it isn't."""
 
 
 class NeuronDensityConfig(Section):
@@ -215,10 +223,29 @@ class TopologyConfig(Section):
     intrinsic_sparsity: FiniteFloat = Field(1.0, gt=0, le=1, description="target_sparsity within a region")
     intrinsic_weight: FiniteFloat = Field(0.8, gt=0, lt=1, description="share of a region's input from itself")
     keep_diagonal: bool = Field(False, description="allow a neuron to connect to itself")
-    spectral_radius: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, BeforeValidator(_as_it_comes)] = Field(
-        0.9, description="of the initial recurrent matrix; as_it_comes: not rescaled"
+    spectral_radius: Scale = Field(0.9, description="of the initial recurrent matrix; as_it_comes: not rescaled")
+    frobenius_norm: Scale = Field(
+        _AS_IT_COMES, description="of it instead: where one of the two is set, the other isn't"
     )
     draw: int = Field(0, ge=0, description="which draw of expansion and null: another number gives other topologies")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _norm_in_place_of_the_default_radius(cls, content: Any) -> Any:
+        alone = isinstance(content, dict) and "frobenius_norm" in content and "spectral_radius" not in content
+        return content | {"spectral_radius": None} if alone else content
+
+    @model_validator(mode="after")
+    def _scaled_to_one(self) -> Self:
+        if self.spectral_radius is not None and self.frobenius_norm is not None:
+            reason = f"{' and '.join(GAIN_KEYS)} would each scale the initial recurrent matrix; give one of them"
+            raise _conflict(reason, *GAIN_KEYS)
+        return self
+
+    def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Where one of spectral radius and Frobenius norm is set, neither is taken over."""
+        left = set(GAIN_KEYS) if any(key in changes for key in GAIN_KEYS) else set()
+        return self.model_dump(exclude=left) | dict(changes)
 
 
 class StartConfig(Section):
@@ -242,6 +269,9 @@ class NetworkConfig(Section):
     dale: bool = Field(False, description="outgoing weights keep their neuron's sign during training")
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     start_from: StartConfig | None = Field(None, description="trained networks of another study")
+    readout: FiniteFloat = Field(
+        1.0, gt=0, le=1, description="share of the neurons that the readout sees, drawn at random"
+    )
     freeze_recurrent: bool = Field(False, description="do not train the recurrent weights")
     optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
     learning_rate: FiniteFloat = Field(1e-3, gt=0)

@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from biotune.errors import UserError, suggestion
-from biotune.results import POSITIVE_CONTROL
+from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
 from biotune.study.definition.config import (
     ArmConfig,
     ConnectomeConfig,
     Domain,
     NetworkConfig,
+    Section,
     StudyConfig,
     TaskConfig,
     TopologyConfig,
@@ -25,7 +26,7 @@ from biotune.study.definition.study import Arm, Study, with_setting
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
 from biotune.tasks import make_task
 
-_SECTIONS: dict[str, type[BaseModel]] = {
+_SECTIONS: dict[str, type[Section]] = {
     "connectome": ConnectomeConfig,
     "topology": TopologyConfig,
     "network": NetworkConfig,
@@ -235,6 +236,8 @@ def _origin(overrides: ArmConfig, arm: str, section: str) -> Callable[[Location]
 def _control(config: StudyConfig, reference: Arm) -> Arm:
     """The positive control: the reference arm with its recurrent weights frozen, or its spectral radius quartered.
 
+    A quarter of the Frobenius norm, where that is what is set, is a quarter of the radius too.
+
     Raises:
         Mistakes: in this study that changes nothing, or can't be done.
     """
@@ -248,25 +251,28 @@ def _control(config: StudyConfig, reference: Arm) -> Arm:
     if POSITIVE_CONTROL in config.arms:
         reason = f"adds an arm {POSITIVE_CONTROL}, and there is one of that name; rename yours"
         raise impossible(reason, ("arms", POSITIVE_CONTROL))
-    key = {"frozen": "freeze_recurrent", "quarter_radius": "spectral_radius"}[config.positive_control or ""]
-    if key in config.tune:
-        reason = f"{config.positive_control} sets {key}, which is tuned; use the other control, or don't tune it"
-        raise impossible(reason, ("tune", key))
+    frozen = config.positive_control == "frozen"
+    for key in ("freeze_recurrent",) if frozen else GAIN_KEYS:
+        if key in config.tune:
+            reason = f"{config.positive_control} sets {key}, which is tuned; use the other control, or don't tune it"
+            raise impossible(reason, ("tune", key))
     network, topology = reference.network, reference.topology
     if network.start_from is not None and network.start_from.arm is None:
         start = network.start_from.model_copy(update={"arm": reference.name})
         network = network.model_copy(update={"start_from": start})
-    if key == "freeze_recurrent":
+    if frozen:
         if network.freeze_recurrent:
             reason = "frozen, but the reference arm's recurrent weights are; use quarter_radius"
-            raise impossible(reason, *of_reference("network", key))
-        return replace(reference, name=POSITIVE_CONTROL, network=network.model_copy(update={key: True}))
-    if topology.spectral_radius is None or network.start_from is not None:
-        why = "as it comes" if topology.spectral_radius is None else "that of trained networks"
-        cause = ("topology", key) if topology.spectral_radius is None else ("network", "start_from")
+            raise impossible(reason, *of_reference("network", "freeze_recurrent"))
+        network = network.model_copy(update={"freeze_recurrent": True})
+        return replace(reference, name=POSITIVE_CONTROL, network=network)
+    scales = {key: scale for key in GAIN_KEYS if (scale := getattr(topology, key)) is not None}
+    if not scales or network.start_from is not None:
+        why = "that of trained networks" if scales else "as it comes"
+        cause = ("network", "start_from") if scales else ("topology", "spectral_radius")
         reason = f"quarter_radius, but the reference arm's spectral radius is {why}; set it, or use frozen"
         raise impossible(reason, *of_reference(*cause))
-    topology = topology.model_copy(update={key: topology.spectral_radius / 4})
+    topology = topology.model_copy(update={key: scale / 4 for key, scale in scales.items()})
     return replace(reference, name=POSITIVE_CONTROL, topology=topology)
 
 
@@ -279,9 +285,14 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) -> l
             found.append(Mistake((("tune", key),), reason))
             continue
         section = _TUNABLE[key]
-        if key in getattr(overrides, section):
+        own = getattr(overrides, section)
+        if key in own:
             reason = "is tuned, so an arm cannot set it; remove it here or from tune"
             found.append(Mistake((("arms", arm.name, section, key),), reason))
+        for other in GAIN_KEYS if key in GAIN_KEYS else ():
+            if other in own and other not in tune:
+                reason = f"{key} is tuned in its place, so an arm cannot set it; remove it here, or {key} from tune"
+                found.append(Mistake((("arms", arm.name, section, other),), reason))
         for value in domain.ends:
             try:
                 with_setting(getattr(arm, section), {key: value})

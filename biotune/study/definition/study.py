@@ -5,19 +5,25 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 from biotune.connectome import Connectome
 from biotune.digests import study_digest
 from biotune.network import NetworkOptions
-from biotune.study.definition.config import ConnectomeConfig, NetworkConfig, NullConfig, StudyConfig, TopologyConfig
+from biotune.results import GAIN_KEYS
+from biotune.study.definition.config import (
+    ConnectomeConfig,
+    NetworkConfig,
+    NullConfig,
+    Section,
+    StudyConfig,
+    TopologyConfig,
+)
 from biotune.tasks import Task, make_task
 from biotune.training import Start, TrialPlan
 
 Setting = Mapping[str, Any]
 """One value for each key of `tune`."""
 
-AnySection = TypeVar("AnySection", bound=BaseModel)
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -118,10 +124,14 @@ class Study:
             train_share=config.task.train_share,
             batch=config.task.batch,
             connectome=connectome,
-            topology=topology.model_dump(exclude={"spectral_radius", "draw"}),
+            topology=topology.model_dump(exclude={*GAIN_KEYS, "draw"}),
             draw=topology.draw,
             null=None if chosen.null is None else chosen.null.model_dump(),
-            network=NetworkOptions(**network.model_dump(exclude={"start_from"}), radius=topology.spectral_radius),
+            network=NetworkOptions(
+                **network.model_dump(exclude={"start_from"}),
+                radius=topology.spectral_radius,
+                norm=topology.frobenius_norm,
+            ),
             seed=config.seed,
             phase=phase,
             replicates=tuple(replicates),
@@ -136,6 +146,6 @@ class Study:
 
 
 def with_setting(section: AnySection, setting: Setting) -> AnySection:
-    """A section with those tuned values that are keys of it."""
+    """A section with those tuned values that are keys of it, in place of its own."""
     own = {key: value for key, value in setting.items() if key in type(section).model_fields}
-    return type(section).model_validate(section.model_dump() | own)
+    return type(section).model_validate(section.overridden(own))

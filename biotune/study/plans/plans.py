@@ -9,7 +9,7 @@ import numpy as np
 from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.connectome.readers.child import CHILD
 from biotune.errors import UserError
-from biotune.network import edge_signs
+from biotune.network import edge_signs, read_neurons
 from biotune.results.documents import Cell
 from biotune.study.definition.config import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
@@ -67,6 +67,7 @@ class Plans:
                 else:
                     [first] = plan.start.load().topologies
                 edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
+                read_neurons(first.size, plan.network.readout, plan.generator(0, "readout_neurons"))
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
             topologies[arm] = first.digest

@@ -216,17 +216,29 @@ def region_contrast(graph: Graph) -> float:
     return _ratio(one_region, one_region_pairs, reason) - _ratio(everyone - one_region, different_pairs, reason)
 
 
+def frobenius_norm(graph: Graph) -> float:
+    """Frobenius norm of the weight matrix, `|W|_F = sqrt(sum_ij W[i, j]^2)`."""
+    return spectrum.frobenius_norm(graph.weight)
+
+
 def spectral_radius(graph: Graph) -> float:
     """Spectral radius of the weight matrix, `max_i |lambda_i|`."""
     return float(spectrum.moduli(graph.eigenvalues).max(initial=0.0))
 
 
+def second_modulus(graph: Graph) -> float:
+    """Second-largest modulus of the weight matrix's eigenvalues; a conjugate pair counts once.
+
+    Far below the spectral radius it shows one outlying eigenvalue, as the mean of the weights makes it (Rajan & Abbott
+    2006, https://doi.org/10.1103/PhysRevLett.97.188104).
+    """
+    return _two_largest_moduli(graph)[1]
+
+
 def spectral_gap(graph: Graph) -> float:
     """Difference between the two largest moduli of the weight matrix's eigenvalues; a conjugate pair counts once."""
-    modulus = np.sort(spectrum.moduli(graph.eigenvalues[graph.eigenvalues.imag >= 0]))
-    if len(modulus) < 2:
-        raise NotMeasured("one eigenvalue")
-    return float(modulus[-1] - modulus[-2])
+    largest, second = _two_largest_moduli(graph)
+    return largest - second
 
 
 def non_normality(graph: Graph) -> float:
@@ -265,7 +277,9 @@ MEASURES: dict[str, Callable[[Graph], float]] = {
         silhouette,
         within_region,
         region_contrast,
+        frobenius_norm,
         spectral_radius,
+        second_modulus,
         spectral_gap,
         non_normality,
     )
@@ -284,6 +298,13 @@ def _random_graph(graph: Graph) -> Graph:
         Topology(graph.size, random.target[order], random.source[order], random.weight, graph.topology.region),
         random.weight,
     )
+
+
+def _two_largest_moduli(graph: Graph) -> tuple[float, float]:
+    modulus = np.sort(spectrum.moduli(graph.eigenvalues[graph.eigenvalues.imag >= 0]))
+    if len(modulus) < 2:
+        raise NotMeasured("one eigenvalue")
+    return float(modulus[-1]), float(modulus[-2])
 
 
 def _ratio(part: float | np.number, whole: float | np.number, reason: str) -> float:
