@@ -11,7 +11,7 @@ from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
 from biotune.report.results.combined import TUNED
-from biotune.report.results.summary import Association, Comparison, SearchResult, Summary, Trend
+from biotune.report.results.summary import Association, Comparison, Contrast, SearchResult, Summary, Trend
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results
@@ -111,6 +111,7 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
     made = {
         "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),
         "criterion_levels": pd.DataFrame([_comparison(phase, level, c) for phase, level, c in levels]),
+        "contrasts": pd.DataFrame([_contrast(found) for found in summary.contrasts]),
         "arms": pd.DataFrame(
             [
                 {
@@ -192,6 +193,21 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "p_among_draws": c.rank.p if c.rank else None,
         "detectable_ratio": c.detectable,
         "equivalence_power": c.equivalence_power,
+    }
+
+
+def _contrast(found: Contrast) -> dict[str, Any]:
+    ratio = found.ratio
+    return {
+        "arm": found.arm,
+        "to": found.to,
+        "pairs": ratio.pairs if ratio else 0,
+        "ratio": ratio.estimate if ratio else None,
+        "low": ratio.low if ratio else None,
+        "high": ratio.high if ratio else None,
+        "confidence": ratio.confidence if ratio else None,
+        "comparable": found.comparable,
+        "differs": found.differs,
     }
 
 

@@ -58,6 +58,7 @@ def summarise(inputs: Inputs) -> Summary:
         comparisons=analysis.compare_all(shared),
         own_best=analysis.compare_all(own),
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
+        contrasts=analysis.contrasts(shared),
         control=find_control(study, analysis, shared, areas),
         trends=find_trends(analysis, shared),
         associations=find_associations(arms, shared, tables.topologies),

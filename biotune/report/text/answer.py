@@ -9,7 +9,7 @@ from biotune.report.results.comparisons import is_null
 from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
-from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
+from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, bonferroni
 
 
 def question(study: Mapping[str, Any]) -> str:
@@ -73,6 +73,19 @@ def rank_sentence(comparison: Comparison) -> str:
     return (
         f"{comparison.reference} is at percentile {rank.percentile:.0f} of {rank.draws} draws of {comparison.arm}, "
         f"permutation p = {formatting.probability(rank.p)}"
+    )
+
+
+def contrasts_key(summary: Summary) -> str:
+    """How to read the ratios of every arm to every other."""
+    pairs = len(summary.contrasts) // 2
+    return (
+        "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
+        "is faster), at the shared setting and over the replicates that both have. Bold: the interval leaves out 1. "
+        f"The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
+        f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
+        f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
+        "met the criterion."
     )
 
 

@@ -191,6 +191,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
             "the criterion over time. Beside the paired t intervals, bootstrap-t intervals are given "
             f"({RESAMPLES:,} resamples of the pairs)."
         )
+        if compared > 1:
+            pairs = compared * (compared + 1) // 2
+            sentences.append(
+                f"Every arm was compared with every other in the same way, with intervals at "
+                f"{percent(bonferroni(pairs), 2)} (95 % over {pairs} pairs of arms)."
+            )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:
             sentences.append(
