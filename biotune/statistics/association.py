@@ -1,8 +1,8 @@
 """Which property is associated with speed: the trend over doses of a null, and rank correlations with measures.
 
-The doses are set by the study, so a trend is an effect of the rewiring. The measures are not set: arms differ in many
-measures at once, so a correlation is an association and no more. Every function states its equation, its source and the
-axes of its arrays.
+How much a null may move is set by the study, so a trend is an effect of the rewiring. The measures are not set: arms
+differ in many measures at once, so a correlation is an association and no more. Every function states its equation, its
+source and the axes of its arrays.
 """
 
 import math
@@ -28,7 +28,7 @@ class Slope:
     """How updates to criterion change with the dose.
 
     Attributes:
-        factor: by which rewiring all edges multiplies the updates, on a log-linear trend.
+        factor: by which changing all entries of the matrix multiplies the updates, on a log-linear trend.
         low, high: ends of its interval.
         replicates: number of replicates, each with all doses.
         confidence: of the interval.
@@ -57,7 +57,7 @@ def dose_trend(doses: NDArray[np.float64], log_updates: NDArray[np.float64], con
     measures): what the networks of a replicate share cancels out, and they need not be independent.
 
     Args:
-        doses: [doses], shares of the edges that are rewired, 0 to 1, not all the same.
+        doses: [doses], shares of the matrix's entries that are changed, 0 to 1, not all the same.
         log_updates: [replicates, doses], log updates to criterion.
         confidence: of the interval, in (0, 1).
     """

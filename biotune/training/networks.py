@@ -10,6 +10,7 @@ topology, values = networks.topologies[0], networks.values[0]
 W_hh = scipy.sparse.coo_array((values, (topology.target, topology.source)), (topology.size, topology.size))
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,7 @@ def edges(topologies: Sequence[Topology], sign: Tensor | None) -> dict[str, Any]
         "weight": torch.from_numpy(np.stack([topology.weight for topology in topologies])),
         "region": index("region"),
         "rewired": [float(topology.rewired) for topology in topologies],
+        "entries_changed": [float(topology.entries_changed) for topology in topologies],
         "sign": None if sign is None else sign.to("cpu", torch.int8),
     }
 
@@ -97,11 +99,12 @@ def load_networks(file: Place) -> Networks:
     if "edges" not in content:
         raise UserError(f"{file}: its networks are not trained to the end, and have no edges; go on with the study")
     held, trained = content["edges"], content["loop"]["population"]
-    columns = zip(held["target"], held["source"], held["weight"], held["region"], held["rewired"], strict=True)
+    changed = held.get("entries_changed", [math.nan] * len(held["rewired"]))  # not every such checkpoint has it
+    columns = zip(*(held[name] for name in ("target", "source", "weight", "region", "rewired")), changed, strict=True)
     topologies = tuple(
         Topology(
-            held["size"], target.long().numpy(), source.long().numpy(), weight.numpy(), region.long().numpy(), share
+            held["size"], target.long().numpy(), source.long().numpy(), weight.numpy(), region.long().numpy(), *shares
         )
-        for target, source, weight, region, share in columns
+        for target, source, weight, region, *shares in columns
     )
     return Networks(topologies, **{name: trained[name] for name in _WEIGHTS}, sign=held["sign"], plan=content["plan"])

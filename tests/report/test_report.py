@@ -187,7 +187,10 @@ class TestWhichProperty:
         directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
         summary = make_report(directory)
         [trend] = summary.trends
-        assert trend.doses == {"marmoset": 0, **self.FRACTIONS}
+        assert trend.fractions == {"marmoset": 0, **self.FRACTIONS}
+        changed = Results(directory).read_table("topologies").groupby("arm")["entries_changed"].mean()
+        assert trend.doses == pytest.approx(dict(changed))  # what was changed, not what was asked for
+        assert trend.doses["half"] == pytest.approx(0.6)
         assert trend.slope.factor == pytest.approx(0.6, rel=0.1)
         assert trend.slope.high < 0.7
         text = read_page(directory).text
@@ -196,6 +199,12 @@ class TestWhichProperty:
         ids = read_page(directory).attributes("id")
         assert ids.index("figure-dose") < ids.index("figure-associations")
         assert "The trend comes from doses that were set. What follows is association" in text
+        assert "0 %, 14 %, 60 % and 100 % of them" in text
+        drawn = texts(directory / "report" / "figures" / "dose.svg")
+        assert "share of the matrix's entries that the null changed" in drawn
+        table = pd.read_csv(directory / "report/tables/trends.csv")
+        assert table["fractions"].tolist() == ["0, 0.1, 0.5, 1"]
+        assert table["entries_changed"].tolist() == ["0, 0.136, 0.6, 1"]
 
     def test_a_trend_that_cannot_be_told(self, simulate, read_page):
         directory = simulate(ratios=dict.fromkeys(self.RATIOS, 1.0), fractions=self.FRACTIONS)
@@ -208,6 +217,29 @@ class TestWhichProperty:
         assert trend.slope is None
         assert "fewer than 80 % of the replicates of all met the criterion" in read_page(directory).text
 
+    def test_no_trend_over_doses_that_the_results_do_not_have(self, simulate, read_page):
+        directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
+        results = Results(directory)
+        topologies = results.read_table("topologies")
+        results.write_table("topologies", topologies.drop(columns="entries_changed"))
+        [trend] = make_report(directory).trends
+        assert (trend.doses, trend.slope) == ({}, None)
+        text = read_page(directory).text
+        assert "over fractions of 0 %, 10 %, 50 % and 100 %" in text
+        assert "the results don't have the share of entries changed" in text
+        results.write_table("topologies", topologies.assign(entries_changed=0.5))
+        assert read_report(directory).trends[0].reason == "the null changed as much in all arms"
+
+    def test_both_shares_stand_beside_each_null(self, simulate, read_page):
+        directory = simulate(fractions={"degrees": 0.5})
+        make_report(directory)
+        text = read_page(directory).text
+        assert "degrees 12 % of edges rewired, 60 % of entries changed" in text
+        assert "random 25 % of edges rewired, 100 % of entries changed" in text
+        assert "marmoset 0 %" not in text
+        measures = pd.read_csv(directory / "report/tables/measures.csv").set_index(["measure", "arm"])["mean"]
+        assert (measures["rewired", "degrees"], measures["entries_changed", "degrees"]) == (0.125, pytest.approx(0.6))
+
     def test_two_doses_are_no_trend(self, simulate):
         assert not read_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
 
@@ -218,10 +250,10 @@ class TestWhichProperty:
         both = topologies.merge(confirmed[confirmed["phase"] == "shared"], on=["arm", "replicate"])
         results.write_table("topologies", topologies.assign(follows=-both["updates"].to_numpy()))
         summary = make_report(directory)
-        assert [(a.measure, a.networks, a.arms) for a in summary.associations] == [
-            ("follows", 48, 3),
-            ("reciprocity", 48, 3),
-        ]
+        measures = ["entries_changed", "follows", "reciprocity", "rewired"]
+        assert sorted(a.measure for a in summary.associations) == measures
+        assert {(a.networks, a.arms) for a in summary.associations} == {(48, 3)}
+        assert summary.associations[0].measure == "follows"
         assert summary.associations[0].across.value == pytest.approx(-1)
         text = read_page(directory).text
         assert "what follows is association" in text

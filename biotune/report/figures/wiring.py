@@ -40,7 +40,7 @@ COLOURS_OF_WEIGHTS = "cividis"  # readable for the colour-blind, and in grey
 
 
 def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -> Figure:
-    """Updates to criterion against the share of the edges that are rewired, as ratios to the least dose."""
+    """Updates to criterion against the share of the entries that are changed, as ratios to the least dose."""
     assert trend.slope is not None
     wide = shared.pivot_table(index="replicate", columns="arm", values="updates")[list(trend.doses)].dropna()
     log_updates = np.log(np.maximum(wide.to_numpy(), 1))
@@ -57,14 +57,15 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
             drawn += [found.low, found.high]
             axes.plot([doses[place]] * 2, [found.low, found.high], color=colour, lw=2.2)
         axes.plot(doses[place], found.estimate, "o", color=colour, ms=5)
-    middle = float(ratios.mean()) + np.log(trend.slope.factor) * (np.array([0.0, 1.0]) - doses.mean())
-    axes.plot([0, 1], np.exp(middle), color=INK, lw=1.2, ls="--")
-    axes.set_xticks(doses, [percent(dose) for dose in doses])
+    ends = np.array([doses.min(), doses.max()])
+    middle = float(ratios.mean()) + np.log(trend.slope.factor) * (ends - doses.mean())
+    axes.plot(ends, np.exp(middle), color=INK, lw=1.2, ls="--")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: percent(tick)))
     axes.set_xlim(-0.03, 1.03)
     finite = [end for end in drawn if 0 < end < np.inf]
     log_axis(axes, "y", min(finite) / 1.05, max(finite) * 1.05)
-    axes.set_xlabel("share of the edges that are rewired")
-    axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} rewired (log scale), n = {len(wide)}")
+    axes.set_xlabel("share of the matrix's entries that the null changed")
+    axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} changed (log scale), n = {len(wide)}")
     first, *others = trend.doses
     return finish(
         canvas,
@@ -72,8 +73,12 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
         "Dose and response",
         f"Each thin line is a replicate, at every dose of the {trend.null}; dots and bars are geometric means with "
         f"95 % intervals, each as a ratio to {first}. Dashed: the log-linear trend, whose slope is taken within each "
-        "replicate. The study set the doses, so a trend is an effect of the rewiring itself.",
-        f"Ratio of updates to criterion to {first} by share of edges rewired: "
+        "replicate. A dose is the share of the matrix's entries (pairs of neurons, or of regions at that level) that "
+        "the null did change, the mean over an arm's draws: not the fraction of edges that it might move "
+        f"({several(percent(fraction) for fraction in trend.fractions.values())}), nor the share of edges rewired, "
+        "which leaves out edges that only change their weight. The study set the fractions, so a trend is an effect of "
+        "the rewiring itself.",
+        f"Ratio of updates to criterion to {first} by share of entries changed: "
         + "; ".join(
             f"{percent(trend.doses[arm])} {as_ratio(float(np.exp(ratios[:, place].mean())))}"
             for place, arm in enumerate(others, start=1)

@@ -215,8 +215,9 @@ def _trend(trend: Trend) -> dict[str, Any]:
     slope = trend.slope
     return {
         "null": trend.null,
-        "arms": ", ".join(trend.doses),
-        "doses": ", ".join(f"{dose:g}" for dose in trend.doses.values()),
+        "arms": ", ".join(trend.fractions),
+        "fractions": ", ".join(f"{fraction:g}" for fraction in trend.fractions.values()),
+        "entries_changed": ", ".join(f"{dose:.4g}" for dose in trend.doses.values()),
         "factor": slope.factor if slope else None,
         "low": slope.low if slope else None,
         "high": slope.high if slope else None,

@@ -60,7 +60,7 @@ def summarise(inputs: Inputs) -> Summary:
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
         contrasts=analysis.contrasts(shared),
         control=find_control(study, analysis, shared, areas),
-        trends=find_trends(analysis, shared),
+        trends=find_trends(analysis, shared, tables.topologies),
         associations=find_associations(arms, shared, tables.topologies),
         search=[search_result(name, tables.trials, study["search"], selection, null_loss) for name in arms],
         importances=find_importances(tables.trials[tables.trials["arm"].isin(arms)], analysis.seed),

@@ -118,15 +118,19 @@ class Level:
 
 @dataclass(frozen=True)
 class Trend:
-    """A dose-response: arms in which the same null rewires different shares of the edges.
+    """A dose-response: arms in which the same null may move different shares of the edges.
 
     Attributes:
         null: the null, in words.
-        doses: arm -> share of its edges that are rewired; 0 for an arm that is otherwise the same and has no null.
+        fractions: arm -> share of its edges that the null may move, as the study asks; 0 for an arm that is otherwise
+            the same and has no null.
+        doses: arm -> share of the matrix's entries that the null did change, the mean over its replicates; empty if the
+            results don't have it of all arms.
         slope: None if there is none; `reason` says why.
     """
 
     null: str
+    fractions: dict[str, float]
     doses: dict[str, float]
     slope: Slope | None
     reason: str

@@ -91,9 +91,10 @@ def contrasts_key(summary: Summary) -> str:
 
 def trend_sentence(trend: Trend) -> str:
     """The result of a dose-response, as a sentence."""
-    doses = several(percent(dose) for dose in dict.fromkeys(trend.doses.values()))
     if trend.slope is None:
-        return f"No trend is given over {doses} of the edges rewired ({trend.null}): {trend.reason}."
+        fractions = several(percent(fraction) for fraction in dict.fromkeys(trend.fractions.values()))
+        return f"No trend is given over fractions of {fractions} ({trend.null}): {trend.reason}."
+    doses = several(percent(dose) for dose in trend.doses.values())
     slope = trend.slope
     way = "does not show whether learning gets faster or slower"
     if slope.high < 1:
@@ -101,8 +102,8 @@ def trend_sentence(trend: Trend) -> str:
     elif slope.low > 1:
         way = "makes learning slower"
     return (
-        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: rewiring all of them multiplies the updates to "
-        f"criterion by {formatting.ratio(slope.factor)} [{formatting.ratio(slope.low)}, "
+        f"Changing more entries of the matrix ({trend.null}; {doses} of them) {way}: changing all multiplies the "
+        f"updates to criterion by {formatting.ratio(slope.factor)} [{formatting.ratio(slope.low)}, "
         f"{formatting.ratio(slope.high)}], on a log-linear trend within {slope.replicates} replicates, with its "
         f"{percent(slope.confidence, 1)} interval."
     )

@@ -217,8 +217,8 @@ def _property(dosed: bool, measured: bool) -> list[str]:
     sentences = []
     if dosed:
         sentences.append(
-            "The trend over doses is the slope of log updates on the share of edges rewired within each replicate, "
-            "with a t interval over replicates."
+            "The trend over doses is the slope of log updates within each replicate on the share of the matrix's "
+            "entries that the null changed (an arm's mean over its draws), with a t interval over replicates."
         )
     if measured:
         sentences.append(
