@@ -1,6 +1,14 @@
 """The statistics of a study: one ratio, its interval, the rule for the verdict, and further checks."""
 
-from biotune.statistics.association import LEAST_DOSES, MOST_GROUPS, Correlation, Slope, dose_trend, rank_correlation
+from biotune.statistics.association import (
+    LEAST_DOSES,
+    MOST_GROUPS,
+    Correlation,
+    Slope,
+    dose_trend,
+    rank_correlation,
+    rank_correlation_within,
+)
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
 from biotune.statistics.permutation import EXACT_PAIRS, LEAST_DRAWS, MONTE_CARLO_FLIPS, NullRank, null_rank, sign_flip_p
@@ -56,6 +64,7 @@ __all__ = [
     "pooled_ratio",
     "quartiles",
     "rank_correlation",
+    "rank_correlation_within",
     "ratio_matrix",
     "share",
     "sign_flip_p",

@@ -16,22 +16,22 @@ def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
     def draw(purpose: str) -> np.random.Generator:
         return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
 
-    connectome, null, changes = plan.connectome, plan.null, {}
+    connectome, null, rewired, changed = plan.connectome, plan.null, 0.0, 0.0
     options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
     if null is not None and null["level"] == "region":
         connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
-        changes = _changes(plan.connectome, connectome)
+        rewired, changed = _changes(plan.connectome, connectome)
     topology = expand(connectome, **plan.topology, generator=draw("expansion"))
     if null is not None and null["level"] == "neuron":
         expansion = topology
         topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
-        changes = _changes(expansion, topology)
-    return replace(topology, **changes)
+        rewired, changed = _changes(expansion, topology)
+    return replace(topology, rewired=rewired, entries_changed=changed)
 
 
-def _changes(before: Connectome | Topology, after: Connectome | Topology) -> dict[str, float]:
-    """What a null changed, as `Topology` has it."""
-    return {"rewired": rewired_share(before, after), "entries_changed": entries_changed(before, after)}
+def _changes(before: Connectome | Topology, after: Connectome | Topology) -> tuple[float, float]:
+    """The shares of the edges and of the entries that a null changed."""
+    return rewired_share(before, after), entries_changed(before, after)
 
 
 class Topologies:

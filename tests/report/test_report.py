@@ -254,8 +254,19 @@ class TestWhichProperty:
         assert sorted(a.measure for a in summary.associations) == measures
         assert {(a.networks, a.arms) for a in summary.associations} == {(48, 3)}
         assert summary.associations[0].measure == "follows"
-        assert summary.associations[0].across.value == pytest.approx(-1)
+        assert summary.associations[0].within.value == pytest.approx(-1)
+        assert summary.associations[0].across == pytest.approx(-1)
+        assert [a.within is None for a in summary.associations] == [False, False, True, True]  # set by the arm alone
         text = read_page(directory).text
+        caption = text[text.index("Measures associated with speed") :]
+        assert caption.index("Dots: within arms") < caption.index("Open squares: over the networks of all arms")
+        assert "without an interval" in caption
+        table = pd.read_csv(directory / "report/tables/associations.csv")
+        assert list(table)[3:] == ["rho_within", "rho_within_low", "rho_within_high", "rho_across"]
+        reciprocity = summary.associations[1]
+        low, high = reciprocity.within.low, reciprocity.within.high
+        shown = f"48 3 arms {reciprocity.within.value:.2f} [{low:.2f}, {high:.2f}] {reciprocity.across:.2f}"
+        assert shown in text
         assert "what follows is association" in text
         assert {"figure-associations", "figure-measures"} <= set(read_page(directory).attributes("id"))
 
@@ -389,7 +400,7 @@ class TestFiles:
         assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == 2 * 6 * 16
         associations = pd.read_csv(directory / "report/tables/associations.csv")
         for held, row in zip(content["associations"], associations.to_dict("records"), strict=True):
-            assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]["value"]))
+            assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]))
         for name in ("arms", "search", "expected_best", "measures", "importances", "topologies", "trials"):
             assert len(pd.read_csv(directory / f"report/tables/{name}.csv"))
 

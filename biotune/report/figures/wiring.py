@@ -22,7 +22,7 @@ from biotune.report.figures.drawing import (
     log_axis,
     panel,
 )
-from biotune.report.formatting import count, number, percent, several
+from biotune.report.formatting import count, percent, several
 from biotune.report.formatting import ratio as as_ratio
 from biotune.report.results.summary import Association, Summary, Trend
 from biotune.statistics import FAMILY_CONFIDENCE, geometric_ratio
@@ -184,20 +184,16 @@ def _draw_blocks(canvas: Canvas, panels: dict[str, Axes], matrices: pd.DataFrame
 
 
 def draw_associations(summary: Summary) -> Figure:
-    """Rank correlations of every measure with updates to criterion."""
+    """Rank correlations of every measure with updates to criterion: within arms and, as a point, over all arms."""
     shown = summary.associations
     canvas, axes = panel(0.19 * len(shown) + 1.0)
     axes.axvline(0, color=INK, lw=0.6)
     for row, found in enumerate(reversed(shown)):
-        for shift, part, face in ((0.13, found.across, REFERENCE_COLOUR), (-0.17, found.within, PAPER)):
-            if part is None:
-                continue
-            if part.low is not None and part.high is not None:
-                axes.plot(
-                    [part.low, part.high], [row + shift] * 2, color=REFERENCE_COLOUR, lw=1.6 if shift > 0 else 0.8
-                )
-            marker = "o" if shift > 0 else "s"
-            axes.plot(part.value, row + shift, marker, color=REFERENCE_COLOUR, mfc=face, ms=4 if shift > 0 else 3)
+        axes.plot(found.across, row - 0.2, "s", color=REFERENCE_COLOUR, mfc=PAPER, ms=3)
+        if found.within:
+            if found.within.low is not None and found.within.high is not None:
+                axes.plot([found.within.low, found.within.high], [row + 0.1] * 2, color=REFERENCE_COLOUR, lw=1.6)
+            axes.plot(found.within.value, row + 0.1, "o", color=REFERENCE_COLOUR, ms=4)
     axes.set_yticks(range(len(shown)), [_spelt(a.measure) for a in reversed(shown)])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -212,19 +208,21 @@ def draw_associations(summary: Summary) -> Figure:
         canvas,
         "associations",
         "Measures associated with speed",
-        "Spearman's ρ of each measure with updates to criterion. Dots: over the networks of all arms; open squares: "
-        "within arms, with all differences between arms removed. The 95 % jackknife intervals over replicates hold "
-        "for new draws of the same arms; they say nothing about other arms. Arms differ in many measures at "
-        "once, so a correlation with one measure may be due to another.",
+        "Spearman's ρ of each measure with updates to criterion. Dots: within arms, with all differences between arms "
+        "removed, and 95 % jackknife intervals over replicates, which hold for new draws of the same arms. A measure "
+        "that doesn't vary within arms has no dot. Open squares: over the networks of all arms, without an interval. "
+        "Arms were chosen, and differ in nearly every measure, so that such an interval would leave out 0 in a third "
+        "to two thirds of studies in which no measure has an effect. A correlation with one measure may be due to "
+        "another.",
         "Rank correlations with updates to criterion: "
-        + "; ".join(f"{_spelt(a.measure)} {number(a.across.value, 2)}" for a in shown if a.across)
-        + f", over {several(summary.arms)}.",
+        + "; ".join(f"{_spelt(a.measure)} {_correlation(a)}" for a in shown)
+        + f"; {several(summary.arms)}.",
     )
 
 
 def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFrame) -> Figure:
-    """The measures of the strongest correlations against updates to criterion, network by network."""
-    chosen = summary.associations[:SCATTERS]
+    """The measures of the strongest correlations within arms against updates to criterion, network by network."""
+    chosen = [a for a in summary.associations if a.within][:SCATTERS]
     both = shared[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
     both = both.assign(updates=both["updates"].clip(lower=1))
     canvas, panels = grid([a.measure for a in chosen], 1.6, share_x=False)
@@ -247,9 +245,9 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
         canvas,
         "measures",
         "Measures against speed",
-        f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation of "
-        f"{len(summary.associations)}, and chosen for that. If the arms form separate clumps, the correlation only "
-        "shows that the arms differ; check whether dots of one colour show a slope too.",
+        f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation within arms "
+        f"of {len(summary.associations)}, and chosen for that. Look whether dots of one colour show a slope: if arms "
+        "form separate clumps, that only shows that they differ.",
         "Updates to criterion against "
         + several(f"{_spelt(a.measure)} (rank correlation {_correlation(a)})" for a in chosen)
         + f", for {several(summary.arms)}.",
@@ -257,12 +255,13 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
 
 
 def _correlation(found: Association) -> str:
-    part = found.across
+    """Within arms, with its interval; if nothing varies there, over all arms."""
+    part = found.within
     if part is None:
-        return "–"
+        return f"{found.across:.2f} over all arms"
     if part.low is None or part.high is None:
-        return f"{part.value:.2f}"
-    return f"{part.value:.2f} [{part.low:.2f}, {part.high:.2f}]"
+        return f"{part.value:.2f} within arms"
+    return f"{part.value:.2f} [{part.low:.2f}, {part.high:.2f}] within arms"
 
 
 def _spelt(measure: str) -> str:

@@ -228,14 +228,16 @@ def _trend(trend: Trend) -> dict[str, Any]:
 
 
 def _association(found: Association) -> dict[str, Any]:
-    row: dict[str, Any] = {"measure": found.measure, "networks": found.networks, "arms": found.arms}
-    for name, part in (("across", found.across), ("within", found.within)):
-        row |= {
-            f"rho_{name}": part.value if part else None,
-            f"rho_{name}_low": part.low if part else None,
-            f"rho_{name}_high": part.high if part else None,
-        }
-    return row
+    within = found.within
+    return {
+        "measure": found.measure,
+        "networks": found.networks,
+        "arms": found.arms,
+        "rho_within": within.value if within else None,
+        "rho_within_low": within.low if within else None,
+        "rho_within_high": within.high if within else None,
+        "rho_across": found.across,
+    }
 
 
 def _search(found: SearchResult) -> dict[str, Any]:

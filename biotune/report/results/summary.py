@@ -142,14 +142,15 @@ class Association:
 
     Attributes:
         networks, arms: numbers of those in which the measure has a value.
-        across: over all networks. within: over all networks, with ranks taken within each arm. None if nothing varies.
+        within: within arms, with its interval; None if nothing varies there.
+        across: over the networks of all arms, which has no interval.
     """
 
     measure: str
     networks: int
     arms: int
-    across: Correlation | None
     within: Correlation | None
+    across: float
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Summary:
         levels: the comparisons at other criterion levels.
         contrasts: every arm with every other, of three arms or more.
         control: the positive control, which isn't one of the arms; None if there is none.
-        trends: over the doses of a null. associations: with topology measures, the strongest first.
+        trends: over the doses of a null. associations: with topology measures, the strongest within arms first.
         importances: of the hyperparameters; None with too few trials.
         page: path of the page; not in summary.json, since the directory may be moved.
     """

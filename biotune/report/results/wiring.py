@@ -12,7 +12,7 @@ from biotune import statistics
 from biotune.report.formatting import several
 from biotune.report.results.comparisons import Analysis, by_arm, is_null
 from biotune.report.results.summary import Association, Trend
-from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation
+from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation, rank_correlation_within
 
 
 def find_trends(analysis: Analysis, confirmed: pd.DataFrame, topologies: pd.DataFrame) -> list[Trend]:
@@ -86,7 +86,7 @@ def _entries_changed(topologies: pd.DataFrame, arms: Iterable[str]) -> dict[str,
 
 
 def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: pd.DataFrame) -> list[Association]:
-    """Rank correlations with updates to criterion of every measure that varies, the strongest over all arms first.
+    """Rank correlations with updates to criterion of every measure that varies, the strongest within arms first.
 
     Args:
         confirmed: the confirmed replicates at the shared setting. topologies: their measures.
@@ -101,18 +101,13 @@ def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: 
         rows = both[both[measure].notna()]
         if rows.empty:
             continue
-        columns = (
-            rows[measure].to_numpy(dtype=np.float64),
-            rows["updates"].to_numpy(dtype=np.float64),
-            rows["arm"].map(numbers).to_numpy(dtype=np.int64),
-            rows["replicate"].to_numpy(dtype=np.int64),
-        )
-        across, within = (
-            rank_correlation(*columns, statistics.FAMILY_CONFIDENCE, within_arms=inside) for inside in (False, True)
-        )
+        both_ranked = rows[measure].to_numpy(dtype=np.float64), rows["updates"].to_numpy(dtype=np.float64)
+        groups = rows["arm"].map(numbers).to_numpy(dtype=np.int64), rows["replicate"].to_numpy(dtype=np.int64)
+        across = rank_correlation(*both_ranked)
+        within = rank_correlation_within(*both_ranked, *groups, statistics.FAMILY_CONFIDENCE)
         if across is not None:
-            found.append(Association(measure, len(rows), rows["arm"].nunique(), across, within))
-    return sorted(found, key=lambda a: -abs(a.across.value if a.across else 0))
+            found.append(Association(measure, len(rows), rows["arm"].nunique(), within, across))
+    return sorted(found, key=lambda a: (a.within is None, -abs(a.within.value) if a.within else -abs(a.across)))
 
 
 def measure_names(topologies: pd.DataFrame) -> list[str]:
