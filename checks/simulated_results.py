@@ -289,11 +289,14 @@ class Simulation:
         )
 
     def _topologies(self, random: np.random.Generator) -> pd.DataFrame:
+        """Of which a null changes more entries than the fraction of edges that it may move, as in a dense matrix."""
+        doses = {arm: self.fractions.get(arm, 1.0) if place else 0.0 for place, arm in enumerate(self.arms)}
         return pd.DataFrame(
             [
                 row("topologies", arm=arm, replicate=replicate, neurons=220, edges=23000, digest="ef" * 32)
+                | {"rewired": 0.25 * dose, "entries_changed": dose * (1.4 - 0.4 * dose)}
                 | {"density": 0.475, "reciprocity": random.uniform(0.4, 0.6), "positions": np.nan}
-                for arm in self.arms
+                for arm, dose in doses.items()
                 for replicate in range(self.pairs)
             ]
         )

@@ -47,8 +47,8 @@ _TOPOLOGIES = pa.schema(
         ("edges", pa.int64()),
         ("digest", pa.string()),  # of size and weighted edges, see `Topology.digest`
     ]
-)  # `rewired`, see `Topology`; one float column per measure, empty if it has no value; `left_empty`, the reasons:
-# "name: reason; ..."
+)  # `rewired` and `entries_changed`, see `Topology`; one float column per measure, empty if it has no value;
+# `left_empty`, the reasons: "name: reason; ..."
 
 
 _CONVERGENCE = pa.schema(

@@ -1,11 +1,27 @@
 """The statistics of a study: one ratio, its interval, the rule for the verdict, and further checks."""
 
-from biotune.statistics.association import LEAST_DOSES, MOST_GROUPS, Correlation, Slope, dose_trend, rank_correlation
+from biotune.statistics.association import (
+    LEAST_DOSES,
+    MOST_GROUPS,
+    Correlation,
+    Slope,
+    dose_trend,
+    rank_correlation,
+    rank_correlation_within,
+)
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
 from biotune.statistics.permutation import EXACT_PAIRS, LEAST_DRAWS, MONTE_CARLO_FLIPS, NullRank, null_rank, sign_flip_p
 from biotune.statistics.power import detectable_ratio, equivalence_power
-from biotune.statistics.ratios import RESAMPLES, Ratio, bootstrap_t, geometric_ratio, log_ratios, pooled_ratio
+from biotune.statistics.ratios import (
+    RESAMPLES,
+    Ratio,
+    bootstrap_t,
+    geometric_ratio,
+    log_ratios,
+    pooled_ratio,
+    ratio_matrix,
+)
 from biotune.statistics.tuning import FOLDS, LEAST_TRIALS, SHUFFLES, TREES, Importances, expected_best, importances
 from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Verdict, VerdictName, verdict
 
@@ -48,6 +64,8 @@ __all__ = [
     "pooled_ratio",
     "quartiles",
     "rank_correlation",
+    "rank_correlation_within",
+    "ratio_matrix",
     "share",
     "sign_flip_p",
     "verdict",

@@ -16,7 +16,7 @@ from biotune.topology.expand import PARTITIONS, expand
 from biotune.topology.measures.catalogue import MEASURES, measure_row, measures
 from biotune.topology.neurons import DENSITY_SCALES, neuron_counts, rounding_of
 from biotune.topology.nulls.catalogue import NULLS, Null
-from biotune.topology.nulls.rewire import rewire_connectome, rewire_topology, rewired_share
+from biotune.topology.nulls.rewire import entries_changed, rewire_connectome, rewire_topology, rewired_share
 from biotune.topology.spectrum import frobenius_norm, spectral_radius
 from biotune.topology.topology import Topology
 
@@ -27,6 +27,7 @@ __all__ = [
     "PARTITIONS",
     "Null",
     "Topology",
+    "entries_changed",
     "expand",
     "frobenius_norm",
     "measure_row",

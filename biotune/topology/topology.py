@@ -18,6 +18,8 @@ class Topology:
         region: int64 `[size]`, each neuron's region.
         rewired: share of the edges that a null put where there was none, counted among the regions or among the
             neurons, whichever it rewired.
+        entries_changed: share of the entries of the matrix that the null changed, of the same regions or neurons: see
+            `biotune.topology.entries_changed`.
 
     Raises:
         ValueError: the arrays don't fit each other, or the edges are not sorted and unique, or out of range.
@@ -29,6 +31,7 @@ class Topology:
     weight: np.ndarray = field(repr=False)
     region: np.ndarray = field(repr=False)
     rewired: float = 0.0
+    entries_changed: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.target.shape == self.source.shape == self.weight.shape or self.region.shape != (self.size,):

@@ -89,6 +89,7 @@ def edges(topologies: Sequence[Topology], population: Population) -> dict[str, A
         "weight": torch.from_numpy(np.stack([topology.weight for topology in topologies])),
         "region": index("region"),
         "rewired": [float(topology.rewired) for topology in topologies],
+        "entries_changed": [float(topology.entries_changed) for topology in topologies],
         "sign": None if population.sign is None else population.sign.to("cpu", torch.int8),
         "read": None if population.read is None else population.read.cpu(),
     }
@@ -105,17 +106,19 @@ def load_networks(file: Place) -> Networks:
     if "edges" not in content:
         raise UserError(f"{file}: its networks are not trained to the end, and have no edges; go on with the study")
     held, trained = content["edges"], content["loop"]["population"]
-    columns = zip(held["target"], held["source"], held["weight"], held["region"], held["rewired"], strict=True)
+    columns = zip(
+        *(held[name] for name in ("target", "source", "weight", "region", "rewired", "entries_changed")), strict=True
+    )
     topologies = tuple(
         Topology(
-            held["size"], target.long().numpy(), source.long().numpy(), weight.numpy(), region.long().numpy(), share
+            held["size"], target.long().numpy(), source.long().numpy(), weight.numpy(), region.long().numpy(), *shares
         )
-        for target, source, weight, region, share in columns
+        for target, source, weight, region, *shares in columns
     )
     return Networks(
         topologies,
         **{name: trained[name] for name in _WEIGHTS},
-        read=held.get("read"),  # without it the readout sees all
+        read=held["read"],
         sign=held["sign"],
         plan=content["plan"],
     )

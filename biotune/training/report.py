@@ -120,6 +120,7 @@ class BlockReport:
                     "edges": topology.edges,
                     "digest": topology.digest,
                     "rewired": topology.rewired,
+                    "entries_changed": topology.entries_changed,
                 }
                 | measure_row(topology, values)
                 for topology, values in zip(trial.topologies, trial.initial_values, strict=True)

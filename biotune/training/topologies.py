@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from biotune.topology import Topology, expand, rewire_connectome, rewire_topology, rewired_share
+from biotune.connectome import Connectome
+from biotune.topology import Topology, entries_changed, expand, rewire_connectome, rewire_topology, rewired_share
 from biotune.training.plan import TrialPlan
 
 
@@ -15,17 +16,22 @@ def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
     def draw(purpose: str) -> np.random.Generator:
         return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
 
-    connectome, null, rewired = plan.connectome, plan.null, 0.0
+    connectome, null, rewired, changed = plan.connectome, plan.null, 0.0, 0.0
     options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
     if null is not None and null["level"] == "region":
         connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
-        rewired = rewired_share(plan.connectome, connectome)
+        rewired, changed = _changes(plan.connectome, connectome)
     topology = expand(connectome, **plan.topology, generator=draw("expansion"))
     if null is not None and null["level"] == "neuron":
         expansion = topology
         topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
-        rewired = rewired_share(expansion, topology)
-    return replace(topology, rewired=rewired)
+        rewired, changed = _changes(expansion, topology)
+    return replace(topology, rewired=rewired, entries_changed=changed)
+
+
+def _changes(before: Connectome | Topology, after: Connectome | Topology) -> tuple[float, float]:
+    """The shares of the edges and of the entries that a null changed."""
+    return rewired_share(before, after), entries_changed(before, after)
 
 
 class Topologies:

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -118,6 +118,67 @@ class TestBesideTheVerdict:
         assert "though not the same ratios" in summary.answer[1]
 
 
+class TestEveryArmWithEveryOther:
+    def test_is_a_table_of_ratios_that_hold_together(self, reported, read_page):
+        directory, summary = reported
+        text = read_page(directory).text
+        assert "Do the arms differ from one another?" in text
+        assert "the 15 pairs of arms hold together with 95 % (99.67 % each)" in text
+        shared = Results(directory).read_table("convergence").query("phase == 'shared'")
+        updates = shared.pivot_table(index="replicate", columns="arm", values="updates")
+        for arm, to in permutations(summary.arms, 2):
+            found = summary.contrast(arm, to)
+            assert found.ratio.estimate == pytest.approx(np.exp(np.log(updates[arm] / updates[to]).mean()))
+            assert found.ratio.confidence == pytest.approx(1 - 0.05 / 15)
+            assert found.comparable == ("frozen" not in (arm, to))
+            assert found.differs == (found.comparable and not found.ratio.low <= 1 <= found.ratio.high)
+            shown = f"{found.ratio.estimate:.2f} [{found.ratio.low:.2f}, {found.ratio.high:.2f}]"
+            assert (shown in text) == found.comparable
+        assert summary.contrast("degrees", "random").differs
+        assert not summary.contrast("random", "marmoset").differs
+
+    def test_its_estimates_are_those_of_the_verdicts_and_its_intervals_are_wider(self, reported):
+        _, summary = reported
+        for comparison in summary.comparisons:
+            found = summary.contrast(comparison.arm, summary.reference).ratio
+            assert found.estimate == comparison.ratio.estimate
+            assert found.low < comparison.ratio.low < comparison.ratio.high < found.high
+
+    def test_is_in_the_files(self, reported):
+        directory, summary = reported
+        held = json.loads((directory / "summary.json").read_text())["contrasts"]
+        table = pd.read_csv(directory / "report/tables/contrasts.csv")
+        assert len(held) == len(table) == 6 * 5
+        for entry, row, found in zip(held, table.to_dict("records"), summary.contrasts, strict=True):
+            assert (entry["arm"], entry["to"]) == (row["arm"], row["to"]) == (found.arm, found.to)
+            assert entry["ratio"]["estimate"] == pytest.approx(row["ratio"]) == found.ratio.estimate
+            assert entry["differs"] == row["differs"] == found.differs
+
+    def test_marks_where_two_arms_differ_and_says_which_are_not_comparable(self, simulate, read_page):
+        directory = simulate(ratios={"marmoset": 1.0, "degrees": 1.0, "random": 2.0}, never={"degrees": 4})
+        make_report(directory)
+        page = (directory / "report/index.html").read_text()
+        section = page[page.index('<h2 id="contrasts">') :]
+        section = section[: section.index("</section>")]
+        assert section.count("<strong>") == 2  # random and marmoset, both ways round
+        assert section.count("not comparable</small>") == 4
+
+    def test_two_arms_have_none(self, simulate, read_page):
+        directory = simulate(ratios={"marmoset": 1.0, "degrees": 0.5})
+        summary = make_report(directory)
+        assert summary.contrasts == []
+        assert "differ from one another" not in read_page(directory).text
+        assert "compared with every other" not in summary.methods[-1]
+
+    def test_an_arm_that_is_still_to_be_confirmed_is_shown_as_such(self, simulate, read_page):
+        directory = simulate(phase="confirm", confirmed={"random": 0})
+        summary = make_report(directory)
+        assert summary.contrast("random", "degrees").ratio is None
+        assert summary.contrast("degrees", "marmoset").differs
+        page = (directory / "report/index.html").read_text()
+        assert page.count("<small>to come</small>") == 4
+
+
 class TestWhichProperty:
     RATIOS = {"marmoset": 1.0, "a tenth": 0.98, "half": 0.8, "all": 0.6}  # noqa: RUF012
     FRACTIONS = {"a tenth": 0.1, "half": 0.5, "all": 1.0}  # noqa: RUF012
@@ -126,7 +187,10 @@ class TestWhichProperty:
         directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
         summary = make_report(directory)
         [trend] = summary.trends
-        assert trend.doses == {"marmoset": 0, **self.FRACTIONS}
+        assert trend.fractions == {"marmoset": 0, **self.FRACTIONS}
+        changed = Results(directory).read_table("topologies").groupby("arm")["entries_changed"].mean()
+        assert trend.doses == pytest.approx(dict(changed))  # what was changed, not what was asked for
+        assert trend.doses["half"] == pytest.approx(0.6)
         assert trend.slope.factor == pytest.approx(0.6, rel=0.1)
         assert trend.slope.high < 0.7
         text = read_page(directory).text
@@ -135,6 +199,12 @@ class TestWhichProperty:
         ids = read_page(directory).attributes("id")
         assert ids.index("figure-dose") < ids.index("figure-associations")
         assert "The trend comes from doses that were set. What follows is association" in text
+        assert "0 %, 14 %, 60 % and 100 % of them" in text
+        drawn = texts(directory / "report" / "figures" / "dose.svg")
+        assert "share of the matrix's entries that the null changed" in drawn
+        table = pd.read_csv(directory / "report/tables/trends.csv")
+        assert table["fractions"].tolist() == ["0, 0.1, 0.5, 1"]
+        assert table["entries_changed"].tolist() == ["0, 0.136, 0.6, 1"]
 
     def test_a_trend_that_cannot_be_told(self, simulate, read_page):
         directory = simulate(ratios=dict.fromkeys(self.RATIOS, 1.0), fractions=self.FRACTIONS)
@@ -147,6 +217,29 @@ class TestWhichProperty:
         assert trend.slope is None
         assert "fewer than 80 % of the replicates of all met the criterion" in read_page(directory).text
 
+    def test_no_trend_over_doses_that_the_results_do_not_have(self, simulate, read_page):
+        directory = simulate(ratios=self.RATIOS, fractions=self.FRACTIONS)
+        results = Results(directory)
+        topologies = results.read_table("topologies")
+        results.write_table("topologies", topologies.drop(columns="entries_changed"))
+        [trend] = make_report(directory).trends
+        assert (trend.doses, trend.slope) == ({}, None)
+        text = read_page(directory).text
+        assert "over fractions of 0 %, 10 %, 50 % and 100 %" in text
+        assert "the results don't have the share of entries changed" in text
+        results.write_table("topologies", topologies.assign(entries_changed=0.5))
+        assert read_report(directory).trends[0].reason == "the null changed as much in all arms"
+
+    def test_both_shares_stand_beside_each_null(self, simulate, read_page):
+        directory = simulate(fractions={"degrees": 0.5})
+        make_report(directory)
+        text = read_page(directory).text
+        assert "degrees 12 % of edges rewired, 60 % of entries changed" in text
+        assert "random 25 % of edges rewired, 100 % of entries changed" in text
+        assert "marmoset 0 %" not in text
+        measures = pd.read_csv(directory / "report/tables/measures.csv").set_index(["measure", "arm"])["mean"]
+        assert (measures["rewired", "degrees"], measures["entries_changed", "degrees"]) == (0.125, pytest.approx(0.6))
+
     def test_two_doses_are_no_trend(self, simulate):
         assert not read_report(simulate(ratios={"marmoset": 1.0, "half": 0.8}, fractions={"half": 0.5})).trends
 
@@ -157,12 +250,23 @@ class TestWhichProperty:
         both = topologies.merge(confirmed[confirmed["phase"] == "shared"], on=["arm", "replicate"])
         results.write_table("topologies", topologies.assign(follows=-both["updates"].to_numpy()))
         summary = make_report(directory)
-        assert [(a.measure, a.networks, a.arms) for a in summary.associations] == [
-            ("follows", 48, 3),
-            ("reciprocity", 48, 3),
-        ]
-        assert summary.associations[0].across.value == pytest.approx(-1)
+        measures = ["entries_changed", "follows", "reciprocity", "rewired"]
+        assert sorted(a.measure for a in summary.associations) == measures
+        assert {(a.networks, a.arms) for a in summary.associations} == {(48, 3)}
+        assert summary.associations[0].measure == "follows"
+        assert summary.associations[0].within.value == pytest.approx(-1)
+        assert summary.associations[0].across == pytest.approx(-1)
+        assert [a.within is None for a in summary.associations] == [False, False, True, True]  # set by the arm alone
         text = read_page(directory).text
+        caption = text[text.index("Measures associated with speed") :]
+        assert caption.index("Dots: within arms") < caption.index("Open squares: over the networks of all arms")
+        assert "without an interval" in caption
+        table = pd.read_csv(directory / "report/tables/associations.csv")
+        assert list(table)[3:] == ["rho_within", "rho_within_low", "rho_within_high", "rho_across"]
+        reciprocity = summary.associations[1]
+        low, high = reciprocity.within.low, reciprocity.within.high
+        shown = f"48 3 arms {reciprocity.within.value:.2f} [{low:.2f}, {high:.2f}] {reciprocity.across:.2f}"
+        assert shown in text
         assert "what follows is association" in text
         assert {"figure-associations", "figure-measures"} <= set(read_page(directory).attributes("id"))
 
@@ -296,7 +400,7 @@ class TestFiles:
         assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == 2 * 6 * 16
         associations = pd.read_csv(directory / "report/tables/associations.csv")
         for held, row in zip(content["associations"], associations.to_dict("records"), strict=True):
-            assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]["value"]))
+            assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]))
         for name in ("arms", "search", "expected_best", "measures", "importances", "topologies", "trials"):
             assert len(pd.read_csv(directory / f"report/tables/{name}.csv"))
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from biotune.statistics import dose_trend, rank_correlation
+from biotune.statistics import dose_trend, rank_correlation, rank_correlation_within
 
 DOSES = np.array([0, 0.1, 0.25, 0.5, 1.0])
 
@@ -49,34 +49,55 @@ class TestRankCorrelation:
     @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=4, max_size=30))
     def test_is_scipys_spearman(self, pairs):
         measure, updates = np.array(pairs, dtype=float).T
-        count = len(measure)
-        found = rank_correlation(measure, updates, np.zeros(count, int), np.arange(count), 0.95)
+        found = rank_correlation(measure, updates)
         if np.ptp(measure) == 0 or np.ptp(updates) == 0:
             assert found is None
         else:
-            assert found.value == pytest.approx(stats.spearmanr(measure, updates).statistic)
+            assert found == pytest.approx(stats.spearmanr(measure, updates).statistic)
+
+    def test_of_one_arm_is_that_within_arms(self):
+        measure, updates, _, _ = networks(np.random.default_rng(3), 10)
+        one = np.zeros(40, int)
+        assert rank_correlation_within(measure, updates, one, np.arange(40), 0.95).value == pytest.approx(
+            rank_correlation(measure, updates)
+        )
 
     def test_within_arms_has_no_part_in_what_arms_differ_in(self):
         measure, updates, arm, replicate = networks(np.random.default_rng(4), 30, slope=0.5)
-        within = rank_correlation(measure, updates, arm, replicate, 0.95, within_arms=True)
-        moved = rank_correlation(measure - 50 * arm, updates + 9 * arm, arm, replicate, 0.95, within_arms=True)
-        assert moved == within
+        within = rank_correlation_within(measure, updates, arm, replicate, 0.95)
+        assert rank_correlation_within(measure - 50 * arm, updates + 9 * arm, arm, replicate, 0.95) == within
         of_each = [stats.spearmanr(measure[arm == a], updates[arm == a]).statistic for a in range(4)]
         assert within.value == pytest.approx(np.mean(of_each))
 
-    @pytest.mark.parametrize("within", [False, True])
-    def test_interval_covers_other_draws_of_the_same_arms(self, within):
+    def test_interval_covers_other_draws_of_the_same_arms(self):
         generator = np.random.default_rng(5)
         many = networks(generator, 20_000)
-        true = rank_correlation(*many[:3], np.zeros(80_000, int), 0.95, within_arms=within).value
+        true = rank_correlation_within(*many[:3], np.zeros(80_000, int), 0.95).value
         covered = []
         for _ in range(500):
-            found = rank_correlation(*networks(generator, 16), 0.95, within_arms=within)
+            found = rank_correlation_within(*networks(generator, 16), 0.95)
             covered.append(found.low <= true <= found.high)
         assert 0.91 <= np.mean(covered) <= 0.98
 
+    def test_leaves_out_0_rarely_without_an_effect_however_much_the_arms_differ(self):
+        generator = np.random.default_rng(6)
+        left_out, over_arms = [], []
+        for _ in range(500):
+            sample = networks(generator, 16, slope=0)
+            found = rank_correlation_within(*sample, 0.95)
+            left_out.append(not found.low <= 0 <= found.high)
+            over_arms.append(rank_correlation(*sample[:2]))
+        assert np.mean(left_out) <= 0.08
+        assert np.mean(over_arms) > 0.5  # of the arms alone
+
     def test_a_perfect_order_has_no_interval(self):
         x = np.arange(10.0)
-        found = rank_correlation(x, x**2, np.zeros(10, int), np.arange(10), 0.95)
+        found = rank_correlation_within(x, x**2, np.zeros(10, int), np.arange(10), 0.95)
         assert (found.value, found.low) == (pytest.approx(1), None)
-        assert rank_correlation(x, x[::-1].copy(), np.zeros(10, int), np.zeros(10, int), 0.95).high is None
+        assert rank_correlation_within(x, x[::-1].copy(), np.zeros(10, int), np.zeros(10, int), 0.95).high is None
+
+    def test_a_measure_that_only_differs_between_arms_has_none_within(self):
+        arm, replicate = np.repeat([0, 1], 5), np.tile(np.arange(5), 2)
+        updates = np.random.default_rng(7).uniform(1, 9, 10)
+        assert rank_correlation_within(arm * 1.0, updates, arm, replicate, 0.95) is None
+        assert rank_correlation(arm * 1.0, updates) is not None

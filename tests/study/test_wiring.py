@@ -55,22 +55,28 @@ def test_a_distance_null_of_neurons_knows_where_their_regions_are(small_space: P
 
 
 @pytest.mark.parametrize("level", ["region", "neuron"])
-def test_a_topology_says_what_share_of_the_edges_its_null_moved(small_space: Path, level: str) -> None:
+def test_a_topology_says_what_share_of_the_edges_its_null_moved_and_of_the_entries_it_changed(
+    small_space: Path, level: str
+) -> None:
     sparser = "connectome.name=distance_rule:marmoset"  # there is room to move to
-    assert [one.rewired for one in topologies(small_space, "real", sparser)] == [0, 0, 0]
+    assert [(one.rewired, one.entries_changed) for one in topologies(small_space, "real", sparser)] == [(0, 0)] * 3
     null = "arms.rewired.null={{name: {}, level: {}, fraction: {}}}"
     moved = {
         (name, fraction): topologies(small_space, "rewired", sparser, null.format(name, level, fraction))
         for name, fraction in [("weights_shuffled", 1), ("edges_shuffled", 0.25), ("edges_shuffled", 1)]
     }
     assert [one.rewired for one in moved["weights_shuffled", 1]] == [0, 0, 0]
+    assert all(0.9 < one.entries_changed <= 1 for one in moved["weights_shuffled", 1])
     for few, every in zip(moved["edges_shuffled", 0.25], moved["edges_shuffled", 1], strict=True):
         assert 0 < few.rewired <= 0.25
         assert few.rewired < every.rewired < 1
+        assert few.rewired < few.entries_changed < every.entries_changed <= 1
     if level == "neuron":  # replicate r of the null rewires replicate r's own expansion
         for real, every in zip(topologies(small_space, "real", sparser), moved["edges_shuffled", 1], strict=True):
             before, after = real.matrix() != 0, every.matrix() != 0
             assert every.rewired == pytest.approx((after & ~before).sum() / after.sum())
+            changed = real.matrix() != every.matrix()
+            assert every.entries_changed == pytest.approx(changed.sum() / (before | after).sum())
 
 
 @pytest.mark.parametrize(

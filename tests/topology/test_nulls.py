@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from biotune.connectome import Connectome, Provenance, load_connectome
 from biotune.errors import UserError
-from biotune.topology import NULLS, Topology, expand, rewire_connectome, rewire_topology
+from biotune.topology import (
+    NULLS,
+    Topology,
+    entries_changed,
+    expand,
+    rewire_connectome,
+    rewire_topology,
+    rewired_share,
+)
 from biotune.topology.nulls.scatter import distance_bins
 
 PROVENANCE = Provenance(kind="file", species="mouse", citation="", licence="", orientation="")
@@ -66,6 +74,28 @@ def test_number_of_edges_and_weights_are_kept_among_self_connections_too(null, c
     assert sorted(made.weight) == sorted(connectome.weight)
     if not np.any(connectome.source == connectome.target):
         assert np.all(made.source != made.target)
+
+
+@every_null_of_regions
+@given(connectome=graphs(loops=True), seed=seeds, fraction=st.floats(0, 1))
+def test_the_shares_that_changed_are_those_of_the_matrices(null, connectome, seed, fraction):
+    made = rewired(connectome, null, seed, fraction)
+    before, after = connectome.matrix(), made.matrix()
+    share = entries_changed(connectome, made)
+    assert share == pytest.approx(np.mean((before != after)[(before != 0) | (after != 0)]))
+    assert share == entries_changed(made, connectome)
+    assert rewired_share(connectome, made) <= share <= 1  # an edge that has moved has changed two entries
+    assert entries_changed(connectome, connectome) == 0
+
+
+def test_a_null_may_change_all_weights_and_rewire_no_edge():
+    before = graph(4, [(0, 1), (1, 2), (2, 3)])
+    after = replace(before, weight=before.weight[[1, 2, 0]])
+    assert (rewired_share(before, after), entries_changed(before, after)) == (0, 1)
+    moved = replace(before, target=np.array([1, 2, 0]))  # of three edges one is elsewhere: two of four entries
+    assert (rewired_share(before, moved), entries_changed(before, moved)) == (pytest.approx(1 / 3), 0.5)
+    silent = Topology(2, np.array([0]), np.array([0]), np.zeros(1), np.array([0, 1]))
+    assert entries_changed(silent, silent) == 0
 
 
 @given(connectome=graphs(loops=True), seed=seeds, fraction=st.floats(0, 1))

@@ -57,6 +57,7 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
             figures.wiring.append(draw_regions(summary, matrices, named))
         if summary.associations:
             figures.wiring.append(draw_associations(summary))
+        if any(found.within for found in summary.associations):
             figures.wiring.append(draw_measures(summary, shared, tables.topologies))
         searched = curves[curves["phase"] == "search"]
         if len(searched):

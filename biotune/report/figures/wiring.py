@@ -22,7 +22,7 @@ from biotune.report.figures.drawing import (
     log_axis,
     panel,
 )
-from biotune.report.formatting import count, number, percent, several
+from biotune.report.formatting import count, percent, several
 from biotune.report.formatting import ratio as as_ratio
 from biotune.report.results.summary import Association, Summary, Trend
 from biotune.statistics import FAMILY_CONFIDENCE, geometric_ratio
@@ -40,7 +40,7 @@ COLOURS_OF_WEIGHTS = "cividis"  # readable for the colour-blind, and in grey
 
 
 def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -> Figure:
-    """Updates to criterion against the share of the edges that are rewired, as ratios to the least dose."""
+    """Updates to criterion against the share of the entries that are changed, as ratios to the least dose."""
     assert trend.slope is not None
     wide = shared.pivot_table(index="replicate", columns="arm", values="updates")[list(trend.doses)].dropna()
     log_updates = np.log(np.maximum(wide.to_numpy(), 1))
@@ -57,14 +57,15 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
             drawn += [found.low, found.high]
             axes.plot([doses[place]] * 2, [found.low, found.high], color=colour, lw=2.2)
         axes.plot(doses[place], found.estimate, "o", color=colour, ms=5)
-    middle = float(ratios.mean()) + np.log(trend.slope.factor) * (np.array([0.0, 1.0]) - doses.mean())
-    axes.plot([0, 1], np.exp(middle), color=INK, lw=1.2, ls="--")
-    axes.set_xticks(doses, [percent(dose) for dose in doses])
+    ends = np.array([doses.min(), doses.max()])
+    middle = float(ratios.mean()) + np.log(trend.slope.factor) * (ends - doses.mean())
+    axes.plot(ends, np.exp(middle), color=INK, lw=1.2, ls="--")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: percent(tick)))
     axes.set_xlim(-0.03, 1.03)
     finite = [end for end in drawn if 0 < end < np.inf]
     log_axis(axes, "y", min(finite) / 1.05, max(finite) * 1.05)
-    axes.set_xlabel("share of the edges that are rewired")
-    axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} rewired (log scale), n = {len(wide)}")
+    axes.set_xlabel("share of the matrix's entries that the null changed")
+    axes.set_ylabel(f"updates to criterion, ratio\nto {percent(doses[0])} changed (log scale), n = {len(wide)}")
     first, *others = trend.doses
     return finish(
         canvas,
@@ -72,8 +73,12 @@ def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -
         "Dose and response",
         f"Each thin line is a replicate, at every dose of the {trend.null}; dots and bars are geometric means with "
         f"95 % intervals, each as a ratio to {first}. Dashed: the log-linear trend, whose slope is taken within each "
-        "replicate. The study set the doses, so a trend is an effect of the rewiring itself.",
-        f"Ratio of updates to criterion to {first} by share of edges rewired: "
+        "replicate. A dose is the share of the matrix's entries (pairs of neurons, or of regions at that level) that "
+        "the null did change, the mean over an arm's draws: not the fraction of edges that it might move "
+        f"({several(percent(fraction) for fraction in trend.fractions.values())}), nor the share of edges rewired, "
+        "which leaves out edges that only change their weight. The study set the fractions, so a trend is an effect of "
+        "the rewiring itself.",
+        f"Ratio of updates to criterion to {first} by share of entries changed: "
         + "; ".join(
             f"{percent(trend.doses[arm])} {as_ratio(float(np.exp(ratios[:, place].mean())))}"
             for place, arm in enumerate(others, start=1)
@@ -179,20 +184,16 @@ def _draw_blocks(canvas: Canvas, panels: dict[str, Axes], matrices: pd.DataFrame
 
 
 def draw_associations(summary: Summary) -> Figure:
-    """Rank correlations of every measure with updates to criterion."""
+    """Rank correlations of every measure with updates to criterion: within arms and, as a point, over all arms."""
     shown = summary.associations
     canvas, axes = panel(0.19 * len(shown) + 1.0)
     axes.axvline(0, color=INK, lw=0.6)
     for row, found in enumerate(reversed(shown)):
-        for shift, part, face in ((0.13, found.across, REFERENCE_COLOUR), (-0.17, found.within, PAPER)):
-            if part is None:
-                continue
-            if part.low is not None and part.high is not None:
-                axes.plot(
-                    [part.low, part.high], [row + shift] * 2, color=REFERENCE_COLOUR, lw=1.6 if shift > 0 else 0.8
-                )
-            marker = "o" if shift > 0 else "s"
-            axes.plot(part.value, row + shift, marker, color=REFERENCE_COLOUR, mfc=face, ms=4 if shift > 0 else 3)
+        axes.plot(found.across, row - 0.2, "s", color=REFERENCE_COLOUR, mfc=PAPER, ms=3)
+        if found.within:
+            if found.within.low is not None and found.within.high is not None:
+                axes.plot([found.within.low, found.within.high], [row + 0.1] * 2, color=REFERENCE_COLOUR, lw=1.6)
+            axes.plot(found.within.value, row + 0.1, "o", color=REFERENCE_COLOUR, ms=4)
     axes.set_yticks(range(len(shown)), [_spelt(a.measure) for a in reversed(shown)])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -207,19 +208,21 @@ def draw_associations(summary: Summary) -> Figure:
         canvas,
         "associations",
         "Measures associated with speed",
-        "Spearman's ρ of each measure with updates to criterion. Dots: over the networks of all arms; open squares: "
-        "within arms, with all differences between arms removed. The 95 % jackknife intervals over replicates hold "
-        "for new draws of the same arms; they say nothing about other arms. Arms differ in many measures at "
-        "once, so a correlation with one measure may be due to another.",
+        "Spearman's ρ of each measure with updates to criterion. Dots: within arms, with all differences between arms "
+        "removed, and 95 % jackknife intervals over replicates, which hold for new draws of the same arms. A measure "
+        "that doesn't vary within arms has no dot. Open squares: over the networks of all arms, without an interval. "
+        "Arms were chosen, and differ in nearly every measure, so that such an interval would leave out 0 in a third "
+        "to two thirds of studies in which no measure has an effect. A correlation with one measure may be due to "
+        "another.",
         "Rank correlations with updates to criterion: "
-        + "; ".join(f"{_spelt(a.measure)} {number(a.across.value, 2)}" for a in shown if a.across)
-        + f", over {several(summary.arms)}.",
+        + "; ".join(f"{_spelt(a.measure)} {_correlation(a)}" for a in shown)
+        + f"; {several(summary.arms)}.",
     )
 
 
 def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFrame) -> Figure:
-    """The measures of the strongest correlations against updates to criterion, network by network."""
-    chosen = summary.associations[:SCATTERS]
+    """The measures of the strongest correlations within arms against updates to criterion, network by network."""
+    chosen = [a for a in summary.associations if a.within][:SCATTERS]
     both = shared[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
     both = both.assign(updates=both["updates"].clip(lower=1))
     canvas, panels = grid([a.measure for a in chosen], 1.6, share_x=False)
@@ -242,9 +245,9 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
         canvas,
         "measures",
         "Measures against speed",
-        f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation of "
-        f"{len(summary.associations)}, and chosen for that. If the arms form separate clumps, the correlation only "
-        "shows that the arms differ; check whether dots of one colour show a slope too.",
+        f"Each dot is a network: the {count(len(chosen), 'measure')} with the strongest rank correlation within arms "
+        f"of {len(summary.associations)}, and chosen for that. Look whether dots of one colour show a slope: if arms "
+        "form separate clumps, that only shows that they differ.",
         "Updates to criterion against "
         + several(f"{_spelt(a.measure)} (rank correlation {_correlation(a)})" for a in chosen)
         + f", for {several(summary.arms)}.",
@@ -252,12 +255,13 @@ def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFra
 
 
 def _correlation(found: Association) -> str:
-    part = found.across
+    """Within arms, with its interval; if nothing varies there, over all arms."""
+    part = found.within
     if part is None:
-        return "–"
+        return f"{found.across:.2f} over all arms"
     if part.low is None or part.high is None:
-        return f"{part.value:.2f}"
-    return f"{part.value:.2f} [{part.low:.2f}, {part.high:.2f}]"
+        return f"{part.value:.2f} within arms"
+    return f"{part.value:.2f} [{part.low:.2f}, {part.high:.2f}] within arms"
 
 
 def _spelt(measure: str) -> str:

@@ -11,7 +11,7 @@ from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
 from biotune.report.results.combined import is_tuned
-from biotune.report.results.summary import Association, Comparison, SearchResult, Summary, Trend
+from biotune.report.results.summary import Association, Comparison, Contrast, SearchResult, Summary, Trend
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results
@@ -111,6 +111,7 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
     made = {
         "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),
         "criterion_levels": pd.DataFrame([_comparison(phase, level, c) for phase, level, c in levels]),
+        "contrasts": pd.DataFrame([_contrast(found) for found in summary.contrasts]),
         "arms": pd.DataFrame(
             [
                 {
@@ -195,12 +196,28 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
     }
 
 
+def _contrast(found: Contrast) -> dict[str, Any]:
+    ratio = found.ratio
+    return {
+        "arm": found.arm,
+        "to": found.to,
+        "pairs": ratio.pairs if ratio else 0,
+        "ratio": ratio.estimate if ratio else None,
+        "low": ratio.low if ratio else None,
+        "high": ratio.high if ratio else None,
+        "confidence": ratio.confidence if ratio else None,
+        "comparable": found.comparable,
+        "differs": found.differs,
+    }
+
+
 def _trend(trend: Trend) -> dict[str, Any]:
     slope = trend.slope
     return {
         "null": trend.null,
-        "arms": ", ".join(trend.doses),
-        "doses": ", ".join(f"{dose:g}" for dose in trend.doses.values()),
+        "arms": ", ".join(trend.fractions),
+        "fractions": ", ".join(f"{fraction:g}" for fraction in trend.fractions.values()),
+        "entries_changed": ", ".join(f"{dose:.4g}" for dose in trend.doses.values()),
         "factor": slope.factor if slope else None,
         "low": slope.low if slope else None,
         "high": slope.high if slope else None,
@@ -211,14 +228,16 @@ def _trend(trend: Trend) -> dict[str, Any]:
 
 
 def _association(found: Association) -> dict[str, Any]:
-    row: dict[str, Any] = {"measure": found.measure, "networks": found.networks, "arms": found.arms}
-    for name, part in (("across", found.across), ("within", found.within)):
-        row |= {
-            f"rho_{name}": part.value if part else None,
-            f"rho_{name}_low": part.low if part else None,
-            f"rho_{name}_high": part.high if part else None,
-        }
-    return row
+    within = found.within
+    return {
+        "measure": found.measure,
+        "networks": found.networks,
+        "arms": found.arms,
+        "rho_within": within.value if within else None,
+        "rho_within_low": within.low if within else None,
+        "rho_within_high": within.high if within else None,
+        "rho_across": found.across,
+    }
 
 
 def _search(found: SearchResult) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from markupsafe import Markup
 from biotune.report import formatting
 from biotune.report.figures import Figures
 from biotune.report.figures.drawing import INK, PAPER, Figure
-from biotune.report.text.answer import bootstrap_interval, in_short, interval, rank_sentence, trend_sentence
+from biotune.report.text.answer import (
+    bootstrap_interval,
+    contrasts_key,
+    in_short,
+    interval,
+    rank_sentence,
+    trend_sentence,
+)
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.methods import kernels_seen
 from biotune.report.text.report import Report
@@ -65,6 +72,7 @@ def _template(name: str) -> Template:
         "interval": interval,
         "in_short": in_short,
         "bootstrap": bootstrap_interval,
+        "contrasts": contrasts_key,
         "rank": rank_sentence,
         "trend": trend_sentence,
         "count": formatting.count,

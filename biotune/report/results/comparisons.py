@@ -10,7 +10,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.criterion import updates_to_criterion
-from biotune.report.results.summary import ArmResult, Comparison, Level
+from biotune.report.results.summary import ArmResult, Comparison, Contrast, Level
 from biotune.seeds import stream
 from biotune.statistics import Share, Verdict
 
@@ -100,6 +100,26 @@ class Analysis:
             detectable=statistics.detectable_ratio(*sensitivity) if ratio.pairs > 1 else None,
             equivalence_power=statistics.equivalence_power(*sensitivity) if ratio.pairs > 1 else None,
         )
+
+    def contrasts(self, confirmed: pd.DataFrame) -> list[Contrast]:
+        """Every arm compared with every other; empty with fewer than three arms, since the verdict says it all."""
+        if confirmed.empty or len(self.arms) < 3:
+            return []
+        updates = confirmed.pivot_table(index="arm", columns="replicate", values="updates").reindex(list(self.arms))
+        short = {
+            arm
+            for arm in self.arms
+            if self._share(confirmed[confirmed["arm"] == arm]).value < statistics.LEAST_SHARE_CONVERGED
+        }
+        found = []
+        for arm, row in zip(self.arms, statistics.ratio_matrix(updates), strict=True):
+            for to, ratio in zip(self.arms, row, strict=True):
+                if arm != to:
+                    decided = self.finished or (ratio is not None and ratio.pairs >= self.planned)
+                    comparable = not (decided and {arm, to} & short)
+                    differs = ratio is not None and comparable and (ratio.high < 1 or ratio.low > 1)
+                    found.append(Contrast(arm, to, ratio, comparable, differs))
+        return found
 
     def _share(self, rows: pd.DataFrame) -> Share:
         converged = int(rows["converged"].sum())

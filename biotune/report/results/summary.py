@@ -72,6 +72,25 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """One arm compared with any other, at the shared setting.
+
+    Attributes:
+        ratio: updates of `arm` divided by those of `to`, over the replicates that both have, with an interval that
+            holds together with those of all other pairs of arms; None if they have no replicate in common.
+        comparable: whether at least 80 % of the replicates of both met the criterion; if not, the ratio isn't shown on
+            the page. True while replicates are still to come.
+        differs: whether they are comparable and the interval leaves out 1.
+    """
+
+    arm: str
+    to: str
+    ratio: Ratio | None
+    comparable: bool
+    differs: bool
+
+
+@dataclass(frozen=True)
 class Control:
     """The positive control: the reference arm, changed on purpose.
 
@@ -99,15 +118,19 @@ class Level:
 
 @dataclass(frozen=True)
 class Trend:
-    """A dose-response: arms in which the same null rewires different shares of the edges.
+    """A dose-response: arms in which the same null may move different shares of the edges.
 
     Attributes:
         null: the null, in words.
-        doses: arm -> share of its edges that are rewired; 0 for an arm that is otherwise the same and has no null.
+        fractions: arm -> share of its edges that the null may move, as the study asks; 0 for an arm that is otherwise
+            the same and has no null.
+        doses: arm -> share of the matrix's entries that the null did change, the mean over its replicates; empty if the
+            results don't have it of all arms.
         slope: None if there is none; `reason` says why.
     """
 
     null: str
+    fractions: dict[str, float]
     doses: dict[str, float]
     slope: Slope | None
     reason: str
@@ -119,14 +142,15 @@ class Association:
 
     Attributes:
         networks, arms: numbers of those in which the measure has a value.
-        across: over all networks. within: over all networks, with ranks taken within each arm. None if nothing varies.
+        within: within arms, with its interval; None if nothing varies there.
+        across: over the networks of all arms, which has no interval.
     """
 
     measure: str
     networks: int
     arms: int
-    across: Correlation | None
     within: Correlation | None
+    across: float
 
 
 @dataclass(frozen=True)
@@ -160,8 +184,9 @@ class Summary:
         arms: name -> the arm's section of study.yaml, in the study's order.
         comparisons: at the shared setting, on which the answer is based; own_best: with each arm at its own best.
         levels: the comparisons at other criterion levels.
+        contrasts: every arm with every other, of three arms or more.
         control: the positive control, which isn't one of the arms; None if there is none.
-        trends: over the doses of a null. associations: with topology measures, the strongest first.
+        trends: over the doses of a null. associations: with topology measures, the strongest within arms first.
         importances: of the hyperparameters; None with too few trials.
         page: path of the page; not in summary.json, since the directory may be moved.
     """
@@ -184,6 +209,7 @@ class Summary:
     comparisons: list[Comparison]
     own_best: list[Comparison]
     levels: list[Level]
+    contrasts: list[Contrast]
     control: Control | None
     trends: list[Trend]
     associations: list[Association]
@@ -198,6 +224,10 @@ class Summary:
     def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
         """An arm's results in a confirm phase; None if there are none yet."""
         return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
+
+    def contrast(self, arm: str, to: str) -> Contrast | None:
+        """An arm compared with another one; None if there is no such comparison."""
+        return next((c for c in self.contrasts if (c.arm, c.to) == (arm, to)), None)
 
     def has_own_setting(self, arm: str) -> bool:
         """Whether an arm was confirmed at a best setting of its own that isn't the shared one."""

@@ -9,7 +9,7 @@ from biotune.report.results.comparisons import is_null
 from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
-from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, Ratio
+from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, bonferroni
 
 
 def question(study: Mapping[str, Any]) -> str:
@@ -76,11 +76,25 @@ def rank_sentence(comparison: Comparison) -> str:
     )
 
 
+def contrasts_key(summary: Summary) -> str:
+    """How to read the ratios of every arm to every other."""
+    pairs = len(summary.contrasts) // 2
+    return (
+        "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
+        "is faster), at the shared setting and over the replicates that both have. Bold: the interval leaves out 1. "
+        f"The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
+        f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
+        f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
+        "met the criterion."
+    )
+
+
 def trend_sentence(trend: Trend) -> str:
     """The result of a dose-response, as a sentence."""
-    doses = several(percent(dose) for dose in dict.fromkeys(trend.doses.values()))
     if trend.slope is None:
-        return f"No trend is given over {doses} of the edges rewired ({trend.null}): {trend.reason}."
+        fractions = several(percent(fraction) for fraction in dict.fromkeys(trend.fractions.values()))
+        return f"No trend is given over fractions of {fractions} ({trend.null}): {trend.reason}."
+    doses = several(percent(dose) for dose in trend.doses.values())
     slope = trend.slope
     way = "does not show whether learning gets faster or slower"
     if slope.high < 1:
@@ -88,8 +102,8 @@ def trend_sentence(trend: Trend) -> str:
     elif slope.low > 1:
         way = "makes learning slower"
     return (
-        f"Rewiring more of the edges ({trend.null}; {doses}) {way}: rewiring all of them multiplies the updates to "
-        f"criterion by {formatting.ratio(slope.factor)} [{formatting.ratio(slope.low)}, "
+        f"Changing more entries of the matrix ({trend.null}; {doses} of them) {way}: changing all multiplies the "
+        f"updates to criterion by {formatting.ratio(slope.factor)} [{formatting.ratio(slope.low)}, "
         f"{formatting.ratio(slope.high)}], on a log-linear trend within {slope.replicates} replicates, with its "
         f"{percent(slope.confidence, 1)} interval."
     )

@@ -219,6 +219,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
             "the criterion over time. Beside the paired t intervals, bootstrap-t intervals are given "
             f"({RESAMPLES:,} resamples of the pairs)."
         )
+        if compared > 1:
+            pairs = compared * (compared + 1) // 2
+            sentences.append(
+                f"Every arm was compared with every other in the same way, with intervals at "
+                f"{percent(bonferroni(pairs), 2)} (95 % over {pairs} pairs of arms)."
+            )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:
             sentences.append(
@@ -239,12 +245,13 @@ def _property(dosed: bool, measured: bool) -> list[str]:
     sentences = []
     if dosed:
         sentences.append(
-            "The trend over doses is the slope of log updates on the share of edges rewired within each replicate, "
-            "with a t interval over replicates."
+            "The trend over doses is the slope of log updates within each replicate on the share of the matrix's "
+            "entries that the null changed (an arm's mean over its draws), with a t interval over replicates."
         )
     if measured:
         sentences.append(
-            "Measures of the topologies were correlated with updates to criterion (Spearman), over all networks and "
-            "within arms, with jackknife intervals over replicates of Fisher's z; these are associations."
+            "Measures of the topologies were correlated with updates to criterion (Spearman) within arms, with "
+            "jackknife intervals over replicates of Fisher's z, and over all networks, without an interval, since arms "
+            "were chosen and differ in many measures at once; these are associations."
         )
     return sentences

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError, unknown_name
@@ -84,6 +85,24 @@ def rewired_share(before: Connectome | Topology, after: Connectome | Topology) -
     """
     was, now = (wiring.source * wiring.size + wiring.target for wiring in (before, after))
     return float(np.mean(~np.isin(now, was))) if len(now) else 0.0
+
+
+def entries_changed(before: Connectome | Topology, after: Connectome | Topology) -> float:
+    """Share of the entries that are another number under a null: `|{W' != W}| / |{W != 0 or W' != 0}|`, pairs [target,
+    source]; 0 if all entries are 0.
+
+    An edge that moves changes two entries, a weight that is dealt to another edge one, so this counts what
+    `rewired_share` doesn't see: in a dense graph a null may leave most edges in place and change nearly all weights.
+
+    Args:
+        before, after: the wiring and its null, of the same size.
+    """
+    was, now = (
+        sparse.csr_array((wiring.weight, (wiring.target, wiring.source)), shape=(wiring.size, wiring.size))
+        for wiring in (before, after)
+    )
+    either = (abs(was) + abs(now)).count_nonzero()
+    return float((was - now).count_nonzero() / either) if either else 0.0
 
 
 def _rewire(edges: Edges, null: str, weights: str, fraction: float, generator: np.random.Generator) -> Edges:
