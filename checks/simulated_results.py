@@ -1,6 +1,6 @@
 """Results of a study with known ratios, written through the results' contract, for the tests of what reads them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from biotune.results.documents import (
     Environment,
     Git,
     Machine,
+    Reading,
     SeenKernels,
     Selection,
     Shared,
     State,
     Streams,
+    UsedCondition,
     UsedConnectome,
 )
 from biotune.results.journal import Head
+from biotune.results.vocabulary import Label
 
 NULL_LOSS = 1 / 12
 LEVEL = NULL_LOSS / 10
@@ -43,6 +46,8 @@ class Simulation:
         fractions: arm -> share of the edges that its null rewires. radius, tuned_radius: of the initial matrices.
         never: arm -> replicates that do not learn. diverging: arm -> replicates whose losses become NaN.
         own_best: arm -> true ratio at its own best setting, where it isn't the shared one's.
+        conditions: name -> what it overrides, and arm -> true ratio under it; an arm without one is the reference.
+        unfinished: conditions of which nothing was confirmed.
     """
 
     ratios: Mapping[str, float] = field(default_factory=lambda: {"marmoset": 1.0, "degrees": 0.5, "random": 1.0})
@@ -54,6 +59,8 @@ class Simulation:
     never: Mapping[str, int] = field(default_factory=dict)
     diverging: Mapping[str, int] = field(default_factory=dict)
     own_best: Mapping[str, float] = field(default_factory=dict)
+    conditions: Mapping[str, tuple[dict[str, Any], Mapping[str, float]]] = field(default_factory=dict)
+    unfinished: Collection[str] = ()
     phase: str = "finished"
     trials: int = 8
     confirmed: Mapping[str, int] = field(default_factory=dict)
@@ -87,7 +94,10 @@ class Simulation:
         convergence: list[dict[str, Any]] = []
         if self.phase != "search":
             for label in LABELS:
-                self._confirm(label, random, curves, convergence)
+                self._confirm("primary", label, random, curves, convergence)
+            for condition in self.conditions:
+                if condition not in self.unfinished:
+                    self._confirm(condition, "shared", random, curves, convergence)
         if trials:
             results.write_table("trials", pd.DataFrame(trials))
         if curves:
@@ -119,6 +129,8 @@ class Simulation:
             "network": {"initialisation": "default", "remap": True, "optimizer": "Adam", "learning_rate": 0.001},
             "arms": arms,
             "reference_arm": self.arms[0],
+            "conditions": {"primary": {}} | {name: dict(changes) for name, (changes, _) in self.conditions.items()},
+            "gain": None,
             "tune": tune | ({"spectral_radius": {"uniform": [0.3, 1.8]}} if self.tuned_radius else {}),
             "search": {
                 "trials_per_arm": self.trials,
@@ -164,18 +176,31 @@ class Simulation:
             matmul_precision="highest",
             concurrency=1,
             connectomes=dict.fromkeys(self.arms, connectome),
-            criterion=Criterion(null_loss=NULL_LOSS, level=LEVEL),
+            conditions={name: self._used(name) for name in ("primary", *self.conditions)},
             study_sha256=study_digest(study),
             task_sha256=None,
             topologies=dict.fromkeys(self.arms, "ef" * 32),
             streams=Streams(sha256="ab" * 32, numpy="2.0.0"),
-            updates_per_epoch=UPDATES_PER_EPOCH,
-            budget=self.budget,
             selection=None if self.phase == "search" else self.selection(),
             set_aside={},
             journal=Head(),
             storage=None,
         )
+
+    def _used(self, condition: str) -> UsedCondition:
+        ratios = self._ratios(condition, "shared")
+        return UsedCondition(
+            criterion=Criterion(null_loss=NULL_LOSS, level=LEVEL),
+            updates_per_epoch=UPDATES_PER_EPOCH,
+            budget=self.budget,
+            replicates=self.pairs,
+            same=[arm for arm in self.arms if arm not in ratios and arm != POSITIVE_CONTROL],
+        )
+
+    def _ratios(self, condition: str, label: str) -> Mapping[str, float]:
+        if condition == "primary":
+            return {**self.ratios, **(self.own_best if label == "own_best" else {})}
+        return {self.arms[0]: 1.0, **self.conditions[condition][1]}
 
     def selection(self) -> Selection:
         shared = Shared(
@@ -185,9 +210,17 @@ class Simulation:
             ranks=dict.fromkeys(self.arms, 1.5),
         )
         cells = [
-            Cell(plan=f"{arm} {label}", arm=arm, setting=self.setting(arm, label), labels=[label])
-            for label in LABELS
-            for arm in self.arms
+            Cell(
+                plan=f"{arm} {condition} {label}",
+                arm=arm,
+                condition=condition,
+                setting=self.setting(arm, label),
+                readings=[Reading(condition=condition, phase=label)],
+                whole=condition == "primary",
+            )
+            for condition in ("primary", *self.conditions)
+            for label in (LABELS if condition == "primary" else ("shared",))
+            for arm in self._ratios(condition, label)
         ]
         return Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in self.arms}, cells=cells)
 
@@ -202,7 +235,7 @@ class Simulation:
                 rows = []
                 for replicate in range(4):
                     reached = self.typical * ratio * slowdown * np.exp(random.normal(0, 0.1))
-                    rows.append(self._curve("search", arm, name, replicate, reached, epochs, random))
+                    rows.append(self._curve("search", "primary", arm, name, replicate, reached, epochs, random))
                 curves += rows
                 best = float(np.median([r["validation_loss"].min() for r in rows]))
                 found = row(
@@ -227,20 +260,23 @@ class Simulation:
         return trials, curves
 
     def _confirm(
-        self, label: str, random: np.random.Generator, curves: list[pd.DataFrame], convergence: list[dict[str, Any]]
+        self,
+        condition: str,
+        label: Label,
+        random: np.random.Generator,
+        curves: list[pd.DataFrame],
+        convergence: list[dict[str, Any]],
     ) -> None:
         common = np.exp(random.normal(0, 0.2, self.pairs))  # what a pair shares
-        for arm in self.arms:
-            ratio = self.own_best.get(arm, self.ratios[arm]) if label == "own_best" else self.ratios[arm]
+        for arm, ratio in self._ratios(condition, label).items():
             # the log ratio of two such arms has the standard deviation asked for
             own = np.exp(random.normal(0, self.spread / np.sqrt(2), self.pairs))
             for replicate in range(self.confirmed.get(arm, self.pairs)):
                 reached = self.typical * ratio * common[replicate] * own[replicate]
                 if replicate < self.never.get(arm, 0):
                     reached = 1e9
-                table = self._curve(
-                    label, arm, f"{arm}-{label}", replicate, reached, self.max_epochs + SUSTAIN - 1, random
-                )
+                epochs = self.max_epochs + SUSTAIN - 1
+                table = self._curve(label, condition, arm, f"{arm}-{label}", replicate, reached, epochs, random)
                 diverged = replicate < self.diverging.get(arm, 0)
                 if diverged:
                     table.loc[table["epoch"] >= 3, ["training_loss", "validation_loss"]] = np.nan
@@ -252,6 +288,7 @@ class Simulation:
                 outcome = row(
                     "convergence",
                     phase=label,
+                    condition=condition,
                     arm=arm,
                     trial=f"{arm}-{label}",
                     replicate=replicate,
@@ -262,12 +299,21 @@ class Simulation:
                     best_loss=np.nanmin(losses[: self.max_epochs + 1]),
                     final_loss=losses[self.max_epochs],
                     test_loss=losses[self.max_epochs] * 1.1,
+                    left_empty="",
                 )
                 tuned = self.setting(arm, label)
                 convergence.append(outcome | {f"tune.{key}": value for key, value in tuned.items()})
 
     def _curve(
-        self, phase: str, arm: str, trial: str, replicate: int, reached: float, epochs: int, random: np.random.Generator
+        self,
+        phase: str,
+        condition: str,
+        arm: str,
+        trial: str,
+        replicate: int,
+        reached: float,
+        epochs: int,
+        random: np.random.Generator,
     ) -> pd.DataFrame:
         """Log loss falls in a straight line from guessing at 0 updates through the level at `reached`."""
         epoch = np.arange(epochs + 1)
@@ -277,6 +323,7 @@ class Simulation:
             row(
                 "curves",
                 phase=phase,
+                condition=condition,
                 arm=arm,
                 trial=trial,
                 replicate=replicate,
@@ -293,7 +340,8 @@ class Simulation:
         doses = {arm: self.fractions.get(arm, 1.0) if place else 0.0 for place, arm in enumerate(self.arms)}
         return pd.DataFrame(
             [
-                row("topologies", arm=arm, replicate=replicate, neurons=220, edges=23000, digest="ef" * 32)
+                row("topologies", condition="primary", arm=arm, replicate=replicate, digest="ef" * 32)
+                | {"neurons": 220, "edges": 23000}
                 | {"rewired": 0.25 * dose, "entries_changed": dose * (1.4 - 0.4 * dose)}
                 | {"density": 0.475, "reciprocity": random.uniform(0.4, 0.6), "positions": np.nan}
                 for arm, dose in doses.items()

@@ -52,8 +52,11 @@ def begin_results() -> Callable[..., "Results"]:
     """Writes study.yaml and state.json of a study in which nothing has happened, but for what is given of the state."""
     from biotune.digests import study_digest
     from biotune.results import SCHEMA, Results
-    from biotune.results.documents import Criterion, State, Streams
+    from biotune.results.documents import Criterion, State, Streams, UsedCondition
     from biotune.results.journal import Head
+
+    level = Criterion(null_loss=0.1, level=0.01)
+    primary = UsedCondition(criterion=level, updates_per_epoch=3, budget=300, replicates=2)
 
     def begin(directory: Path, study: Mapping[str, Any], **given: Any) -> Results:
         begun: dict[str, Any] = {
@@ -68,13 +71,11 @@ def begin_results() -> Callable[..., "Results"]:
             "matmul_precision": "highest",
             "concurrency": 1,
             "connectomes": {},
-            "criterion": Criterion(null_loss=0.1, level=0.01),
+            "conditions": {"primary": primary},
             "study_sha256": study_digest(study),
             "task_sha256": None,
             "topologies": {},
             "streams": Streams(sha256="", numpy=""),
-            "updates_per_epoch": 3,
-            "budget": 300,
             "selection": None,
             "set_aside": {},
             "journal": Head(),

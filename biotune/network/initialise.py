@@ -88,6 +88,7 @@ def recurrent_values(
     remap: str | None,
     radius: float | None,
     norm: float | None = None,
+    gain: float = 1.0,
     signs: NDArray[np.float64] | None = None,
     values: np.random.Generator,
     ties: np.random.Generator,
@@ -101,6 +102,7 @@ def recurrent_values(
             they aren't.
         radius: spectral radius to which the values are scaled; None: they aren't.
         norm: Frobenius norm to which they are scaled instead, `W * norm / |W|_F`; None: they aren't.
+        gain: factor of the values that were scaled so.
         signs: [edges], the sign of each edge; the drawn values keep their magnitudes and get these signs, and remapping
             ranks by the weights' magnitudes. None: the drawn signs stay.
         values: draws the values; arms that share it start from the same multiset (before scaling).
@@ -131,4 +133,4 @@ def recurrent_values(
         if found == 0:
             raise UserError("all initial recurrent values are 0, so topology.frobenius_norm cannot be set")
         drawn = drawn * (norm / found)
-    return drawn
+    return drawn if gain == 1 else drawn * gain

@@ -12,6 +12,7 @@ class NetworkOptions:
         remap: how drawn recurrent values follow the topology's weights: "signed" or "magnitude"; None: they don't.
         radius: spectral radius of the initial recurrent matrix; None: it is not set.
         norm: Frobenius norm of it instead; None: it is not set.
+        gain: factor of it, after radius or norm were set.
         signs: "none", "data", or the share of inhibitory neurons; see `biotune.network.signs`.
         dale: whether training keeps the sign of every neuron's outgoing weights.
         nonlinearity: "tanh" or "relu".
@@ -25,6 +26,7 @@ class NetworkOptions:
     remap: str | None = "signed"
     radius: float | None = 0.9
     norm: float | None = None
+    gain: float = 1.0
     signs: str | float = "none"
     dale: bool = False
     nonlinearity: str = "tanh"

@@ -101,6 +101,7 @@ class Population(nn.Module):
                 remap=options.remap,
                 radius=options.radius,
                 norm=options.norm,
+                gain=options.gain,
                 signs=sign,
                 values=draw.recurrent_weights,
                 ties=draw.ties,

@@ -28,6 +28,11 @@ class Tables:
         """Reads all."""
         return cls(**{table.name: results.read_table(table.name) for table in dataclasses.fields(cls)})
 
+    def under(self, condition: str) -> "Tables":
+        """What was confirmed under a condition. Of the curves, those of the search are the primary's."""
+        tables = {name: getattr(self, name) for name in ("curves", "topologies", "convergence")}
+        return dataclasses.replace(self, **{n: table[table["condition"] == condition] for n, table in tables.items()})
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -37,6 +42,7 @@ class Inputs:
         path: of the results directory.
         text: of study.yaml.
         study: the content of study.yaml. state, environment: of state.json and environment.json.
+        tables: of the primary condition. every: of all conditions.
     """
 
     path: Path
@@ -45,6 +51,7 @@ class Inputs:
     state: State
     environment: Environment
     tables: Tables
+    every: Tables
 
     @classmethod
     def read(cls, results: Results) -> "Inputs":
@@ -56,7 +63,9 @@ class Inputs:
         study, state, environment = results.read_study(), results.read_state(), results.read_environment()
         checked(study, StudyFile, "study.yaml")
         text = (results.path / "study.yaml").read_text()
-        return cls(results.path, text, study, state, environment, Tables.read(results))
+        every = Tables.read(results)
+        primary = every.under(next(iter(state.conditions)))
+        return cls(results.path, text, study, state, environment, primary, every)
 
 
 def read_study(directory: Path | str) -> Inputs:

@@ -59,6 +59,17 @@ class _Arm(_Part):
     network: Section | None = None
 
 
+class _Condition(_Part):
+    task: Section = {}
+    topology: Section = {}
+    network: Section = {}
+
+
+class _Gain(_Part):
+    scales: list[Positive]
+    learning_rates: list[Positive]
+
+
 class _Search(_Part):
     trials_per_arm: NonNegativeInt
     shared_settings: NonNegativeInt
@@ -90,6 +101,8 @@ class StudyFile(_Part):
     network: Section
     arms: Annotated[dict[str, _Arm | None], Field(min_length=1)]
     reference_arm: str
+    conditions: Annotated[dict[str, _Condition], Field(min_length=1)]
+    gain: _Gain | None = None
     tune: dict[str, Annotated[dict[str, list[Any]], AfterValidator(_one_range)]]
     search: _Search
     confirm: _Confirm
@@ -133,6 +146,21 @@ class Criterion(_Part):
     level: Positive
 
 
+class UsedCondition(_Part):
+    """A condition that arms are confirmed under.
+
+    Attributes:
+        budget: updates at which a replicate is censored. replicates: of each arm.
+        same: arms whose networks are those of the reference under it, by construction.
+    """
+
+    criterion: Criterion
+    updates_per_epoch: PositiveInt
+    budget: PositiveInt
+    replicates: PositiveInt
+    same: list[str] = []
+
+
 class Streams(_Part):
     """The digest of what NumPy's generators draw, see `biotune.seeds.streams_digest`, and NumPy's version."""
 
@@ -146,18 +174,29 @@ class _Typed(_Part):
     model_config = ConfigDict(strict=True)
 
 
+class Reading(_Typed):
+    """What the report reads a cell as: under which condition, and at which setting."""
+
+    condition: str
+    phase: Label
+
+
 class Cell(_Typed):
-    """An arm at a setting, to be confirmed: trained once, by whatever labels it is read.
+    """An arm at a setting under a condition, to be confirmed: trained once, whatever it is read as.
 
     Attributes:
         plan: `TrialPlan.digest` of its replicates: by it the cell is known.
-        labels: what the report reads it as; a row of a table per label.
+        condition: that its plan is made of. setting: tuned values; the condition has the last word on them.
+        readings: what the report reads it as; a row of a table for each.
+        whole: whether it is trained to the budget, as under the primary condition; else until the criterion is met.
     """
 
     plan: str
     arm: str
+    condition: str
     setting: Section
-    labels: list[Label]
+    readings: list[Reading]
+    whole: bool
 
     def checkpoint(self, first: int) -> str:
         """The name, without its ending, of the file of the replicates from `first` on."""
@@ -185,17 +224,20 @@ class Selection(_Typed):
     own_best: dict[str, str]
     cells: list[Cell]
 
-    def cell(self, arm: str, label: Label) -> Cell:
-        """The cell of an arm that has a label.
+    def cell(self, arm: str, phase: Label, condition: str | None = None) -> Cell:
+        """The cell of an arm that is read so; under the primary condition if none is named.
 
         Raises:
             UserError: there is none.
         """
+        wanted = Reading(condition=condition or self.cells[0].condition, phase=phase)
         for cell in self.cells:
-            if cell.arm == arm and label in cell.labels:
+            if cell.arm == arm and wanted in cell.readings:
                 return cell
         arms = ", ".join(dict.fromkeys(cell.arm for cell in self.cells))
-        raise UserError(f"nothing of an arm {arm!r} is confirmed as {label!r}; the arms are {arms}")
+        raise UserError(
+            f"nothing of an arm {arm!r} is confirmed as {phase!r} under {wanted.condition!r}; the arms are {arms}"
+        )
 
 
 class State(_Part):
@@ -207,7 +249,7 @@ class State(_Part):
         backend: phase -> arm -> kernels. device, matmul_precision, concurrency: what trials ran on.
         connectomes: of each arm. topologies: of each arm the digest of its first confirmed replicate's.
         study_sha256, task_sha256: digests of study.yaml, and of the task's file, None if it is one of biotune's.
-        budget: updates at which a replicate is censored.
+        conditions: name -> what it came to, the primary first.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         journal: how far it had come. storage: where checkpoints are, None if that is the results directory.
     """
@@ -223,17 +265,35 @@ class State(_Part):
     matmul_precision: str
     concurrency: PositiveInt
     connectomes: dict[str, UsedConnectome]
-    criterion: Criterion
+    conditions: Annotated[dict[str, UsedCondition], Field(min_length=1)]
     study_sha256: str
     task_sha256: str | None
     topologies: dict[str, str]
     streams: Streams
-    updates_per_epoch: PositiveInt
-    budget: PositiveInt
     selection: Selection | None
     set_aside: dict[str, str]
     journal: Head
     storage: str | None
+
+    @property
+    def primary(self) -> UsedCondition:
+        """The condition that the study's own sections describe."""
+        return next(iter(self.conditions.values()))
+
+    @property
+    def criterion(self) -> Criterion:
+        """Of the primary condition."""
+        return self.primary.criterion
+
+    @property
+    def budget(self) -> int:
+        """Of the primary condition: updates at which a replicate is censored."""
+        return self.primary.budget
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Of the primary condition."""
+        return self.primary.updates_per_epoch
 
     @property
     def digests(self) -> dict[str, Any]:

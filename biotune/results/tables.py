@@ -27,6 +27,7 @@ _TRIALS = pa.schema(
 _CURVES = pa.schema(
     [
         ("phase", pa.string()),
+        ("condition", pa.string()),  # of the search, the primary
         ("arm", pa.string()),
         ("trial", pa.string()),  # of a confirmed cell "<arm>-<label>"
         ("replicate", pa.int32()),
@@ -41,6 +42,7 @@ _CURVES = pa.schema(
 
 _TOPOLOGIES = pa.schema(
     [
+        ("condition", pa.string()),
         ("arm", pa.string()),
         ("replicate", pa.int32()),
         ("neurons", pa.int64()),
@@ -53,7 +55,8 @@ _TOPOLOGIES = pa.schema(
 
 _CONVERGENCE = pa.schema(
     [
-        ("phase", pa.string()),  # the label, one of LABELS
+        ("phase", pa.string()),  # one of LABELS
+        ("condition", pa.string()),
         ("arm", pa.string()),
         ("trial", pa.string()),
         ("replicate", pa.int32()),
@@ -64,6 +67,7 @@ _CONVERGENCE = pa.schema(
         ("best_loss", pa.float64()),  # least validation loss within the budget
         ("final_loss", pa.float64()),  # validation loss at the budget
         ("test_loss", pa.float64()),  # of trials that neither training nor the criterion has seen, at the budget
+        ("left_empty", pa.string()),  # which of the losses were not measured, and why; empty if all were
     ]
 )  # and one column "tune.<key>" per tuned hyperparameter
 

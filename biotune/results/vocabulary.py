@@ -10,7 +10,7 @@ Label = Literal["shared", "own_best"]
 LABELS: tuple[Label, ...] = get_args(Label)
 """What an arm is confirmed at: `shared`, one setting for all arms; `own_best`, the best setting of each arm.
 
-The column `phase` of the tables holds a label, or "search".
+The column `phase` of the tables holds one of them, or "search".
 """
 
 Ending = Literal["completed", "stopped", "diverged", "failed"]

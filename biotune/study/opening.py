@@ -1,5 +1,6 @@
 """Opening a study in its results directory, ready to run: one that begins there, or one that is resumed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from biotune.errors import KernelError, UserError
 from biotune.io.files import remove_leftovers
 from biotune.io.storage import Place, patient, spelled
 from biotune.results import PHASES, SCHEMA, Results
-from biotune.results.documents import Criterion, State, Streams, UsedConnectome
+from biotune.results.documents import Criterion, State, Streams, UsedCondition, UsedConnectome
 from biotune.results.journal import Journal
 from biotune.seeds import streams_digest
 from biotune.study.cluster.connect import describe_nodes, require_reachable
@@ -35,7 +36,6 @@ from biotune.study.resources.fit import Resources
 from biotune.study.resources.kernels import Kernels, added, trust_kernels
 from biotune.study.search.progress import SearchProgress
 from biotune.tasks import task_digest
-from biotune.training import updates_per_epoch
 
 PATIENCE = 300.0
 """Seconds that a worker waits for a storage that it cannot reach; after that the study stops, and can be resumed."""
@@ -103,7 +103,7 @@ def open_study(plans: Plans, results: Results, storage: Place | None, resources:
     else:
         kernels = _trusted_kernels(plans, resources, directory, again=False)
         state = begin(plans, results, journal, resources, kernels, storage)
-    progress = SearchProgress(study, new_record(study, state.updates_per_epoch), journal, past)
+    progress = SearchProgress(study, new_record(study), journal, past)
     kept = directory if storage is None else storage / directory.name
     checkpoints = patient(kept / "checkpoints", PATIENCE)
     _tidy(checkpoints, progress)
@@ -123,8 +123,6 @@ def begin(
 ) -> State:
     """Writes the files that a results directory starts with, and the first event of its journal; returns the state."""
     study = plans.study
-    task = study.config.task
-    per_epoch = updates_per_epoch(task.trials, task.train_share, task.batch)
     resolved = study.resolved()
     state = State(
         schema_version=SCHEMA,
@@ -138,13 +136,11 @@ def begin(
         matmul_precision=kernels.precision,
         concurrency=resources.concurrency,
         connectomes=used_connectomes(plans),
-        criterion=Criterion(null_loss=study.task.null_loss, level=study.level),
+        conditions=used_conditions(study, plans.same),
         study_sha256=study_digest(resolved),
-        task_sha256=task_digest(**task.options),
+        task_sha256=task_digest(**study.config.task.options),
         topologies=dict(plans.topologies),
         streams=Streams(sha256=streams_digest(), numpy=np.__version__),
-        updates_per_epoch=per_epoch,
-        budget=study.config.confirm.max_epochs * per_epoch,
         selection=None,
         set_aside={},
         journal=journal.head,
@@ -181,6 +177,21 @@ def _trusted_kernels(plans: Plans, resources: Resources, directory: Path, again:
         if again:
             raise UserError(f"{directory}: was started with kernels that cannot be used here ({error})") from error
         raise UserError(f"--kernels: {error}; name others, or leave it out") from error
+
+
+def used_conditions(study: Study, same: Mapping[str, list[str]]) -> dict[str, UsedCondition]:
+    """The conditions, as state.json has them; `same`: those arms of each that are the reference."""
+    used = {}
+    for name, condition in study.conditions.items():
+        per_epoch = study.updates_per_epoch(name)
+        used[name] = UsedCondition(
+            criterion=Criterion(null_loss=study.task_of(name).null_loss, level=study.level(name)),
+            updates_per_epoch=per_epoch,
+            budget=study.config.confirm.max_epochs * per_epoch,
+            replicates=condition.replicates,
+            same=same[name],
+        )
+    return used
 
 
 def used_connectomes(plans: Plans) -> dict[str, UsedConnectome]:

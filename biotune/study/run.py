@@ -246,7 +246,7 @@ class _Run:
                         interrupted=self.interrupted,
                     )
                 clear(self.checkpoints / "search")
-                selection = select(self.study, self.record, self.plans.digest)
+                selection = select(self.study, self.record, self.plans.same, self.plans.digest)
                 self.record.apply(append(self.journal, Selected(selection=selection)))
             with self._phase("confirm"):
                 run_confirm(

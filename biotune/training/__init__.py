@@ -8,7 +8,7 @@ from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimize
 from biotune.training.plan import Start, TrialPlan, updates_per_epoch
 from biotune.training.report import UNREPORTED, BlockReport, Evaluations, Standing, TrialReport
 from biotune.training.topologies import draw_topology
-from biotune.training.trial import Convergence, ForeignState, Trial
+from biotune.training.trial import Convergence, ForeignState, Trial, first_network_digest
 
 __all__ = [
     "OPTIMIZERS",
@@ -27,6 +27,7 @@ __all__ = [
     "TrialReport",
     "draw_topology",
     "edges",
+    "first_network_digest",
     "free_memory",
     "keep_freed_memory",
     "load_networks",

@@ -77,6 +77,8 @@ class TrialPlan:
         seed, phase, replicates: where the random numbers come from.
         max_epochs: the budget. level, sustain: the criterion.
         backend, device: where the networks run.
+        until_met: end once every replicate has met the criterion and held it, or diverged; what is known of the updates
+            to criterion by then is exact.
         start: trained networks to start from, instead of drawing topologies and weights.
         study: digest of the study that the trial belongs to.
     """
@@ -99,6 +101,7 @@ class TrialPlan:
     backend: str = "auto"
     device: str = "cpu"
     dtype: torch.dtype = field(default=torch.float32)
+    until_met: bool = False
     start: Start | None = None
     study: str = ""
 
@@ -142,6 +145,14 @@ class TrialPlan:
         del content["replicates"]
         return content if self.start is None else content | {"start": self.start.plan._common()}
 
+    def start_and_training(self) -> tuple[str, str]:
+        """What its recurrent matrices are drawn from, and all else that its networks depend on, the task aside; each as
+        text. Plans that have both in common train the same networks."""
+        network = asdict(self.network)
+        drawn = {key: network.pop(key) for key in _DRAWN_BY}
+        start = [self.connectome.digest, dict(self.topology), self.null and dict(self.null), self.draw, drawn]
+        return json.dumps([*start, network["signs"], network["dale"]], default=str), json.dumps(network, default=str)
+
     @property
     def epochs(self) -> int:
         """Epochs run: `sustain - 1` past the budget, to see whether a crossing at its very end holds."""
@@ -160,6 +171,10 @@ class TrialPlan:
     def generator(self, replicate: int, purpose: str, *further: int) -> np.random.Generator:
         """The generator of one purpose in one replicate of this plan's phase."""
         return generator(self.seed, self.phase, replicate, purpose, *further)
+
+
+_DRAWN_BY = ("initialisation", "remap", "radius", "norm", "gain")
+"""Options of a network that decide its first recurrent matrix, and nothing else."""
 
 
 def _common(plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class BlockReport:
     Attributes:
         convergence: what became of each replicate: a row of `convergence.parquet`.
         topologies: each replicate's, before training: a row of `topologies.parquet`, every measure in it.
-        matrix: columns of `matrices.parquet`, if the first replicate is replicate 0.
+        matrix: columns of `matrices.parquet`, if the first replicate is replicate 0 of the primary condition.
     """
 
     evaluations: Evaluations
@@ -110,7 +110,9 @@ class BlockReport:
     @classmethod
     def of(cls, trial: Trial, seconds: float) -> "BlockReport":
         """The report of a trial of the confirmation that has trained to its end."""
-        blocks = region_blocks(trial.topologies[0]) if trial.plan.replicates[0] == 0 else None
+        # outside the primary condition one picture of the matrix is enough
+        first = trial.plan.replicates[0] == 0 and not trial.plan.until_met
+        blocks = region_blocks(trial.topologies[0]) if first else None
         return cls(
             evaluations=Evaluations.of(trial),
             convergence=trial.convergence(),

@@ -1,7 +1,9 @@
 """One trial from start to end: topologies, networks and data from a plan and its seeds, trained to the budget."""
 
+import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from biotune.digests import difference
 from biotune.errors import UserError
 from biotune.network import Draws, Population
 from biotune.tasks import Task, Trials, make_task
+from biotune.topology import Topology
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
 from biotune.training.plan import TrialPlan
@@ -21,7 +24,10 @@ from biotune.training.topologies import DRAWN
 
 @dataclass(frozen=True)
 class Convergence:
-    """What became of one replicate: see `convergence.parquet` in `biotune.results`; a loss is None if not finite."""
+    """What became of one replicate: see `convergence.parquet` in `biotune.results`.
+
+    A loss is None if it is not finite, and if training ended before the budget; `left_empty` then says why.
+    """
 
     converged: bool
     diverged: bool
@@ -30,6 +36,11 @@ class Convergence:
     best_loss: float | None
     final_loss: float | None
     test_loss: float | None
+    left_empty: str
+
+
+ENDED_EARLY = "best_loss, final_loss, test_loss: training ended once every network of the block had met the criterion"
+"""Of a block outside the primary condition."""
 
 
 class ForeignState(UserError):
@@ -57,25 +68,7 @@ class Trial:
             self.topologies = [DRAWN.of(plan, replicate) for replicate in plan.replicates]
         else:
             self.topologies = list(trained.topologies)
-        population = Population(
-            self.topologies,
-            input_size=self.task.input_size,
-            output_size=self.task.output_size,
-            options=plan.network,
-            draws=[
-                Draws(
-                    input_weights=plan.generator(replicate, "input_weights"),
-                    recurrent_weights=plan.generator(replicate, "recurrent_weights"),
-                    readout_weights=plan.generator(replicate, "readout_weights"),
-                    ties=plan.generator(replicate, "ties"),
-                    signs=plan.generator(replicate, "signs"),
-                    readout_neurons=plan.generator(replicate, "readout_neurons"),
-                )
-                for replicate in plan.replicates
-            ],
-            backend=plan.backend,
-            dtype=plan.dtype,
-        )
+        population = draw_population(plan, self.task, self.topologies)
         if trained is not None:
             take_up(population, trained)
         population.to(plan.device)
@@ -107,8 +100,13 @@ class Trial:
 
     @property
     def finished(self) -> bool:
-        """Trained to the end, or nothing left to train: every replicate diverged."""
-        return self.loop.epoch >= self.plan.epochs or bool(self.loop.diverged.all())
+        """Trained to the end, or nothing left to train: every replicate diverged, or met the criterion where that is
+        enough."""
+        if self.loop.epoch >= self.plan.epochs or bool(self.loop.diverged.all()):
+            return True
+        return self.plan.until_met and all(
+            converged or diverged for (_, converged), diverged in zip(self._reached(), self.loop.diverged, strict=True)
+        )
 
     @property
     def diverged(self) -> bool:
@@ -133,27 +131,31 @@ class Trial:
     def convergence(self) -> list[Convergence]:
         """Where each replicate stands now, by the evaluations so far."""
         losses = torch.stack(self.loop.validation_losses).double().numpy()
-        updates = np.arange(len(losses)) * self.plan.updates_per_epoch
         within = losses[: self.plan.max_epochs + 1]
+        early = self.plan.until_met and self.finished and len(losses) <= self.plan.max_epochs
         tests = [math.nan] * losses.shape[1] if self.test_losses is None else self.test_losses.tolist()
         outcome = []
-        for replicate in range(losses.shape[1]):
-            steps, converged = updates_to_criterion(
-                updates, losses[:, replicate], self.plan.level, self.plan.sustain, self.budget
-            )
-            best = np.nanmin(np.append(within[:, replicate], np.inf))
+        for replicate, (steps, converged) in enumerate(self._reached()):
+            best, final = np.nanmin(np.append(within[:, replicate], np.inf)), within[-1, replicate]
             outcome.append(
                 Convergence(
                     converged=converged,
                     diverged=bool(self.loop.diverged[replicate]),
                     updates=steps,
                     budget=self.budget,
-                    best_loss=_finite(best),
-                    final_loss=_finite(within[-1, replicate]),
+                    best_loss=None if early else _finite(best),
+                    final_loss=None if early else _finite(final),
                     test_loss=_finite(tests[replicate]),
+                    left_empty=ENDED_EARLY if early else "",
                 )
             )
         return outcome
+
+    def _reached(self) -> list[tuple[float, bool]]:
+        """Of each replicate the updates to criterion, and whether it was met, by the evaluations so far."""
+        losses = torch.stack(self.loop.validation_losses).double().numpy()
+        updates = np.arange(len(losses)) * self.plan.updates_per_epoch
+        return [updates_to_criterion(updates, one, self.plan.level, self.plan.sustain, self.budget) for one in losses.T]
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to train on; topologies and data are drawn again from the seeds."""
@@ -177,6 +179,46 @@ class Trial:
                 raise ForeignState(f"was trained on other edges than this machine draws for replicate {replicate}")
         self.loop.load_state_dict(state["loop"])
         self.test_losses = state["test_losses"]
+
+
+def draw_population(plan: TrialPlan, task: Task, topologies: Sequence[Topology]) -> Population:
+    """The networks of a plan as they are before training, on the CPU; a topology per replicate."""
+    return Population(
+        topologies,
+        input_size=task.input_size,
+        output_size=task.output_size,
+        options=plan.network,
+        draws=[
+            Draws(
+                input_weights=plan.generator(replicate, "input_weights"),
+                recurrent_weights=plan.generator(replicate, "recurrent_weights"),
+                readout_weights=plan.generator(replicate, "readout_weights"),
+                ties=plan.generator(replicate, "ties"),
+                signs=plan.generator(replicate, "signs"),
+                readout_neurons=plan.generator(replicate, "readout_neurons"),
+            )
+            for replicate in plan.replicates
+        ],
+        backend=plan.backend,
+        dtype=plan.dtype,
+    )
+
+
+def first_network_digest(plan: TrialPlan) -> str:
+    """SHA-256 of the recurrent matrix that the first replicate of a plan begins with: its edges and their values.
+
+    Arms that have it in common have equal networks: all else is drawn for the replicate, whatever the arm.
+
+    Raises:
+        UserError, ValueError: it can't be drawn.
+    """
+    first = replace(plan, replicates=plan.replicates[:1])
+    topology = DRAWN.of(first, first.replicates[0])
+    population = draw_population(first, make_task(**plan.task), [topology])
+    digest = hashlib.sha256()
+    for part in (topology.target, topology.source, population.values.detach().numpy()):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
 
 
 def _finite(value: float) -> float | None:

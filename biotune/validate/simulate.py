@@ -35,12 +35,12 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, TABLES, Results
-from biotune.results.documents import Criterion, Selection, Shared, State, Streams, UsedConnectome
+from biotune.results.documents import Selection, Shared, State, Streams, UsedConnectome
 from biotune.results.journal import Head
 from biotune.seeds import stream, streams_digest
 from biotune.study import Study, load_study
 from biotune.study.directory.environment import environment
-from biotune.training import updates_per_epoch
+from biotune.study.opening import used_conditions
 
 RATIOS = (1.0, 1.05, 1.2, 2.0)
 
@@ -100,13 +100,14 @@ class Simulator:
         self.reference = config.reference_arm
         [self.arm] = [name for name in config.arms if name != self.reference]
         self.pairs, self.margin = config.confirm.replicates, config.equivalence_margin
-        self.null_loss, self.level, self.sustain = study.task.null_loss, study.level, config.criterion.sustain
-        per_epoch = updates_per_epoch(config.task.trials, config.task.train_share, config.task.batch)
+        self.primary, self.sustain = study.primary, config.criterion.sustain
+        self.null_loss, self.level = study.task.null_loss, study.level(study.primary)
+        per_epoch = study.updates_per_epoch(study.primary)
         self.budget = per_epoch * config.confirm.max_epochs
         self.updates = per_epoch * np.arange(config.confirm.max_epochs + self.sustain)
         self.results = Results(directory)
         self.results.write_study(study.resolved())
-        self.results.write_state(self._state(study, per_epoch))
+        self.results.write_state(self._state(study))
         self.results.write_environment(environment({}, nodes=[], kernels=[], left_out=[]))
         self.inputs = Inputs.read(self.results)
 
@@ -123,6 +124,7 @@ class Simulator:
                 reached, converged = updates_to_criterion(self.updates, losses, self.level, self.sustain, self.budget)
                 of: dict[str, Any] = {
                     "phase": "shared",
+                    "condition": self.primary,
                     "arm": arm,
                     "trial": f"{arm}-shared",
                     "replicate": replicate,
@@ -133,6 +135,7 @@ class Simulator:
                     | of
                     | {"converged": converged, "diverged": False, "updates": reached, "budget": self.budget}
                     | {"best_loss": float(losses.min()), "final_loss": last, "test_loss": last}
+                    | {"left_empty": ""}
                 )
                 evaluations = {
                     "epoch": np.arange(len(losses)),
@@ -178,7 +181,7 @@ class Simulator:
             censored=censored / (2 * self.pairs * studies),
         )
 
-    def _state(self, study: Study, per_epoch: int) -> State:
+    def _state(self, study: Study) -> State:
         """The state of a finished study; only the confirmation at the shared setting is simulated."""
         arms = (self.reference, self.arm)
         connectomes = {
@@ -209,13 +212,11 @@ class Simulator:
             matmul_precision="none",
             concurrency=1,
             connectomes=connectomes,
-            criterion=Criterion(null_loss=self.null_loss, level=self.level),
+            conditions=used_conditions(study, {condition: [] for condition in study.conditions}),
             study_sha256=study_digest(study.resolved()),
             task_sha256=None,
             topologies={},
             streams=Streams(sha256=streams_digest(), numpy=np.__version__),
-            updates_per_epoch=per_epoch,
-            budget=self.budget,
             selection=Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in arms}, cells=[]),
             set_aside={},
             journal=Head(),

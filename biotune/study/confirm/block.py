@@ -21,7 +21,7 @@ class Reached:
 
 
 def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float) -> Iterator[Reached | BlockReport]:
-    """A Ray task: some replicates at one setting, trained to the budget; `checkpoint` keeps the networks.
+    """A Ray task: some replicates of a cell, trained to their end; `checkpoint` keeps the networks.
 
     Yields:
         About once a second, and after the first epoch, how far it is; at the end the report.

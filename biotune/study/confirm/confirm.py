@@ -1,4 +1,4 @@
-"""The confirm phase: every cell of the selection on fresh seeds, to the full budget, with nothing stopped early."""
+"""The confirm phase: every cell of the selection on fresh seeds; none is stopped for being slow."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,12 @@ class Job:
 
 def make_jobs(study: Study, cells: Sequence[Cell]) -> list[Job]:
     """What the confirm phase runs, in the order of the cells."""
-    return [Job(cell, block) for cell in cells for block in study.blocks]
+    return [Job(cell, block) for cell in cells for block in study.blocks(longest(study, cell))]
+
+
+def longest(study: Study, cell: Cell) -> str:
+    """Of the conditions that a cell is read under, the one that asks for the most replicates."""
+    return max((reading.condition for reading in cell.readings), key=lambda name: study.conditions[name].replicates)
 
 
 def run_confirm(

@@ -1,6 +1,6 @@
 """Which settings are confirmed: one shared by all arms, for the verdict, and each arm's own best beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from biotune.errors import UserError
 from biotune.results.documents import Selection, Shared
@@ -22,7 +22,9 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
     return (1, -float(trial.epochs), trial.score)
 
 
-def select(study: Study, record: Record, digest: Callable[[str, Setting], str]) -> Selection:
+def select(
+    study: Study, record: Record, same: Mapping[str, list[str]], digest: Callable[[str, Setting, str], str]
+) -> Selection:
     """The shared setting of best mean rank over the arms, each arm's own best, and the cells that they make.
 
     Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
@@ -31,7 +33,7 @@ def select(study: Study, record: Record, digest: Callable[[str, Setting], str]) 
 
     Args:
         study: that was searched. record: of it.
-        digest: (arm, setting) -> `TrialPlan.digest` of its confirmed replicates.
+        same, digest: see `make_cells`.
 
     Raises:
         UserError: no trial of any arm trained, so there is nothing to confirm.
@@ -60,7 +62,7 @@ def select(study: Study, record: Record, digest: Callable[[str, Setting], str]) 
             ranks={arm: ranks[arm][chosen] for arm in arms},
         ),
         own_best={arm: trial.trial for arm, trial in best.items()},
-        cells=make_cells(setting, {arm: trial.setting for arm, trial in best.items()}, digest),
+        cells=make_cells(study, setting, {arm: trial.setting for arm, trial in best.items()}, same, digest),
     )
 
 

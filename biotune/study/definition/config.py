@@ -1,5 +1,6 @@
 """A study as its YAML describes it: every key, its default and its range. `docs/study.md` explains them."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -127,6 +128,11 @@ class TaskConfig(Section):
         """The task's name and its own options, for `biotune.tasks.make_task`."""
         return {"name": self.name, **(self.model_extra or {})}
 
+    def overridden(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Another task takes over none of this one's own options."""
+        another = "name" in changes and changes["name"] != self.name
+        return self.model_dump(exclude=set(self.model_extra or {}) if another else None) | dict(changes)
+
 
 class ConnectomeConfig(Section):
     """Which connectome: of the catalogue, from a file, or drawn; and what replaces it if it is not available."""
@@ -227,6 +233,7 @@ class TopologyConfig(Section):
     frobenius_norm: Scale = Field(
         _AS_IT_COMES, description="of it instead: where one of the two is set, the other isn't"
     )
+    gain: FiniteFloat = Field(1.0, gt=0, description="factor of the initial recurrent matrix, after all else")
     draw: int = Field(0, ge=0, description="which draw of expansion and null: another number gives other topologies")
 
     @model_validator(mode="before")
@@ -319,6 +326,43 @@ class ArmConfig(Section):
     network: dict[str, Any] = {}
 
 
+class ConditionConfig(Section):
+    """What all arms are confirmed under besides: the keys of task, topology and network in which it differs from the
+    study, whatever an arm or a tuned setting says of them."""
+
+    task: dict[str, Any] = {}
+    topology: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+    replicates: int | None = Field(None, ge=2, le=100_000, description="of confirm.replicates the first; null: all")
+
+    @property
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Section -> the keys that are set in it."""
+        return {section: keys for section in CONDITION_SECTIONS if (keys := getattr(self, section))}
+
+
+CONDITION_SECTIONS = ("task", "topology", "network")
+"""The sections that a condition may override."""
+
+
+class GainConfig(Section):
+    """A sweep: each arm at each scale of its initial recurrent matrix, and at each learning rate."""
+
+    scales: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(min_length=3, description="values of topology.gain")
+    learning_rates: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(
+        min_length=2, description="at each of which each scale is trained, since the best rate moves with gain"
+    )
+    replicates: int | None = Field(None, ge=2, le=100_000, description="of confirm.replicates the first; null: all")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for key in ("scales", "learning_rates"):
+            values = getattr(self, key)
+            if sorted(set(values)) != values:
+                raise _conflict(f"must ascend, and name no value twice, found {values}", key)
+        return self
+
+
 class Domain(Section):
     """The range or the choices of one hyperparameter, given by exactly one of the keys."""
 
@@ -408,6 +452,10 @@ class CriterionConfig(Section):
     sustain: int = Field(3, ge=1, description="consecutive evaluations that must meet it")
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=40)]
+"""Of an arm or a condition: part of the names of files."""
+
+
 class StudyConfig(Section):
     """A whole study."""
 
@@ -418,13 +466,13 @@ class StudyConfig(Section):
     connectome: ConnectomeConfig = ConnectomeConfig()
     topology: TopologyConfig = TopologyConfig()
     network: NetworkConfig = NetworkConfig()
-    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=40)], ArmConfig] = Field(
-        min_length=1
-    )
+    arms: dict[Name, ArmConfig] = Field(min_length=1)
     reference_arm: str
     positive_control: Literal["frozen", "quarter_radius"] | None = Field(
         None, description="adds an arm, the reference arm made worse, which must come out different"
     )
+    conditions: dict[Name, ConditionConfig] = Field({"primary": ConditionConfig()}, min_length=1)
+    gain: GainConfig | None = Field(None, description="a sweep over scales of the initial recurrent matrix")
     tune: dict[str, Domain] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
     confirm: ConfirmConfig = ConfirmConfig()
@@ -434,7 +482,27 @@ class StudyConfig(Section):
     @field_validator("arms", mode="before")
     @classmethod
     def _empty_arms(cls, arms: Any) -> Any:
-        return {name: {} if arm is None else arm for name, arm in arms.items()} if isinstance(arms, dict) else arms
+        return _filled(arms)
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _empty_conditions(cls, conditions: Any) -> Any:
+        return _filled(conditions)
+
+    @field_validator("conditions")
+    @classmethod
+    def _conditions_differ(cls, conditions: dict[str, ConditionConfig]) -> dict[str, ConditionConfig]:
+        seen: dict[str, str] = {}
+        for place, (name, condition) in enumerate(conditions.items()):
+            if place == 0 and condition.model_fields_set:
+                reason = "the first condition is the primary, which the study's own sections describe; it has no keys"
+                raise _conflict(reason, *((name, key) for key in sorted(condition.model_fields_set)))
+            if place and not condition.changes:
+                raise _conflict(f"sets no key of {', '.join(CONDITION_SECTIONS)}, so it is the primary again", name)
+            other = seen.setdefault(json.dumps(condition.changes, sort_keys=True, default=str), name)
+            if other != name:
+                raise _conflict(f"{other} and {name} set the same", name, other)
+        return conditions
 
     @field_validator("arms")
     @classmethod
@@ -473,3 +541,8 @@ class StudyConfig(Section):
             reason = str(unknown_name("arm", self.reference_arm, self.arms))
             raise _conflict(reason, "reference_arm", ("arms", self.reference_arm))
         return self
+
+
+def _filled(named: Any) -> Any:
+    """What is written as `name:` alone has no keys."""
+    return {name: {} if held is None else held for name, held in named.items()} if isinstance(named, dict) else named

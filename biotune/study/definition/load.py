@@ -11,8 +11,10 @@ from pydantic import ValidationError
 
 from biotune.errors import UserError, suggestion
 from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
+from biotune.study.definition.conditions import make_conditions
 from biotune.study.definition.config import (
     ArmConfig,
+    ConditionConfig,
     ConnectomeConfig,
     Domain,
     NetworkConfig,
@@ -115,11 +117,17 @@ def _study(content: dict[str, Any], notes: Sequence[str], run_task: bool) -> Stu
             found += _check_tune(config.tune, arms[name], overrides)
     if found:
         raise Mistakes(found)
+
+    def origin(arm: str, section: str) -> Callable[[Location], Location]:
+        return _origin(config.arms[arm], arm, section)
+
+    conditions = make_conditions(config, arms, content, origin)
     if config.positive_control is not None:
         arms[POSITIVE_CONTROL] = _control(config, arms[config.reference_arm])
     if run_task:
-        _check_task(config.task)
-    return Study(config, arms, notes)
+        for name, condition in conditions.items():
+            _check_task(condition.task, name if config.conditions.get(name, ConditionConfig()).task else None)
+    return Study(config, arms, conditions, notes)
 
 
 def _with_stand_ins(content: dict[str, Any], gone: Collection[Location]) -> dict[str, Any]:
@@ -160,18 +168,24 @@ def _resolve_paths(content: dict[str, Any], folder: Path) -> list[str]:
             return path  # no path at all: whoever opens it says so
         return str(beside.absolute())
 
-    arms = content.get("arms")
-    sections = [("", content), *((f"arms.{n}.", arm) for n, arm in (arms.items() if isinstance(arms, dict) else ()))]
+    sections = [("", content), *((f"arms.{n}.", arm) for n, arm in _items(content.get("arms")))]
     for prefix, section in sections:
         connectome = section.get("connectome") if isinstance(section, dict) else None
         if isinstance(connectome, dict) and isinstance(connectome.get("path"), str):
             connectome["path"] = resolved(connectome["path"], f"{prefix}connectome.path")
-    task = content.get("task")
-    if isinstance(task, dict) and isinstance(task.get("name"), str):
-        file, colon, kind = task["name"].rpartition(":")
-        if colon and file.endswith(".py"):
-            task["name"] = f"{resolved(file, 'task.name')}:{kind}"
+    holders = [("", content), *((f"conditions.{n}.", held) for n, held in _items(content.get("conditions")))]
+    for prefix, holder in holders:
+        task = holder.get("task") if isinstance(holder, dict) else None
+        if isinstance(task, dict) and isinstance(task.get("name"), str):
+            file, colon, kind = task["name"].rpartition(":")
+            if colon and file.endswith(".py"):
+                task["name"] = f"{resolved(file, f'{prefix}task.name')}:{kind}"
     return notes
+
+
+def _items(mapping: Any) -> list[tuple[Any, Any]]:
+    """The items of a mapping; of anything else none, since validation reports it."""
+    return list(mapping.items()) if isinstance(mapping, dict) else []
 
 
 def _override(content: dict[str, Any], override: str, path: tuple[str, ...]) -> None:
@@ -324,8 +338,8 @@ def _check_settings(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) 
     return list(found.values())
 
 
-def _check_task(task: TaskConfig) -> None:
-    """Makes the task.
+def _check_task(task: TaskConfig, condition: str | None) -> None:
+    """Makes the task; `condition` is the one that has its own.
 
     Raises:
         Mistakes: it has no such option, an option's value is wrong, or a user's own task can't be made.
@@ -342,4 +356,5 @@ def _check_task(task: TaskConfig) -> None:
     if reason is not None:  # it is about the options without which it would be another
         own = [key for key in task.options if key != "name"]
         guilty = [key for key in own if failure({k: v for k, v in task.options.items() if k != key}) != reason]
-        raise Mistakes([Mistake((*(("task", key) for key in guilty), ("task", "name")), reason)])
+        where = ("task",) if condition is None else ("conditions", condition, "task")
+        raise Mistakes([Mistake((*((*where, key) for key in guilty), (*where, "name")), reason)])

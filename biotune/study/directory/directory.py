@@ -90,10 +90,11 @@ def locked(directory: Path) -> Iterator[None]:
                 shutil.rmtree(directory)
 
 
-def new_record(study: Study, updates_per_epoch: int) -> Record:
+def new_record(study: Study) -> Record:
     """The record of a study in which nothing has happened yet."""
     mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
-    return Record(study.config.search.replicates, updates_per_epoch, mixed)
+    per_epoch = {condition: study.updates_per_epoch(condition) for condition in study.conditions}
+    return Record(study.config.search.replicates, per_epoch, mixed)
 
 
 def load_record(results: Results) -> tuple[Study, Record]:
@@ -104,7 +105,7 @@ def load_record(results: Results) -> tuple[Study, Record]:
     """
     results.require_whole()
     study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
-    record = new_record(study, results.read_state().updates_per_epoch)
+    record = new_record(study)
 
     def apply(event: StudyEvent) -> None:
         if isinstance(event, Proposed):

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from biotune.results import LABELS, RUNNING, TABLES, Results
-from biotune.results.documents import Cell, Selection
-from biotune.results.vocabulary import Label
+from biotune.results.documents import Cell, Reading, Selection
 from biotune.study.history.events import (
     Begun,
     Confirmed,
@@ -138,7 +137,7 @@ class Record:
 
     Args:
         search_replicates: networks per search trial.
-        updates_per_epoch: optimiser steps per epoch.
+        updates_per_epoch: condition -> optimiser steps per epoch; the primary first, under which is searched.
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
 
     Attributes:
@@ -149,7 +148,7 @@ class Record:
     """
 
     search_replicates: int
-    updates_per_epoch: int
+    updates_per_epoch: Mapping[str, int]
     mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     selection: Selection | None = None
@@ -160,6 +159,11 @@ class Record:
     trained_epochs: int = 0
     _tallies: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
     _best: dict[str, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def primary(self) -> str:
+        """The condition under which is searched."""
+        return next(iter(self.updates_per_epoch))
 
     @property
     def blocks(self) -> list[Block]:
@@ -257,7 +261,7 @@ class Record:
                 | vars(t.standing)
                 | {
                     "epochs": t.epochs,
-                    "updates": t.epochs * self.updates_per_epoch,
+                    "updates": t.epochs * self.updates_per_epoch[self.primary],
                     "best_loss": t.score,
                     "replicates": self.search_replicates,
                 },
@@ -271,14 +275,17 @@ class Record:
         """`curves.parquet`."""
         searched = list(range(self.search_replicates))
         parts = [
-            ("search", t.arm, t.trial, searched, t.curves)
+            ("search", self.primary, t.arm, t.trial, searched, t.curves)
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
             if len(t.curves.validation)
         ]
-        parts += [(label, b.cell.arm, f"{b.cell.arm}-{label}", b.replicates, b.curves) for label, b in self._labelled()]
+        parts += [
+            (reading.phase, reading.condition, b.cell.arm, f"{b.cell.arm}-{reading.phase}", b.replicates, b.curves)
+            for reading, b in self._read()
+        ]
         if not parts:
             return _frame("curves", [])
-        phases, arms, trials, replicates, curves = zip(*parts, strict=True)
+        phases, conditions, arms, trials, replicates, curves = zip(*parts, strict=True)
         rows = [one.validation.size for one in curves]
         epoch = np.concatenate(
             [np.repeat(np.arange(len(one.validation), dtype=np.int32), one.validation.shape[1]) for one in curves]
@@ -293,6 +300,7 @@ class Record:
         return pd.DataFrame(
             {
                 "phase": pd.Categorical(phases).repeat(rows),
+                "condition": pd.Categorical(conditions).repeat(rows),
                 "arm": pd.Categorical(arms).repeat(rows),
                 "trial": pd.Categorical(trials).repeat(rows),
                 "replicate": np.concatenate(
@@ -302,7 +310,8 @@ class Record:
                     ]
                 ),
                 "epoch": epoch,
-                "updates": epoch.astype(np.int64) * self.updates_per_epoch,
+                "updates": epoch.astype(np.int64)
+                * np.repeat([self.updates_per_epoch[condition] for condition in conditions], rows),
                 "training_loss": column("training"),
                 "validation_loss": column("validation"),
                 "accuracy": column("accuracy"),
@@ -316,27 +325,30 @@ class Record:
                 "convergence",
                 vars(outcome)
                 | {
-                    "phase": label,
+                    "phase": reading.phase,
+                    "condition": reading.condition,
                     "arm": block.cell.arm,
-                    "trial": f"{block.cell.arm}-{label}",
+                    "trial": f"{block.cell.arm}-{reading.phase}",
                     "replicate": replicate,
                 },
             )
             | self._tuned(block.cell.setting)
-            for label, block in self._labelled()
+            for reading, block in self._read()
             for replicate, outcome in zip(block.replicates, block.convergence, strict=True)
         ]
         return _frame("convergence", rows)
 
     def topologies_table(self) -> pd.DataFrame:
         """`topologies.parquet`: the topologies of the confirmed replicates, as they were before training."""
+        places = {condition: place for place, condition in enumerate(self.updates_per_epoch)}
         rows = {
-            (block.cell.arm, replicate): {
+            (places[reading.condition], block.cell.arm, replicate): {
+                "condition": reading.condition,
                 "arm": block.cell.arm,
                 "replicate": replicate,
                 **{name: math.nan if value is None else value for name, value in topology.items()},
             }
-            for _, block in reversed(self._labelled())  # the shared setting's row wins over own_best's
+            for reading, block in reversed(self._read())  # the shared setting's row wins over own_best's
             for replicate, topology in zip(block.replicates, block.topologies, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
@@ -347,7 +359,7 @@ class Record:
         Args:
             names: arm -> those of its regions, if they have any.
         """
-        found = {block.cell.arm: block.matrix for _, block in reversed(self._labelled()) if block.matrix}
+        found = {block.cell.arm: block.matrix for _, block in reversed(self._read()) if block.matrix}
         parts = [
             pd.DataFrame({"arm": arm, "replicate": 0, **found[arm], **_named(found[arm], (names or {}).get(arm))})
             for arm in sorted(found)
@@ -367,10 +379,16 @@ class Record:
             for key, value in setting.items()
         }
 
-    def _labelled(self) -> list[tuple[Label, Block]]:
-        """The confirmed blocks in the order of the tables, one that has several labels as often."""
-        found = [(label, block) for block in self.blocks for label in block.cell.labels]
-        return sorted(found, key=lambda pair: (LABELS.index(pair[0]), pair[1].cell.arm, pair[1].replicates))
+    def _read(self) -> list[tuple[Reading, Block]]:
+        """The confirmed blocks in the order of the tables, one that is read as several as often."""
+        places = {condition: place for place, condition in enumerate(self.updates_per_epoch)}
+        found = [(reading, block) for block in self.blocks for reading in block.cell.readings]
+
+        def order(pair: tuple[Reading, Block]) -> tuple[Any, ...]:
+            reading, block = pair
+            return places[reading.condition], LABELS.index(reading.phase), block.cell.arm, block.replicates
+
+        return sorted(found, key=order)
 
 
 def _named(matrix: Mapping[str, list[float]], names: list[str] | None) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from statistics import median
+from statistics import fmean, median
 from typing import Self
 
 from rich.console import Console, Group
@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from biotune.results.documents import Cell
 from biotune.results.vocabulary import ENDINGS, RUNNING
 from biotune.study.confirm.confirm import Job, make_jobs
 from biotune.study.definition.study import Study
@@ -134,10 +135,9 @@ class Display:
 
     def _replicates(self, arm: str) -> tuple[int, int]:
         """Confirmed, and to be confirmed."""
-        selection = self.record.selection
-        cells = 2 if selection is None else sum(cell.arm == arm for cell in selection.cells)
+        jobs = [] if self.record.selection is None else make_jobs(self.study, self.record.selection.cells)
         done = sum(len(block.replicates) for block in self.record.blocks if block.cell.arm == arm)
-        return done, cells * self.study.config.confirm.replicates
+        return done, sum(len(job.replicates) for job in jobs if job.cell.arm == arm)
 
     def _running(self, arm: str) -> int:
         """Blocks of an arm that run."""
@@ -182,16 +182,32 @@ class Display:
             seconds += trials * median(paces) * record.trained_epochs / len(paces) / self.concurrency
         return Span.about(seconds, LEFT) + self.afterwards
 
-    def _epochs_left(self) -> list[int]:
-        """Of one replicate, summed over those of a block: an entry for each block that is not confirmed yet."""
-        config, record, blocks = self.study.config, self.record, self.study.blocks
+    def _epochs_left(self) -> list[float]:
+        """Of one replicate, summed over those of a block: an entry for each block that is not confirmed yet.
+
+        A block that ends once the criterion is met is taken to last as long as those of its condition that have ended
+        or, if there are none, half as long as it may.
+        """
+        config, record, study = self.study.config, self.record, self.study
         epochs = config.confirm.max_epochs + config.criterion.sustain - 1
         if record.selection is None:
-            return [epochs * len(block) for block in blocks] * 2 * len(self.study.arms)
+            whole, others = study.blocks(study.primary), list(study.conditions)[1:]
+            some = [epochs / 2 * len(block) for condition in others for block in study.blocks(condition)]
+            return [*[float(epochs * len(block)) for block in whole] * 2, *some] * len(study.arms)
         reached = {job.key: job.reached.epoch for job in self.jobs}
+        ended: dict[str, list[int]] = {}
+        for block in record.blocks:
+            if not block.cell.whole:
+                ended.setdefault(block.cell.condition, []).append(len(block.curves.validation) - 1)
+
+        def expected(cell: Cell) -> float:
+            if cell.whole:
+                return epochs
+            return fmean(ended[cell.condition]) if cell.condition in ended else epochs / 2
+
         return [
-            (epochs - reached.get(job.key, 0)) * len(job.replicates)
-            for job in make_jobs(self.study, record.selection.cells)
+            max(expected(job.cell) - reached.get(job.key, 0), 1) * len(job.replicates)
+            for job in make_jobs(study, record.selection.cells)
             if job.key not in record.confirmed
         ]
 

@@ -113,7 +113,7 @@ class Metrics:
                 "replicates_converged": now_at.converged,
                 "replicates_diverged": now_at.diverged,
                 "epochs_per_second": rate,
-                "updates_per_second": rate * self.record.updates_per_epoch,
+                "updates_per_second": rate * self.record.updates_per_epoch[self.record.primary],
             }
             for name, value in values.items():
                 if value is not None:

@@ -33,21 +33,22 @@ def needs_of_drawing(arm: Arm, connectome: Connectome) -> Needs:
     return {"topology.neurons_per_region": (edges * BYTES_PER_EDGE, networks)}
 
 
-def needs_of_training(study: Study, arm: Arm, connectome: Connectome) -> Needs:
-    """What a trial or a block of an arm takes, where it is trained."""
-    config, task = study.config, study.task
+def needs_of_training(study: Study, arm: Arm, connectome: Connectome, condition: str | None = None) -> Needs:
+    """What a trial or a block of an arm takes, where it is trained; under the primary condition if none is named."""
+    config, under = study.config, study.conditions[condition or study.primary]
+    arm, task = under.of(arm, {}), study.task_of(under.name)
     together = max(config.search.replicates, config.confirm.population)
     neurons, edges = _size_of(arm, connectome)
     needs = needs_of_drawing(arm, connectome)
     drawn, networks = needs["topology.neurons_per_region"]
     steps, inputs, outputs = float(task.time), float(task.input_size), float(task.output_size)
-    states = together * STATES * 4 * float(config.task.batch) * neurons * steps
-    data = together * 3 * 4 * float(config.task.trials) * steps * (inputs + outputs)
+    states = together * STATES * 4 * float(under.task.batch) * neurons * steps
+    data = together * 3 * 4 * float(under.task.trials) * steps * (inputs + outputs)
     trained = f", of which {together} are trained together,"
     return {
         "topology.neurons_per_region": (drawn + together * edges * TRAINING_BYTES_PER_EDGE, networks + trained),
-        "task.batch": (states, f"the states of {config.task.batch:,} trials of {task.time:,} steps"),
-        "task.trials": (data, f"the data of {config.task.trials:,} trials of {task.time:,} steps"),
+        "task.batch": (states, f"the states of {under.task.batch:,} trials of {task.time:,} steps"),
+        "task.trials": (data, f"the data of {under.task.trials:,} trials of {task.time:,} steps"),
     }
 
 
@@ -55,7 +56,8 @@ def needs_of_record(study: Study) -> Needs:
     """What the driver keeps of all trials and blocks until the study has ended, at most."""
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     searched = arms * search.trials_per_arm * search.replicates * (search.max_epochs + 1)
-    confirmed = 2 * arms * confirm.replicates * (confirm.max_epochs + 1)
+    networks = confirm.replicates + sum(condition.replicates for condition in study.conditions.values())
+    confirmed = arms * networks * (confirm.max_epochs + 1)
     return {
         "search.trials_per_arm": (
             float(searched * BYTES_PER_EVALUATION),
@@ -64,8 +66,8 @@ def needs_of_record(study: Study) -> Needs:
         ),
         "confirm.replicates": (
             float(confirmed * BYTES_PER_EVALUATION),
-            f"up to {confirmed:,} evaluations in the confirmation ({arms} arms × 2 settings × "
-            f"{confirm.replicates:,} networks × {confirm.max_epochs:,} epochs)",
+            f"up to {confirmed:,} evaluations in the confirmation ({arms} arms × {networks:,} networks, over all "
+            f"settings and conditions, × {confirm.max_epochs:,} epochs)",
         ),
     }
 

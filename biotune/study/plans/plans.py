@@ -16,7 +16,7 @@ from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.memory import needs_of_drawing, needs_of_record, needs_of_training, require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
 from biotune.topology import Topology
-from biotune.training import Trial, TrialPlan, draw_topology
+from biotune.training import Trial, TrialPlan, draw_topology, first_network_digest
 from biotune.training.topologies import DRAWN
 
 
@@ -31,6 +31,7 @@ class Plans:
         backends: phase -> arm -> kernel backend; "auto" if it is not decided yet.
         device: that the networks are on.
         topologies: arm -> digest of its first confirmed replicate's topology, at the study's own options.
+        same: condition -> the arms whose networks are those of the reference arm under it.
     """
 
     study: Study
@@ -39,6 +40,7 @@ class Plans:
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     device: str = "cpu"
     topologies: Mapping[str, str] = field(default_factory=dict)
+    same: Mapping[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, study: Study, trains_here: bool = True) -> "Plans":
@@ -71,10 +73,36 @@ class Plans:
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
             topologies[arm] = first.digest
-        return replace(plans, topologies=topologies)
+        return replace(plans, topologies=topologies, same=plans._same_networks())
 
-    def plan(self, arm: str, setting: Setting, phase: str, replicates: Sequence[int]) -> TrialPlan:
-        """The plan of an arm at a setting, on replicates of a phase."""
+    def _same_networks(self) -> dict[str, list[str]]:
+        """Draws the first network of each arm under each condition, to see that it can be drawn, and which are equal.
+
+        Raises:
+            UserError: an arm's networks can't be drawn under a condition.
+        """
+        reference = self.study.config.reference_arm
+        held: dict[str, str] = {}
+        same: dict[str, list[str]] = {}
+        for condition in self.study.conditions:
+            drawn: dict[str, str] = {}
+            for arm in self.study.arms_under(condition):
+                plan = self.plan(arm, self.study.first_setting, "confirm", [0], condition)
+                if plan.start is not None:
+                    continue
+                start, training = plan.start_and_training()
+                try:
+                    held[start] = held.get(start) or first_network_digest(plan)
+                except (UserError, ValueError) as error:
+                    raise UserError(f"condition {condition}, arm {arm}: {error}") from error
+                drawn[arm] = held[start] + training
+            same[condition] = [arm for arm in drawn if arm != reference and drawn[arm] == drawn.get(reference)]
+        return same
+
+    def plan(
+        self, arm: str, setting: Setting, phase: str, replicates: Sequence[int], condition: str | None = None
+    ) -> TrialPlan:
+        """The plan of an arm at a setting, on replicates of a phase; under the primary condition if none is named."""
         trained = self.trained[arm]
         return self.study.plan(
             arm,
@@ -85,6 +113,7 @@ class Plans:
             backend=self.backends.get(phase, {}).get(arm, "auto"),
             device=self.device,
             start=None if trained is None else trained.start(phase, list(replicates)),
+            condition=condition,
         )
 
     def require_room(self, available: float, where: str) -> None:
@@ -97,11 +126,13 @@ class Plans:
         Raises:
             UserError: naming the arm, the key that takes most, the estimate and what there is.
         """
-        for name, arm in self.study.arms.items():
-            try:
-                require_memory(needs_of_training(self.study, arm, self.connectomes[name]), available, where)
-            except UserError as error:
-                raise UserError(f"arm {name}: {error}") from error
+        for condition in self.study.conditions:
+            for name in self.study.arms_under(condition):
+                needs = needs_of_training(self.study, self.study.arms[name], self.connectomes[name], condition)
+                try:
+                    require_memory(needs, available, where)
+                except UserError as error:
+                    raise UserError(f"condition {condition}, arm {name}: {error}") from error
 
     def try_draws(self, seconds: float) -> dict[str, int]:
         """Draws confirmed replicates of each arm, with their initial values, as a worker would.
@@ -130,11 +161,12 @@ class Plans:
 
     def confirm(self, cell: Cell, replicates: Sequence[int]) -> TrialPlan:
         """The plan of some replicates of a cell."""
-        return self.plan(cell.arm, cell.setting, "confirm", replicates)
+        plan = self.plan(cell.arm, cell.setting, "confirm", replicates, cell.condition)
+        return replace(plan, until_met=not cell.whole)
 
-    def digest(self, arm: str, setting: Setting) -> str:
-        """What the confirmed replicates of an arm at a setting are known by, see `TrialPlan.digest`."""
-        return self.plan(arm, setting, "confirm", [0]).digest
+    def digest(self, arm: str, setting: Setting, condition: str) -> str:
+        """What the confirmed replicates of an arm at a setting under a condition are known by: `TrialPlan.digest`."""
+        return self.plan(arm, setting, "confirm", [0], condition).digest
 
     def search(self, arm: str, setting: Setting) -> TrialPlan:
         """The plan of a search trial: all of the search's replicates."""

@@ -19,6 +19,8 @@ TRIAL = (0.05, 0.15)
 STOPPED = (1 / 3, 2 / 3)
 """At a rung ASHA lets `1/reduction` of the trials go on, and more as long as few have reached it. The share is taken to
 lie so far along the way from that to 1."""
+UNTIL_MET = (0.1, 0.8)
+"""The share of the budget after which all networks of a block have met the criterion, where it ends then."""
 REPORT = (0.7, 1.4)
 """How far a report's time may be from what `report` takes it to be, as a factor."""
 MEASURED = (0.9, 1.15)
@@ -124,7 +126,7 @@ def drawing(study: Study, phases: Mapping[str, Mapping[str, Costs]], concurrency
     A worker keeps the topologies of the search, so each worker draws them once. A confirmed replicate is drawn by the
     block that trains it at the shared setting, and again at the arm's own best unless that worker still has it.
     """
-    search, blocks = study.config.search, _blocks(study)
+    search, blocks = study.config.search, _blocks(study, study.primary)
     arms = study.arms
     verified = sum(phases[phase][arm].draw for phase in phases for arm in arms)
     workers = min(concurrency, search.trials_per_arm * len(arms))
@@ -163,15 +165,24 @@ def expected_epochs(rungs: list[int], max_epochs: int, reduction: int, along: fl
 
 
 def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
-    """To train the blocks of all arms: at the shared setting, and at each arm's own best if that is another."""
+    """To train the blocks of all arms: at the shared setting, at each arm's own best if that is another, and under the
+    conditions, as long as their networks take to learn."""
     epochs = study.config.confirm.max_epochs + study.config.criterion.sustain - 1
-    jobs = [
-        size * (cost.begin + cost.epoch * epochs + cost.measure) + TRIAL[1]
-        for cost in costs.values()
-        for size in _blocks(study)
-    ]
-    cells = _cells(study)
-    return Span(makespan(jobs, concurrency) * cells.low, makespan(2 * jobs, concurrency) * cells.high / 2)
+
+    def jobs(condition: str, share: float) -> list[float]:
+        return [
+            size * (cost.begin + cost.epoch * epochs * share + cost.measure) + TRIAL[1]
+            for arm, cost in costs.items()
+            if arm in study.arms_under(condition)
+            for size in _blocks(study, condition)
+        ]
+
+    whole, cells, others = jobs(study.primary, 1.0), _cells(study), list(study.conditions)[1:]
+    low, high = ([job for other in others for job in jobs(other, share)] for share in UNTIL_MET)
+    return Span(
+        makespan(whole, concurrency) * cells.low + makespan(low, concurrency),
+        makespan(2 * whole, concurrency) * cells.high / 2 + makespan(high, concurrency),
+    )
 
 
 def report(study: Study, process: float) -> Span:
@@ -190,9 +201,10 @@ def makespan(jobs: Iterable[float], places: int) -> float:
     return max(free)
 
 
-def _blocks(study: Study) -> list[float]:
-    """The sizes of a cell's blocks; the first, which is the largest, is 1."""
-    return [len(block) / len(study.blocks[0]) for block in study.blocks]
+def _blocks(study: Study, condition: str) -> list[float]:
+    """The sizes of the blocks of a cell under a condition, in blocks of those that were timed."""
+    timed = len(study.blocks(study.primary)[0])
+    return [len(block) / timed for block in study.blocks(condition)]
 
 
 def _cells(study: Study) -> Span:

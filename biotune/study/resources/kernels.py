@@ -72,17 +72,19 @@ def ask(plans: Plans, made: int | None) -> list[Asked]:
     """A trial of each phase and arm, `made` networks of it; None: all."""
     study = plans.study
     tuned = study.config.tune.get("nonlinearity")
+    conditions = [one.network["nonlinearity"] for one in study.conditions.values() if "nonlinearity" in one.network]
     asked = []
     for phase, count in population_sizes(study).items():
         for arm in study.arms:
             plan = plans.plan(arm, study.first_setting, phase, range(count)[:made])
-            asked.append(Asked(phase, arm, plan, count, tuned.ends if tuned else [plan.network.nonlinearity]))
+            known = [*(tuned.ends if tuned else [plan.network.nonlinearity]), *conditions]
+            asked.append(Asked(phase, arm, plan, count, list(dict.fromkeys(known))))
     return asked
 
 
 def population_sizes(study: Study) -> dict[str, int]:
     """Phase -> networks that are trained together."""
-    return {"search": study.config.search.replicates, "confirm": len(study.blocks[0])}
+    return {"search": study.config.search.replicates, "confirm": len(study.blocks(study.primary)[0])}
 
 
 def backends_of(asked: Sequence[Asked], seen: Look) -> dict[str, dict[str, str]]:

@@ -29,7 +29,7 @@ def study(write_space: Callable[..., Path]) -> Study:
 @pytest.fixture
 def record(study: Study) -> Record:
     """Of a search in which one trial of three epochs, six seconds long, has ended."""
-    record = Record(study.config.search.replicates, updates_per_epoch=3)
+    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 3})
     losses = [[1.0, 1.0]] * 4
     standing = replace(UNREPORTED, score=1.0, finished=True, seconds=6.0)
     record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="sobol", setting=SETTING))
