@@ -162,7 +162,8 @@ class Simulation:
 def begin(study: Study, journal: Journal) -> SearchProgress:
     """The search of a study, resumed from its journal."""
     past = journal.read()
-    return SearchProgress(study, Record(study.config.search.replicates, updates_per_epoch={"primary": 2}), journal, past)
+    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 2})
+    return SearchProgress(study, record, journal, past)
 
 
 def simulate(arms: int, trials: int) -> list[Point]:
