@@ -146,12 +146,20 @@ class Criterion(_Part):
     level: Positive
 
 
+class Gain(_Part):
+    """A scale of the initial recurrent matrix, and a learning rate."""
+
+    scale: Positive
+    learning_rate: Positive
+
+
 class UsedCondition(_Part):
     """A condition that arms are confirmed under.
 
     Attributes:
         budget: updates at which a replicate is censored. replicates: of each arm.
         same: arms whose networks are those of the reference under it, by construction.
+        gain: its place in the gain sweep, if it is part of that.
     """
 
     criterion: Criterion
@@ -159,6 +167,7 @@ class UsedCondition(_Part):
     budget: PositiveInt
     replicates: PositiveInt
     same: list[str] = []
+    gain: Gain | None = None
 
 
 class Streams(_Part):

@@ -9,6 +9,7 @@ from biotune.statistics.association import (
     rank_correlation,
     rank_correlation_within,
 )
+from biotune.statistics.conditions import least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
 from biotune.statistics.permutation import EXACT_PAIRS, LEAST_DRAWS, MONTE_CARLO_FLIPS, NullRank, null_rank, sign_flip_p
@@ -57,10 +58,12 @@ __all__ = [
     "interquartile_mean",
     "jackknife_interval",
     "kaplan_meier",
+    "least_number",
     "log_loss_area",
     "log_ratios",
     "median_updates",
     "null_rank",
+    "one_sided_p",
     "pooled_ratio",
     "quartiles",
     "rank_correlation",
@@ -68,5 +71,6 @@ __all__ = [
     "ratio_matrix",
     "share",
     "sign_flip_p",
+    "simultaneous_ratios",
     "verdict",
 ]

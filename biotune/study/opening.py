@@ -190,6 +190,7 @@ def used_conditions(study: Study, same: Mapping[str, list[str]]) -> dict[str, Us
             budget=study.config.confirm.max_epochs * per_epoch,
             replicates=condition.replicates,
             same=same[name],
+            gain=condition.gain,
         )
     return used
 

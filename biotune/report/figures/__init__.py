@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from biotune.report.figures.conditions import draw_gain, draw_specifications
 from biotune.report.figures.confirm import draw_final_loss, draw_kaplan_meier, draw_learning, draw_ratios, draw_updates
 from biotune.report.figures.drawing import Figure, style
 from biotune.report.figures.search import draw_best_so_far, draw_search
@@ -40,6 +41,8 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
     shared = confirmed[confirmed["phase"] == "shared"]
     figures = Figures([], [], [])
     with style():
+        if summary.conditions:
+            figures.comparison.append(draw_specifications(summary, summary.conditions))
         if any(c.ratio for c in summary.comparisons):
             figures.comparison.append(draw_ratios(summary, confirmed))
         if len(shared):
@@ -47,6 +50,8 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
             figures.comparison.append(draw_updates(summary, shared))
             figures.comparison.append(draw_kaplan_meier(summary, shared))
             figures.comparison.append(draw_final_loss(summary, shared))
+        if summary.conditions and summary.conditions.gain:
+            figures.comparison.append(draw_gain(summary, summary.conditions))
         for number, trend in enumerate(summary.trends, start=1):
             if trend.slope:
                 name = "dose" if len(summary.trends) == 1 else f"dose_{number}"

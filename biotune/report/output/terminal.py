@@ -26,7 +26,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print()
         console.print(_verdicts(report))
     said = [report.control_sentence] if report.control and report.control.found is not False else []
-    for sentence in [*report.disagreements, *said]:
+    for sentence in [*report.conditions_sentences, *report.disagreements, *said]:
         console.print(Text(sentence), highlight=False)
     # in one line, so that it can be clicked on or copied
     console.print(Text(f"Report: {report.page}"), highlight=False, soft_wrap=True)

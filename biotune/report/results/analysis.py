@@ -2,6 +2,7 @@
 
 from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
+from biotune.report.results.conditions import find_conditions
 from biotune.report.results.control import find_control
 from biotune.report.results.search import find_importances, search_result
 from biotune.report.results.summary import Summary
@@ -57,6 +58,7 @@ def summarise(inputs: Inputs) -> Summary:
         ],
         comparisons=analysis.compare_all(shared),
         own_best=analysis.compare_all(own),
+        conditions=find_conditions(study, state, analysis, inputs.every.convergence.query("phase == 'shared'")),
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
         contrasts=analysis.contrasts(shared),
         control=find_control(study, analysis, shared, areas),

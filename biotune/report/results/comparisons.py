@@ -138,8 +138,8 @@ def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataF
 
 def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> pd.Series:
     """The log ratios of an arm to the reference in a confirm phase, indexed by the replicates that both have."""
-    rows = convergence[convergence["phase"] == phase].set_index(["arm", "replicate"])["updates"]
-    mine, theirs = rows.loc[arm], rows.loc[reference]
+    rows = convergence[convergence["phase"] == phase]
+    mine, theirs = (rows[rows["arm"] == one].set_index("replicate")["updates"] for one in (arm, reference))
     pairs = sorted(set(mine.index) & set(theirs.index))
     return pd.Series(statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs]), index=pairs)
 

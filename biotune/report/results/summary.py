@@ -154,6 +154,113 @@ class Association:
 
 
 @dataclass(frozen=True)
+class Specification:
+    """One arm compared with the reference under one condition.
+
+    Attributes:
+        axis: what the condition varies: the keys that it sets; empty for the primary. changes: `section.key` -> value.
+        status: "compared"; "to come"; "not run" in a finished study; "not applicable" if the arm's networks are those
+            of the reference under this condition, by construction.
+        comparison: with an interval at the arm's own level.
+        together: the ratio with an interval that holds together with those of all arms and conditions.
+        to_primary: the ratio divided by that under the primary condition, over the replicates that both have.
+        updates: of the arm and the reference: geometric mean, censored at the budget.
+        met: of both, the replicates that met the criterion, and how many there are.
+    """
+
+    arm: str
+    condition: str
+    axis: str
+    changes: dict[str, Any]
+    status: str
+    comparison: Comparison | None
+    together: Ratio | None
+    to_primary: Ratio | None
+    updates: dict[str, float | None]
+    met: dict[str, tuple[int, int]]
+
+    @property
+    def direction(self) -> Direction | None:
+        """Whether the arm is faster or slower under this condition; None if neither is shown."""
+        return self.comparison.verdict.direction if self.comparison and self.comparison.verdict else None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its pairs are evidence on the direction: with censored replicates, only if the verdict has one."""
+        whole = all(met == planned for met, planned in self.met.values())
+        return self.comparison is not None and (whole or self.direction is not None)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Whether what the primary condition shows of an arm holds along an axis.
+
+    Attributes:
+        axis: the keys that its conditions set.
+        word: "holds" if the intervals of all its conditions and of the primary lie on one side of 1; "reverses" if one
+            lies wholly on the other side than the primary's; "not shown" if one holds 1 or can't be compared; "not
+            applicable" if the arm is the reference there; "to come".
+    """
+
+    arm: str
+    axis: str
+    word: str
+    conditions: list[str]
+
+
+@dataclass(frozen=True)
+class Over:
+    """What holds of an arm over all conditions in which it differs from the reference.
+
+    Attributes:
+        conditions: their number, the primary counted.
+        everywhere: the direction that every one of them shows, each at the arm's own level (Berger 1982, Technometrics
+            24:295); None if there is none.
+        at_least: direction -> the largest u for which it is shown that at least u of them have it, see
+            `biotune.statistics.least_number`.
+        exceptions: conditions with another direction than the primary's, by intervals that hold together.
+    """
+
+    arm: str
+    conditions: int
+    everywhere: Direction | None
+    at_least: dict[str, int]
+    exceptions: list[str]
+
+
+@dataclass(frozen=True)
+class GainPoint:
+    """An arm at one scale of its initial recurrent matrix and one learning rate.
+
+    Attributes:
+        updates: geometric mean, censored at the budget. met: replicates that met the criterion, and how many there are.
+        comparison: with the reference there.
+    """
+
+    arm: str
+    scale: float
+    learning_rate: float
+    updates: float | None
+    met: tuple[int, int]
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What was found under the conditions of a study.
+
+    Attributes:
+        specifications: each arm under each condition, the gain sweep aside. axes, over: what holds along them, and over
+            all. gain: the sweep.
+    """
+
+    specifications: list[Specification]
+    axes: list[Axis]
+    over: list[Over]
+    gain: list[GainPoint]
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The search of one arm: its trials by status, and the best of them.
 
@@ -183,6 +290,7 @@ class Summary:
         phase: the phase that was reached.
         arms: name -> the arm's section of study.yaml, in the study's order.
         comparisons: at the shared setting, on which the answer is based; own_best: with each arm at its own best.
+        conditions: the comparisons under all conditions; None if there is one condition.
         levels: the comparisons at other criterion levels.
         contrasts: every arm with every other, of three arms or more.
         control: the positive control, which isn't one of the arms; None if there is none.
@@ -208,6 +316,7 @@ class Summary:
     results: list[ArmResult]
     comparisons: list[Comparison]
     own_best: list[Comparison]
+    conditions: Conditions | None
     levels: list[Level]
     contrasts: list[Contrast]
     control: Control | None

@@ -7,6 +7,7 @@ from typing import Any
 from biotune.report.inputs import Inputs
 from biotune.report.results.summary import Summary, plain
 from biotune.report.text.answer import answer, control_sentence, disagreements, question, ranks_note
+from biotune.report.text.conditions import conditions_sentences
 from biotune.report.text.limits import Limit, find_limits
 from biotune.report.text.methods import CONTROLS, citations, describe_arm, methods
 
@@ -18,6 +19,7 @@ class Report(Summary):
     Attributes:
         question: what was asked. answer: two sentences.
         described: arm -> what it changes, in words.
+        conditions_sentences: a sentence for each arm that has been compared under all conditions.
         disagreements: a sentence for each arm whose verdict, or interval, differs between the two confirmations.
         control_sentence: the result of the positive control; empty if there is none.
         ranks_note: why the reference's rank among null draws isn't given; empty if it is.
@@ -27,6 +29,7 @@ class Report(Summary):
     question: str
     answer: tuple[str, str]
     described: dict[str, str]
+    conditions_sentences: list[str]
     disagreements: list[str]
     control_sentence: str
     ranks_note: str
@@ -56,6 +59,7 @@ def describe(summary: Summary, inputs: Inputs) -> Report:
         question=question(study),
         answer=answer(summary, differ),
         described={name: describe_arm(arm) for name, arm in summary.arms.items()},
+        conditions_sentences=conditions_sentences(summary.conditions, summary.reference) if summary.conditions else [],
         disagreements=differ,
         control_sentence=control_sentence(summary.control) if summary.control else "",
         ranks_note=ranks_note(summary.arms, summary.comparisons),

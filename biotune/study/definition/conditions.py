@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from biotune.results.documents import Gain
 from biotune.study.definition.config import (
     CONDITION_SECTIONS,
     ConditionConfig,
@@ -154,6 +155,5 @@ def _gain_sweep(config: StudyConfig) -> Iterator[Condition]:
             topology={"gain": scale},
             network={"learning_rate": rate},
             replicates=min(config.gain.replicates or config.confirm.replicates, config.confirm.replicates),
-            scale=scale,
-            learning_rate=rate,
+            gain=Gain(scale=scale, learning_rate=rate),
         )

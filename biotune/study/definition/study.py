@@ -10,6 +10,7 @@ from biotune.connectome import Connectome
 from biotune.digests import study_digest
 from biotune.network import NetworkOptions
 from biotune.results import GAIN_KEYS
+from biotune.results.documents import Gain
 from biotune.study.definition.config import (
     ConnectomeConfig,
     NetworkConfig,
@@ -46,7 +47,7 @@ class Condition:
     Attributes:
         task: with the condition's keys. topology, network: the keys themselves.
         replicates: that are confirmed, from the first on.
-        scale, learning_rate: of a condition that belongs to the gain sweep; else None.
+        gain: its place in the gain sweep, if it is part of that.
     """
 
     name: str
@@ -54,8 +55,7 @@ class Condition:
     topology: Mapping[str, Any]
     network: Mapping[str, Any]
     replicates: int
-    scale: float | None = None
-    learning_rate: float | None = None
+    gain: Gain | None = None
 
     def of(self, arm: Arm, setting: Setting) -> Arm:
         """An arm at a tuned setting under this condition, which has the last word.

@@ -1,0 +1,191 @@
+"""Every arm compared with the reference under every condition, and what holds over all of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biotune import statistics
+from biotune.report.results.comparisons import Analysis, log_ratios_of
+from biotune.report.results.summary import Axis, Conditions, GainPoint, Over, Specification
+from biotune.results.documents import State
+from biotune.seeds import stream
+
+SIDES = {"faster": -1, "slower": 1}
+"""Direction -> the side of 0 that the mean log ratio then lies on."""
+
+Differences = Mapping[tuple[str, str], pd.Series]
+"""(arm, condition) -> log ratios to the reference, by replicate."""
+
+
+def find_conditions(
+    study: Mapping[str, Any], state: State, analysis: Analysis, confirmed: pd.DataFrame
+) -> Conditions | None:
+    """What was found under the conditions of a study; None if it has the primary alone, or nothing is confirmed.
+
+    Args:
+        study: content of study.yaml. state: of state.json. analysis: of the study.
+        confirmed: at the shared setting, under all conditions.
+    """
+    if len(state.conditions) < 2 or len(analysis.arms) < 2 or confirmed.empty:
+        return None
+    under = {
+        name: confirmed[(confirmed["condition"] == name) & confirmed["arm"].isin(analysis.arms)]
+        for name in state.conditions
+    }
+    differences = {
+        (arm, name): log_ratios_of(under[name], "shared", arm, analysis.reference)
+        for arm in analysis.arms
+        if arm != analysis.reference
+        for name in study["conditions"]
+    }
+    together = _together(differences, analysis.seed)
+    specs = [
+        _specification(arm, name, study, state, analysis, under[name], differences, together.get((arm, name)))
+        for arm, name in differences
+    ]
+    return Conditions(
+        specifications=specs,
+        axes=list(_axes(specs)),
+        over=list(_over(specs, differences, 1 - analysis.confidence)),
+        gain=list(_gain_points(study, state, analysis, under)),
+    )
+
+
+def _together(differences: Differences, seed: int) -> dict[tuple[str, str], statistics.Ratio | None]:
+    """The ratios with intervals that hold together over arms × conditions."""
+    table = pd.DataFrame({key: series for key, series in differences.items() if len(series)}).T
+    if table.empty:
+        return {}
+    ratios = statistics.simultaneous_ratios(table.to_numpy(), stream(seed, "conditions"))
+    return dict(zip(table.index, ratios, strict=True))
+
+
+def _specification(
+    arm: str,
+    name: str,
+    study: Mapping[str, Any],
+    state: State,
+    analysis: Analysis,
+    rows: pd.DataFrame,
+    differences: Differences,
+    together: statistics.Ratio | None,
+) -> Specification:
+    used, changes = state.conditions[name], dict(_changes(study["conditions"][name] or {}))
+    comparison = to_primary = None
+    if arm in used.same:
+        status = "not applicable"
+    elif not len(differences[arm, name]):
+        status = "not run" if analysis.finished else "to come"
+    else:
+        comparison = replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
+        status = "compared" if comparison.verdict else "to come"
+        shift = (differences[arm, name] - differences[arm, next(iter(state.conditions))]).dropna()
+        if changes and len(shift) > 1:
+            to_primary = statistics.geometric_ratio(shift.to_numpy(), analysis.confidence)
+    return Specification(
+        arm=arm,
+        condition=name,
+        axis=", ".join(sorted(changes)),
+        changes=changes,
+        status=status,
+        comparison=comparison,
+        together=together if comparison else None,
+        to_primary=to_primary,
+        updates={one: _geometric_mean(rows, one) for one in (arm, analysis.reference)},
+        met={one: _met(rows, one, used.replicates) for one in (arm, analysis.reference)},
+    )
+
+
+def _changes(condition: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`section.key` and value of what a condition sets."""
+    for section in ("task", "topology", "network"):
+        for key, value in (condition.get(section) or {}).items():
+            yield f"{section}.{key}", value
+
+
+def _axes(specs: Sequence[Specification]) -> Iterator[Axis]:
+    """Of each arm and axis, whether what the primary condition shows holds along it."""
+    for arm in dict.fromkeys(spec.arm for spec in specs):
+        primary, *others = (spec for spec in specs if spec.arm == arm)
+        for axis in dict.fromkeys(spec.axis for spec in others):
+            along = [spec for spec in others if spec.axis == axis and spec.status != "not applicable"]
+            directions = {spec.direction for spec in along}
+            if not along:
+                word = "not applicable"
+            elif any(spec.status == "to come" for spec in (primary, *along)):
+                word = "to come"
+            elif primary.direction and directions == {primary.direction}:
+                word = "holds"
+            elif primary.direction and directions - {primary.direction, None}:
+                word = "reverses"
+            else:
+                word = "not shown"
+            yield Axis(arm, axis, word, [spec.condition for spec in along])
+
+
+def _over(specs: Sequence[Specification], differences: Differences, alpha: float) -> Iterator[Over]:
+    """Of each arm that has been compared under all its conditions, what holds over them; alpha: of its intervals."""
+    for arm in dict.fromkeys(spec.arm for spec in specs):
+        own = [spec for spec in specs if spec.arm == arm and spec.status != "not applicable"]
+        if any(spec.status == "to come" for spec in own):
+            continue
+        directions, primary = {spec.direction for spec in own}, own[0].direction
+        at_least = {}
+        for direction, side in SIDES.items():
+            p = [
+                statistics.one_sided_p(differences[arm, spec.condition].to_numpy(), side) if spec.counts else 1.0
+                for spec in own
+            ]
+            at_least[direction] = statistics.least_number(p, alpha / 2)
+        yield Over(
+            arm=arm,
+            conditions=len(own),
+            everywhere=next(iter(directions)) if len(directions) == 1 else None,
+            at_least=at_least,
+            exceptions=[
+                spec.condition
+                for spec in own[1:]
+                if spec.direction not in (None, primary) and spec.together and _leaves_out_1(spec.together)
+            ],
+        )
+
+
+def _leaves_out_1(ratio: statistics.Ratio) -> bool:
+    return ratio.high < 1 or ratio.low > 1
+
+
+def _gain_points(
+    study: Mapping[str, Any], state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame]
+) -> Iterator[GainPoint]:
+    """Each arm at each scale and learning rate of the sweep, as far as it was confirmed."""
+    for name, used in state.conditions.items():
+        if used.gain is None:
+            continue
+        rows = under[name]
+        for arm in analysis.arms:
+            if not (rows["arm"] == arm).any():
+                continue
+            compared = arm != analysis.reference and arm not in used.same
+            yield GainPoint(
+                arm=arm,
+                scale=used.gain.scale,
+                learning_rate=used.gain.learning_rate,
+                updates=_geometric_mean(rows, arm),
+                met=_met(rows, arm, used.replicates),
+                comparison=replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
+                if compared
+                else None,
+            )
+
+
+def _geometric_mean(rows: pd.DataFrame, arm: str) -> float | None:
+    updates = rows.loc[rows["arm"] == arm, "updates"].to_numpy(dtype=np.float64)
+    return float(np.exp(np.mean(np.log(np.maximum(updates, 1))))) if len(updates) else None
+
+
+def _met(rows: pd.DataFrame, arm: str, planned: int) -> tuple[int, int]:
+    own = rows[rows["arm"] == arm]
+    return int(own["converged"].sum()), max(planned, len(own))
