@@ -79,7 +79,7 @@ def lyapunov_exponent(weights: sp.csr_array, slopes: np.ndarray) -> float:
     Source: Benettin et al. 1980, https://doi.org/10.1007/BF02128236; of recurrent networks, Engelken, Wolf & Abbott
     2023, https://doi.org/10.1103/PhysRevResearch.5.043044.
     """
-    tangent = np.random.default_rng(0).standard_normal(slopes.shape[1])
+    tangent = np.random.default_rng(0).standard_normal(slopes.shape[1:])
     growth = 0.0
     for _ in range(2):
         growth = 0.0
@@ -99,7 +99,7 @@ def _slopes(states: Tensor, nonlinearity: str) -> Tensor:
 
 
 def _activity(states: Tensor, nonlinearity: str) -> tuple[Tensor, Tensor]:
-    """Mean |h|, and share of the saturated states, each [population], of states [steps, population, neurons, trials]."""
+    """Mean |h| and share of saturated states, each [population], of states [steps, population, neurons, trials]."""
     total = torch.zeros(states.shape[1], dtype=torch.float64, device=states.device)
     flat = torch.zeros_like(total)
     for step in states:
@@ -124,13 +124,9 @@ def _row(*, mean_activity: float, saturated: float, gradient_norm: float, lyapun
         "gradient_norm": gradient_norm,
         "lyapunov": lyapunov,
     }
-    reasons = dict.fromkeys(("mean_activity", "saturated", "lyapunov"), "the states are not finite")
-    reasons["gradient_norm"] = "the gradient is not finite"
-    if math.isfinite(mean_activity):
-        reasons["lyapunov"] = "a small disturbance of the states becomes 0"
     empty = [name for name, value in found.items() if not math.isfinite(value)]
-    return {
-        **found,
-        **dict.fromkeys(empty, math.nan),
-        "left_empty": "; ".join(f"{name}: {reasons[name]}" for name in empty),
-    }
+    reasons = dict.fromkeys(empty, "not a finite number")
+    if lyapunov == -math.inf and math.isfinite(mean_activity):
+        reasons["lyapunov"] = "a small disturbance of the states becomes 0"
+    left_empty = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    return {**found, **dict.fromkeys(empty, math.nan), "left_empty": left_empty}

@@ -100,11 +100,8 @@ def _sections(measures: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The measures under the headings of their table: of the topology, and of how the networks start."""
     start = {name: found for name, found in measures.items() if name in PROPAGATION}
     topology = {name: found for name, found in measures.items() if name not in start}
-    headings = [
-        ("the topology, with the initial weights", topology),
-        ("how the networks start, before training", start),
-    ]
-    return [(heading, found) for heading, found in headings if found]
+    headings = {"the topology, with the initial weights": topology, "how the networks start, before training": start}
+    return [(heading, found) for heading, found in headings.items() if found]
 
 
 def _linked(citation: str) -> Markup:
