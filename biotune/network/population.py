@@ -149,6 +149,28 @@ class Population(nn.Module):
         if self.sign is not None:
             keep_signs(self.values, self.sign)
 
+    def states(self, inputs: Tensor, first: int = 0) -> Tensor:
+        """The states h_t of all neurons.
+
+        Args:
+            inputs: [population, trials, time, input_size].
+            first: the first step whose states are wanted.
+
+        Returns:
+            [time - first, population, neurons, trials], the order in which kernels store it, so that nothing is copied.
+        """
+        hidden = sparse_rnn(
+            inputs,
+            self.values,
+            self.pattern,
+            self.weight_ih,
+            self.bias,
+            nonlinearity=self.nonlinearity,
+            backend=self.backend,
+            first=first,
+        )
+        return hidden.permute(2, 0, 3, 1)
+
     def forward(self, inputs: Tensor, scored: slice | Tensor) -> Tensor:
         """Outputs at the scored steps.
 
@@ -163,18 +185,7 @@ class Population(nn.Module):
         if isinstance(scored, slice):
             first, stop, stride = scored.indices(inputs.shape[2])
             scored = slice(0, stop - first, stride)
-        hidden = sparse_rnn(
-            inputs,
-            self.values,
-            self.pattern,
-            self.weight_ih,
-            self.bias,
-            nonlinearity=self.nonlinearity,
-            backend=self.backend,
-            first=first,
-        )
-        # [steps, population, neurons, trials], the order in which kernels store it, so that nothing is copied
-        states = hidden.permute(2, 0, 3, 1)[scored]
+        states = self.states(inputs, first)[scored]
         if self.read is not None:
             states = states_of(self.read, states)
         return readout(states, self.weight_out, self.bias_out).permute(1, 3, 0, 2)

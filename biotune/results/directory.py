@@ -8,7 +8,8 @@
         journal.jsonl         every event as it happened: what a killed study is resumed from; see `journal.py`
         trials.parquet        a row per search trial
         curves.parquet        a row per evaluation of a replicate, in search and confirm
-        topologies.parquet    a row per confirmed replicate: its topology's digest and every measure
+        topologies.parquet    a row per confirmed replicate: its topology's digest, every measure of it, and how
+                              signals propagate through the network before training
         convergence.parquet   a row per confirmed replicate and label
         matrices.parquet      each arm's matrix, of replicate 0, in at most 200 by 200 blocks: for a picture of it
         summary.json          every number on the report's page

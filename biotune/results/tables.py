@@ -49,7 +49,8 @@ _TOPOLOGIES = pa.schema(
         ("edges", pa.int64()),
         ("digest", pa.string()),  # of size and weighted edges, see `Topology.digest`
     ]
-)  # `rewired` and `entries_changed`, see `Topology`; one float column per measure, empty if it has no value;
+)  # `rewired` and `entries_changed`, see `Topology`; one float column per measure of the topology, and one for each of
+# PROPAGATION, which are of the network at epoch 0 (what they are: docs/measures.md), empty if it has no value;
 # `left_empty`, the reasons: "name: reason; ..."
 
 

@@ -1,5 +1,5 @@
-"""The words that a study writes and the report reads: phases, labels, statuses, the arm that a study adds itself, and
-the keys that set gain."""
+"""The words that a study writes and the report reads: phases, labels, statuses, the arm that a study adds itself, the
+keys that set gain, and the measures that networks have beside their topology's."""
 
 from typing import Literal, get_args
 
@@ -23,6 +23,9 @@ STATUSES = (*ENDINGS, RUNNING)
 
 GAIN_KEYS = ("spectral_radius", "frobenius_norm")
 """Keys of a study's topology, each a way to scale the initial recurrent matrix: one of them is set, or neither."""
+
+PROPAGATION = ("mean_activity", "saturated", "gradient_norm", "lyapunov")
+"""Columns of `topologies.parquet` that are of the whole network before training: how signals propagate through it."""
 
 POSITIVE_CONTROL = "positive_control"
 """The name of the arm that a study's key of the same name adds; study.yaml doesn't list it among its arms."""

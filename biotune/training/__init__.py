@@ -6,6 +6,7 @@ from biotune.training.memory import free_memory, keep_freed_memory
 from biotune.training.networks import Networks, edges, load_networks
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
 from biotune.training.plan import Start, TrialPlan, updates_per_epoch
+from biotune.training.propagation import lyapunov_exponent, measure_propagation
 from biotune.training.report import UNREPORTED, BlockReport, Evaluations, Standing, TrialReport
 from biotune.training.topologies import draw_topology
 from biotune.training.trial import Convergence, ForeignState, Trial, first_network_digest
@@ -31,7 +32,9 @@ __all__ = [
     "free_memory",
     "keep_freed_memory",
     "load_networks",
+    "lyapunov_exponent",
     "make_optimizer",
+    "measure_propagation",
     "updates_per_epoch",
     "updates_to_criterion",
 ]

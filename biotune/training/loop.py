@@ -1,6 +1,6 @@
 """The training loop: a population of networks, one epoch after another, each replicate as if it were alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,7 @@ class TrainingLoop:
 
     def run_epoch(self) -> None:
         """Trains for one epoch, then evaluates on the validation trials."""
-        order = torch.from_numpy(self.order(self.epoch)).to(self.device)
-        rows = torch.arange(len(self.population), device=self.device)[:, None]
-        inputs, targets = self.training[0][rows, order], self.training[1][rows, order]
+        inputs, targets = self._next_epoch()
         total = torch.zeros(len(self.population), dtype=self.dtype, device=self.device)
         for start in range(0, inputs.shape[1], self.batch):
             batch = slice(start, start + self.batch)
@@ -81,6 +79,15 @@ class TrainingLoop:
         self.training_losses.append((total / inputs.shape[1]).cpu())
         self.diverged |= ~self.training_losses[-1].isfinite()
         self._validate()
+
+    def gradient_norms(self) -> Tensor:
+        """[population], the norm of each replicate's gradient over all its trained parameters before it is clipped, of
+        the loss of the next epoch's first batch; nothing is changed.
+        """
+        inputs, targets = (trials[:, : self.batch] for trials in self._next_epoch())
+        losses = self._losses(self.population(inputs, self.scored), targets)
+        trained = [parameter for parameter in self.population.parameters() if parameter.requires_grad]
+        return _norms(torch.autograd.grad(losses.sum(), trained))
 
     @torch.no_grad()
     def evaluate(self, trials: list[Trials]) -> tuple[Tensor, Tensor | None]:
@@ -114,6 +121,12 @@ class TrainingLoop:
         self.accuracies = list(state["accuracies"])
         self.diverged = state["diverged"].clone()
 
+    def _next_epoch(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the training trials, in the order of the next epoch."""
+        order = torch.from_numpy(self.order(self.epoch)).to(self.device)
+        rows = torch.arange(len(self.population), device=self.device)[:, None]
+        return self.training[0][rows, order], self.training[1][rows, order]
+
     def _stack(self, trials: list[Trials]) -> tuple[Tensor, Tensor]:
         inputs = torch.from_numpy(np.stack([one.inputs for one in trials])).to(self.device, self.dtype)
         targets = torch.from_numpy(np.stack([one.targets for one in trials])).to(self.device)
@@ -130,8 +143,7 @@ class TrainingLoop:
 
     def _clip_gradients(self) -> None:
         gradients = [p.grad for p in self.population.parameters() if p.grad is not None]
-        squares = torch.cat([gradient.flatten(1).square() for gradient in gradients], dim=1)
-        scale = self.gradient_clip / add_halves_(squares, 1).sqrt().clamp(min=self.gradient_clip)
+        scale = self.gradient_clip / _norms(gradients).clamp(min=self.gradient_clip)
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
 
@@ -149,3 +161,9 @@ class TrainingLoop:
         if self.task.loss == "mse":
             return losses, None
         return losses, (outputs.argmax(-1) == targets).double().mean((1, 2)).cpu()
+
+
+def _norms(gradients: Sequence[Tensor]) -> Tensor:
+    """[population], the norm of each replicate's gradients, each [population, ...], taken together."""
+    squares = torch.cat([gradient.flatten(1).square() for gradient in gradients], dim=1)
+    return add_halves_(squares, 1).sqrt()

@@ -97,7 +97,8 @@ class BlockReport:
 
     Attributes:
         convergence: what became of each replicate: a row of `convergence.parquet`.
-        topologies: each replicate's, before training: a row of `topologies.parquet`, every measure in it.
+        topologies: each replicate's, before training: a row of `topologies.parquet`, every measure in it, and how
+            signals propagate through the network.
         matrix: columns of `matrices.parquet`, if the first replicate is replicate 0 of the primary condition.
     """
 
@@ -124,9 +125,17 @@ class BlockReport:
                     "rewired": topology.rewired,
                     "entries_changed": topology.entries_changed,
                 }
-                | measure_row(topology, values)
-                for topology, values in zip(trial.topologies, trial.initial_values, strict=True)
+                | _beside(measure_row(topology, values), propagated)
+                for topology, values, propagated in zip(
+                    trial.topologies, trial.initial_values, trial.propagation, strict=True
+                )
             ],
             matrix=None if blocks is None else {name: column.tolist() for name, column in blocks.items()},
             seconds=seconds,
         )
+
+
+def _beside(one: dict[str, float | str], other: dict[str, float | str]) -> dict[str, float | str]:
+    """Two rows as one, with the reasons of both for what is left empty."""
+    reasons = [str(row["left_empty"]) for row in (one, other) if row["left_empty"]]
+    return {**one, **other, "left_empty": "; ".join(reasons)}

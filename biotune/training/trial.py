@@ -18,6 +18,7 @@ from biotune.topology import Topology
 from biotune.training.loop import TrainingLoop
 from biotune.training.optimizers import make_optimizer
 from biotune.training.plan import TrialPlan
+from biotune.training.propagation import measure_propagation
 from biotune.training.start import take_up
 from biotune.training.topologies import DRAWN
 
@@ -56,6 +57,8 @@ class Trial:
     Attributes:
         topologies: one per replicate.
         loop: the population and its training.
+        propagation: how signals propagate through each replicate before training, see `measure_propagation`; of the
+            confirmation only, since no table has it of search trials.
         test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
             before the budget.
     """
@@ -91,6 +94,7 @@ class Trial:
             batch=plan.batch,
             order=_Orders(plan),
         )
+        self.propagation = measure_propagation(self.loop) if plan.phase == "confirm" else []
         self.test_losses: torch.Tensor | None = None
 
     @property

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from biotune.report import make_report, read_report
-from biotune.results import Results
+from biotune.results import PROPAGATION, Results
 
 HOSTILE = ["$\\frac{", "[bold red]", "<b onerror=x>", "a\nb", "--><b>", "x" * 200, "", "皮質", "%s{}", "&amp;"]
 """Names of ten regions."""
@@ -269,6 +269,24 @@ class TestWhichProperty:
         assert shown in text
         assert "what follows is association" in text
         assert {"figure-associations", "figure-measures"} <= set(read_page(directory).attributes("id"))
+
+    def test_how_networks_start_stands_apart_from_their_topology(self, simulate, read_page):
+        directory = simulate()
+        results = Results(directory)
+        make_report(directory)
+        assert "how the networks start" not in read_page(directory).text
+        topologies = results.read_table("topologies")
+        start = {name: np.linspace(0.25, 0.5, len(topologies)) for name in PROPAGATION}
+        results.write_table("topologies", topologies.assign(**start, after=1.0))
+        summary = make_report(directory)
+        assert set(PROPAGATION) <= {a.measure for a in summary.associations}
+        text = read_page(directory).text
+        of_topology, of_start = text[text.index("measures of each arm") :].split("how the networks start")
+        for name in ("reciprocity", "after"):
+            assert f" {name} " in of_topology
+        for name in PROPAGATION:
+            assert name.replace("_", " ") in of_start
+            assert name.replace("_", " ") not in of_topology
 
     def test_each_arms_matrix(self, simulate, read_page):
         directory = simulate()

@@ -1,6 +1,7 @@
 """The figures of the conditions: the specification curve, and the curves of the gain sweep."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
@@ -22,7 +23,6 @@ from biotune.report.figures.drawing import (
     ratio_axis,
 )
 from biotune.report.formatting import number, percent, several
-from biotune.report.formatting import ratio as as_ratio
 from biotune.report.results.summary import Conditions, Specification, Summary
 from biotune.report.text.conditions import changes_of, status_of
 
@@ -62,10 +62,11 @@ def draw_specifications(summary: Summary, conditions: Conditions) -> Figure:
         canvas,
         "specification_curve",
         "What the answer depends on",
-        f"Ratio of updates to criterion to {summary.reference} under each condition; the first, in bold, is the primary, "
-        "and the others are varied one at a time around it, grouped by what they set. Bold lines: the "
-        f"{percent(summary.confidence, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over all "
-        "arms and conditions. On the right: pairs, and replicates of the arm and of the reference that met the criterion."
+        f"Ratio of updates to criterion to {summary.reference} under each condition. The first, in bold, is the "
+        "primary; the others are varied one at a time around it, and grouped by what they set. Bold lines: the "
+        f"{percent(summary.confidence, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over "
+        "all arms and conditions. On the right: pairs, and how many networks of the arm and of the reference met the "
+        "criterion."
         + (
             " Arrows: some networks of the slower side did not, so the difference is at least as large."
             if arrows
@@ -99,7 +100,7 @@ def _bound(spec: Specification) -> bool:
 def _draw_row(axes: Panel, spec: Specification, y: float, colour: str) -> list[float]:
     """Draws one ratio; returns what of it the axis must reach."""
     comparison, ratio = spec.comparison, spec.comparison.ratio if spec.comparison else None
-    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 6.5, "color": INK}
+    beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 6.5, "color": INK}
     if comparison is None or ratio is None or not comparison.comparable:
         axes.text(0.5, y, status_of(spec), ha="center", style="italic", **beside)
         return []
@@ -120,13 +121,13 @@ def draw_gain(summary: Summary, conditions: Conditions) -> Figure:
     """Updates to criterion of each arm against the scale of its initial matrix, a panel per learning rate."""
     rates = list(dict.fromkeys(point.learning_rate for point in conditions.gain))
     canvas, panels = grid([f"{rate:g}" for rate in rates], 1.9)
-    reached = [point.updates for point in conditions.gain if point.updates]
+    reached = [point.updates for point in conditions.gain]
     scales = [point.scale for point in conditions.gain]
     for rate, axes in zip(rates, panels, strict=True):
         for arm in summary.arms:
-            own = [p for p in conditions.gain if p.arm == arm and p.learning_rate == rate and p.updates]
+            own = [point for point in conditions.gain if point.arm == arm and point.learning_rate == rate]
             x, y = [p.scale for p in own], [p.updates for p in own]
-            look = {"color": arm_colour(summary, arm), "ls": arm_line_style(summary, arm)}
+            look: dict[str, Any] = {"color": arm_colour(summary, arm), "ls": arm_line_style(summary, arm)}
             axes.plot(x, y, lw=1.4, label=arm if rate == rates[0] else None, **look)
             for met, face in ((True, look["color"]), (False, PAPER)):
                 some = [(p.scale, p.updates) for p in own if (p.met[0] == p.met[1]) == met]
@@ -143,7 +144,7 @@ def draw_gain(summary: Summary, conditions: Conditions) -> Figure:
         canvas,
         "gain",
         "Gain is a curve",
-        "Updates to criterion (geometric mean) of each arm with its initial recurrent matrix scaled by the same factors. "
+        "Updates to criterion (geometric mean) of each arm, its initial recurrent matrix scaled by the same factors. "
         "Equal radius compares the arms at scale 1; equal norm, and each arm at its own best, compare other points of "
         "the same curves."
         + (
@@ -154,7 +155,7 @@ def draw_gain(summary: Summary, conditions: Conditions) -> Figure:
             + several(
                 f"{number(p.updates)} at {p.scale:g}"
                 for p in conditions.gain
-                if p.arm == arm and p.learning_rate == rate and p.updates
+                if p.arm == arm and p.learning_rate == rate
             )
             for arm in summary.arms
             for rate in rates

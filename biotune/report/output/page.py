@@ -23,6 +23,7 @@ from biotune.report.text.combined import CombinedReport
 from biotune.report.text.conditions import changes_of, shift_of
 from biotune.report.text.methods import kernels_seen
 from biotune.report.text.report import Report
+from biotune.results import PROPAGATION
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
@@ -80,6 +81,7 @@ def _template(name: str) -> Template:
         "trend": trend_sentence,
         "count": formatting.count,
         "linked": _linked,
+        "sections": _sections,
     }
     return environment.get_template(name)
 
@@ -95,6 +97,14 @@ def _inline(figure: Figure) -> Markup:
     svg = svg.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
     alternative = Markup('<svg role="img" aria-label="{}" ').format(figure.alternative)
     return Markup(svg.replace("<svg ", alternative, 1))
+
+
+def _sections(measures: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The measures under the headings of their table: of the topology, and of how the networks start."""
+    start = {name: found for name, found in measures.items() if name in PROPAGATION}
+    topology = {name: found for name, found in measures.items() if name not in start}
+    headings = {"the topology, with the initial weights": topology, "how the networks start, before training": start}
+    return [(heading, found) for heading, found in headings.items() if found]
 
 
 def _linked(citation: str) -> Markup:

@@ -166,14 +166,15 @@ def _gain_points(
             continue
         rows = under[name]
         for arm in analysis.arms:
-            if not (rows["arm"] == arm).any():
+            updates = _geometric_mean(rows, arm)
+            if updates is None:
                 continue
             compared = arm != analysis.reference and arm not in used.same
             yield GainPoint(
                 arm=arm,
                 scale=used.gain.scale,
                 learning_rate=used.gain.learning_rate,
-                updates=_geometric_mean(rows, arm),
+                updates=updates,
                 met=_met(rows, arm, used.replicates),
                 comparison=replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
                 if compared

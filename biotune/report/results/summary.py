@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biotune.statistics import Correlation, Importances, NullRank, Ratio, Share, Slope, Verdict
+from biotune.statistics import Correlation, Direction, Importances, NullRank, Ratio, Share, Slope, Verdict
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Association:
-    """Rank correlation of a topology measure with updates to criterion at the shared setting.
+    """Rank correlation of a measure with updates to criterion at the shared setting.
 
     Attributes:
         networks, arms: numbers of those in which the measure has a value.
@@ -240,7 +240,7 @@ class GainPoint:
     arm: str
     scale: float
     learning_rate: float
-    updates: float | None
+    updates: float
     met: tuple[int, int]
     comparison: Comparison | None
 
@@ -294,7 +294,7 @@ class Summary:
         levels: the comparisons at other criterion levels.
         contrasts: every arm with every other, of three arms or more.
         control: the positive control, which isn't one of the arms; None if there is none.
-        trends: over the doses of a null. associations: with topology measures, the strongest within arms first.
+        trends: over the doses of a null. associations: with measures, the strongest within arms first.
         importances: of the hyperparameters; None with too few trials.
         page: path of the page; not in summary.json, since the directory may be moved.
     """

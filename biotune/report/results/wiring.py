@@ -1,4 +1,4 @@
-"""Which property of the wiring is associated with speed: doses of a null first, then the topology measures."""
+"""Which property of the wiring is associated with speed: doses of a null first, then the measures."""
 
 import json
 import math

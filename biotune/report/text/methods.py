@@ -250,8 +250,9 @@ def _property(dosed: bool, measured: bool) -> list[str]:
         )
     if measured:
         sentences.append(
-            "Measures of the topologies were correlated with updates to criterion (Spearman) within arms, with "
-            "jackknife intervals over replicates of Fisher's z, and over all networks, without an interval, since arms "
-            "were chosen and differ in many measures at once; these are associations."
+            "Measures of the topologies, and of the networks before training, were correlated with updates to "
+            "criterion (Spearman) within arms, with jackknife intervals over replicates of Fisher's z, and over all "
+            "networks, without an interval, since arms were chosen and differ in many measures at once; these are "
+            "associations."
         )
     return sentences
