@@ -40,6 +40,7 @@ PURPOSES = {
     "sign_flips": 14,
     "bootstrap": 15,
     "importances": 16,
+    "conditions": 19,
     # of studies that are simulated
     "simulation": 17,
 }

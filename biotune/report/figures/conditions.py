@@ -98,23 +98,22 @@ def _bound(spec: Specification) -> bool:
 
 
 def _draw_row(axes: Panel, spec: Specification, y: float, colour: str) -> list[float]:
-    """Draws one ratio; returns what of it the axis must reach."""
+    """Draws one ratio; returns what the axis must reach."""
     comparison, ratio = spec.comparison, spec.comparison.ratio if spec.comparison else None
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 6.5, "color": INK}
     if comparison is None or ratio is None or not comparison.comparable:
         axes.text(0.5, y, status_of(spec), ha="center", style="italic", **beside)
         return []
-    reached = [ratio.estimate]
     for held, width in ((spec.together, 0.7), (ratio, 2.2)):
         if held is not None and math.isfinite(held.high):
             axes.plot([held.low, held.high], [y, y], color=colour, lw=width, solid_capstyle="butt")
-            reached += [held.low, held.high]
     marker = "o" if not _bound(spec) else "<" if ratio.estimate < 1 else ">"
     face = colour if not spec.changes else PAPER
     axes.plot(ratio.estimate, y, marker, color=colour, mfc=face, ms=5 if not spec.changes else 4, mew=1)
     met = ", ".join(f"{count}/{planned}" for count, planned in spec.met.values())
     axes.text(1.01, y, f"{ratio.pairs} · {met}", ha="left", **beside)
-    return reached
+    # intervals over all arms and conditions may reach far beyond, where there are few pairs
+    return [end for end in (ratio.estimate, ratio.low, ratio.high) if 0 < end < math.inf]
 
 
 def draw_gain(summary: Summary, conditions: Conditions) -> Figure:
