@@ -6,10 +6,11 @@ from typing import Literal, get_args
 PHASES = ("search", "confirm")
 """Of a study; `state.json` has "finished" for one that has been through both."""
 
-Label = Literal["shared", "own_best"]
+Label = Literal["shared", "own_best", "gain_search"]
 LABELS: tuple[Label, ...] = get_args(Label)
 """What an arm is confirmed at: `shared`, one setting for all arms; `own_best`, the best setting of each arm.
 
+`gain_search` is the shared setting too, on the seeds of the search: each arm's own best gain is chosen there.
 The column `phase` of the tables holds one of them, or "search".
 """
 

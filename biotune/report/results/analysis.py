@@ -58,7 +58,7 @@ def summarise(inputs: Inputs) -> Summary:
         ],
         comparisons=analysis.compare_all(shared),
         own_best=analysis.compare_all(own),
-        conditions=find_conditions(study, state, analysis, inputs.every.convergence.query("phase == 'shared'")),
+        conditions=find_conditions(study, state, analysis, inputs.every.convergence),
         levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
         contrasts=analysis.contrasts(shared),
         control=find_control(study, analysis, shared, areas),

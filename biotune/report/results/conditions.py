@@ -9,7 +9,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.report.results.comparisons import Analysis, log_ratios_of
-from biotune.report.results.summary import Axis, Conditions, GainPoint, Over, Specification
+from biotune.report.results.summary import Axis, BestGain, Conditions, GainPoint, Over, Specification
 from biotune.results.documents import State
 from biotune.seeds import stream
 
@@ -27,14 +27,13 @@ def find_conditions(
 
     Args:
         study: content of study.yaml. state: of state.json. analysis: of the study.
-        confirmed: at the shared setting, under all conditions.
+        confirmed: under all conditions.
     """
     if len(state.conditions) < 2 or len(analysis.arms) < 2 or confirmed.empty:
         return None
-    under = {
-        name: confirmed[(confirmed["condition"] == name) & confirmed["arm"].isin(analysis.arms)]
-        for name in state.conditions
-    }
+    compared = confirmed[confirmed["arm"].isin(analysis.arms)]
+    shared, searched = (compared[compared["phase"] == phase] for phase in ("shared", "gain_search"))
+    under = {name: shared[shared["condition"] == name] for name in state.conditions}
     differences = {
         (arm, name): log_ratios_of(under[name], "shared", arm, analysis.reference)
         for arm in analysis.arms
@@ -50,7 +49,8 @@ def find_conditions(
         specifications=specs,
         axes=list(_axes(specs)),
         over=list(_over(specs, differences, 1 - analysis.confidence)),
-        gain=list(_gain_points(study, state, analysis, under)),
+        gain=list(_gain_points(state, analysis, under)),
+        best_gain=_best_gains(state, analysis, under, searched),
     )
 
 
@@ -157,9 +157,7 @@ def _leaves_out_1(ratio: statistics.Ratio) -> bool:
     return ratio.high < 1 or ratio.low > 1
 
 
-def _gain_points(
-    study: Mapping[str, Any], state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame]
-) -> Iterator[GainPoint]:
+def _gain_points(state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame]) -> Iterator[GainPoint]:
     """Each arm at each scale and learning rate of the sweep, as far as it was confirmed."""
     for name, used in state.conditions.items():
         if used.gain is None:
@@ -180,6 +178,40 @@ def _gain_points(
                 if compared
                 else None,
             )
+
+
+def _best_gains(
+    state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame], searched: pd.DataFrame
+) -> list[BestGain]:
+    """Each arm at its own best point of the sweep, chosen from what was `searched`; empty while some is missing."""
+    points = {name: used for name, used in state.conditions.items() if used.gain}
+    chosen: dict[str, str] = {}
+    for arm in [analysis.reference, *(arm for arm in analysis.arms if arm != analysis.reference)]:
+        means = searched[searched["arm"] == arm].groupby("condition")["updates"].mean()
+        if not points or any(name not in means and arm not in used.same for name, used in points.items()):
+            return []
+        if trained := [name for name in points if name in means]:
+            chosen[arm] = min(trained, key=lambda name: means[name])
+    scales = [used.gain.scale for used in points.values() if used.gain]
+    own = {arm: under[name][under[name]["arm"] == arm] for arm, name in chosen.items()}
+    if any(rows.empty for rows in own.values()):
+        return []
+    both = pd.concat(own.values())
+    found = []
+    for arm, name in chosen.items():
+        gain, pairs = points[name].gain, points[name].replicates
+        assert gain is not None
+        compared = replace(analysis, planned=pairs).compare(both, arm, bootstrap=False)
+        found.append(
+            BestGain(
+                arm=arm,
+                scale=gain.scale,
+                learning_rate=gain.learning_rate,
+                at_end=gain.scale in (min(scales), max(scales)),
+                comparison=None if arm == analysis.reference else compared,
+            )
+        )
+    return found
 
 
 def _geometric_mean(rows: pd.DataFrame, arm: str) -> float | None:

@@ -246,18 +246,39 @@ class GainPoint:
 
 
 @dataclass(frozen=True)
+class BestGain:
+    """An arm at its own best point of the gain sweep, compared with the reference at its own.
+
+    The points were chosen on the seeds of the search, by restricted mean updates to criterion, and are compared on
+    those of the confirmation.
+
+    Attributes:
+        scale, learning_rate: the arm's point. at_end: whether the scale is the sweep's first or last.
+        comparison: None for the reference itself.
+    """
+
+    arm: str
+    scale: float
+    learning_rate: float
+    at_end: bool
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What was found under the conditions of a study.
 
     Attributes:
         specifications: each arm under each condition, the gain sweep aside. axes, over: what holds along them, and over
-            all. gain: the sweep.
+            all. gain: the sweep. best_gain: each arm at its own best point of it, the reference first; empty before all
+            of them have been confirmed.
     """
 
     specifications: list[Specification]
     axes: list[Axis]
     over: list[Over]
     gain: list[GainPoint]
+    best_gain: list[BestGain]
 
 
 @dataclass(frozen=True)

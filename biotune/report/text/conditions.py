@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from biotune.report import formatting
 from biotune.report.formatting import several
-from biotune.report.results.summary import Axis, Conditions, Over, Specification
+from biotune.report.results.summary import Axis, BestGain, Conditions, Over, Specification
 from biotune.report.text.answer import interval
 
 
@@ -34,8 +34,31 @@ def shift_of(spec: Specification) -> str:
 
 
 def conditions_sentences(conditions: Conditions, reference: str) -> list[str]:
-    """A sentence for each arm that has been compared under all conditions."""
-    return [_sentence(over, conditions, reference) for over in conditions.over]
+    """A sentence for each arm that has been compared under all conditions, and one on the gain sweep."""
+    sentences = [_sentence(over, conditions, reference) for over in conditions.over]
+    return [*sentences, *([best_gain_sentence(conditions.best_gain)] if conditions.best_gain else [])]
+
+
+def best_gain_sentence(best: Sequence[BestGain]) -> str:
+    """Each arm at its own best gain and learning rate."""
+    reference, *others = best
+    compared = [
+        f"{one.arm} ({_point(one)}) {status} {interval(one.comparison)}"
+        for one in others
+        if one.comparison and (status := one.comparison.verdict.name if one.comparison.verdict else "to come")
+    ]
+    ends = [one.arm for one in best if one.at_end]
+    beyond = ""
+    if ends:
+        beyond = f" The best scale of {several(ends)} is an end of the sweep, so a better one may lie beyond it."
+    return (
+        f"With each arm at its own best gain and learning rate, chosen on other seeds, compared with {reference.arm} "
+        f"({_point(reference)}): {'; '.join(compared)}.{beyond}"
+    )
+
+
+def _point(best: BestGain) -> str:
+    return f"scale {best.scale:g}, rate {formatting.number(best.learning_rate)}"
 
 
 def _sentence(over: Over, conditions: Conditions, reference: str) -> str:

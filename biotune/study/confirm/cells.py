@@ -14,7 +14,7 @@ def make_cells(
     shared: Setting,
     own_best: Mapping[str, Setting],
     same: Mapping[str, list[str]],
-    digest: Callable[[str, Setting, str], str],
+    digest: Callable[[str, Setting, Reading], str],
 ) -> list[Cell]:
     """The cells, in the order in which they are confirmed: those that the verdict comes from first.
 
@@ -22,11 +22,11 @@ def make_cells(
         study: that was searched.
         shared: the setting that all arms are confirmed at. own_best: arm -> the setting that is its own best.
         same: condition -> the arms that are the reference under it, which are not trained.
-        digest: (arm, setting, condition) -> `TrialPlan.digest` of its confirmed replicates.
+        digest: (arm, setting, what it is read as) -> `TrialPlan.digest` of its replicates.
     """
     cells: dict[tuple[str, str], Cell] = {}
     for reading, arm, setting in _readings(study, shared, own_best, same):
-        plan = digest(arm, setting, reading.condition)
+        plan = digest(arm, setting, reading)
         cell = cells.get((arm, plan)) or Cell(
             plan=plan, arm=arm, condition=reading.condition, setting=dict(setting), readings=[], whole=False
         )
@@ -46,3 +46,5 @@ def _readings(
         for arm in study.arms_under(condition):
             if arm not in same[condition]:
                 yield Reading(condition=condition, phase="shared"), arm, shared
+                if study.conditions[condition].gain is not None:
+                    yield Reading(condition=condition, phase="gain_search"), arm, shared

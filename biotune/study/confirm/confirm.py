@@ -43,12 +43,17 @@ class Job:
 
 def make_jobs(study: Study, cells: Sequence[Cell]) -> list[Job]:
     """What the confirm phase runs, in the order of the cells."""
-    return [Job(cell, block) for cell in cells for block in study.blocks(longest(study, cell))]
+    return [Job(cell, block) for cell in cells for block in study.blocks(most_replicates(study, cell))]
 
 
-def longest(study: Study, cell: Cell) -> str:
-    """Of the conditions that a cell is read under, the one that asks for the most replicates."""
-    return max((reading.condition for reading in cell.readings), key=lambda name: study.conditions[name].replicates)
+def most_replicates(study: Study, cell: Cell) -> int:
+    """As many as what it is read as asks for; if it is read as several things, the most."""
+    return max(
+        study.config.search.replicates
+        if reading.phase == "gain_search"
+        else study.conditions[reading.condition].replicates
+        for reading in cell.readings
+    )
 
 
 def run_confirm(

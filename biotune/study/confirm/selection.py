@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from biotune.errors import UserError
-from biotune.results.documents import Selection, Shared
+from biotune.results.documents import Reading, Selection, Shared
 from biotune.study.confirm.cells import make_cells
 from biotune.study.definition.study import Setting, Study
 from biotune.study.history.record import Record, TrialRecord
@@ -23,7 +23,7 @@ def order(trial: TrialRecord) -> tuple[int, float, float]:
 
 
 def select(
-    study: Study, record: Record, same: Mapping[str, list[str]], digest: Callable[[str, Setting, str], str]
+    study: Study, record: Record, same: Mapping[str, list[str]], digest: Callable[[str, Setting, Reading], str]
 ) -> Selection:
     """The shared setting of best mean rank over the arms, each arm's own best, and the cells that they make.
 

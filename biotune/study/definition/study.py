@@ -144,9 +144,9 @@ class Study:
         confirm = self.config.confirm.model_copy(update={"population": population})
         return Study(self.config.model_copy(update={"confirm": confirm}), self.arms, self.conditions)
 
-    def blocks(self, condition: str) -> list[tuple[int, ...]]:
-        """The replicates of a condition's cells as they are confirmed: those of each block are trained together."""
-        replicates, size = self.conditions[condition].replicates, self.config.confirm.population
+    def blocks(self, replicates: int) -> list[tuple[int, ...]]:
+        """So many replicates of a cell as they are confirmed: those of each block are trained together."""
+        size = self.config.confirm.population
         starts = range(0, replicates, size)
         return [tuple(range(first, min(first + size, replicates))) for first in starts]
 

@@ -348,7 +348,9 @@ class Record:
                 "replicate": replicate,
                 **{name: math.nan if value is None else value for name, value in topology.items()},
             }
-            for reading, block in reversed(self._read())  # the shared setting's row wins over own_best's
+            for reading, block in reversed(self._read())
+            if reading.phase != "gain_search"  # those are other networks
+            # the shared setting's row wins over own_best's
             for replicate, topology in zip(block.replicates, block.topologies, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])

@@ -10,7 +10,7 @@ from biotune.connectome import Connectome, load_connectome, with_neuron_density
 from biotune.connectome.readers.child import CHILD
 from biotune.errors import UserError
 from biotune.network import edge_signs, read_neurons
-from biotune.results.documents import Cell
+from biotune.results.documents import Cell, Reading
 from biotune.study.definition.config import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.memory import needs_of_drawing, needs_of_record, needs_of_training, require_memory
@@ -161,12 +161,17 @@ class Plans:
 
     def confirm(self, cell: Cell, replicates: Sequence[int]) -> TrialPlan:
         """The plan of some replicates of a cell."""
-        plan = self.plan(cell.arm, cell.setting, "confirm", replicates, cell.condition)
+        plan = self._read_as(cell.arm, cell.setting, cell.readings[0], replicates)
         return replace(plan, until_met=not cell.whole)
 
-    def digest(self, arm: str, setting: Setting, condition: str) -> str:
-        """What the confirmed replicates of an arm at a setting under a condition are known by: `TrialPlan.digest`."""
-        return self.plan(arm, setting, "confirm", [0], condition).digest
+    def digest(self, arm: str, setting: Setting, reading: Reading) -> str:
+        """What the replicates of an arm at a setting are known by, read under a condition: `TrialPlan.digest`."""
+        return self._read_as(arm, setting, reading, [0]).digest
+
+    def _read_as(self, arm: str, setting: Setting, reading: Reading, replicates: Sequence[int]) -> TrialPlan:
+        phase = "search" if reading.phase == "gain_search" else "confirm"
+        plan = self.plan(arm, setting, phase, replicates, reading.condition)
+        return replace(plan, max_epochs=self.study.config.confirm.max_epochs)
 
     def search(self, arm: str, setting: Setting) -> TrialPlan:
         """The plan of a search trial: all of the search's replicates."""

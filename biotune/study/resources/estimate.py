@@ -126,7 +126,7 @@ def drawing(study: Study, phases: Mapping[str, Mapping[str, Costs]], concurrency
     A worker keeps the topologies of the search, so each worker draws them once. A confirmed replicate is drawn by the
     block that trains it at the shared setting, and again at the arm's own best unless that worker still has it.
     """
-    search, blocks = study.config.search, _blocks(study, study.primary)
+    search, blocks = study.config.search, _blocks(study, study.config.confirm.replicates)
     arms = study.arms
     verified = sum(phases[phase][arm].draw for phase in phases for arm in arms)
     workers = min(concurrency, search.trials_per_arm * len(arms))
@@ -169,16 +169,18 @@ def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
     conditions, as long as their networks take to learn."""
     epochs = study.config.confirm.max_epochs + study.config.criterion.sustain - 1
 
-    def jobs(condition: str, share: float) -> list[float]:
+    def jobs(condition: str, replicates: int, share: float) -> list[float]:
         return [
             size * (cost.begin + cost.epoch * epochs * share + cost.measure) + TRIAL[1]
             for arm, cost in costs.items()
             if arm in study.arms_under(condition)
-            for size in _blocks(study, condition)
+            for size in _blocks(study, replicates)
         ]
 
-    whole, cells, others = jobs(study.primary, 1.0), _cells(study), list(study.conditions)[1:]
-    low, high = ([job for other in others for job in jobs(other, share)] for share in UNTIL_MET)
+    others = [(name, condition.replicates) for name, condition in list(study.conditions.items())[1:]]
+    others += [(n, study.config.search.replicates) for n, condition in study.conditions.items() if condition.gain]
+    whole, cells = jobs(study.primary, study.config.confirm.replicates, 1.0), _cells(study)
+    low, high = ([job for other in others for job in jobs(*other, share)] for share in UNTIL_MET)
     return Span(
         makespan(whole, concurrency) * cells.low + makespan(low, concurrency),
         makespan(2 * whole, concurrency) * cells.high / 2 + makespan(high, concurrency),
@@ -201,10 +203,10 @@ def makespan(jobs: Iterable[float], places: int) -> float:
     return max(free)
 
 
-def _blocks(study: Study, condition: str) -> list[float]:
-    """The sizes of the blocks of a cell under a condition, in blocks of those that were timed."""
-    timed = len(study.blocks(study.primary)[0])
-    return [len(block) / timed for block in study.blocks(condition)]
+def _blocks(study: Study, replicates: int) -> list[float]:
+    """The sizes of the blocks of a cell with so many replicates, in blocks of those that were timed."""
+    timed = len(study.blocks(study.config.confirm.replicates)[0])
+    return [len(block) / timed for block in study.blocks(replicates)]
 
 
 def _cells(study: Study) -> Span:

@@ -84,7 +84,7 @@ def ask(plans: Plans, made: int | None) -> list[Asked]:
 
 def population_sizes(study: Study) -> dict[str, int]:
     """Phase -> networks that are trained together."""
-    return {"search": study.config.search.replicates, "confirm": len(study.blocks(study.primary)[0])}
+    return {"search": study.config.search.replicates, "confirm": len(study.blocks(study.config.confirm.replicates)[0])}
 
 
 def backends_of(asked: Sequence[Asked], seen: Look) -> dict[str, dict[str, str]]:
