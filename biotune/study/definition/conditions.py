@@ -91,9 +91,6 @@ def _condition(
                 check(section, model, getattr(arm, section).overridden(changes), origin(arm.name, section))
         if arm.network.start_from is not None:
             found.update(dict.fromkeys(_of_trained_networks(overrides, here, arm)))
-    if overrides.replicates is not None and overrides.replicates > config.confirm.replicates:
-        reason = f"{overrides.replicates} exceeds confirm.replicates, {config.confirm.replicates}"
-        found[Mistake(((*here, "replicates"), ("confirm", "replicates")), reason)] = None
     if found:
         raise Mistakes(found)
     condition = Condition(
@@ -101,11 +98,16 @@ def _condition(
         task=task,
         topology=overrides.topology,
         network=overrides.network,
-        replicates=overrides.replicates or config.confirm.replicates,
+        replicates=_at_most(overrides.replicates, config),
     )
     if overrides.changes and (clashes := _clashes(config, arms, condition, here)):
         raise Mistakes(clashes)
     return condition
+
+
+def _at_most(replicates: int | None, config: StudyConfig) -> int:
+    """So many of the replicates that are confirmed, or all."""
+    return min(replicates or config.confirm.replicates, config.confirm.replicates)
 
 
 def _of_trained_networks(overrides: ConditionConfig, here: Location, arm: Arm) -> Iterator[Mistake]:
@@ -154,6 +156,6 @@ def _gain_sweep(config: StudyConfig) -> Iterator[Condition]:
             task=config.task,
             topology={"gain": scale},
             network={"learning_rate": rate},
-            replicates=min(config.gain.replicates or config.confirm.replicates, config.confirm.replicates),
+            replicates=_at_most(config.gain.replicates, config),
             gain=Gain(scale=scale, learning_rate=rate),
         )

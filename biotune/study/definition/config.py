@@ -333,7 +333,7 @@ class ConditionConfig(Section):
     task: dict[str, Any] = {}
     topology: dict[str, Any] = {}
     network: dict[str, Any] = {}
-    replicates: int | None = Field(None, ge=2, le=100_000, description="of confirm.replicates the first; null: all")
+    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many of confirm.replicates; null: all")
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:
@@ -352,7 +352,7 @@ class GainConfig(Section):
     learning_rates: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(
         min_length=2, description="at each of which each scale is trained, since the best rate moves with gain"
     )
-    replicates: int | None = Field(None, ge=2, le=100_000, description="of confirm.replicates the first; null: all")
+    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many of confirm.replicates; null: all")
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
