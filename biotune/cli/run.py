@@ -109,6 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="override a key of the YAML; can be repeated",
     )
     parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look within about a minute: fewer trials and replicates, no conditions but the primary; it prints "
+        "what it leaves out, and the report says that it is no result",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check the study, and print all its keys and about how long it will take",
@@ -138,6 +144,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
                 ("--seed", arguments.seed),
                 ("--arms", arguments.arms),
                 ("--kernels", arguments.kernels),
+                ("--quick", arguments.quick or None),
             )
             if value not in ([], None)
         ]
@@ -149,7 +156,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     elif arguments.space is None:
         raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
     else:
-        study = load_study(arguments.space, overrides=arguments.overrides, seed=arguments.seed, arms=arguments.arms)
+        study = load_study(
+            arguments.space,
+            overrides=arguments.overrides,
+            seed=arguments.seed,
+            arms=arguments.arms,
+            quick=arguments.quick,
+        )
     if arguments.dry_run:
         return _dry_run(study, arguments, console)
     if arguments.listen and arguments.address:
@@ -239,7 +252,7 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
         f"{arms * search.trials_per_arm} trials; {parts['search']}\n"
         f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
-        f"{parts['confirm']}\n"
+        f"{_under(study)}{parts['confirm']}\n"
         f"besides: {besides}\n"
         f"in all {total(parts.values())}, {concurrency} at once on {where}, as fast as this machine\n"
         f"drawn to try: {', '.join(f'{count} of {confirm.replicates} {arm}' for arm, count in drawn.items())}\n"
@@ -247,6 +260,14 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
         soft_wrap=True,
     )
     return 0
+
+
+def _under(study: "Study") -> str:
+    """How much is confirmed under further conditions."""
+    declared, swept = len(study.config.conditions) - 1, sum(one.gain is not None for one in study.conditions.values())
+    parts = [f"under {declared} further conditions"] if declared else []
+    parts += [f"at {swept} points of the gain sweep"] if swept else []
+    return f"and {' and '.join(parts)}, until the criterion is met; " if parts else ""
 
 
 def _realised_sparsity(study: "Study") -> list[str]:

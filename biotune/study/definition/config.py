@@ -333,7 +333,7 @@ class ConditionConfig(Section):
     task: dict[str, Any] = {}
     topology: dict[str, Any] = {}
     network: dict[str, Any] = {}
-    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many of confirm.replicates; null: all")
+    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many; null: confirm.replicates")
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:
@@ -352,7 +352,7 @@ class GainConfig(Section):
     learning_rates: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(
         min_length=2, description="at each of which each scale is trained, since the best rate moves with gain"
     )
-    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many of confirm.replicates; null: all")
+    replicates: int | None = Field(None, ge=2, le=100_000, description="at most so many; null: confirm.replicates")
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -477,6 +477,7 @@ class StudyConfig(Section):
     search: SearchConfig = SearchConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     criterion: CriterionConfig = CriterionConfig()
+    quick: bool = Field(False, description="whether --quick has cut it down to a first look")
     equivalence_margin: FiniteFloat = Field(0.2, gt=0, description="0.2: ratios from 1/1.2 to 1.2 count as equal")
 
     @field_validator("arms", mode="before")
