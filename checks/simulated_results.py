@@ -131,6 +131,7 @@ class Simulation:
             "reference_arm": self.arms[0],
             "conditions": {"primary": {}} | {name: dict(changes) for name, (changes, _) in self.conditions.items()},
             "gain": None,
+            "quick": False,
             "tune": tune | ({"spectral_radius": {"uniform": [0.3, 1.8]}} if self.tuned_radius else {}),
             "search": {
                 "trials_per_arm": self.trials,

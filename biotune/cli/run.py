@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a first look within about a minute: fewer trials and replicates, no conditions but the primary; it prints "
+        help="a first look within about a minute: fewer trials and replicates, the primary condition alone; it prints "
         "what it leaves out, and the report says that it is no result",
     )
     parser.add_argument(

@@ -108,6 +108,7 @@ class StudyFile(_Part):
     confirm: _Confirm
     criterion: _StudyCriterion
     equivalence_margin: Positive
+    quick: bool
     positive_control: Literal["frozen", "quarter_radius"] | None = None
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ def summarise(inputs: Inputs) -> Summary:
         name=study["name"],
         finished=analysis.finished,
         phase=state.phase,
+        quick=study["quick"],
         task=study["task"],
         reference=analysis.reference,
         arms=arms,

@@ -308,7 +308,7 @@ class Summary:
 
     Attributes:
         finished: False while anything of the study is still to come.
-        phase: the phase that was reached.
+        phase: the phase that was reached. quick: whether it was cut down to a first look.
         arms: name -> the arm's section of study.yaml, in the study's order.
         comparisons: at the shared setting, on which the answer is based; own_best: with each arm at its own best.
         conditions: the comparisons under all conditions; None if there is one condition.
@@ -323,6 +323,7 @@ class Summary:
     name: str
     finished: bool
     phase: str
+    quick: bool
     task: dict[str, Any]
     reference: str
     arms: dict[str, dict[str, Any]]

@@ -34,7 +34,7 @@ def find_limits(summary: Summary, state: State, trials: pd.DataFrame) -> list[Li
     Args:
         state: of the study. trials: the table of search trials.
     """
-    banners = [Limit("banner", text) for text in [*_unfinished(summary), *_substitutes(summary), *_control(summary)]]
+    banners = [Limit("banner", text) for text in _warnings(summary)]
     notes = [
         *_replicates(summary),
         *_power(summary),
@@ -45,6 +45,11 @@ def find_limits(summary: Summary, state: State, trials: pd.DataFrame) -> list[Li
         *_working_tree(summary.environment),
     ]
     return banners + [Limit("note", text) for text in notes]
+
+
+def _warnings(summary: Summary) -> list[str]:
+    quick = "A first look (--quick), with few trials and replicates: no result, whatever the verdicts say."
+    return [*_unfinished(summary), *([quick] if summary.quick else []), *_substitutes(summary), *_control(summary)]
 
 
 def _unfinished(summary: Summary) -> list[str]:

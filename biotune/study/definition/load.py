@@ -15,9 +15,11 @@ from biotune.study.definition.conditions import make_conditions
 from biotune.study.definition.config import (
     ArmConfig,
     ConditionConfig,
+    ConfirmConfig,
     ConnectomeConfig,
     Domain,
     NetworkConfig,
+    SearchConfig,
     Section,
     StudyConfig,
     TaskConfig,
@@ -47,6 +49,7 @@ def load_study(
     overrides: Sequence[str] = (),
     seed: int | None = None,
     arms: Sequence[str] | None = None,
+    quick: bool = False,
     run_task: bool = True,
 ) -> Study:
     """Reads and validates a study.
@@ -56,6 +59,7 @@ def load_study(
         overrides: each `key.path=value`, as for `--set`; the value is read as YAML.
         seed: replaces the file's.
         arms: the arms of the file to keep; the reference arm is always kept.
+        quick: cut the study down to a first look, see `QUICK`; a note says what is left out.
         run_task: whether to make the task too, which runs the file of a user's own task.
 
     Raises:
@@ -81,6 +85,8 @@ def load_study(
         content["seed"], changed[("seed",)] = seed, "--seed"
     if arms is not None:
         problems += _keep_arms(content, arms, source)
+    if quick:
+        notes += _cut_down(content)
     content.setdefault("description", source.comment)
 
     def where(keys: Sequence[Location]) -> str:
@@ -216,6 +222,36 @@ def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource
         for name in names
         if name not in known
     ]
+
+
+QUICK = {
+    "search": {"trials_per_arm": 4, "shared_settings": 4, "replicates": 2, "max_epochs": 20, "grace": 5},
+    "confirm": {"replicates": 6, "max_epochs": 40},
+}
+"""Section -> key -> the most that a first look has of it."""
+
+
+def _cut_down(content: dict[str, Any]) -> list[str]:
+    """Cuts a study down to a first look; returns a note of what is left out."""
+    less: list[str] = []
+    sections: dict[str, type[BaseModel]] = {"search": SearchConfig, "confirm": ConfirmConfig}
+    for name, model in sections.items():
+        section = content.setdefault(name, {})
+        if not isinstance(section, dict) or section.get("sampler") == "grid":
+            continue  # validation reports the one; a grid's trials are all of its combinations
+        for key, most in QUICK[name].items():
+            found = section.get(key, model.model_fields[key].default)
+            if isinstance(found, int) and found > most:
+                section[key] = most
+                less.append(f"{name}.{key} {most} instead of {found}")
+    conditions = _items(content.get("conditions"))
+    if len(conditions) > 1:
+        content["conditions"] = dict(conditions[:1])
+        less.append(f"without the conditions {', '.join(str(name) for name, _ in conditions[1:])}")
+    if content.pop("gain", None):
+        less.append("without the gain sweep")
+    content["quick"] = True
+    return [f"--quick: a first look, and no result: {', '.join(less) or 'nothing had to be left out'}"]
 
 
 def _merge(config: StudyConfig, overrides: ArmConfig, name: str, content: dict[str, Any]) -> Arm:
