@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from biotune.errors import UserError, suggestion
 from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
