@@ -299,8 +299,9 @@ def _what_can_be_decided(study: "Study") -> str:
     equal = [equivalence_power(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
     least, most = TYPICAL_SPREADS
     sentence = (
-        f"{pairs} pairs show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower, and equal arms as "
-        f"equivalent in {100 * equal[0]:.0f} % of studies, if the standard deviation of a pair's log ratio is {least}; "
+        f"{pairs} pairs show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the margin, "
+        f"and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard deviation of "
+        f"a pair's log ratio is {least}; "
         f"{ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
     )
     hardly = equal[0] < 0.2 and ratios[0] > 1.5

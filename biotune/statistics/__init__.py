@@ -12,7 +12,15 @@ from biotune.statistics.association import (
 from biotune.statistics.conditions import least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
-from biotune.statistics.permutation import EXACT_PAIRS, LEAST_DRAWS, MONTE_CARLO_FLIPS, NullRank, null_rank, sign_flip_p
+from biotune.statistics.permutation import (
+    EXACT_PAIRS,
+    LEAST_DRAWS,
+    MONTE_CARLO_FLIPS,
+    NullRank,
+    null_rank,
+    sign_flip_interval,
+    sign_flip_p,
+)
 from biotune.statistics.power import detectable_ratio, equivalence_power
 from biotune.statistics.ratios import (
     RESAMPLES,
@@ -24,7 +32,7 @@ from biotune.statistics.ratios import (
     ratio_matrix,
 )
 from biotune.statistics.tuning import FOLDS, LEAST_TRIALS, SHUFFLES, TREES, Importances, expected_best, importances
-from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Verdict, VerdictName, verdict
+from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Direction, Verdict, VerdictName, verdict
 
 __all__ = [
     "EXACT_PAIRS",
@@ -40,6 +48,7 @@ __all__ = [
     "SHUFFLES",
     "TREES",
     "Correlation",
+    "Direction",
     "Importances",
     "NullRank",
     "Ratio",
@@ -70,6 +79,7 @@ __all__ = [
     "rank_correlation_within",
     "ratio_matrix",
     "share",
+    "sign_flip_interval",
     "sign_flip_p",
     "simultaneous_ratios",
     "verdict",

@@ -10,11 +10,13 @@ from biotune.statistics.ratios import ratio_of
 def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float, power: float = 0.8) -> float:
     """The least true ratio that gets the verdict *slower* with the given power; for *faster*, its inverse.
 
+    With a margin of 0 it is the least that gets a direction: *slower*, *slower, size open* or *slightly slower*.
+
     P(*slower* | log ratio δ) = P(t'_{n-1, λ} > t) with λ = (δ - log(1 + margin)) √n / spread, t' noncentral t
     (Johnson & Welch 1940, Biometrika 31:362).
 
     Args:
-        spread: standard deviation of the log ratio over pairs. pairs: at least 2.
+        spread: standard deviation of the log ratio over pairs. pairs: at least 2. margin: at least 0.
     """
     quantile = float(stats.t.ppf((1 + confidence) / 2, pairs - 1))
 
@@ -26,7 +28,8 @@ def detectable_ratio(spread: float, pairs: int, confidence: float, margin: float
 
 
 def equivalence_power(spread: float, pairs: int, confidence: float, margin: float) -> float:
-    """Probability of the verdict *equivalent* if the true ratio is 1.
+    """Probability of an interval within the margin if the true ratio is 1: of the verdict *equivalent*, or *slightly
+    faster* or *slightly slower* in 1 - confidence of the studies at most.
 
     P(|d| + t s / √n ≤ log(1 + margin)) = ∫ [2Φ((log(1 + margin) - t s / √n) √n / spread) - 1]₊ over s,
     (n - 1) s² / spread² being chi-squared with n - 1 degrees of freedom.

@@ -53,7 +53,7 @@ class TestGain:
     def test_one_that_cannot_be_told(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 0.5, 1.0, 0.7, spread=0.6)
         assert found.survives is None
-        assert "can't be told: set equal to 0.9 its interval includes 1" in gain_sentence(found)
+        assert "can't be told: set equal to 0.9 its direction is open" in gain_sentence(found)
 
     def test_no_difference_at_all(self, simulate, tmp_path):
         found = gain_of(simulate, tmp_path, 1.0, 1.0, 1.0)
@@ -157,7 +157,7 @@ class TestOverTasks:
         ]
         [found] = make_combined_report(directories, tmp_path / "out").over_tasks
         assert found.ratio is None
-        assert found.reason == "not comparable, or not finished, in two"
+        assert found.reason == "not finished, or too few replicates met the criterion, in two"
 
 
 class TestPage:

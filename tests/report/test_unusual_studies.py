@@ -45,7 +45,8 @@ class TestUnfinished:
 
     def test_missing_replicates_of_a_finished_study_count_against_it(self, simulate, verdicts):
         summary = make_report(simulate(confirmed={"random": 9, "degrees": 0}))
-        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "not comparable"}
+        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "undecided"}
+        assert "7 of its 16 replicates did not meet the criterion" in summary.comparisons[1].verdict.reason
         assert any("the missing ones count as not converged" in limit.text for limit in summary.limits)
 
     def test_remaking_it_removes_figures_that_are_no_longer_its(self, simulate):
@@ -83,7 +84,9 @@ class TestDegenerateStudies:
         directory = simulate(diverging={"degrees": 16})
         summary = make_report(directory)
         assert summary.result("degrees").converged.count == 0
-        assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "equivalent"}
+        assert verdicts(summary.comparisons) == {"degrees": "slower", "random": "equivalent"}
+        assert summary.comparisons[0].verdict.bound
+        assert "degrees (by at least a factor of " in summary.answer[0]
         assert json.loads((directory / "summary.json").read_text())["results"]
 
     def test_trials_that_diverged_or_failed_are_counted_and_kept(self, simulate):

@@ -31,6 +31,7 @@ from biotune.report.formatting import NOTHING, count, number, percent, several
 from biotune.report.formatting import ratio as as_ratio
 from biotune.report.results.comparisons import log_ratios_of
 from biotune.report.results.summary import Comparison, Summary
+from biotune.report.text.answer import spoken
 
 
 def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
@@ -59,9 +60,12 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
             if math.isfinite(c.ratio.high):
                 axes.plot([c.ratio.low, c.ratio.high], [y, y], color=colour, lw=width, solid_capstyle="butt")
                 ends += [c.ratio.low, c.ratio.high]
+                if c.verdict and c.verdict.bound:
+                    end, arrow = (c.ratio.low, "<") if c.verdict.direction == "faster" else (c.ratio.high, ">")
+                    axes.plot(end, y, arrow, color=colour, ms=5)
             axes.plot(c.ratio.estimate, y, marker, color=colour, mfc=face, ms=6 if marker == "o" else 4.5, mew=1)
             ends.append(c.ratio.estimate)
-        axes.text(1.02, row, comparison.verdict.name if comparison.verdict else "to come",
+        axes.text(1.02, row, spoken(comparison.verdict).replace(" (", "\n("),
                   transform=axes.get_yaxis_transform(), ha="left", va="center", color=INK, fontsize=8.5)  # fmt: skip
     axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in reversed(shown) if c.ratio])
     axes.set_ylim(-0.5, len(shown) - 0.3)
@@ -69,22 +73,25 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     axes.tick_params(axis="y", length=0)
     ratio_axis(axes, min(ends), max(ends))
     axes.set_xlabel(f"updates to criterion, ratio to {summary.reference} (log scale)\n← faster · slower →")
-    spoken = "; ".join(
+    described = "; ".join(
         f"{c.arm} {as_ratio(c.ratio.estimate)}, interval {as_ratio(c.ratio.low)} to {as_ratio(c.ratio.high)}, "
-        f"{c.verdict.name if c.verdict else 'to come'}"
+        f"{spoken(c.verdict)}"
         for c in shown
         if c.ratio
     )
     beside = " Thin lines with open squares: each arm at its own best setting." if own else ""
+    if any(c.verdict and c.verdict.bound for c in [*shown, *own.values()]):
+        beside += " An arrow: the difference is at least this large, since replicates of the slower side are censored."
     return finish(
         canvas,
         "ratios",
         f"How many updates each arm needs, relative to {summary.reference}",
         f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the shared "
         "setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
-        f"{as_ratio(low)} to {as_ratio(high)}: a line wholly inside it means equivalent, wholly left of it faster, "
-        f"wholly right of it slower, and anything else is undecided.{beside}",
-        f"Ratios of updates to criterion to {summary.reference}: {spoken}.",
+        f"{as_ratio(low)} to {as_ratio(high)}. Look first on which side of 1 a line lies: wholly left of it the arm is "
+        "faster, wholly right of it slower. Then whether it lies wholly beyond the band, across its edge (the size is "
+        f"open), or wholly within it (practically equivalent).{beside}",
+        f"Ratios of updates to criterion to {summary.reference}: {described}.",
     )
 
 

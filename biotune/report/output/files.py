@@ -182,6 +182,8 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "high": c.ratio.high if c.ratio else None,
         "confidence": c.ratio.confidence if c.ratio else None,
         "verdict": c.verdict.name if c.verdict else None,
+        "direction": c.verdict.direction if c.verdict else None,
+        "bound": c.verdict.bound if c.verdict else None,
         "reason": c.verdict.reason if c.verdict else None,
         "p": c.p,
         "p_exact": c.p_exact,

@@ -11,7 +11,17 @@ from biotune.report.text.answer import interval, trend_sentence
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 
-_STYLES = {"faster": "green", "slower": "red", "equivalent": "cyan", "undecided": "yellow", "not comparable": "magenta"}
+_STYLES = {
+    "faster": "bold green",
+    "faster, size open": "green",
+    "slightly faster": "green",
+    "slower": "bold red",
+    "slower, size open": "red",
+    "slightly slower": "red",
+    "equivalent": "cyan",
+    "undecided": "yellow",
+    "not comparable": "magenta",
+}
 
 
 def print_report(report: Report, console: Console) -> None:

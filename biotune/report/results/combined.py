@@ -17,7 +17,7 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import log_ratios_of
 from biotune.report.results.summary import Comparison, Summary
 from biotune.results import GAIN_KEYS
-from biotune.statistics import Ratio
+from biotune.statistics import LEAST_SHARE_CONVERGED, Ratio
 
 AS_IT_COMES, SET_EQUAL, TUNED = "as it comes", "set equal", "tuned per arm"
 WAYS = (AS_IT_COMES, SET_EQUAL, TUNED)
@@ -35,7 +35,8 @@ class Gain:
     Attributes:
         ways: way -> the comparison it is taken from: at the shared setting or, if radius or norm is tuned per arm, at
             each arm's own best setting.
-        signs: way -> faster, slower or equivalent; open if the interval includes 1, none if there is no valid ratio.
+        signs: way -> faster or slower, of whatever size; equivalent; open if no direction is shown, none if there is no
+            valid ratio.
         survives: whether the sign is the same in all ways, the three of `WAYS` among them; None if that can't be told,
             or if there is no difference in any of them.
         within: labels of the studies that are compared, if there are several such sets of studies.
@@ -190,13 +191,11 @@ def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
 
 
 def _sign(comparison: Comparison) -> str:
-    """On which side of 1 the interval lies; equivalent if that is the verdict."""
-    ratio, verdict = comparison.ratio, comparison.verdict
-    if ratio is None or verdict is None or not comparison.comparable:
+    """The verdict's direction; equivalent if that is the verdict."""
+    verdict = comparison.verdict
+    if comparison.ratio is None or verdict is None or not comparison.comparable:
         return "none"
-    if verdict.name == "equivalent":
-        return "equivalent"
-    return "faster" if ratio.high < 1 else "slower" if ratio.low > 1 else "open"
+    return verdict.direction or ("equivalent" if verdict.name == "equivalent" else "open")
 
 
 def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
@@ -211,6 +210,12 @@ def _over_tasks(studies: Sequence[_Study]) -> list[OverTasks]:
             arms = [arm for arm in group[0].summary.arms if arm != group[0].summary.reference]
             found += [_over_tasks_of(group, arm) for arm in arms]
     return found
+
+
+def _mostly_converged(study: _Study, arm: str) -> bool:
+    """Whether too few replicates of either arm are censored for a mean over tasks, which can be no bound."""
+    results = [study.summary.result(name) for name in (arm, study.summary.reference)]
+    return all(result and result.converged.value >= LEAST_SHARE_CONVERGED for result in results)
 
 
 def _task_itself(study: _Study) -> dict[str, Any]:
@@ -229,11 +234,13 @@ def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
     comparisons = [next((c for c in study.summary.comparisons if c.arm == arm), None) for study in group]
     short = [
         label
-        for label, c in zip(labels, comparisons, strict=True)
-        if c is None or c.ratio is None or c.verdict is None or not c.comparable
+        for study, label, c in zip(group, labels, comparisons, strict=True)
+        if c is None or c.ratio is None or c.verdict is None or not _mostly_converged(study, arm)
     ]
     if short:
-        return OverTasks(arm, reference, labels, None, f"not comparable, or not finished, in {several(short)}")
+        return OverTasks(
+            arm, reference, labels, None, f"not finished, or too few replicates met the criterion, in {several(short)}"
+        )
     series = [log_ratios_of(study.convergence, "shared", arm, reference) for study in group]
     both = pd.concat(series, axis=1, join="inner")  # replicates that every task has
     confidence = statistics.bonferroni(len(group[0].summary.arms) - 1)

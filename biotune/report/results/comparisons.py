@@ -89,11 +89,13 @@ class Analysis:
             arm=arm,
             reference=self.reference,
             ratio=ratio,
-            verdict=statistics.verdict(ratio, self.margin, *shares) if decided else None,
+            verdict=statistics.verdict(ratio, self.margin, *shares, differences) if decided else None,
             p=p,
             p_exact=exact,
             bootstrap=resampled,
-            bootstrap_verdict=statistics.verdict(resampled, self.margin, *shares) if resampled and decided else None,
+            bootstrap_verdict=statistics.verdict(resampled, self.margin, *shares, differences)
+            if resampled and decided
+            else None,
             rank=statistics.null_rank(differences)
             if len(pairs) >= statistics.LEAST_DRAWS and is_null(self.arms[arm])
             else None,

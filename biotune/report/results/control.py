@@ -17,9 +17,11 @@ def find_control(
 ) -> Control | None:
     """The result of the positive control; None if the study has none, or before any of it is confirmed.
 
-    The control is found if its verdict is *faster* or *slower*. Its interval has 95 %, since it is not one of the arms
-    over which confidence is adjusted. It is also found if it fails to converge: the reference converges often enough
-    for a verdict, and the Wilson interval of the control's share that converged lies wholly below the reference's.
+    The control is found if its verdict has a direction and is not *slightly faster* or *slightly slower*: a study in
+    which a network changed on purpose is practically equivalent has too wide a margin. Its interval has 95 %, since it
+    is not one of the arms over which confidence is adjusted. It is also found if it fails to converge: the reference
+    converges often enough for a verdict, and the Wilson interval of the control's share that converged lies wholly
+    below the reference's.
 
     Args:
         study: content of study.yaml.
@@ -41,7 +43,7 @@ def find_control(
 def _found(comparison: Comparison, control: ArmResult, reference: ArmResult) -> bool | None:
     if comparison.verdict is None:
         return None
-    if comparison.verdict.name == "not comparable":
-        fails = control.converged.high < reference.converged.low
-        return fails and reference.converged.value >= LEAST_SHARE_CONVERGED
-    return comparison.verdict.name in ("faster", "slower")
+    fails = control.converged.high < reference.converged.low
+    if fails and reference.converged.value >= LEAST_SHARE_CONVERGED:
+        return True
+    return comparison.verdict.direction is not None and not comparison.verdict.slight

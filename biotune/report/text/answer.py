@@ -9,7 +9,7 @@ from biotune.report.results.comparisons import is_null
 from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
-from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, bonferroni
+from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni
 
 
 def question(study: Mapping[str, Any]) -> str:
@@ -31,19 +31,39 @@ def in_short(question: str) -> str:
 
 
 def interval(comparison: Comparison) -> str:
-    """0.62 [0.50, 0.77]; a dash if there is none, or if the arm is not comparable."""
-    return _with_interval(comparison.ratio if comparison.comparable else None)
+    """0.62 [0.50, 0.77]; a dash if there is none, or if the arm is not comparable.
+
+    Where the verdict is a bound, one end is open: ≤ 0.62 [0, 0.77], or ≥ 1.61 [1.30, ∞].
+    """
+    return _with_interval(comparison.ratio if comparison.comparable else None, comparison.verdict)
 
 
 def bootstrap_interval(comparison: Comparison) -> str:
     """The same, with the bootstrap-t interval."""
-    return _with_interval(comparison.bootstrap if comparison.comparable else None)
+    return _with_interval(comparison.bootstrap if comparison.comparable else None, comparison.bootstrap_verdict)
 
 
-def _with_interval(ratio: Ratio | None) -> str:
+def _with_interval(ratio: Ratio | None, verdict: Verdict | None) -> str:
     if ratio is None:
         return formatting.NOTHING
-    return f"{formatting.ratio(ratio.estimate)} [{formatting.ratio(ratio.low)}, {formatting.ratio(ratio.high)}]"
+    estimate, low, high = map(formatting.ratio, (ratio.estimate, ratio.low, ratio.high))
+    if verdict and verdict.bound:
+        return f"≤ {estimate} [0, {high}]" if verdict.direction == "faster" else f"≥ {estimate} [{low}, ∞]"
+    return f"{estimate} [{low}, {high}]"
+
+
+def spoken(verdict: Verdict | None, to_come: str = "to come") -> str:
+    """The verdict's name as it stands within a sentence: faster (size open)."""
+    return verdict.name.replace(", size open", " (size open)") if verdict else to_come
+
+
+def at_least(comparison: Comparison) -> str:
+    """By at least a factor of 1.30; empty if the verdict is no bound."""
+    ratio, verdict = comparison.ratio, comparison.verdict
+    if ratio is None or verdict is None or not verdict.bound:
+        return ""
+    factor = 1 / ratio.high if verdict.direction == "faster" else ratio.low
+    return f"by at least a factor of {formatting.ratio(factor)}"
 
 
 def answer(summary: Summary, disagreements: Sequence[str]) -> tuple[str, str]:
@@ -110,23 +130,34 @@ def trend_sentence(trend: Trend) -> str:
 
 
 def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) -> list[str]:
-    """A sentence for each arm whose own best setting gives another verdict, or an interval that doesn't overlap."""
+    """A sentence for each arm whose own best setting gives another verdict, or an interval that doesn't overlap.
+
+    It says so if the verdicts differ in size only, and not in direction.
+    """
     sentences = []
     for first in shared:
         second = next((c for c in own_best if c.arm == first.arm), None)
         if second is None or first.verdict is None or second.verdict is None:
             continue
         if first.verdict.name != second.verdict.name:
-            sentences.append(
-                f"{first.arm} is {first.verdict.name} at the shared setting ({interval(first)}) but "
-                f"{second.verdict.name} with each arm at its own best ({interval(second)})."
+            said = (
+                f"{first.arm} is {spoken(first.verdict)} at the shared setting ({interval(first)}) but "
+                f"{spoken(second.verdict)} with each arm at its own best ({interval(second)})"
             )
+            same = _same_direction(first, second)
+            sentences.append(f"{said}: the direction is the same, the size is not." if same else f"{said}.")
         elif first.ratio and second.ratio and first.comparable and _apart(first.ratio, second.ratio):
             sentences.append(
-                f"{first.arm} is {first.verdict.name} at the shared setting and with each arm at its own best, but the "
-                f"intervals do not overlap: {interval(first)} and {interval(second)}."
+                f"{first.arm} is {spoken(first.verdict)} at the shared setting and with each arm at its own best, but "
+                f"the intervals do not overlap: {interval(first)} and {interval(second)}."
             )
     return sentences
+
+
+def _same_direction(one: Comparison, other: Comparison) -> bool:
+    """Whether both are faster, or both slower, by whatever size."""
+    first, second = (c.verdict.direction if c.verdict else None for c in (one, other))
+    return first is not None and first == second
 
 
 def _apart(one: Ratio, other: Ratio) -> bool:
@@ -155,7 +186,8 @@ def _found(summary: Summary) -> str:
     groups: dict[str, list[str]] = {name: [] for name in _CLAUSES}
     for comparison in summary.comparisons:
         name = comparison.verdict.name if comparison.verdict else "to come"
-        with_numbers = f"{comparison.arm} ({interval(comparison)})"
+        numbers = ", ".join(filter(None, [at_least(comparison), interval(comparison)]))
+        with_numbers = f"{comparison.arm} ({numbers})"
         groups[name].append(comparison.arm if name in ("not comparable", "to come") else with_numbers)
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
@@ -166,19 +198,29 @@ def _found(summary: Summary) -> str:
 
 
 _CLAUSES = {
-    "faster": ("{arms} learns faster than {reference}", "{arms} learn faster than {reference}"),
-    "slower": ("{arms} learns slower than {reference}", "{arms} learn slower than {reference}"),
+    **{
+        name: tuple(f"{{arms}} {learn} {text}" for learn in ("learns", "learn"))
+        for direction in ("faster", "slower")
+        for name, text in (
+            (direction, f"{direction} than {{reference}}, by more than a factor of {{margin}}"),
+            (f"{direction}, size open", f"{direction} than {{reference}}, whether by more than {{margin}} is open"),
+            (
+                f"slightly {direction}",
+                f"slightly {direction} than {{reference}}: by less than a factor of {{margin}}, practically equivalent",
+            ),
+        )
+    },
     "equivalent": (
         "{arms} learns as fast as {reference}, within a factor of {margin}",
         "{arms} learn as fast as {reference}, within a factor of {margin}",
     ),
     "undecided": (
-        "whether {arms} differs from {reference} by more than a factor of {margin} is undecided",
-        "whether {arms} differ from {reference} by more than a factor of {margin} is undecided",
+        "whether {arms} learns faster or slower than {reference}, or as fast, is undecided",
+        "whether {arms} learn faster or slower than {reference}, or as fast, is undecided",
     ),
     "not comparable": (
-        "{arms} is not comparable with {reference}, since too few replicates met the criterion",
-        "{arms} are not comparable with {reference}, since too few replicates met the criterion",
+        "{arms} is not comparable with {reference}, since too few replicates of the faster side met the criterion",
+        "{arms} are not comparable with {reference}, since too few replicates of the faster side met the criterion",
     ),
     "to come": ("{arms} is still to be confirmed", "{arms} are still to be confirmed"),
 }
@@ -213,13 +255,13 @@ def _own_best(summary: Summary, disagreements: Sequence[str]) -> str:
         return ""
     if not any(summary.has_own_setting(arm) for arm in summary.arms):
         return ", which is also each arm's own best"
+    pairs = list(zip(summary.comparisons, summary.own_best, strict=True))
+    differ = [(a, b) for a, b in pairs if a.verdict and b.verdict and a.verdict.name != b.verdict.name]
+    in_size = sum(_same_direction(a, b) for a, b in differ)
+    if differ:
+        would = f"; {count(len(differ), 'verdict')} would differ with each arm at its own best setting"
+        return f"{would}, {in_size} of them in size only" if in_size else would
     if disagreements:
-        differ = sum(
-            bool(a.verdict and b.verdict and a.verdict.name != b.verdict.name)
-            for a, b in zip(summary.comparisons, summary.own_best, strict=True)
-        )
-        if differ:
-            return f"; {count(differ, 'verdict')} would differ with each arm at its own best setting"
         return "; each arm at its own best setting gives the same verdicts, though not the same ratios (see below)"
     return "; each arm at its own best setting gives the same verdicts"
 
@@ -229,12 +271,14 @@ def control_sentence(control: Control) -> str:
     what, comparison = CONTROLS[control.kind], control.comparison
     if comparison.verdict is None:
         return f"The positive control, {what}, is still to be confirmed."
+    met = [f"{share.count} of {share.total}" for share in (control.result.converged, control.reference.converged)]
+    of_both = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
     if comparison.comparable:
         p = formatting.probability(comparison.p)
-        numbers = f"{comparison.verdict.name}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
+        numbers = f"{spoken(comparison.verdict)}, {interval(comparison)}, p {p if p.startswith('<') else f'= {p}'}"
+        numbers += f"; {of_both}" if comparison.verdict.bound else ""
     else:
-        met = [f"{share.count} of {share.total}" for share in (control.result.converged, control.reference.converged)]
-        numbers = f"{met[0]} of its replicates met the criterion, {met[1]} of the reference's"
+        numbers = of_both
     if control.found:
         return f"The positive control, {what}, is found ({numbers})."
     return (

@@ -8,7 +8,7 @@ from typing import Any
 from biotune.report.formatting import several
 from biotune.report.results.combined import Combined, Gain
 from biotune.report.results.summary import plain
-from biotune.report.text.answer import in_short, interval
+from biotune.report.text.answer import in_short, interval, spoken
 from biotune.report.text.report import Report
 
 _OF_A_STUDY = (
@@ -71,7 +71,7 @@ def _verdicts(combined: Combined, arm: str) -> str:
     by_verdict: dict[str, list[str]] = {}
     for label in combined.studies:
         if comparison := combined.comparison(label, arm):
-            name = comparison.verdict.name if comparison.verdict else "still to be confirmed"
+            name = spoken(comparison.verdict, "still to be confirmed")
             by_verdict.setdefault(name, []).append(label)
     return f"{arm} is {'; '.join(f'{name} in {several(labels)}' for name, labels in by_verdict.items())}."
 
@@ -79,7 +79,7 @@ def _verdicts(combined: Combined, arm: str) -> str:
 def gain_sentence(gain: Gain) -> str:
     """Whether an arm's difference is the same for all treatments of radius and norm, or why that can't be told."""
     arm, reference, found = gain.arm, gain.reference, set(gain.signs.values())
-    unclear = {"open": "interval includes 1", "none": "ratio is still to come, or not comparable"}
+    unclear = {"open": "direction is open", "none": "ratio is still to come, or not comparable"}
     reasons = [f"{name} its {unclear[sign]}" for name, sign in gain.signs.items() if sign in unclear]
     reasons += [f"no study has the radius {way}" for way in gain.missing]
     treated = f"the spectral radius{' or norm' if gain.with_norm else ''} is treated"
@@ -95,6 +95,9 @@ def gain_sentence(gain: Gain) -> str:
     else:
         [sign] = found
         text = f"{arm} learns {sign} than {reference} whichever way {treated}"
+        slight = [way for way, comparison in gain.ways.items() if comparison.verdict and comparison.verdict.slight]
+        if slight:
+            text += f", though by less than the margin {several(slight)}"
     where = f" in {several(gain.within)}" if gain.within else ""
     numbers = ", ".join(f"{interval(comparison)} {name}" for name, comparison in gain.ways.items())
     return f"{text}{where} ({numbers})."

@@ -12,6 +12,7 @@ from biotune.report.formatting import count, percent, several
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import control_sentence
 from biotune.results.documents import State
+from biotune.statistics import detectable_ratio
 
 LARGEST_NORM_RATIO = 1.3
 """Up to this factor, either way, arms at one spectral radius count as having initial weights of one size."""
@@ -124,11 +125,12 @@ def _power(summary: Summary) -> list[str]:
     for c in summary.comparisons:
         if c.ratio is None or c.detectable is None or c.equivalence_power is None or not c.comparable:
             continue
-        found, missed = formatting.ratio(c.detectable), formatting.ratio(1 / c.detectable)
+        beyond = formatting.ratio(c.detectable)
+        either = formatting.ratio(detectable_ratio(c.ratio.spread, c.ratio.pairs, c.ratio.confidence, margin=0))
         texts.append(
-            f"{c.arm}: {c.ratio.pairs} pairs with this spread show a true ratio of {found} as slower, or one of "
-            f"{missed} as faster, with a power of 80 %; they show equal arms as equivalent "
-            f"{percent(c.equivalence_power)} of the time."
+            f"{c.arm}: with a power of 80 %, {c.ratio.pairs} pairs with this spread show that an arm of true ratio "
+            f"{either} is slower, and of {beyond} that it is slower by more than the margin (faster: 1 divided by "
+            f"these); they show equal arms as practically equivalent {percent(c.equivalence_power)} of the time."
         )
     if any(c.ratio and c.ratio.pairs == 1 for c in summary.comparisons):
         texts.append("One pair of replicates gives no interval and so no verdict; raise confirm.replicates.")
