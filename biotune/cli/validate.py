@@ -15,6 +15,7 @@ from biotune.cli.arguments import count, natural, number, path, ratios, seeds
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
+    from biotune.validate import selection
     from biotune.validate.simulate import Found
 
 
@@ -43,6 +44,20 @@ def add_commands(commands: Any) -> None:
         simulate.add_argument(f"--{name}", type=number, metavar="X", help=what)
     simulate.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     simulate.set_defaults(command=_simulate)
+    chosen = verbs.add_parser(
+        "selection", help="simulate searches of arms that are equally fast at their best, and count the claims"
+    )
+    chosen.add_argument("--studies", type=count, default=500, metavar="N", help="studies per design; default 500")
+    chosen.add_argument("--seed", type=natural, default=1, metavar="N")
+    chosen.add_argument("--keys", type=count, metavar="N", help="number of tuned keys; default 2")
+    for name, what in (
+        ("curvature", "of log updates over the unit cube of the tuned keys; default 4"),
+        ("distance", "between the optima of the reference and of a null; default 0.3"),
+        ("spread", "standard deviation of a pair's log ratio at one setting; default 0.25"),
+    ):
+        chosen.add_argument(f"--{name}", type=number, metavar="X", help=what)
+    chosen.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    chosen.set_defaults(command=_selection)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -72,6 +87,21 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> int:
     console.print(_shares(found))
     if arguments.json:
         content = {"space": str(arguments.space), "model": asdict(model), "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _selection(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.selection import LARGEST_DISTANCE, Model, designs, simulate
+
+    names = ("keys", "curvature", "distance", "spread")
+    model = Model(**{name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None})
+    if model.distance > LARGEST_DISTANCE:
+        raise UserError(f"--distance {model.distance:g}: give {LARGEST_DISTANCE} or less, so that both optima fit")
+    found = [simulate(design, model, arguments.studies, arguments.seed) for design in designs()]
+    console.print(_claims(found))
+    if arguments.json:
+        content = {"model": asdict(model), "found": [asdict(row) for row in found]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
     return 0
 
@@ -108,6 +138,25 @@ def _shares(found: Sequence["Found"]) -> Table:
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
             f"{100 * row.censored:.1f} %",
+        )
+    return table
+
+
+def _claims(found: Sequence["selection.Found"]) -> Table:
+    from biotune.validate.selection import ESTIMANDS
+
+    table = Table(title=f"{found[0].studies} studies of each design, arms equally fast at their best: faster + slower")
+    for column in ("common settings", "nulls", *ESTIMANDS, "claim beyond the margin", "claims changed by a null"):
+        table.add_column(column)
+    for row in found:
+        design = row.design
+        agree = "" if design.nulls == 1 else ", agree" if design.agree else ", disagree"
+        table.add_row(
+            str(design.settings),
+            f"{design.nulls}{agree}",
+            *(f"{100 * row.faster[name]:.1f} + {100 * row.slower[name]:.1f} %" for name in ESTIMANDS),
+            "{:.1f} + {:.1f} %".format(*(100 * share for share in row.beyond["claim"])),
+            f"{100 * row.changed:.1f} %",
         )
     return table
 

@@ -9,6 +9,7 @@ from biotune.statistics.association import (
     rank_correlation,
     rank_correlation_within,
 )
+from biotune.statistics.claim import claim, disagree
 from biotune.statistics.conditions import least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
@@ -31,6 +32,7 @@ from biotune.statistics.ratios import (
     pooled_ratio,
     ratio_matrix,
 )
+from biotune.statistics.settings import Chosen, choose, own_best, pair_setting, regrets
 from biotune.statistics.tuning import FOLDS, LEAST_TRIALS, SHUFFLES, TREES, Importances, expected_best, importances
 from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Direction, Verdict, VerdictName, verdict
 
@@ -47,6 +49,7 @@ __all__ = [
     "RESAMPLES",
     "SHUFFLES",
     "TREES",
+    "Chosen",
     "Correlation",
     "Direction",
     "Importances",
@@ -58,7 +61,10 @@ __all__ = [
     "VerdictName",
     "bonferroni",
     "bootstrap_t",
+    "choose",
+    "claim",
     "detectable_ratio",
+    "disagree",
     "dose_trend",
     "equivalence_power",
     "expected_best",
@@ -73,11 +79,14 @@ __all__ = [
     "median_updates",
     "null_rank",
     "one_sided_p",
+    "own_best",
+    "pair_setting",
     "pooled_ratio",
     "quartiles",
     "rank_correlation",
     "rank_correlation_within",
     "ratio_matrix",
+    "regrets",
     "share",
     "sign_flip_interval",
     "sign_flip_p",
