@@ -251,7 +251,8 @@ def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) ->
     console.print(
         f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
         f"{arms * search.trials_per_arm} trials; {parts['search']}\n"
-        f"confirm: {arms} arms × {confirm.replicates} networks at the shared setting, as many at each arm's own best; "
+        f"confirm: {arms} arms × {confirm.replicates} networks at the setting of its pair, as many at its own best, "
+        f"and {study.config.reference_arm} at the setting of every pair; "
         f"{_under(study)}{parts['confirm']}\n"
         f"besides: {besides}\n"
         f"in all {total(parts.values())}, {concurrency} at once on {where}, as fast as this machine\n"

@@ -185,10 +185,15 @@ class _Typed(_Part):
 
 
 class Reading(_Typed):
-    """What the report reads a cell as: under which condition, and at which setting."""
+    """What the report reads a cell as: under which condition, and at which setting.
+
+    Attributes:
+        against: of the reference, the arm of the pair; empty for another arm, and at an arm's own best.
+    """
 
     condition: str
     phase: Label
+    against: str = ""
 
 
 class Cell(_Typed):
@@ -213,40 +218,49 @@ class Cell(_Typed):
         return f"{self.arm}-{self.plan[:12]}-{first:04d}"
 
 
-class Shared(_Typed):
-    """The setting that all arms are confirmed at, and how the search ranked it in each of them."""
+class CommonSetting(_Typed):
+    """One of the settings that every arm tried in the search.
 
-    setting: Section
+    Attributes:
+        index: its place among them. setting: tuned values.
+        regrets: arm that is confirmed at it -> log of its updates there, in the search, over its least at any of them; None
+            if it did not train there.
+    """
+
     index: NonNegativeInt
-    mean_rank: float
-    ranks: dict[str, float]
+    setting: Section
+    regrets: dict[str, float | None]
 
 
 class Selection(_Typed):
-    """What the search led to: the cells to be confirmed.
+    """What the search led to: the settings that arms are compared at, and the cells to be confirmed.
 
     Attributes:
-        own_best: arm -> the trial that its own best setting was found by.
+        pair: arm -> the setting at which it is compared with the reference. own_best: arm -> its own best.
         cells: in the order in which they are confirmed.
     """
 
-    shared: Shared
-    own_best: dict[str, str]
+    pair: dict[str, CommonSetting]
+    own_best: dict[str, CommonSetting]
     cells: list[Cell]
 
-    def cell(self, arm: str, phase: Label, condition: str | None = None) -> Cell:
+    def cell(self, arm: str, phase: Label, condition: str | None = None, against: str = "") -> Cell:
         """The cell of an arm that is read so; under the primary condition if none is named.
+
+        Args:
+            arm, phase, condition, against: see `Reading`.
 
         Raises:
             UserError: there is none.
         """
-        wanted = Reading(condition=condition or self.cells[0].condition, phase=phase)
+        wanted = Reading(condition=condition or self.cells[0].condition, phase=phase, against=against)
         for cell in self.cells:
             if cell.arm == arm and wanted in cell.readings:
                 return cell
         arms = ", ".join(dict.fromkeys(cell.arm for cell in self.cells))
         raise UserError(
-            f"nothing of an arm {arm!r} is confirmed as {phase!r} under {wanted.condition!r}; the arms are {arms}"
+            f"nothing of an arm {arm!r} is confirmed as {phase!r} under {wanted.condition!r}"
+            f"{f' against {against!r}' if against else ''}; the arms are {arms}"
         )
 
 

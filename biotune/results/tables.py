@@ -9,7 +9,7 @@ _TRIALS = pa.schema(
         ("arm", pa.string()),
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the settings that every arm tries), "tpe", "tpe_bounded" or "random"
+        ("origin", pa.string()),  # "shared" (the common settings, which every arm tries), "tpe", "tpe_bounded" or "random"
         ("status", pa.string()),  # one of STATUSES
         ("epochs", pa.int32()),
         ("updates", pa.int64()),
@@ -29,7 +29,8 @@ _CURVES = pa.schema(
         ("phase", pa.string()),
         ("condition", pa.string()),  # of the search, the primary
         ("arm", pa.string()),
-        ("trial", pa.string()),  # of a confirmed cell "<arm>-<label>"
+        ("against", pa.string()),  # of the reference in a pair, the other arm; else empty
+        ("trial", pa.string()),  # of a confirmed cell "<arm>-<label>", and "-<against>" if that is not empty
         ("replicate", pa.int32()),
         ("epoch", pa.int32()),  # from 1; row 0 is the network before its first update
         ("updates", pa.int64()),
@@ -59,6 +60,7 @@ _CONVERGENCE = pa.schema(
         ("phase", pa.string()),  # one of LABELS
         ("condition", pa.string()),
         ("arm", pa.string()),
+        ("against", pa.string()),  # of the reference in a pair, the other arm; else empty
         ("trial", pa.string()),
         ("replicate", pa.int32()),
         ("converged", pa.bool_()),

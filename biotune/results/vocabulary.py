@@ -6,11 +6,12 @@ from typing import Literal, get_args
 PHASES = ("search", "confirm")
 """Of a study; `state.json` has "finished" for one that has been through both."""
 
-Label = Literal["shared", "own_best", "gain_search"]
+Label = Literal["pair", "own_best", "gain_search"]
 LABELS: tuple[Label, ...] = get_args(Label)
-"""What an arm is confirmed at: `shared`, one setting for all arms; `own_best`, the best setting of each arm.
+"""What an arm is confirmed at: `pair`, one setting for it and the reference; `own_best`, the best setting of each arm.
 
-`gain_search` is the shared setting too, on the seeds of the search: each arm's own best gain is chosen there.
+Both are of the common settings, which every arm tried. `gain_search` is the setting of the pair too, on the seeds of the
+search: each arm's own best gain is chosen there.
 The column `phase` of the tables holds one of them, or "search".
 """
 

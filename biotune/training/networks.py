@@ -4,7 +4,7 @@ from biotune.results import Results
 from biotune.training import load_networks
 
 results = Results.open("results/seq_mem-20260101T120000Z")
-cell = results.read_state().selection.cell("marmoset", "shared")
+cell = results.read_state().selection.cell("marmoset", "own_best")
 networks = load_networks(results.path / "checkpoints" / "confirm" / f"{cell.checkpoint(0)}.pt")
 topology, values = networks.topologies[0], networks.values[0]
 W_hh = scipy.sparse.coo_array((values, (topology.target, topology.source)), (topology.size, topology.size))

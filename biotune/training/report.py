@@ -51,6 +51,7 @@ class Standing:
 
     Attributes:
         score: median of the best validation losses so far; None before the first report, or if the trial diverged.
+            What search and selection minimise is `objective`.
         finished: whether it has trained to its end.
         mean_updates: restricted mean updates to criterion, min(T, budget).
         converged, diverged: how many replicates have met the criterion, and how many had a loss that is not finite.
@@ -63,6 +64,18 @@ class Standing:
     converged: int
     diverged: int
     seconds: float
+
+    @property
+    def objective(self) -> float | None:
+        """What search and selection minimise, mean_updates + score / (1 + score); None if there is no score, and
+        infinite if that is.
+
+        Updates to criterion decide. The loss adds less than one update, so it decides only between trials with the same
+        updates, such as those in which no network has met the criterion: these have the whole budget.
+        """
+        if self.score is None or not math.isfinite(self.score):
+            return self.score
+        return self.mean_updates + self.score / (1 + self.score)
 
 
 UNREPORTED = Standing(score=None, finished=False, mean_updates=math.nan, converged=0, diverged=0, seconds=0.0)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-CONFIRMATIONS = {"comparisons": "at the shared setting", "own_best": "each arm at its own best"}
+CONFIRMATIONS = {"comparisons": "at the setting of the pair", "own_best": "each arm at its own best"}
 """Key of summary.json -> the confirmation that its comparisons come from."""
 
 _RUN = "from biotune.cli import tune_main; raise SystemExit(tune_main())"

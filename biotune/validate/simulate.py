@@ -35,7 +35,7 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.analysis import summarise
 from biotune.report.results.summary import Comparison
 from biotune.results import SCHEMA, TABLES, Results
-from biotune.results.documents import Selection, Shared, State, Streams, UsedConnectome
+from biotune.results.documents import CommonSetting, Selection, State, Streams, UsedConnectome
 from biotune.results.journal import Head
 from biotune.seeds import stream, streams_digest
 from biotune.study import Study, load_study
@@ -123,10 +123,11 @@ class Simulator:
                 losses = self.null_loss * fallen * np.exp(random.normal(0, model.noise, len(fallen)))
                 reached, converged = updates_to_criterion(self.updates, losses, self.level, self.sustain, self.budget)
                 of: dict[str, Any] = {
-                    "phase": "shared",
+                    "phase": "pair",
                     "condition": self.primary,
                     "arm": arm,
-                    "trial": f"{arm}-shared",
+                    "against": "" if arm == self.arm else self.arm,
+                    "trial": f"{arm}-pair",
                     "replicate": replicate,
                 }
                 last = float(losses[-self.sustain])
@@ -182,7 +183,7 @@ class Simulator:
         )
 
     def _state(self, study: Study) -> State:
-        """The state of a finished study; only the confirmation at the shared setting is simulated."""
+        """The state of a finished study; only the confirmation at the setting of the pair is simulated."""
         arms = (self.reference, self.arm)
         connectomes = {
             arm: UsedConnectome(
@@ -199,7 +200,7 @@ class Simulator:
             )
             for arm in arms
         }
-        shared = Shared(setting=dict(study.first_setting), index=0, mean_rank=1.0, ranks=dict.fromkeys(arms, 1.0))
+        first = CommonSetting(index=0, setting=dict(study.first_setting), regrets=dict.fromkeys(arms, 0.0))
         return State(
             schema_version=SCHEMA,
             study=study.config.name,
@@ -217,7 +218,7 @@ class Simulator:
             task_sha256=None,
             topologies={},
             streams=Streams(sha256=streams_digest(), numpy=np.__version__),
-            selection=Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in arms}, cells=[]),
+            selection=Selection(pair={self.arm: first}, own_best=dict.fromkeys(arms, first), cells=[]),
             set_aside={},
             journal=Head(),
             storage=None,

@@ -4,10 +4,11 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
 from biotune.report.results.conditions import find_conditions
 from biotune.report.results.control import find_control
-from biotune.report.results.search import find_importances, search_result
-from biotune.report.results.summary import Summary
+from biotune.report.results.search import at_common_settings, find_importances, search_result
+from biotune.report.results.summary import Comparison, Summary
 from biotune.report.results.wiring import find_associations, find_trends, measure_ranges
 from biotune.results import LABELS
+from biotune.statistics import Verdict, claim
 
 
 def summarise(inputs: Inputs) -> Summary:
@@ -24,13 +25,14 @@ def summarise(inputs: Inputs) -> Summary:
     )
     budget = state.budget
     confirmed = tables.convergence
-    shared = confirmed[confirmed["phase"] == "shared"]
+    pairs = confirmed[confirmed["phase"] == "pair"]
     own = confirmed[confirmed["phase"] == "own_best"]
     curves = tables.curves[tables.curves["phase"].isin(LABELS)]
     areas = loss_areas(curves, budget)
     null_loss, level = state.criterion.null_loss, state.criterion.level
     sustain = study["criterion"]["sustain"]
     selection = state.selection
+    comparisons, own_best = analysis.compare_all(pairs), analysis.compare_all(own)
     return Summary(
         name=study["name"],
         finished=analysis.finished,
@@ -50,21 +52,22 @@ def summarise(inputs: Inputs) -> Summary:
         },
         budget=budget,
         updates_per_epoch=state.updates_per_epoch,
-        shared_setting=selection.shared.setting if selection else None,
-        shared_index=selection.shared.index if selection else None,
         results=[
             analysis.result(rows, arm, phase, areas)
-            for phase, table in (("shared", shared), ("own_best", own))
-            for arm, rows in by_arm(table, arms)
+            for phase, table in (("pair", pairs), ("own_best", own))
+            for arm, both in by_arm(table[table["against"].isin(["", *arms])], arms)
+            for _, rows in both.groupby("against", sort=False, observed=True)
         ],
-        comparisons=analysis.compare_all(shared),
-        own_best=analysis.compare_all(own),
+        comparisons=comparisons,
+        own_best=own_best,
+        claims=_claims(comparisons, own_best),
+        settings={arm: at_common_settings(arm, tables.trials) for arm in arms},
         conditions=find_conditions(study, state, analysis, inputs.every.convergence),
-        levels=other_levels(analysis, shared, curves[curves["phase"] == "shared"], level, null_loss, sustain, budget),
-        contrasts=analysis.contrasts(shared),
-        control=find_control(study, analysis, shared, areas),
-        trends=find_trends(analysis, shared, tables.topologies),
-        associations=find_associations(arms, shared, tables.topologies),
+        levels=other_levels(analysis, pairs, curves[curves["phase"] == "pair"], level, null_loss, sustain, budget),
+        contrasts=analysis.contrasts(own),
+        control=find_control(study, analysis, pairs, areas),
+        trends=find_trends(analysis, own, tables.topologies),
+        associations=find_associations(arms, own, tables.topologies),
         search=[search_result(name, tables.trials, study["search"], selection, null_loss) for name in arms],
         importances=find_importances(tables.trials[tables.trials["arm"].isin(arms)], analysis.seed),
         measures=measure_ranges(tables.topologies, arms),
@@ -73,3 +76,11 @@ def summarise(inputs: Inputs) -> Summary:
         environment=inputs.environment.model_dump(),
         page=inputs.path / "report" / "index.html",
     )
+
+
+def _claims(pairs: list[Comparison], own_best: list[Comparison]) -> dict[str, Verdict | None]:
+    """arm -> what both comparisons say; None until both have a verdict."""
+    own = {c.arm: c.verdict for c in own_best}
+    return {
+        c.arm: claim(c.verdict, verdict) if c.verdict and (verdict := own.get(c.arm)) else None for c in pairs
+    }

@@ -33,7 +33,7 @@ class Gain:
     """One arm's difference from the reference under several ways of treating the spectral radius or the Frobenius norm.
 
     Attributes:
-        ways: way -> the comparison it is taken from: at the shared setting or, if radius or norm is tuned per arm, at
+        ways: way -> the comparison it is taken from: at the setting of the pair or, if radius or norm is tuned per arm, at
             each arm's own best setting.
         signs: way -> faster or slower, of whatever size; equivalent; open if no direction is shown, none if there is no
             valid ratio.
@@ -92,8 +92,12 @@ class Combined:
     page: Path
 
     def comparison(self, label: str, arm: str) -> Comparison | None:
-        """The comparison of an arm in a study, at the shared setting; None if the study has none."""
+        """The comparison of an arm in a study, at the setting of the pair; None if the study has none."""
         return next((c for c in self.studies[label].comparisons if c.arm == arm), None)
+
+    def at_own_best(self, label: str, arm: str) -> Comparison | None:
+        """The same with each arm at its own best setting."""
+        return next((c for c in self.studies[label].own_best if c.arm == arm), None)
 
     @property
     def ways(self) -> list[str]:
@@ -241,7 +245,7 @@ def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
         return OverTasks(
             arm, reference, labels, None, f"not finished, or too few replicates met the criterion, in {several(short)}"
         )
-    series = [log_ratios_of(study.convergence, "shared", arm, reference) for study in group]
+    series = [log_ratios_of(study.convergence, "pair", arm, reference) for study in group]
     both = pd.concat(series, axis=1, join="inner")  # replicates that every task has
     confidence = statistics.bonferroni(len(group[0].summary.arms) - 1)
     ratio = statistics.pooled_ratio(both.to_numpy(dtype=np.float64).T, confidence)

@@ -39,13 +39,15 @@ class Analysis:
         return statistics.bonferroni(len(self.arms) - 1)
 
     def result(self, rows: pd.DataFrame, arm: str, phase: str, areas: pd.Series) -> ArmResult:
-        """One arm's replicates in one phase."""
+        """One arm's replicates in one phase; of the reference in a pair, those of one pair."""
         keys = [key for key in rows.columns if key.startswith("tune.")]
         updates, converged = rows["updates"].to_numpy(), rows["converged"].to_numpy(dtype=bool)
-        own_areas = [areas.get((phase, arm, replicate), math.nan) for replicate in rows["replicate"]]
+        against = str(rows["against"].iloc[0])
+        own_areas = [areas.get((phase, arm, against, replicate), math.nan) for replicate in rows["replicate"]]
         return ArmResult(
             arm=arm,
             phase=phase,
+            against=against,
             setting={key.removeprefix("tune."): scalar(rows[key].iloc[0]) for key in keys},
             planned=self.planned,
             replicates=len(rows),
@@ -66,9 +68,9 @@ class Analysis:
         return [self.compare(confirmed, arm, bootstrap=bootstrap) for arm in self.arms if arm != self.reference]
 
     def compare(self, confirmed: pd.DataFrame, arm: str, *, bootstrap: bool = True) -> Comparison:
-        """One arm compared with the reference, over the replicates that both have."""
-        mine = confirmed[confirmed["arm"] == arm].set_index("replicate")
-        theirs = confirmed[confirmed["arm"] == self.reference].set_index("replicate")
+        """One arm compared with the reference, over the replicates that both have; `confirmed`: of one phase."""
+        both = rows_of_pair(confirmed, arm, self.reference)
+        mine, theirs = (both[both["arm"] == one].set_index("replicate") for one in (arm, self.reference))
         pairs = sorted(set(mine.index) & set(theirs.index))
         complete = len(pairs) >= self.planned
         shares = self._share(mine.reset_index()), self._share(theirs.reset_index())
@@ -104,7 +106,7 @@ class Analysis:
         )
 
     def contrasts(self, confirmed: pd.DataFrame) -> list[Contrast]:
-        """Every arm compared with every other; empty with fewer than three arms, since the verdict says it all."""
+        """Every arm compared with every other, each at its own best; empty with fewer than three arms, since the verdict says it all."""
         if confirmed.empty or len(self.arms) < 3:
             return []
         updates = confirmed.pivot_table(index="arm", columns="replicate", values="updates").reindex(list(self.arms))
@@ -138,49 +140,59 @@ def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataF
     return [(arm, table[table["arm"] == arm]) for arm in arms if (table["arm"] == arm).any()]
 
 
+def rows_of_pair(confirmed: pd.DataFrame, arm: str, reference: str) -> pd.DataFrame:
+    """What an arm and the reference are compared by, of the rows of one phase: the arm's, and the reference's of this pair
+    or, where each arm is at its own best, the reference's only ones."""
+    mine = confirmed["arm"] == arm
+    return confirmed[mine | ((confirmed["arm"] == reference) & confirmed["against"].isin(["", arm]))]
+
+
 def log_ratios_of(convergence: pd.DataFrame, phase: str, arm: str, reference: str) -> pd.Series:
     """The log ratios of an arm to the reference in a confirm phase, indexed by the replicates that both have."""
-    rows = convergence[convergence["phase"] == phase]
+    rows = rows_of_pair(convergence[convergence["phase"] == phase], arm, reference)
     mine, theirs = (rows[rows["arm"] == one].set_index("replicate")["updates"] for one in (arm, reference))
     pairs = sorted(set(mine.index) & set(theirs.index))
     return pd.Series(statistics.log_ratios(mine.loc[pairs], theirs.loc[pairs]), index=pairs)
 
 
 def loss_areas(curves: pd.DataFrame, budget: int) -> pd.Series:
-    """Each replicate's mean loss over training, see `log_loss_area`; index (phase, arm, replicate)."""
+    """Each replicate's mean loss over training, see `log_loss_area`; index (phase, arm, against, replicate)."""
     if curves.empty:
         return pd.Series(dtype=np.float64)
     ordered = curves.sort_values("epoch")
     return pd.Series(
         {
             key: statistics.log_loss_area(rows["updates"].to_numpy(), rows["validation_loss"].to_numpy(), budget)
-            for key, rows in ordered.groupby(["phase", "arm", "replicate"])
+            for key, rows in ordered.groupby(["phase", "arm", "against", "replicate"], observed=True)
         }
     )
 
 
 def other_levels(
     analysis: Analysis,
-    shared: pd.DataFrame,
+    pairs: pd.DataFrame,
     curves: pd.DataFrame,
     level: float,
     null_loss: float,
     sustain: int,
     budget: int,
 ) -> list[Level]:
-    """The comparisons at the other levels, without those that the null predictor meets already."""
-    if shared.empty or len(analysis.arms) < 2:
+    """The comparisons at the setting of each pair at the other levels, without those that the null predictor meets already."""
+    if pairs.empty or len(analysis.arms) < 2:
         return []
     replicates = [
-        (arm, replicate, rows["updates"].to_numpy(), rows["validation_loss"].to_numpy())
-        for (arm, replicate), rows in curves.sort_values("epoch").groupby(["arm", "replicate"])
+        (arm, against, replicate, rows["updates"].to_numpy(), rows["validation_loss"].to_numpy())
+        for (arm, against, replicate), rows in curves.sort_values("epoch").groupby(
+            ["arm", "against", "replicate"], observed=True
+        )
     ]
     found = []
     for other in [factor * level for factor in LEVEL_FACTORS if factor * level < null_loss]:
         rows = []
-        for arm, replicate, updates, losses in replicates:
+        for arm, against, replicate, updates, losses in replicates:
             reached, converged = updates_to_criterion(updates, losses, other, sustain, budget)
-            rows.append({"arm": arm, "replicate": replicate, "updates": reached, "converged": converged})
+            named = {"arm": arm, "against": against, "replicate": replicate}
+            rows.append(named | {"updates": reached, "converged": converged})
         found.append(Level(other, other / null_loss, analysis.compare_all(pd.DataFrame(rows), bootstrap=False)))
     return found
 

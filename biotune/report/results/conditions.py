@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from biotune import statistics
-from biotune.report.results.comparisons import Analysis, log_ratios_of
+from biotune.report.results.comparisons import Analysis, log_ratios_of, rows_of_pair
 from biotune.report.results.summary import Axis, BestGain, Conditions, GainPoint, Over, Specification
 from biotune.results.documents import State
 from biotune.seeds import stream
@@ -32,10 +32,10 @@ def find_conditions(
     if len(state.conditions) < 2 or len(analysis.arms) < 2 or confirmed.empty:
         return None
     compared = confirmed[confirmed["arm"].isin(analysis.arms)]
-    shared, searched = (compared[compared["phase"] == phase] for phase in ("shared", "gain_search"))
-    under = {name: shared[shared["condition"] == name] for name in state.conditions}
+    pairs, searched = (compared[compared["phase"] == phase] for phase in ("pair", "gain_search"))
+    under = {name: pairs[pairs["condition"] == name] for name in state.conditions}
     differences = {
-        (arm, name): log_ratios_of(under[name], "shared", arm, analysis.reference)
+        (arm, name): log_ratios_of(under[name], "pair", arm, analysis.reference)
         for arm in analysis.arms
         if arm != analysis.reference
         for name in study["conditions"]
@@ -74,6 +74,7 @@ def _specification(
     together: statistics.Ratio | None,
 ) -> Specification:
     used, changes = state.conditions[name], dict(_changes(study["conditions"][name] or {}))
+    rows = rows_of_pair(rows, arm, analysis.reference)
     comparison = to_primary = None
     if arm in used.same:
         status = "not applicable"
@@ -158,22 +159,28 @@ def _leaves_out_1(ratio: statistics.Ratio) -> bool:
 
 
 def _gain_points(state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame]) -> Iterator[GainPoint]:
-    """Each arm at each scale and learning rate of the sweep, as far as it was confirmed."""
+    """Each arm at each scale and learning rate of the sweep, as far as it was confirmed; the reference at those of each
+    pair."""
+    reference = analysis.reference
+    others = [arm for arm in analysis.arms if arm != reference]
     for name, used in state.conditions.items():
         if used.gain is None:
             continue
-        rows = under[name]
-        for arm in analysis.arms:
-            updates = _geometric_mean(rows, arm)
-            if updates is None:
+        seen: set[tuple[str, float, tuple[int, int]]] = set()
+        for arm, against in [*((reference, other) for other in others), *((other, "") for other in others)]:
+            rows = rows_of_pair(under[name], against or arm, reference)
+            updates, met = _geometric_mean(rows, arm), _met(rows, arm, used.replicates)
+            if updates is None or (arm, updates, met) in seen:
                 continue
-            compared = arm != analysis.reference and arm not in used.same
+            seen.add((arm, updates, met))  # pairs may have one setting, and with it the same networks
+            compared = arm != reference and arm not in used.same
             yield GainPoint(
                 arm=arm,
+                against=against,
                 scale=used.gain.scale,
                 learning_rate=used.gain.learning_rate,
                 updates=updates,
-                met=_met(rows, arm, used.replicates),
+                met=met,
                 comparison=replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
                 if compared
                 else None,
@@ -183,32 +190,35 @@ def _gain_points(state: State, analysis: Analysis, under: Mapping[str, pd.DataFr
 def _best_gains(
     state: State, analysis: Analysis, under: Mapping[str, pd.DataFrame], searched: pd.DataFrame
 ) -> list[BestGain]:
-    """Each arm at its own best point of the sweep, chosen from what was `searched`; empty while some is missing."""
+    """Each arm at its own best point of the sweep, chosen from what was `searched`, and compared with the reference at
+    that one's; empty while some is missing."""
     points = {name: used for name, used in state.conditions.items() if used.gain}
-    chosen: dict[str, str] = {}
-    for arm in [analysis.reference, *(arm for arm in analysis.arms if arm != analysis.reference)]:
-        means = searched[searched["arm"] == arm].groupby("condition")["updates"].mean()
-        if not points or any(name not in means and arm not in used.same for name, used in points.items()):
-            return []
-        if trained := [name for name in points if name in means]:
-            chosen[arm] = min(trained, key=lambda name: means[name])
     scales = [used.gain.scale for used in points.values() if used.gain]
-    own = {arm: under[name][under[name]["arm"] == arm] for arm, name in chosen.items()}
-    if any(rows.empty for rows in own.values()):
-        return []
-    both = pd.concat(own.values())
-    found = []
-    for arm, name in chosen.items():
-        gain, pairs = points[name].gain, points[name].replicates
-        assert gain is not None
-        compared = replace(analysis, planned=pairs).compare(both, arm, bootstrap=False)
+    reference, found = analysis.reference, []
+    for arm in analysis.arms:
+        trained = [name for name, used in points.items() if arm not in used.same]
+        if arm == reference or not trained:
+            continue
+        chosen: dict[str, str] = {}
+        for one in (arm, reference):
+            pair = rows_of_pair(searched, arm, reference)
+            means = pair[pair["arm"] == one].groupby("condition", observed=True)["updates"].mean()
+            if any(name not in means for name in trained):
+                return []
+            chosen[one] = min(trained, key=lambda name: means[name])
+        own = [rows_of_pair(under[name], arm, reference).query("arm == @one") for one, name in chosen.items()]
+        if any(rows.empty for rows in own):
+            return []
+        planned = min(points[name].replicates for name in chosen.values())
+        at, to = ((gain.scale, gain.learning_rate) for name in chosen.values() if (gain := points[name].gain))
         found.append(
             BestGain(
                 arm=arm,
-                scale=gain.scale,
-                learning_rate=gain.learning_rate,
-                at_end=gain.scale in (min(scales), max(scales)),
-                comparison=None if arm == analysis.reference else compared,
+                at=at,
+                reference=reference,
+                reference_at=to,
+                at_end=[one for one, gain in ((arm, at), (reference, to)) if gain[0] in (min(scales), max(scales))],
+                comparison=replace(analysis, planned=planned).compare(pd.concat(own), arm, bootstrap=False),
             )
         )
     return found

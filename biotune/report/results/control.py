@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from biotune.report.results.comparisons import Analysis
+from biotune.report.results.comparisons import Analysis, rows_of_pair
 from biotune.report.results.summary import ArmResult, Comparison, Control
 from biotune.results import POSITIVE_CONTROL
 from biotune.statistics import LEAST_SHARE_CONVERGED
 
 
 def find_control(
-    study: Mapping[str, Any], analysis: Analysis, shared: pd.DataFrame, areas: pd.Series
+    study: Mapping[str, Any], analysis: Analysis, pairs: pd.DataFrame, areas: pd.Series
 ) -> Control | None:
     """The result of the positive control; None if the study has none, or before any of it is confirmed.
 
@@ -26,16 +26,17 @@ def find_control(
     Args:
         study: content of study.yaml.
         analysis: what the comparisons of the study's arms share.
-        shared: the confirmed replicates at the shared setting.
+        pairs: the confirmed replicates at the setting of each pair, the control with the reference among them.
         areas: their mean loss over training.
     """
     kind = study.get("positive_control")
-    rows = {arm: shared[shared["arm"] == arm] for arm in (POSITIVE_CONTROL, analysis.reference)}
+    pair = rows_of_pair(pairs, POSITIVE_CONTROL, analysis.reference)
+    rows = {arm: pair[pair["arm"] == arm] for arm in (POSITIVE_CONTROL, analysis.reference)}
     if kind is None or any(table.empty for table in rows.values()):
         return None
     alone = dataclasses.replace(analysis, arms={analysis.reference: {}, POSITIVE_CONTROL: {}})
-    comparison = alone.compare(shared, POSITIVE_CONTROL)
-    control, reference = (alone.result(table, arm, "shared", areas) for arm, table in rows.items())
+    comparison = alone.compare(pair, POSITIVE_CONTROL)
+    control, reference = (alone.result(table, arm, "pair", areas) for arm, table in rows.items())
     found = _found(comparison, control, reference)
     return Control(kind, comparison, control, reference, found)
 

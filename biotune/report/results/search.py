@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from biotune.report.results.comparisons import scalar
-from biotune.report.results.summary import SearchResult
+from biotune.report.results.summary import AtSetting, SearchResult
 from biotune.results import RUNNING, STATUSES
 from biotune.results.documents import Selection
 from biotune.seeds import derived_seed
@@ -16,8 +16,7 @@ from biotune.statistics import Importances, expected_best, importances
 def search_result(
     arm: str, trials: pd.DataFrame, search: Mapping[str, Any], selection: Selection | None, null_loss: float
 ) -> SearchResult:
-    """The search of one arm. Its best trial is the one that the study chose, or, until it has, the one of the least
-    loss.
+    """The search of one arm. Its best trial is the one at its own best of the common settings.
 
     Args:
         trials: the table of all arms' trials.
@@ -26,8 +25,9 @@ def search_result(
     """
     rows = trials[trials["arm"] == arm]
     chosen = None if selection is None else selection.own_best.get(arm)
-    ranked = rows[rows["best_loss"].notna()].sort_values("best_loss")
-    best = rows[rows["trial"] == chosen] if chosen else ranked.head(1)
+    common = rows[(rows["origin"] == "shared") & rows["best_loss"].notna()]
+    # until the study has chosen, the best so far
+    best = common.sort_values(["mean_updates", "best_loss"]).head(1) if chosen is None else _at(rows, chosen.index)
     keys = [key for key in rows.columns if key.startswith("tune.")]
     quasi_random = rows[(rows["origin"] == "shared") & (rows["status"] != RUNNING)]
     losses = quasi_random["best_loss"].fillna(null_loss)
@@ -42,6 +42,30 @@ def search_result(
         # the settings of a grid are not drawn at random
         expected_best=[] if search["sampler"] == "grid" else expected_best(losses[losses > 0]).tolist(),
     )
+
+
+def at_common_settings(arm: str, trials: pd.DataFrame) -> list[AtSetting]:
+    """What the search found of an arm at each of the common settings, in the order in which they were tried.
+
+    Args:
+        trials: the table of all arms' trials.
+    """
+    rows = trials[(trials["arm"] == arm) & (trials["origin"] == "shared")].sort_values("index")
+    keys = [key for key in rows.columns if key.startswith("tune.")]
+    return [
+        AtSetting(
+            index=int(row["index"]),
+            setting={key.removeprefix("tune."): scalar(row[key]) for key in keys},
+            updates=float(row["mean_updates"]) if row["status"] in ("completed", "stopped") else None,
+            met=(int(row["converged"]), int(row["replicates"])),
+            diverged=row["status"] == "diverged",
+        )
+        for _, row in rows.iterrows()
+    ]
+
+
+def _at(rows: pd.DataFrame, index: int) -> pd.DataFrame:
+    return rows[rows["index"] == index]
 
 
 def find_importances(trials: pd.DataFrame, seed: int) -> Importances | None:

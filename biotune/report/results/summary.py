@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biotune.statistics import Correlation, Direction, Importances, NullRank, Ratio, Share, Slope, Verdict
+from biotune.statistics import Correlation, Direction, Importances, NullRank, Ratio, Share, Slope, Verdict, disagree
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class ArmResult:
     """The results of one arm's confirmed replicates.
 
     Attributes:
+        against: of the reference at the setting of a pair, the other arm; else empty.
         planned: number of replicates that the study asks for. replicates: number of those that were confirmed.
         converged: share of `planned`; in a finished study a missing replicate counts as one that did not converge.
         at_once: number of replicates that met the criterion within their first update, which counts as one update.
@@ -26,6 +27,7 @@ class ArmResult:
 
     arm: str
     phase: str
+    against: str
     setting: dict[str, Any]
     planned: int
     replicates: int
@@ -73,7 +75,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One arm compared with any other, at the shared setting.
+    """One arm compared with any other, each at its own best setting.
 
     Attributes:
         ratio: updates of `arm` divided by those of `to`, over the replicates that both have, with an interval that
@@ -138,7 +140,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Association:
-    """Rank correlation of a measure with updates to criterion at the shared setting.
+    """Rank correlation of a measure with updates to criterion, each arm at its own best setting.
 
     Attributes:
         networks, arms: numbers of those in which the measure has a value.
@@ -230,14 +232,16 @@ class Over:
 
 @dataclass(frozen=True)
 class GainPoint:
-    """An arm at one scale of its initial recurrent matrix and one learning rate.
+    """An arm at one scale of its initial recurrent matrix and one learning rate, and else at the setting of its pair.
 
     Attributes:
+        against: of the reference, the arm of the pair; else empty.
         updates: geometric mean, censored at the budget. met: replicates that met the criterion, and how many there are.
         comparison: with the reference there.
     """
 
     arm: str
+    against: str
     scale: float
     learning_rate: float
     updates: float
@@ -253,15 +257,16 @@ class BestGain:
     those of the confirmation.
 
     Attributes:
-        scale, learning_rate: the arm's point. at_end: whether the scale is the sweep's first or last.
-        comparison: None for the reference itself.
+        at, reference_at: the points of the arm and of the reference: scale and learning rate.
+        at_end: those of the two whose scale is the sweep's first or last.
     """
 
     arm: str
-    scale: float
-    learning_rate: float
-    at_end: bool
-    comparison: Comparison | None
+    at: tuple[float, float]
+    reference: str
+    reference_at: tuple[float, float]
+    at_end: list[str]
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -270,7 +275,7 @@ class Conditions:
 
     Attributes:
         specifications: each arm under each condition, the gain sweep aside. axes, over: what holds along them, and over
-            all. gain: the sweep. best_gain: each arm at its own best point of it, the reference first; empty before all
+            all. gain: the sweep. best_gain: each arm at its own best point of it; empty before all
             of them have been confirmed.
     """
 
@@ -279,6 +284,24 @@ class Conditions:
     over: list[Over]
     gain: list[GainPoint]
     best_gain: list[BestGain]
+
+
+@dataclass(frozen=True)
+class AtSetting:
+    """What the search found of an arm at one of the common settings.
+
+    Attributes:
+        index: of the setting among them. setting: tuned values.
+        updates: restricted mean updates to criterion; None if it did not train.
+        met: replicates that met the criterion, and how many there are.
+        diverged: whether it ended as diverged.
+    """
+
+    index: int
+    setting: dict[str, Any]
+    updates: float | None
+    met: tuple[int, int]
+    diverged: bool
 
 
 @dataclass(frozen=True)
@@ -310,7 +333,9 @@ class Summary:
         finished: False while anything of the study is still to come.
         phase: the phase that was reached. quick: whether it was cut down to a first look.
         arms: name -> the arm's section of study.yaml, in the study's order.
-        comparisons: at the shared setting, on which the answer is based; own_best: with each arm at its own best.
+        comparisons: at the setting of each pair; own_best: with each arm at its own best of the common settings.
+        claims: arm -> what both say, see `biotune.statistics.claim`: the answer; None while replicates are to come.
+        settings: arm -> what the search found of it at the common settings.
         conditions: the comparisons under all conditions; None if there is one condition.
         levels: the comparisons at other criterion levels.
         contrasts: every arm with every other, of three arms or more.
@@ -333,11 +358,11 @@ class Summary:
     criterion: dict[str, float]
     budget: int
     updates_per_epoch: int
-    shared_setting: dict[str, Any] | None
-    shared_index: int | None
     results: list[ArmResult]
     comparisons: list[Comparison]
     own_best: list[Comparison]
+    claims: dict[str, Verdict | None]
+    settings: dict[str, list[AtSetting]]
     conditions: Conditions | None
     levels: list[Level]
     contrasts: list[Contrast]
@@ -352,18 +377,25 @@ class Summary:
     environment: dict[str, Any]
     page: Path
 
-    def result(self, arm: str, phase: str = "shared") -> ArmResult | None:
+    def result(self, arm: str, phase: str = "own_best", against: str = "") -> ArmResult | None:
         """An arm's results in a confirm phase; None if there are none yet."""
-        return next((r for r in self.results if r.arm == arm and r.phase == phase), None)
+        return next((r for r in self.results if (r.arm, r.phase, r.against) == (arm, phase, against)), None)
 
     def contrast(self, arm: str, to: str) -> Contrast | None:
         """An arm compared with another one; None if there is no such comparison."""
         return next((c for c in self.contrasts if (c.arm, c.to) == (arm, to)), None)
 
-    def has_own_setting(self, arm: str) -> bool:
-        """Whether an arm was confirmed at a best setting of its own that isn't the shared one."""
-        shared, own = self.result(arm), self.result(arm, "own_best")
-        return own is not None and (shared is None or own.setting != shared.setting)
+    def has_two_ratios(self, arm: str) -> bool:
+        """Whether an arm is compared at one setting with each at its own best, and at another in its pair: then there are
+        two ratios, else one."""
+        pairs = self.result(arm, "pair"), self.result(self.reference, "pair", arm)
+        own = self.result(arm), self.result(self.reference)
+        return any(a is not None and b is not None and a.setting != b.setting for a, b in zip(pairs, own, strict=True))
+
+    def depends(self, arm: str) -> bool:
+        """Whether one of the two ratios has a direction that the other doesn't have."""
+        found = [c.verdict for c in (*self.comparisons, *self.own_best) if c.arm == arm and c.verdict]
+        return len(found) == 2 and disagree(*found)
 
 
 def plain(content: Any) -> Any:

@@ -19,7 +19,7 @@ def find_trends(analysis: Analysis, confirmed: pd.DataFrame, topologies: pd.Data
     """The trend over doses of each null that arms apply to three or more shares of the edges, 0 among them.
 
     Args:
-        confirmed: the confirmed replicates at the shared setting. topologies: what their nulls changed.
+        confirmed: the confirmed replicates, each arm at its own best. topologies: what their nulls changed.
     """
     groups: dict[str, dict[str, float]] = {}
     for arm, content in analysis.arms.items():
@@ -89,7 +89,7 @@ def find_associations(arms: Iterable[str], confirmed: pd.DataFrame, topologies: 
     """Rank correlations with updates to criterion of every measure that varies, the strongest within arms first.
 
     Args:
-        confirmed: the confirmed replicates at the shared setting. topologies: their measures.
+        confirmed: the confirmed replicates, each arm at its own best. topologies: their measures.
     """
     if confirmed.empty or topologies.empty:
         return []

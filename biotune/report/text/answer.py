@@ -1,4 +1,4 @@
-"""The answer in words: the question, two sentences, and how the two confirmations disagree."""
+"""The answer in words: the question, two sentences, and how the two ways of comparing disagree."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,13 @@ from biotune.report.results.summary import Comparison, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni
+
+
+DEPENDS = "depends on the setting"
+"""Said of an arm in place of a verdict where only one of its two ratios has a direction."""
+
+SETTINGS_TITLE = "The answer as a curve over the settings"
+"""Of the figure that shows what depends on the setting."""
 
 
 def question(study: Mapping[str, Any]) -> str:
@@ -66,11 +73,11 @@ def at_least(comparison: Comparison) -> str:
     return f"by at least a factor of {formatting.ratio(factor)}"
 
 
-def answer(summary: Summary, disagreements: Sequence[str]) -> tuple[str, str]:
+def answer(summary: Summary) -> tuple[str, str]:
     """The answer in two sentences: what the study found, and what that is based on."""
     if not summary.comparisons:
         return _without_comparison(summary)
-    return _found(summary), _grounds(summary, disagreements)
+    return _found(summary), _grounds(summary)
 
 
 def ranks_note(arms: Mapping[str, Any], comparisons: Sequence[Comparison]) -> str:
@@ -101,7 +108,7 @@ def contrasts_key(summary: Summary) -> str:
     pairs = len(summary.contrasts) // 2
     return (
         "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
-        "is faster), at the shared setting and over the replicates that both have. Bold: the interval leaves out 1. "
+        "is faster), each arm at its own best setting and over the replicates that both have. Bold: the interval leaves out 1. "
         f"The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
         f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
         f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
@@ -129,35 +136,43 @@ def trend_sentence(trend: Trend) -> str:
     )
 
 
-def disagreements(shared: Sequence[Comparison], own_best: Sequence[Comparison]) -> list[str]:
-    """A sentence for each arm whose own best setting gives another verdict, or an interval that doesn't overlap.
-
-    It says so if the verdicts differ in size only, and not in direction.
-    """
+def disagreements(summary: Summary) -> list[str]:
+    """A sentence for each arm of which the setting of its pair and the own best settings say another thing."""
     sentences = []
-    for first in shared:
-        second = next((c for c in own_best if c.arm == first.arm), None)
-        if second is None or first.verdict is None or second.verdict is None:
+    for first, second in both_ways(summary):
+        if first.verdict is None or second.verdict is None:
             continue
-        if first.verdict.name != second.verdict.name:
-            said = (
-                f"{first.arm} is {spoken(first.verdict)} at the shared setting ({interval(first)}) but "
-                f"{spoken(second.verdict)} with each arm at its own best ({interval(second)})"
+        if summary.depends(first.arm):
+            sentences.append(
+                f"What is found of {first.arm} depends on the setting: at the setting of its pair it is "
+                f"{spoken(first.verdict)} ({interval(first)}), with each arm at its own best {spoken(second.verdict)} "
+                f"({interval(second)}). No direction is claimed; the figure “{SETTINGS_TITLE}” shows both arms at every "
+                "setting."
             )
-            same = _same_direction(first, second)
-            sentences.append(f"{said}: the direction is the same, the size is not." if same else f"{said}.")
+        elif first.verdict.name != second.verdict.name:
+            same = ": the direction is the same, the size is not" if first.verdict.direction else ""
+            sentences.append(
+                f"{first.arm} is {spoken(first.verdict)} at the setting of its pair ({interval(first)}) but "
+                f"{spoken(second.verdict)} with each arm at its own best ({interval(second)}){same}."
+            )
         elif first.ratio and second.ratio and first.comparable and _apart(first.ratio, second.ratio):
             sentences.append(
-                f"{first.arm} is {spoken(first.verdict)} at the shared setting and with each arm at its own best, but "
-                f"the intervals do not overlap: {interval(first)} and {interval(second)}."
+                f"{first.arm} is {spoken(first.verdict)} at the setting of its pair and with each arm at its own best, "
+                f"but the intervals do not overlap: {interval(first)} and {interval(second)}."
             )
     return sentences
 
 
-def _same_direction(one: Comparison, other: Comparison) -> bool:
-    """Whether both are faster, or both slower, by whatever size."""
-    first, second = (c.verdict.direction if c.verdict else None for c in (one, other))
-    return first is not None and first == second
+def both_ways(summary: Summary) -> list[tuple[Comparison, Comparison]]:
+    """Each arm's comparison at the setting of its pair, and with each arm at its own best."""
+    own = {c.arm: c for c in summary.own_best}
+    return [(c, own[c.arm]) for c in summary.comparisons if c.arm in own]
+
+
+def claim_name(summary: Summary, arm: str) -> str:
+    """What is claimed of an arm, in the words of a verdict; "depends on the setting" where only one way has a direction."""
+    found = summary.claims.get(arm)
+    return "to come" if found is None else DEPENDS if summary.depends(arm) and found.name == "undecided" else found.name
 
 
 def _apart(one: Ratio, other: Ratio) -> bool:
@@ -184,17 +199,24 @@ def _without_comparison(summary: Summary) -> tuple[str, str]:
 
 def _found(summary: Summary) -> str:
     groups: dict[str, list[str]] = {name: [] for name in _CLAUSES}
+    own = {c.arm: c for c in summary.own_best}
     for comparison in summary.comparisons:
-        name = comparison.verdict.name if comparison.verdict else "to come"
-        numbers = ", ".join(filter(None, [at_least(comparison), interval(comparison)]))
-        with_numbers = f"{comparison.arm} ({numbers})"
-        groups[name].append(comparison.arm if name in ("not comparable", "to come") else with_numbers)
+        arm = comparison.arm
+        name = claim_name(summary, arm)
+        numbers = _numbers(comparison)
+        if summary.has_two_ratios(arm) and arm in own:
+            numbers = f"{numbers} at the setting of the pair, {_numbers(own[arm])} each at its own best"
+        groups[name].append(arm if name in ("not comparable", "to come") else f"{arm} ({numbers})")
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
     opening = f"With {several(stand_ins)} in place of the connectome that was asked for, " if stand_ins else ""
     sentence = f"{opening}{'; '.join(clauses)}."
     # an arm's name keeps its own case
     return sentence[0].upper() + sentence[1:] if sentence.startswith("whether ") else sentence
+
+
+def _numbers(comparison: Comparison) -> str:
+    return ", ".join(filter(None, [at_least(comparison), interval(comparison)]))
 
 
 _CLAUSES = {
@@ -218,6 +240,10 @@ _CLAUSES = {
         "whether {arms} learns faster or slower than {reference}, or as fast, is undecided",
         "whether {arms} learn faster or slower than {reference}, or as fast, is undecided",
     ),
+    DEPENDS: (
+        "whether {arms} learns faster or slower than {reference} depends on the setting",
+        "whether {arms} learn faster or slower than {reference} depends on the setting",
+    ),
     "not comparable": (
         "{arms} is not comparable with {reference}, since too few replicates of the faster side met the criterion",
         "{arms} are not comparable with {reference}, since too few replicates of the faster side met the criterion",
@@ -232,11 +258,10 @@ def _clause(verdict: str, arms: Sequence[str], summary: Summary) -> str:
     return text.format(arms=several(arms), reference=summary.reference, margin=number(1 + summary.margin))
 
 
-def _grounds(summary: Summary, disagreements: Sequence[str]) -> str:
+def _grounds(summary: Summary) -> str:
     pairs = [c.ratio.pairs for c in summary.comparisons if c.ratio]
     fewest, most = (min(pairs), max(pairs)) if pairs else (0, 0)
     number_of_pairs = count(most, "pair") if fewest == most else f"{fewest} to {most} pairs"
-    setting = f" ({formatting.setting(summary.shared_setting)})" if summary.shared_setting else ""
     together = (
         f", {percent(FAMILY_CONFIDENCE)} over the {len(summary.comparisons)} comparisons"
         if len(summary.comparisons) > 1
@@ -244,26 +269,20 @@ def _grounds(summary: Summary, disagreements: Sequence[str]) -> str:
     )
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference} (below 1: faster), with the "
-        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates that all trained "
-        f"at one shared setting{setting}{_own_best(summary, disagreements)}."
+        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates. {_settings(summary)}"
     )
 
 
-def _own_best(summary: Summary, disagreements: Sequence[str]) -> str:
-    """How the verdicts change with each arm at its own best setting."""
+def _settings(summary: Summary) -> str:
+    """What arms were compared at, and what that means for the answer."""
     if not any(c.verdict for c in summary.own_best):
-        return ""
-    if not any(summary.has_own_setting(arm) for arm in summary.arms):
-        return ", which is also each arm's own best"
-    pairs = list(zip(summary.comparisons, summary.own_best, strict=True))
-    differ = [(a, b) for a, b in pairs if a.verdict and b.verdict and a.verdict.name != b.verdict.name]
-    in_size = sum(_same_direction(a, b) for a, b in differ)
-    if differ:
-        would = f"; {count(len(differ), 'verdict')} would differ with each arm at its own best setting"
-        return f"{would}, {in_size} of them in size only" if in_size else would
-    if disagreements:
-        return "; each arm at its own best setting gives the same verdicts, though not the same ratios (see below)"
-    return "; each arm at its own best setting gives the same verdicts"
+        return "They were compared at the setting chosen for each pair of arms; each arm's own best is still to come."
+    if not any(map(summary.has_two_ratios, summary.arms)):
+        return "Every pair was compared at one setting, which is also each arm's own best of the common settings."
+    return (
+        "A direction is claimed only if it is found both at the setting chosen for the pair and with each arm at its own "
+        "best of the common settings."
+    )
 
 
 def control_sentence(control: Control) -> str:

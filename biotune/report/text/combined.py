@@ -13,7 +13,7 @@ from biotune.report.text.report import Report
 
 _OF_A_STUDY = (
     "name", "question", "answer", "finished", "task", "reference", "arms", "margin", "confidence", "criterion",
-    "budget", "shared_setting", "results", "comparisons", "own_best", "disagreements", "trends", "limits",
+    "budget", "results", "comparisons", "own_best", "claims", "disagreements", "trends", "limits",
 )  # fmt: skip
 """The keys of each study's summary.json that the combined one repeats."""
 

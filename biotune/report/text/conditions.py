@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from biotune.report import formatting
 from biotune.report.formatting import several
 from biotune.report.results.summary import Axis, BestGain, Conditions, Over, Specification
-from biotune.report.text.answer import interval
+from biotune.report.text.answer import interval, spoken
 
 
 def changes_of(spec: Specification) -> str:
@@ -41,24 +41,22 @@ def conditions_sentences(conditions: Conditions, reference: str) -> list[str]:
 
 def best_gain_sentence(best: Sequence[BestGain]) -> str:
     """Each arm at its own best gain and learning rate."""
-    reference, *others = best
     compared = [
-        f"{one.arm} ({_point(one)}) {status} {interval(one.comparison)}"
-        for one in others
-        if one.comparison and (status := one.comparison.verdict.name if one.comparison.verdict else "to come")
+        f"{one.arm} ({_point(one.at)}) {spoken(one.comparison.verdict)} {interval(one.comparison)} to {one.reference} "
+        f"({_point(one.reference_at)})"
+        for one in best
     ]
-    ends = [one.arm for one in best if one.at_end]
+    ends = list(dict.fromkeys(arm for one in best for arm in one.at_end))
     beyond = ""
     if ends:
         beyond = f" The best scale of {several(ends)} is an end of the sweep, so a better one may lie beyond it."
     return (
-        f"With each arm at its own best gain and learning rate, chosen on other seeds, compared with {reference.arm} "
-        f"({_point(reference)}): {'; '.join(compared)}.{beyond}"
+        f"With each arm at its own best gain and learning rate, chosen on other seeds: {'; '.join(compared)}.{beyond}"
     )
 
 
-def _point(best: BestGain) -> str:
-    return f"scale {best.scale:g}, rate {formatting.number(best.learning_rate)}"
+def _point(at: tuple[float, float]) -> str:
+    return f"scale {at[0]:g}, rate {formatting.number(at[1])}"
 
 
 def _sentence(over: Over, conditions: Conditions, reference: str) -> str:

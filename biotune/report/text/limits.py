@@ -11,6 +11,7 @@ from biotune.report import formatting
 from biotune.report.formatting import count, percent, several
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import control_sentence
+from biotune.report.text.settings import chosen_settings
 from biotune.results.documents import State
 from biotune.statistics import detectable_ratio
 
@@ -29,17 +30,18 @@ class Limit:
     text: str
 
 
-def find_limits(summary: Summary, state: State, trials: pd.DataFrame) -> list[Limit]:
+def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials: pd.DataFrame) -> list[Limit]:
     """The limits of a study, banners first.
 
     Args:
-        state: of the study. trials: the table of search trials.
+        study: content of study.yaml. state: of the study. trials: the table of search trials.
     """
     banners = [Limit("banner", text) for text in _warnings(summary)]
     notes = [
         *_replicates(summary),
         *_power(summary),
         *_norms(summary),
+        *chosen_settings(summary, study, state.selection),
         *_trials(trials),
         *_set_aside(state),
         *_reading(summary),
@@ -85,10 +87,13 @@ def _reading(summary: Summary) -> list[str]:
 
 def _replicates(summary: Summary) -> list[str]:
     texts = []
-    for result in summary.results:
-        if result.phase == "own_best" and not summary.has_own_setting(result.arm):
-            continue  # the same networks as at the shared setting
-        where = "at the shared setting" if result.phase == "shared" else "at its own best setting"
+    told: list[tuple[str, dict[str, Any]]] = []
+    for result in sorted(summary.results, key=lambda result: result.phase != "own_best"):
+        if (result.arm, result.setting) in told:
+            continue  # the same networks
+        told.append((result.arm, result.setting))
+        pair = f"its pair with {result.against}" if result.against else "its pair"
+        where = "at its own best setting" if result.phase == "own_best" else f"at the setting of {pair}"
         if result.replicates < result.planned:
             counted = "; the missing ones count as not converged" if summary.finished else ""
             texts.append(

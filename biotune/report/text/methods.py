@@ -168,17 +168,23 @@ def _search(study: Mapping[str, Any]) -> str:
                 f", the other {trials - shared} proposed by {later} (Optuna) that used the trials of that arm alone"
             )
     if search["grace"] >= search["max_epochs"]:
-        stopping = "No trial was stopped early."
+        stopping, rungs = "No trial was stopped early.", ""
     else:
         stopping = (
             f"Asynchronous successive halving (ASHA, grace {search['grace']} epochs, reduction {search['reduction']}) "
             "stopped trials by comparison with trials of the same arm only."
         )
+        rungs = (
+            " At a rung a network that had not met the criterion yet counted with the whole budget, so that the loss decided "
+            "between trials in which none had."
+        )
     return (
         f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
         f"{count(trials, 'trial')} of {count(search['replicates'], 'replicate')} and at most {search['max_epochs']} "
-        f"epochs. {proposals}. {stopping} A trial's score was the median over its replicates of the best validation "
-        "loss so far."
+        f"epochs. {proposals}. {stopping} Sampler, early stopping and the choice of settings had one objective: the "
+        "mean over a trial's networks of their updates to criterion, with the budget for a network that had not met it, plus "
+        "l / (1 + l), l the median of their best validation losses, which is less than one update and so decides only where "
+        "updates are equal.{rungs}"
     )
 
 
@@ -187,7 +193,7 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     reference, margin = study["reference_arm"], study["equivalence_margin"]
     level, budget = state.criterion.level, state.budget
     compared = len(study["arms"]) - 1
-    replicates = confirm["replicates"]
+    replicates, common = confirm["replicates"], study["search"]["shared_settings"]
     p = (
         f"exact, over all 2^{replicates} sign flips"
         if replicates <= EXACT_PAIRS
@@ -197,10 +203,16 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
         f"Confirmation: {count(replicates, 'new replicate')} per arm, with seeds and data that the search had not "
         f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
         f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a late crossing could be seen to hold), "
-        "all arms at one shared setting: of the settings that every arm had tried, and at which the largest number of "
-        "arms had trained, the one of best mean rank over the arms. Within an arm trials were ranked by their updates "
-        "to criterion (mean over their networks, the budget for one that did not meet it), then by the median of their "
-        "best validation losses. As a sensitivity analysis each arm was also trained at its own best setting.",
+        + (
+            f"in two ways. First, at a setting chosen for each arm and {reference}: of the {common} common settings the one "
+            "of minimax regret, which minimises the larger of the two arms' regrets, log of an arm's updates to criterion "
+            "there over its least at any of them, in the search; a setting at which one of the two did not train was taken "
+            "only if there was no other. Second, each arm at its own best of the same common settings. Both are primary, "
+            "and a direction is claimed only if both have it, so no further adjustment is needed (intersection-union test, "
+            "Berger 1982). What a pair is compared at depends on these two arms alone."
+            if compared
+            else f"at the best of the {common} common settings."
+        ),
         f"The criterion was a validation loss of {number(level)} ({percent(criterion['fraction_of_null'], 2)} of the "
         f"null predictor's), held for {count(criterion['sustain'], 'evaluation')} in a row; updates to criterion are "
         "optimiser steps to the first such crossing, interpolated in log loss between evaluations, and censored at "
@@ -228,7 +240,7 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
         if compared > 1:
             pairs = compared * (compared + 1) // 2
             sentences.append(
-                f"Every arm was compared with every other in the same way, with intervals at "
+                f"Every arm was compared with every other, each at its own best setting, with intervals at "
                 f"{percent(bonferroni(pairs), 2)} (95 % over {pairs} pairs of arms)."
             )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
@@ -236,12 +248,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
             sentences.append(
                 f"The rank of {reference} among the {replicates} draws of each null is given with a two-sided "
                 "permutation p, (1 + number of draws at least as far from the mean of all) / (draws + 1); each draw is "
-                "compared with the reference's network of the same pair."
+                "compared with the reference's network of the same pair, at the setting of the pair."
             )
     if control := study.get("positive_control"):
         sentences.append(
             f"As a positive control, {CONTROLS[control]} was trained in the same way as the arms, had "
-            f"no part in choosing the shared setting, and was compared with {reference} on its own, at "
+            "no part in the settings of the arms, and was compared with {reference} on its own, at "
             f"{percent(FAMILY_CONFIDENCE)}."
         )
     return sentences

@@ -20,7 +20,7 @@ class Report(Summary):
         question: what was asked. answer: two sentences.
         described: arm -> what it changes, in words.
         conditions_sentences: a sentence for each arm that has been compared under all conditions.
-        disagreements: a sentence for each arm whose verdict, or interval, differs between the two confirmations.
+        disagreements: a sentence for each arm whose verdict, or interval, differs between the two ways of comparing.
         control_sentence: the result of the positive control; empty if there is none.
         ranks_note: why the reference's rank among null draws isn't given; empty if it is.
         limits: what a reader must know before believing the answer.
@@ -52,18 +52,18 @@ def describe(summary: Summary, inputs: Inputs) -> Report:
     """Adds the words to the numbers."""
     study, state = inputs.study, inputs.state
     numbers = {field.name: getattr(summary, field.name) for field in dataclasses.fields(Summary)}
-    differ = disagreements(summary.comparisons, summary.own_best)
+    differ = disagreements(summary)
     dosed, measured = any(trend.slope for trend in summary.trends), bool(summary.associations)
     return Report(
         **numbers,
         question=question(study),
-        answer=answer(summary, differ),
+        answer=answer(summary),
         described={name: describe_arm(arm) for name, arm in summary.arms.items()},
         conditions_sentences=conditions_sentences(summary.conditions, summary.reference) if summary.conditions else [],
         disagreements=differ,
         control_sentence=control_sentence(summary.control) if summary.control else "",
         ranks_note=ranks_note(summary.arms, summary.comparisons),
-        limits=find_limits(summary, state, inputs.tables.trials),
+        limits=find_limits(summary, study, state, inputs.tables.trials),
         methods=methods(study, state, dosed=dosed, measured=measured),
         citations=citations(state),
     )

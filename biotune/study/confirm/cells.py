@@ -5,27 +5,29 @@ Where two of them come to the same plan, they are one cell that is read as both.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from biotune.results.documents import Cell, Reading
+from biotune.results.documents import Cell, CommonSetting, Reading
 from biotune.study.definition.study import Setting, Study
+
+Settings = Mapping[str, CommonSetting]
 
 
 def make_cells(
     study: Study,
-    shared: Setting,
-    own_best: Mapping[str, Setting],
+    pair: Settings,
+    own_best: Settings,
     same: Mapping[str, list[str]],
     digest: Callable[[str, Setting, Reading], str],
 ) -> list[Cell]:
-    """The cells, in the order in which they are confirmed: those that the verdict comes from first.
+    """The cells, in the order in which they are confirmed: those that the verdicts come from first.
 
     Args:
         study: that was searched.
-        shared: the setting that all arms are confirmed at. own_best: arm -> the setting that is its own best.
+        pair: arm -> the setting at which it is compared with the reference. own_best: arm -> its own best setting.
         same: condition -> the arms that are the reference under it, which are not trained.
         digest: (arm, setting, what it is read as) -> `TrialPlan.digest` of its replicates.
     """
     cells: dict[tuple[str, str], Cell] = {}
-    for reading, arm, setting in _readings(study, shared, own_best, same):
+    for reading, arm, setting in _readings(study, pair, own_best, same):
         plan = digest(arm, setting, reading)
         cell = cells.get((arm, plan)) or Cell(
             plan=plan, arm=arm, condition=reading.condition, setting=dict(setting), readings=[], whole=False
@@ -36,15 +38,17 @@ def make_cells(
 
 
 def _readings(
-    study: Study, shared: Setting, own_best: Mapping[str, Setting], same: Mapping[str, list[str]]
+    study: Study, pair: Settings, own_best: Settings, same: Mapping[str, list[str]]
 ) -> Iterator[tuple[Reading, str, Setting]]:
-    for arm in own_best:
-        yield Reading(condition=study.primary, phase="shared"), arm, shared
-    for arm, setting in own_best.items():
-        yield Reading(condition=study.primary, phase="own_best"), arm, setting
-    for condition in list(study.conditions)[1:]:
+    reference = study.config.reference_arm
+    for condition in study.conditions:
         for arm in study.arms_under(condition):
-            if arm not in same[condition]:
-                yield Reading(condition=condition, phase="shared"), arm, shared
-                if study.conditions[condition].gain is not None:
-                    yield Reading(condition=condition, phase="gain_search"), arm, shared
+            if arm == reference or arm in same[condition]:
+                continue
+            swept = study.conditions[condition].gain is not None
+            for phase in ("pair", "gain_search") if swept else ("pair",):
+                yield Reading(condition=condition, phase=phase), arm, pair[arm].setting
+                yield Reading(condition=condition, phase=phase, against=arm), reference, pair[arm].setting
+        if condition == study.primary:
+            for arm, best in own_best.items():
+                yield Reading(condition=condition, phase="own_best"), arm, best.setting

@@ -1,76 +1,59 @@
-"""Which settings are confirmed: one shared by all arms, for the verdict, and each arm's own best beside it."""
+"""Which settings are confirmed: one for each arm and the reference, and each arm's own best, both of the common ones."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from biotune.errors import UserError
-from biotune.results.documents import Reading, Selection, Shared
+from biotune.results.documents import CommonSetting, Reading, Selection
+from biotune.statistics import choose, regrets
 from biotune.study.confirm.cells import make_cells
 from biotune.study.definition.study import Setting, Study
 from biotune.study.history.record import Record, TrialRecord
 
 
-def order(trial: TrialRecord) -> tuple[int, float, float]:
-    """Sorts trials from best to worst.
-
-    Completed trials come first, by restricted mean updates to criterion (mean over replicates of min(T, budget)), then
-    by loss. Stopped ones follow: those that reached a later rung first, then by loss. Then the rest.
-    """
-    if trial.score is None or trial.status not in ("completed", "stopped"):
-        return (2, 0.0, 0.0)
-    if trial.status == "completed":
-        return (0, trial.standing.mean_updates, trial.score)
-    return (1, -float(trial.epochs), trial.score)
-
-
 def select(
     study: Study, record: Record, same: Mapping[str, list[str]], digest: Callable[[str, Setting, Reading], str]
 ) -> Selection:
-    """The shared setting of best mean rank over the arms, each arm's own best, and the cells that they make.
+    """What every arm is compared at, see `biotune.statistics.choose`, and the cells that this makes.
 
-    Within an arm the shared settings are ranked by `order`; equals share their mean rank. A setting at which more arms
-    trained goes before one at which fewer did, whatever their ranks; of settings with the same mean rank the one
-    proposed first is taken. If nothing trained in an arm, the shared setting is its own best.
+    The common settings are those that every arm tried first; an arm's updates at one are the objective of its trial there,
+    see `Standing.objective`.
 
     Args:
         study: that was searched. record: of it.
         same, digest: see `make_cells`.
 
     Raises:
-        UserError: no trial of any arm trained, so there is nothing to confirm.
+        UserError: no arm trained at any common setting, so there is nothing to confirm.
     """
-    arms = list(study.config.arms)  # the positive control has no say in what the others are compared at
-    tried = [trial for arm in arms for trial in record.of_arm(arm)]
-    if not any(_trained(trial) for trial in tried):
+    common = {arm: record.of_arm(arm)[: study.config.search.shared_settings] for arm in study.arms}
+    # the positive control has no say in whether there is anything to confirm
+    if not any(map(_trained, tried := [trial for arm in study.config.arms for trial in common[arm]])):
         found = sorted({trial.status for trial in tried})
         raise UserError(
-            f"every trial ended as {' or '.join(found)}, so no setting can be confirmed; lower the learning rates "
-            "under tune, or see trials.parquet for the errors"
+            f"every trial at a common setting ended as {' or '.join(found)}, so none can be confirmed; lower the "
+            "learning rates under tune, or see trials.parquet for the errors"
         )
-    shared = {arm: record.of_arm(arm)[: study.config.search.shared_settings] for arm in study.arms}
-    ranks = {arm: _mean_ranks([order(trial) for trial in shared[arm]]) for arm in arms}
-    count = len(shared[arms[0]])
-    untrained = [sum(not _trained(shared[arm][index]) for arm in arms) for index in range(count)]
-    mean = [sum(ranks[arm][index] for arm in arms) / len(arms) for index in range(count)]
-    chosen = min(range(count), key=lambda index: (untrained[index], mean[index], index))
-    setting = shared[arms[0]][chosen].setting
-    best = {arm: min([shared[arm][chosen], *record.of_arm(arm)], key=order) for arm in study.arms}
-    return Selection(
-        shared=Shared(
-            setting=setting,
-            index=chosen,
-            mean_rank=mean[chosen],
-            ranks={arm: ranks[arm][chosen] for arm in arms},
-        ),
-        own_best={arm: trial.trial for arm, trial in best.items()},
-        cells=make_cells(study, setting, {arm: trial.setting for arm, trial in best.items()}, same, digest),
-    )
+    reference = study.config.reference_arm
+    updates = {arm: [_updates(trial) for trial in trials] for arm, trials in common.items()}
+    chosen = choose(updates, reference)
+
+    def setting(index: int, *arms: str) -> CommonSetting:
+        regret = {arm: float(regrets(updates[arm])[index]) for arm in arms}
+        return CommonSetting(
+            index=index,
+            setting=dict(common[arms[0]][index].setting),
+            regrets={arm: value if math.isfinite(value) else None for arm, value in regret.items()},
+        )
+
+    pair = {arm: setting(index, arm, reference) for arm, index in chosen.pair.items()}
+    own_best = {arm: setting(index, arm) for arm, index in chosen.own_best.items()}
+    return Selection(pair=pair, own_best=own_best, cells=make_cells(study, pair, own_best, same, digest))
 
 
 def _trained(trial: TrialRecord) -> bool:
-    return order(trial)[0] < 2
+    return trial.objective is not None and trial.status in ("completed", "stopped")
 
 
-def _mean_ranks(keys: list[tuple[int, float, float]]) -> list[float]:
-    """Ranks from 1; equals get the mean of the ranks that they take up."""
-    ordered = sorted(keys)
-    return [ordered.index(key) + (ordered.count(key) + 1) / 2 for key in keys]
+def _updates(trial: TrialRecord) -> float:
+    return trial.objective if trial.objective is not None and _trained(trial) else math.inf

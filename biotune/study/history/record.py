@@ -95,8 +95,13 @@ class TrialRecord:
 
     @property
     def score(self) -> float | None:
-        """What trials are compared by, see `Standing`."""
+        """The loss, see `Standing`."""
         return self.standing.score
+
+    @property
+    def objective(self) -> float | None:
+        """What search and selection minimise, see `Standing`."""
+        return self.standing.objective
 
     @property
     def epochs(self) -> int:
@@ -275,17 +280,25 @@ class Record:
         """`curves.parquet`."""
         searched = list(range(self.search_replicates))
         parts = [
-            ("search", self.primary, t.arm, t.trial, searched, t.curves)
+            ("search", self.primary, t.arm, "", t.trial, searched, t.curves)
             for t in sorted(self.trials.values(), key=lambda t: (t.arm, t.index))
             if len(t.curves.validation)
         ]
         parts += [
-            (reading.phase, reading.condition, b.cell.arm, f"{b.cell.arm}-{reading.phase}", b.replicates, b.curves)
+            (
+                reading.phase,
+                reading.condition,
+                b.cell.arm,
+                reading.against,
+                _name(b.cell.arm, reading),
+                b.replicates,
+                b.curves,
+            )
             for reading, b in self._read()
         ]
         if not parts:
             return _frame("curves", [])
-        phases, conditions, arms, trials, replicates, curves = zip(*parts, strict=True)
+        phases, conditions, arms, against, trials, replicates, curves = zip(*parts, strict=True)
         rows = [one.validation.size for one in curves]
         epoch = np.concatenate(
             [np.repeat(np.arange(len(one.validation), dtype=np.int32), one.validation.shape[1]) for one in curves]
@@ -302,6 +315,7 @@ class Record:
                 "phase": pd.Categorical(phases).repeat(rows),
                 "condition": pd.Categorical(conditions).repeat(rows),
                 "arm": pd.Categorical(arms).repeat(rows),
+                "against": pd.Categorical(against).repeat(rows),
                 "trial": pd.Categorical(trials).repeat(rows),
                 "replicate": np.concatenate(
                     [
@@ -328,7 +342,8 @@ class Record:
                     "phase": reading.phase,
                     "condition": reading.condition,
                     "arm": block.cell.arm,
-                    "trial": f"{block.cell.arm}-{reading.phase}",
+                    "against": reading.against,
+                    "trial": _name(block.cell.arm, reading),
                     "replicate": replicate,
                 },
             )
@@ -348,9 +363,8 @@ class Record:
                 "replicate": replicate,
                 **{name: math.nan if value is None else value for name, value in topology.items()},
             }
-            for reading, block in reversed(self._read())
+            for reading, block in self._own_best_last()
             if reading.phase != "gain_search"  # those are other networks
-            # the shared setting's row wins over own_best's
             for replicate, topology in zip(block.replicates, block.topologies, strict=True)
         }
         return _frame("topologies", [rows[key] for key in sorted(rows)])
@@ -361,7 +375,7 @@ class Record:
         Args:
             names: arm -> those of its regions, if they have any.
         """
-        found = {block.cell.arm: block.matrix for _, block in reversed(self._read()) if block.matrix}
+        found = {block.cell.arm: block.matrix for _, block in self._own_best_last() if block.matrix}
         parts = [
             pd.DataFrame({"arm": arm, "replicate": 0, **found[arm], **_named(found[arm], (names or {}).get(arm))})
             for arm in sorted(found)
@@ -381,6 +395,10 @@ class Record:
             for key, value in setting.items()
         }
 
+    def _own_best_last(self) -> list[tuple[Reading, Block]]:
+        """As `_read`, for a table in which an arm's own best wins over the settings of its pairs, the first over others."""
+        return sorted(reversed(self._read()), key=lambda read: read[0].phase == "own_best")
+
     def _read(self) -> list[tuple[Reading, Block]]:
         """The confirmed blocks in the order of the tables, one that is read as several as often."""
         places = {condition: place for place, condition in enumerate(self.updates_per_epoch)}
@@ -388,9 +406,14 @@ class Record:
 
         def order(pair: tuple[Reading, Block]) -> tuple[Any, ...]:
             reading, block = pair
-            return places[reading.condition], LABELS.index(reading.phase), block.cell.arm, block.replicates
+            return places[reading.condition], LABELS.index(reading.phase), block.cell.arm, reading.against, block.replicates
 
         return sorted(found, key=order)
+
+
+def _name(arm: str, reading: Reading) -> str:
+    """Of a confirmed cell, as it is read."""
+    return "-".join(filter(None, [arm, reading.phase, reading.against]))
 
 
 def _named(matrix: Mapping[str, list[float]], names: list[str] | None) -> dict[str, list[str]]:

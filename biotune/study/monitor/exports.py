@@ -56,7 +56,7 @@ def write_optuna(results: Results) -> Path:
             try:
                 told = create_trial(
                     state=state,
-                    value=trial.score if state == TrialState.COMPLETE else None,
+                    value=trial.objective if state == TrialState.COMPLETE else None,
                     params=trial.setting,
                     distributions=distributions,
                     intermediate_values=_medians(trial, "validation"),

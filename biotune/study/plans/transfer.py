@@ -15,7 +15,7 @@ from biotune.training import Start
 
 @dataclass(frozen=True)
 class TrainedNetworks:
-    """The networks that a study confirmed for one of its arms, at the shared setting.
+    """The networks that a study confirmed for one of its arms, at the arm's own best setting.
 
     Attributes:
         checkpoints: where the networks are. study, cell: what was trained.
@@ -95,7 +95,7 @@ def trained_networks(study: Study, arm: str, connectome: Connectome) -> TrainedN
     return TrainedNetworks(
         checkpoints_of(results) / "confirm",
         source,
-        state.selection.cell(name, "shared"),
+        state.selection.cell(name, "own_best"),
         connectome,
         study.config.search.replicates,
     )

@@ -124,7 +124,7 @@ def drawing(study: Study, phases: Mapping[str, Mapping[str, Costs]], concurrency
     """To draw topologies: a trial of each arm and phase where the kernels are verified, then those that are trained.
 
     A worker keeps the topologies of the search, so each worker draws them once. A confirmed replicate is drawn by the
-    block that trains it at the shared setting, and again at the arm's own best unless that worker still has it.
+    block that trains it at the setting of its pair, and again at each other setting unless that worker still has it.
     """
     search, blocks = study.config.search, _blocks(study, study.config.confirm.replicates)
     arms = study.arms
@@ -132,7 +132,8 @@ def drawing(study: Study, phases: Mapping[str, Mapping[str, Costs]], concurrency
     workers = min(concurrency, search.trials_per_arm * len(arms))
     searched = sum(phases["search"][arm].draw * min(workers, search.trials_per_arm) for arm in arms) / workers
     once = sum(phases["confirm"][arm].draw * sum(blocks) for arm in arms) / min(concurrency, len(blocks) * len(arms))
-    return Span(verified + searched + once, verified + searched + once * _cells(study).high)
+    settings = [_settings(study, arm).high for arm in arms]
+    return Span(verified + searched + once, verified + searched + once * sum(settings) / len(settings))
 
 
 def search(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
@@ -165,25 +166,28 @@ def expected_epochs(rungs: list[int], max_epochs: int, reduction: int, along: fl
 
 
 def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
-    """To train the blocks of all arms: at the shared setting, at each arm's own best if that is another, and under the
+    """To train the blocks of all arms: at the setting of each pair, at each arm's own best if that is another, and under the
     conditions, as long as their networks take to learn."""
     epochs = study.config.confirm.max_epochs + study.config.criterion.sustain - 1
 
-    def jobs(condition: str, replicates: int, share: float) -> list[float]:
+    def jobs(condition: str, replicates: int, share: float, most: bool = False) -> list[float]:
         return [
             size * (cost.begin + cost.epoch * epochs * share + cost.measure) + TRIAL[1]
             for arm, cost in costs.items()
             if arm in study.arms_under(condition)
+            for _ in range(round(_settings(study, arm, condition).high) if most else 1)
             for size in _blocks(study, replicates)
         ]
 
     others = [(name, condition.replicates) for name, condition in list(study.conditions.items())[1:]]
     others += [(n, study.config.search.replicates) for n, condition in study.conditions.items() if condition.gain]
-    whole, cells = jobs(study.primary, study.config.confirm.replicates, 1.0), _cells(study)
-    low, high = ([job for other in others for job in jobs(*other, share)] for share in UNTIL_MET)
+    primary, (least, most) = (study.primary, study.config.confirm.replicates, 1.0), UNTIL_MET
+    low = [job for other in others for job in jobs(*other, least)]
+    high = [job for other in others for job in jobs(*other, most, most=True)]
+    settings = _settings(study, next(iter(costs))).low
     return Span(
-        makespan(whole, concurrency) * cells.low + makespan(low, concurrency),
-        makespan(2 * whole, concurrency) * cells.high / 2 + makespan(high, concurrency),
+        makespan(jobs(*primary), concurrency) * settings + makespan(low, concurrency),
+        makespan(jobs(*primary, most=True), concurrency) + makespan(high, concurrency),
     )
 
 
@@ -209,7 +213,10 @@ def _blocks(study: Study, replicates: int) -> list[float]:
     return [len(block) / timed for block in study.blocks(replicates)]
 
 
-def _cells(study: Study) -> Span:
-    """Settings that an arm is confirmed at: 2, or 1 if its own best is the shared one."""
-    trials = study.config.search.trials_per_arm
-    return Span(1 + (1 - 1 / trials) * 2 / 3, 2 - 1 / trials)
+def _settings(study: Study, arm: str, condition: str | None = None) -> Span:
+    """Settings that an arm is confirmed at: that of its pair, and under the primary its own best if that is another. The
+    reference is confirmed at those of all pairs, which may be one or as many as there are."""
+    common, primary = study.config.search.shared_settings, condition in (None, study.primary)
+    pairs = len(study.arms_under(condition or study.primary)) - 1 if arm == study.config.reference_arm else 1
+    most = max(min(pairs + primary, common), 1)
+    return Span(1 + (1 - 1 / common) * 2 / 3 if primary else 1, most - 1 / common if primary and most == 2 else most)

@@ -125,16 +125,16 @@ class SearchProgress:
             case Progress(trial=name):
                 self.record.apply(event)
                 trial = self.record.trials[name]
-                if trial.score is None:
+                if trial.objective is None:
                     trial.verdict = "stop"  # never told to ASHA, whose rungs would keep it
                 elif not trial.standing.finished and trial.verdict != "stop":
-                    trial.verdict = self.rungs[trial.arm].verdict(name, trial.epochs, trial.score)
+                    trial.verdict = self.rungs[trial.arm].verdict(name, trial.epochs, trial.objective)
             case Ended(trial=name):
                 known = self.record.trials.get(name)
                 told = known is not None and known.status != RUNNING
                 self.record.apply(event)
                 trial = self.record.trials[name]
                 if not told:
-                    self.samplers[trial.arm].learn(trial.index, trial.status, trial.score)
+                    self.samplers[trial.arm].learn(trial.index, trial.status, trial.objective)
             case _:
                 self.record.apply(event)

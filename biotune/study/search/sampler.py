@@ -1,6 +1,6 @@
-"""The settings that an arm tries: first those that all arms share, then what TPE proposes.
+"""The settings that an arm tries: first the common ones, which all arms try, then what TPE proposes.
 
-The shared settings are a Sobol sequence; with a grid they are every combination, and no others follow.
+The common settings are a Sobol sequence; with a grid they are every combination, and no others follow.
 
 Each arm has its own sampler, since arms must not influence each other's search. A proposal depends only on the seed,
 the arm, the trial's index and the trials of the arm that have ended, so a resumed study proposes what it would have
@@ -86,7 +86,7 @@ class ArmSampler:
     Args:
         arm: its name, part of the seed.
         tune: the tuned hyperparameters.
-        search: how many settings are shared, and which sampler proposes those after them.
+        search: how many settings are common, and which sampler proposes those after them.
         seed: of the study.
     """
 
@@ -127,7 +127,7 @@ class ArmSampler:
         """Proposes a setting again that was proposed before the study was resumed.
 
         Raises:
-            UserError: a shared setting comes out otherwise here.
+            UserError: a common setting comes out otherwise here.
         """
         proposed, _ = self._ask(index, self.unasked, setting)
         if proposed != dict(setting):
@@ -136,18 +136,18 @@ class ArmSampler:
                 "use the versions of SciPy and Optuna in environment.json, or start the study again from the beginning"
             )
 
-    def learn(self, index: int, status: str, score: float | None) -> None:
-        """Takes in how a trial ended, and its best loss.
+    def learn(self, index: int, status: str, objective: float | None) -> None:
+        """Takes in how a trial ended, and its objective, see `Standing`.
 
-        A diverged trial counts as worse than all that have a loss; a failed one says nothing about its setting.
+        A diverged trial counts as worse than all that have one; a failed one says nothing about its setting.
         """
         number = self.numbers.pop(index)
         if status == "failed":
             self.study.tell(number, state=TrialState.FAIL)
-        elif score is None or not math.isfinite(score):
+        elif objective is None or not math.isfinite(objective):
             self.study.tell(number, state=TrialState.PRUNED)  # which TPE ranks last, while it ignores failed ones
         else:
-            self.study.tell(number, score)
+            self.study.tell(number, objective)
 
     def _let_go(self) -> None:
         """Keeps only the best, the latest and the running trials, renumbered in the same order."""
@@ -163,7 +163,7 @@ class ArmSampler:
 
     def _sampler(self, index: int) -> BaseSampler:
         seed = derived_seed(self.seed, "sampler", self.arm, index)
-        if self.search.sampler != "tpe":  # a grid too: all its settings are shared, so none is drawn
+        if self.search.sampler != "tpe":  # a grid too: all its settings are common, so none is drawn
             return Rounded(RandomSampler(seed=seed))
         startup = self.search.shared_settings
         return Rounded(TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True))

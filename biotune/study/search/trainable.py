@@ -26,7 +26,7 @@ def search_trial(
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between.
 
-    A report to Tune is {"score": what Tune ranks trials by, "report": a `TrialReport`}.
+    A report to Tune is {"objective": what is minimised, "report": a `TrialReport`}.
     """
     torch.set_num_threads(threads)
     name = f"{study}/{config['arm']}/{config['trial']}"
@@ -51,6 +51,7 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
         # nothing is reported between the budget and the end, since those evaluations only confirm a crossing. A trial
         # that diverged is reported at once, so that the epoch at which it is stopped does not depend on the time
         if trial.finished or trial.diverged or epoch in rungs or (now - last >= REPORT_SECONDS and epoch < max_epochs):
-            tune.report({"score": trial.score, "report": TrialReport.of(trial, reported, seconds)})
+            report = TrialReport.of(trial, reported, seconds)
+            tune.report({"objective": report.standing.objective, "report": report})
             name_process(title)  # again, since Ray sets its own when `report` returns
             reported, last = len(trial.loop.validation_losses), now

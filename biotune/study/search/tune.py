@@ -58,7 +58,7 @@ class _Searcher(_Unsaved, Searcher):
     """Hands the proposals of a `SearchProgress` to Tune."""
 
     def __init__(self, progress: SearchProgress, ending: _Ending) -> None:
-        super().__init__(metric="score", mode="min")
+        super().__init__(metric="objective", mode="min")
         self.progress, self.ending = progress, ending
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
@@ -252,7 +252,7 @@ def run_search(
         Tuner(
             tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
             tune_config=TuneConfig(
-                metric="score",
+                metric="objective",
                 mode="min",
                 search_alg=_Searcher(progress, ending),
                 scheduler=scheduler,

@@ -1,0 +1,101 @@
+"""What limits an answer of the settings that it was found at: at an end of a range, or next to divergence."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biotune.report import formatting
+from biotune.report.formatting import several
+from biotune.report.results.summary import AtSetting, Summary
+from biotune.results.documents import CommonSetting, Selection
+
+NEAR_END = 0.05
+"""Share of a tuned range, of its logarithm if it is log-uniform, within which a setting is at its end."""
+
+NEAR_RATE = 2.0
+"""Factor of learning rate within which a setting that diverged is next to another."""
+
+
+def chosen_settings(summary: Summary, study: Mapping[str, Any], selection: Selection | None) -> list[str]:
+    """A sentence for each chosen setting that lies at an end of what was tried, or next to one that diverged."""
+    if selection is None:
+        return []
+    tune, reference = study["tune"], summary.reference
+    chosen: dict[tuple[int, tuple[str, ...]], tuple[CommonSetting, str]] = {}
+    for arm in summary.arms:
+        if arm in selection.pair:
+            where = f"the setting at which {arm} and {reference} are compared"
+            chosen[selection.pair[arm].index, (arm, reference)] = selection.pair[arm], where
+        if arm in selection.own_best:
+            where = f"the best setting of {arm}"
+            chosen[selection.own_best[arm].index, (arm,)] = selection.own_best[arm], where
+    texts = []
+    for (_, arms), (at, where) in chosen.items():
+        if ends := _ends(at.setting, summary.settings[arms[0]], tune):
+            texts.append(
+                f"{where[0].upper()}{where[1:]} ({formatting.setting(at.setting)}) is at {several(ends)}, so a better one "
+                "may lie beyond; widen the range under tune."
+            )
+        for arm in arms:
+            if diverged := _next_to_divergence(at, summary.settings[arm], tune):
+                texts.append(
+                    f"{where[0].upper()}{where[1:]} ({formatting.setting(at.setting)}) is next to one at which {arm} "
+                    f"diverged ({formatting.setting(diverged.setting)}): replicates may diverge there too."
+                )
+    return texts
+
+
+def _ends(setting: Mapping[str, Any], common: Sequence[AtSetting], tune: Mapping[str, Any]) -> list[str]:
+    """`the lower end of learning_rate`, for each range that a setting is at an end of."""
+    ends = []
+    for key, domain in tune.items():
+        tried = [share for at in common if (share := _share(domain, at.setting[key])) is not None]
+        share = _share(domain, setting[key])
+        if share is None or len(set(tried)) < 3:
+            continue
+        if share <= max(NEAR_END, min(tried)):
+            ends.append(f"the lower end of {key}")
+        elif share >= min(1 - NEAR_END, max(tried)):
+            ends.append(f"the upper end of {key}")
+    return ends
+
+
+def _next_to_divergence(
+    chosen: CommonSetting, common: Sequence[AtSetting], tune: Mapping[str, Any]
+) -> AtSetting | None:
+    """The nearest common setting at which an arm diverged, if that is a setting's nearest of all, or near in rate."""
+    others = sorted((at for at in common if at.index != chosen.index), key=lambda at: _distance(chosen, at, tune))
+    for place, at in enumerate(others):
+        if at.diverged and (place == 0 or _near_in_rate(chosen.setting, at.setting)):
+            return at
+    return None
+
+
+def _near_in_rate(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    rates = [setting.get("learning_rate") for setting in (one, other)]
+    return all(rates) and max(rates) <= NEAR_RATE * min(rates)
+
+
+def _distance(chosen: CommonSetting, at: AtSetting, tune: Mapping[str, Any]) -> float:
+    """In the unit cube of the tuned keys; two choices that have no order are as far apart as two ends."""
+    squares = []
+    for key, domain in tune.items():
+        shares = [_share(domain, setting[key]) for setting in (chosen.setting, at.setting)]
+        if None in shares:
+            squares.append(float(chosen.setting[key] != at.setting[key]))
+        else:
+            squares.append((shares[0] - shares[1]) ** 2)
+    return math.sqrt(sum(squares))
+
+
+def _share(domain: Mapping[str, Sequence[Any]], value: Any) -> float | None:
+    """How far through its domain a value lies, 0 to 1; None for a choice that is not among numbers."""
+    [(kind, ends)] = domain.items()
+    if kind == "choice" and any(isinstance(end, bool | str) or end is None for end in ends):
+        return None
+    low, high = float(min(ends)), float(max(ends))
+    if low == high:
+        return None
+    if kind == "loguniform":
+        return math.log(value / low) / math.log(high / low)
+    return (float(value) - low) / (high - low)
