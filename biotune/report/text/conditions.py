@@ -25,14 +25,6 @@ def status_of(spec: Specification) -> str:
     return f"{interval(spec.comparison)}, {spec.comparison.verdict.name}"
 
 
-def shift_of(spec: Specification) -> str:
-    """The ratio of a condition's ratio to the primary's, with its interval; a dash if there is none."""
-    shift = spec.to_primary if spec.comparison and spec.comparison.comparable else None
-    if shift is None:
-        return formatting.NOTHING
-    return f"{formatting.ratio(shift.estimate)} [{formatting.ratio(shift.low)}, {formatting.ratio(shift.high)}]"
-
-
 def conditions_sentences(conditions: Conditions, reference: str) -> list[str]:
     """A sentence for each arm that has been compared under all conditions, and one on the gain sweep."""
     sentences = [_sentence(over, conditions, reference) for over in conditions.over]
