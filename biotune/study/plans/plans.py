@@ -94,7 +94,8 @@ class Plans:
                 try:
                     held[start] = held.get(start) or first_network_digest(plan)
                 except (UserError, ValueError) as error:
-                    raise UserError(f"condition {condition}, arm {arm}: {error}") from error
+                    under = "" if condition == self.study.primary else f"condition {condition}, "
+                    raise UserError(f"{under}arm {arm}, replicate 0: {error}") from error
                 drawn[arm] = held[start] + training
             same[condition] = [arm for arm in drawn if arm != reference and drawn[arm] == drawn.get(reference)]
         return same
