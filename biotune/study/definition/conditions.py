@@ -52,10 +52,9 @@ def make_conditions(
             conditions[name] = _condition(config, arms, name, overrides, content, origin)
         except Mistakes as mistakes:
             found += mistakes.found
-    if config.gain is not None:
-        if (arm := _starts_from_trained(arms)) is not None:
-            reason = f"cannot be swept of trained networks, and arm {arm.name} starts from some"
-            found.append(Mistake((("gain",),), reason))
+    if config.gain is not None and (arm := _starts_from_trained(arms)) is not None:
+        reason = f"cannot be swept of trained networks, and arm {arm.name} starts from some"
+        found.append(Mistake((("gain",),), reason))
     for condition in _gain_sweep(config):
         if condition.name in conditions:
             reason = f"is the name of a part of the gain sweep; rename the condition {condition.name}"
