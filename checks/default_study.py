@@ -18,7 +18,7 @@ ARMS: dict[str, Mapping[str, Any] | None] = {
     "marmoset": None,
     "weights": {"name": "weights_shuffled", "level": "region", **_WHOLE},
     "degrees": {"name": "degree_preserving", "level": "region", **_WHOLE},
-    "random": {"name": "erdos_renyi", "level": "neuron", **_WHOLE},
+    "random": {"name": "erdos_renyi", "level": "region", **_WHOLE},
 }
 """Arm -> its null."""
 
@@ -37,18 +37,18 @@ def plan(
     arm: str,
     wired_by: Connectome,
     replicates: Sequence[int],
-    max_epochs: int = 100,
+    max_epochs: int = 60,
     *,
     neurons: int = 4,
     device: str = "cpu",
 ) -> TrialPlan:
     """A trial of the confirm phase at `LEARNING_RATE` and tanh, with `neurons` per region."""
-    task: dict[str, Any] = {"name": "seq_mem", "pattern_length": 5}
+    task: dict[str, Any] = {"name": "seq_mem", "pattern_length": 10}
     return TrialPlan(
         task=task,
-        trials=500,
+        trials=320,
         train_share=0.8,
-        batch=128,
+        batch=64,
         connectome=wired_by,
         topology={
             "neurons_per_region": neurons,
@@ -61,7 +61,7 @@ def plan(
         },
         null=ARMS[arm],
         network=NetworkOptions(
-            remap="signed", radius=0.9, optimizer="Adam", learning_rate=LEARNING_RATE, nonlinearity="tanh"
+            remap="magnitude", radius=0.9, optimizer="Adam", learning_rate=LEARNING_RATE, nonlinearity="tanh"
         ),
         seed=1,
         phase="confirm",

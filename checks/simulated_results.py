@@ -16,6 +16,7 @@ from biotune.results.documents import (
     Criterion,
     Data,
     Environment,
+    Gain,
     Git,
     Machine,
     Reading,
@@ -47,6 +48,7 @@ class Simulation:
         never: arm -> replicates that do not learn. diverging: arm -> replicates whose losses become NaN.
         own_best: arm -> true ratio at its own best setting, where it isn't the shared one's.
         conditions: name -> what it overrides, and arm -> true ratio under it; an arm without one is the reference.
+        gain: scale and learning rate -> arm -> true ratio there to the reference's updates to criterion elsewhere.
         unfinished: conditions of which nothing was confirmed.
     """
 
@@ -60,6 +62,7 @@ class Simulation:
     diverging: Mapping[str, int] = field(default_factory=dict)
     own_best: Mapping[str, float] = field(default_factory=dict)
     conditions: Mapping[str, tuple[dict[str, Any], Mapping[str, float]]] = field(default_factory=dict)
+    gain: Mapping[tuple[float, float], Mapping[str, float]] = field(default_factory=dict)
     unfinished: Collection[str] = ()
     phase: str = "finished"
     trials: int = 8
@@ -95,7 +98,7 @@ class Simulation:
         if self.phase != "search":
             for label in LABELS:
                 self._confirm("primary", label, random, curves, convergence)
-            for condition in self.conditions:
+            for condition in [*self.conditions, *self._swept]:
                 if condition not in self.unfinished:
                     self._confirm(condition, "shared", random, curves, convergence)
         if trials:
@@ -130,8 +133,13 @@ class Simulation:
             "arms": arms,
             "reference_arm": self.arms[0],
             "conditions": {"primary": {}} | {name: dict(changes) for name, (changes, _) in self.conditions.items()},
-            "gain": None,
             "quick": False,
+            "gain": {
+                "scales": sorted({scale for scale, _ in self.gain}),
+                "learning_rates": sorted({rate for _, rate in self.gain}),
+            }
+            if self.gain
+            else None,
             "tune": tune | ({"spectral_radius": {"uniform": [0.3, 1.8]}} if self.tuned_radius else {}),
             "search": {
                 "trials_per_arm": self.trials,
@@ -177,7 +185,7 @@ class Simulation:
             matmul_precision="highest",
             concurrency=1,
             connectomes=dict.fromkeys(self.arms, connectome),
-            conditions={name: self._used(name) for name in ("primary", *self.conditions)},
+            conditions={name: self._used(name) for name in ("primary", *self.conditions, *self._swept)},
             study_sha256=study_digest(study),
             task_sha256=None,
             topologies=dict.fromkeys(self.arms, "ef" * 32),
@@ -196,12 +204,20 @@ class Simulation:
             budget=self.budget,
             replicates=self.pairs,
             same=[arm for arm in self.arms if arm not in ratios and arm != POSITIVE_CONTROL],
+            gain=self._swept.get(condition),
         )
+
+    @property
+    def _swept(self) -> dict[str, Gain]:
+        """The conditions of the gain sweep."""
+        return {f"gain-{s:g}-rate-{r:g}": Gain(scale=s, learning_rate=r) for s, r in self.gain}
 
     def _ratios(self, condition: str, label: str) -> Mapping[str, float]:
         if condition == "primary":
             return {**self.ratios, **(self.own_best if label == "own_best" else {})}
-        return {self.arms[0]: 1.0, **self.conditions[condition][1]}
+        point = self._swept.get(condition)
+        own = self.conditions[condition][1] if point is None else self.gain[point.scale, point.learning_rate]
+        return {self.arms[0]: 1.0, **own}
 
     def selection(self) -> Selection:
         shared = Shared(
@@ -219,7 +235,7 @@ class Simulation:
                 readings=[Reading(condition=condition, phase=label)],
                 whole=condition == "primary",
             )
-            for condition in ("primary", *self.conditions)
+            for condition in ("primary", *self.conditions, *self._swept)
             for label in (LABELS if condition == "primary" else ("shared",))
             for arm in self._ratios(condition, label)
         ]

@@ -10,7 +10,7 @@ from biotune.statistics.association import (
     rank_correlation_within,
 )
 from biotune.statistics.claim import claim, disagree
-from biotune.statistics.conditions import least_number, one_sided_p, simultaneous_ratios
+from biotune.statistics.conditions import FLIPS, least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
 from biotune.statistics.permutation import (
@@ -39,6 +39,7 @@ from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Direction, Verdict
 __all__ = [
     "EXACT_PAIRS",
     "FAMILY_CONFIDENCE",
+    "FLIPS",
     "FOLDS",
     "LEAST_DOSES",
     "LEAST_DRAWS",

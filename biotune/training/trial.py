@@ -94,7 +94,8 @@ class Trial:
             batch=plan.batch,
             order=_Orders(plan),
         )
-        self.propagation = measure_propagation(self.loop) if plan.phase == "confirm" else []
+        reported = plan.phase == "confirm" or plan.until_met  # in a `BlockReport`, unlike a trial of the search
+        self.propagation = measure_propagation(self.loop) if reported else []
         self.test_losses: torch.Tensor | None = None
 
     @property

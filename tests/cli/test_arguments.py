@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from biotune.cli import arguments, main
 
-SPACE = "search_spaces/seq_mem.yaml"
+SPACE, AA = "search_spaces/seq_mem.yaml", "search_spaces/aa.yaml"
 
 NUMBERS = st.one_of(
     st.integers().map(str),
@@ -61,7 +61,7 @@ def test_a_text_is_a_value_that_fits_or_one_line(
         ["run", "--space", SPACE, "--output", "{}"],
         ["run", "--space", SPACE, "--storage", "{}"],
         ["run", "--space", SPACE, "--set", "connectome={{name: mine, path: '{}'}}", "--dry-run"],
-        ["run", "--space", SPACE, "--set", "network.start_from={{results: '{}'}}", "--dry-run"],
+        ["run", "--space", AA, "--set", "network.start_from={{results: '{}'}}", "--dry-run"],
         ["run", "--space", SPACE, "--set", "task={{name: '{}.py:Mine'}}", "--dry-run"],
         ["report", "{}"],
         ["report", "{}", "--output", "{}"],

@@ -15,7 +15,7 @@ from biotune.study.plans.plans import Plans
 from biotune.study.resources import timing
 from biotune.study.resources.estimate import Costs, Measured
 
-SPACE = "search_spaces/seq_mem.yaml"
+SPACE, AA = "search_spaces/seq_mem.yaml", "search_spaces/aa.yaml"
 OFFLINE = ("--set", "connectome.name=distance_rule:marmoset")
 
 
@@ -111,7 +111,7 @@ def test_a_results_directory_of_another_study_or_version_is_refused(
     [
         ["run", "--resume", "OLD"],
         ["run", "--resume", "OLD", "--dry-run"],
-        ["run", "--space", SPACE, "--set", "network.start_from={results: OLD}", "--dry-run"],
+        ["run", "--space", AA, "--set", "network.start_from={results: OLD}", "--dry-run"],
         ["report", "OLD"],
         ["report", "OLD", "OLD"],
         ["monitor", "OLD"],

@@ -40,9 +40,9 @@ class TestBadInput:
     def test_a_state_that_lacks_a_key(self, simulate):
         directory = simulate(trials=2)
         state = Results(directory).read_json("state")
-        del state["budget"]
+        del state["conditions"]
         Results(directory).write_json("state", state)
-        with pytest.raises(UserError, match=r"state.json: lacks budget"):
+        with pytest.raises(UserError, match=r"state.json: lacks conditions"):
             read_report(directory)
 
     @pytest.mark.parametrize("file", ["study.yaml", "state.json", "environment.json"])

@@ -16,7 +16,7 @@ from biotune.cli import main
 from biotune.results import Results
 from biotune.results.journal import Journal
 from biotune.study import load_study
-from biotune.study.history.record import Record
+from biotune.study.directory.directory import new_record
 from biotune.study.search.progress import SearchProgress
 from checks import faults
 from checks.integrity import events_of
@@ -150,9 +150,7 @@ def test_trials_that_fail_in_every_way_end_as_failed_or_diverged_and_the_study_g
 def search_of(results: Results) -> SearchProgress:
     """The search as it stands, from the journal."""
     study = load_study(results.path / "study.yaml")
-    return SearchProgress(
-        study, Record(2, results.read_json("state")["updates_per_epoch"]), Journal(Path("unused")), events_of(results)
-    )
+    return SearchProgress(study, new_record(study), Journal(Path("unused")), events_of(results))
 
 
 def faults_of_confirmed(results: Results) -> list[str]:

@@ -96,14 +96,14 @@ def test_one_that_changes_nothing_or_cannot_be_is_refused(
 def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
     def chosen(control: list[float], overrides: list[str]) -> Selection:
         study = load_study(small_space, overrides=["search.trials_per_arm=2", *overrides])
-        record = Record(2, 3)
+        record = Record(2, {"primary": 3})
         for arm in study.arms:
             updates = control if arm == POSITIVE_CONTROL else [5.0, 6.0]
             for index, mean in enumerate(updates):
                 trial = TrialRecord(f"{arm}-{index}", arm, index, "shared", {"learning_rate": 0.1 * (index + 1)})
                 trial.status, trial.standing = "completed", replace(UNREPORTED, mean_updates=mean, score=0.1)
                 record.trials[trial.trial] = trial
-        return select(study, record, lambda arm, setting: f"{arm} {setting}")
+        return select(study, record, {"primary": []}, lambda arm, setting, reading: f"{arm} {setting}")
 
     without, with_it = chosen([], []), chosen([900.0, 1.0], ["positive_control=frozen"])
     assert without.shared == with_it.shared

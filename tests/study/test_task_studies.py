@@ -35,7 +35,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_every_arm_trains(name: str) -> None:
     study = load_study(ROOT / "search_spaces" / f"{name}.yaml", overrides=REDUCED)
     plans = Plans.load(study)
-    assert study.level < study.task.null_loss == np.log(2)
+    assert study.level("primary") < study.task.null_loss == np.log(2)
     for arm in study.arms:
         trial = Trial(plans.plan(arm, study.first_setting, "search", [0]))
         trial.run_epoch()
@@ -67,5 +67,5 @@ def test_matching_is_learnt_in_loss_and_in_accuracy() -> None:
     trial = Trial(Plans.load(study).plan("random", {"learning_rate": 3e-3, "nonlinearity": "relu"}, "search", [0]))
     for _ in range(60):
         trial.run_epoch()
-    assert trial.loop.best_losses()[0] < study.level
+    assert trial.loop.best_losses()[0] < study.level("primary")
     assert max(float(accuracy) for accuracy in trial.loop.accuracies) > 0.85

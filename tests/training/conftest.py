@@ -20,7 +20,7 @@ def small_connectome(regions: int = 6, seed: int = 0) -> Connectome:
     return Connectome("made-up", regions, source, target, matrix[source, target], made_up)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_plan() -> Callable[..., TrialPlan]:
     def make(**changes: Any) -> TrialPlan:
         network = NetworkOptions(**{"learning_rate": 1e-2} | changes.pop("network", {}))

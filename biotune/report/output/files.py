@@ -11,7 +11,16 @@ from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
 from biotune.report.results.combined import is_tuned
-from biotune.report.results.summary import Association, Comparison, Contrast, SearchResult, Summary, Trend
+from biotune.report.results.summary import (
+    Association,
+    Comparison,
+    Contrast,
+    GainPoint,
+    SearchResult,
+    Specification,
+    Summary,
+    Trend,
+)
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results
@@ -111,6 +120,12 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
     made = {
         "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),
         "criterion_levels": pd.DataFrame([_comparison(phase, level, c) for phase, level, c in levels]),
+        "conditions": pd.DataFrame(
+            [_specification(spec, summary.reference) for spec in summary.conditions.specifications]
+            if summary.conditions
+            else []
+        ),
+        "gain": pd.DataFrame([_gain_point(point) for point in summary.conditions.gain] if summary.conditions else []),
         "contrasts": pd.DataFrame([_contrast(found) for found in summary.contrasts]),
         "arms": pd.DataFrame(
             [
@@ -195,6 +210,48 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "p_among_draws": c.rank.p if c.rank else None,
         "detectable_ratio": c.detectable,
         "equivalence_power": c.equivalence_power,
+    }
+
+
+def _specification(spec: Specification, reference: str) -> dict[str, Any]:
+    together, shift = spec.together, spec.to_primary
+    return {
+        "condition": spec.condition,
+        "arm": spec.arm,
+        "axis": spec.axis,
+        "status": spec.status,
+        **_ratio(spec.comparison),
+        "together_low": together.low if together else None,
+        "together_high": together.high if together else None,
+        "to_primary": shift.estimate if shift else None,
+        "to_primary_low": shift.low if shift else None,
+        "to_primary_high": shift.high if shift else None,
+        "met": spec.met[spec.arm][0],
+        "reference_met": spec.met[reference][0],
+    }
+
+
+def _gain_point(point: GainPoint) -> dict[str, Any]:
+    return {
+        "arm": point.arm,
+        "scale": point.scale,
+        "learning_rate": point.learning_rate,
+        "updates_geometric_mean": point.updates,
+        "met": point.met[0],
+        "replicates": point.met[1],
+        **_ratio(point.comparison),
+    }
+
+
+def _ratio(c: Comparison | None) -> dict[str, Any]:
+    """The verdict of a comparison, and its ratio with the interval; empty where there is none."""
+    ratio = c.ratio if c else None
+    return {
+        "verdict": c.verdict.name if c and c.verdict else None,
+        "ratio": ratio.estimate if ratio else None,
+        "low": ratio.low if ratio else None,
+        "high": ratio.high if ratio else None,
+        "pairs": ratio.pairs if ratio else 0,
     }
 
 

@@ -20,7 +20,7 @@ from biotune.report.text.answer import (
     trend_sentence,
 )
 from biotune.report.text.combined import CombinedReport
-from biotune.report.text.conditions import changes_of, shift_of
+from biotune.report.text.conditions import changes_of
 from biotune.report.text.methods import kernels_seen
 from biotune.report.text.report import Report
 from biotune.results import PROPAGATION
@@ -76,7 +76,6 @@ def _template(name: str) -> Template:
         "bootstrap": bootstrap_interval,
         "contrasts": contrasts_key,
         "changes": changes_of,
-        "shift": shift_of,
         "rank": rank_sentence,
         "trend": trend_sentence,
         "count": formatting.count,

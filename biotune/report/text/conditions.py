@@ -25,14 +25,6 @@ def status_of(spec: Specification) -> str:
     return f"{interval(spec.comparison)}, {spec.comparison.verdict.name}"
 
 
-def shift_of(spec: Specification) -> str:
-    """The ratio of a condition's ratio to the primary's, with its interval; a dash if there is none."""
-    shift = spec.to_primary if spec.comparison and spec.comparison.comparable else None
-    if shift is None:
-        return formatting.NOTHING
-    return f"{formatting.ratio(shift.estimate)} [{formatting.ratio(shift.low)}, {formatting.ratio(shift.high)}]"
-
-
 def conditions_sentences(conditions: Conditions, reference: str) -> list[str]:
     """A sentence for each arm that has been compared under all conditions, and one on the gain sweep."""
     sentences = [_sentence(over, conditions, reference) for over in conditions.over]
@@ -62,40 +54,41 @@ def _point(at: tuple[float, float]) -> str:
 def _sentence(over: Over, conditions: Conditions, reference: str) -> str:
     own = [spec for spec in conditions.specifications if spec.arm == over.arm]
     axes = [axis for axis in conditions.axes if axis.arm == over.arm]
-    primary = own[0]
+    primary = own[0].direction
     if over.everywhere:
         return f"{over.arm} learns {over.everywhere} than {reference} under each of {over.conditions} conditions."
-    if primary.direction is None:
-        shown = [f"{d} under at least {u} of {over.conditions}" for d, u in over.at_least.items() if u]
-        begin = f"Under the primary condition no direction is shown for {over.arm}"
-        middle = f"; over all conditions it is {several(shown)}" if shown else ", nor in any number of the conditions"
-        return f"{begin}{middle}{_exceptions(over)}."
-    u = over.at_least[primary.direction]
-    begin = f"{over.arm} is {primary.direction} under the primary condition, " + (
-        f"and shown to be so under at least {u} of {over.conditions}"
-        if u
-        else f"but not shown to be so under any number of the {over.conditions}"
-    )
-    return f"{begin}: {'; '.join(_along(axes))}{_exceptions(over)}."
+    if primary is None:
+        begin = f"{over.arm}: no direction is shown under the primary condition"
+        shown = [f"{direction} under at least {u}" for direction, u in over.at_least.items() if u]
+        middle = (
+            f"; of {over.conditions} conditions it is shown to be {several(shown)}" if shown else ", nor in any other"
+        )
+    else:
+        u = over.at_least[primary]
+        so = (
+            f"shown to be so under at least {u} of {over.conditions}"
+            if u
+            else "not shown to be so under any number of them"
+        )
+        begin = f"{over.arm}: {primary} under the primary condition, and {so}"
+        middle = "".join(f"; {part}" for part in _along(axes))
+    return f"{begin}{middle}{_exceptions(over, own)}."
 
 
 def _along(axes: Sequence[Axis]) -> list[str]:
-    """`it holds along network.remap`, a part for each word."""
+    """`this holds along network.remap`, a part for each word."""
     parts = []
-    for word, text in (
-        ("holds", "it holds along"),
-        ("not shown", "is not shown along"),
-        ("reverses", "reverses along"),
-    ):
-        some = [axis.axis for axis in axes if axis.word == word]
-        if some:
-            parts.append(f"{text} {several(some)}")
+    for word in ("holds", "is not shown", "reverses"):
+        if some := [axis.axis for axis in axes if axis.word == word.removeprefix("is ")]:
+            parts.append(f"this {word} along {several(some)}")
     return parts
 
 
-def _exceptions(over: Over) -> str:
+def _exceptions(over: Over, own: Sequence[Specification]) -> str:
     """Conditions that may be named alone, since the intervals of all of them hold together."""
-    if not over.exceptions:
-        return ""
-    plural = "exceptions are" if len(over.exceptions) > 1 else "exception is"
-    return f"; the {plural} {several(over.exceptions)}, by intervals that hold together over all conditions"
+    named = [
+        f"{s.direction} under {s.condition} ({interval(s.comparison)})"
+        for s in own
+        if s.condition in over.exceptions and s.comparison
+    ]
+    return f"; by intervals that hold together over all conditions it is {several(named)}" if named else ""

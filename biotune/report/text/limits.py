@@ -38,6 +38,7 @@ def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials
     """
     banners = [Limit("banner", text) for text in _warnings(summary)]
     notes = [
+        *_same(state),
         *_replicates(summary),
         *_power(summary),
         *_norms(summary),
@@ -53,6 +54,14 @@ def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials
 def _warnings(summary: Summary) -> list[str]:
     quick = "A first look (--quick), with few trials and replicates: no result, whatever the verdicts say."
     return [*_unfinished(summary), *([quick] if summary.quick else []), *_substitutes(summary), *_control(summary)]
+
+
+def _same(state: State) -> list[str]:
+    """Arms that cannot differ from the reference under the primary condition."""
+    return [
+        f"{arm}: its networks are those of the reference, by construction; that its ratio is 1 says nothing."
+        for arm in state.primary.same
+    ]
 
 
 def _unfinished(summary: Summary) -> list[str]:

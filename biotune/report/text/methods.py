@@ -7,7 +7,15 @@ from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
 from biotune.results import GAIN_KEYS
 from biotune.results.documents import State, UsedConnectome
-from biotune.statistics import EXACT_PAIRS, FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, RESAMPLES, bonferroni
+from biotune.statistics import (
+    EXACT_PAIRS,
+    FAMILY_CONFIDENCE,
+    FLIPS,
+    LEAST_DRAWS,
+    LEAST_SHARE_CONVERGED,
+    RESAMPLES,
+    bonferroni,
+)
 from biotune.topology import NULLS, rounding_of
 
 CONTROLS = {
@@ -36,7 +44,8 @@ def methods(study: Mapping[str, Any], state: State, *, dosed: bool, measured: bo
         study: content of study.yaml. state: of the study.
         dosed: whether there is a trend over doses. measured: whether measures were correlated with speed.
     """
-    return [_networks(study, state), _search(study), " ".join([*_analysis(study, state), *_property(dosed, measured)])]
+    analysis = " ".join([*_analysis(study, state), *_property(dosed, measured)])
+    return [_networks(study, state), _search(study), *_conditions(study), analysis]
 
 
 def citations(state: State) -> list[str]:
@@ -65,7 +74,10 @@ def describe_arm(arm: Mapping[str, Any]) -> str:
         share = "" if fraction == 1 else f", {percent(fraction, 1)} of the edges"
         dealt = ", its weights then shuffled" if null.get("weights") == "shuffled" else ""
         keeps = f", which keeps {NULLS[name].keeps}" if name in NULLS else ""
-        parts.append(f"{name.replace('_', ' ')} null of the {null.get('level', 'region')}s{share}{keeps}{dealt}")
+        level = null.get("level", "region")
+        # the expansion is ours, the regions are the connectome's
+        ours = ": this asks about the layout over neurons, not about the connectome" if level == "neuron" else ""
+        parts.append(f"{name.replace('_', ' ')} null of the {level}s{share}{keeps}{dealt}{ours}")
     for section in ("connectome", "topology", "network"):
         parts += [
             f"{key.replace('_', ' ')} {formatting.value(value)}" for key, value in (arm.get(section) or {}).items()
@@ -83,7 +95,7 @@ def _networks(study: Mapping[str, Any], state: State) -> str:
     used = list(dict.fromkeys(map(_connectome, state.connectomes.values())))
     # a tuned key has no single value to state here
     tuned = set(study["tune"])
-    layout = {key: value for key, value in topology.items() if key not in GAIN_KEYS and key not in tuned}
+    layout = {key: value for key, value in topology.items() if key not in (*GAIN_KEYS, "gain") and key not in tuned}
     training = {key: value for key, value in network.items() if key != "readout" and key not in tuned}
     options = {key: value for key, value in task.items() if key not in ("name", "trials", "train_share", "batch")}
     shown = f" ({formatting.setting(options)})" if options else ""
@@ -131,7 +143,50 @@ def _gain(topology: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
     unless = (
         "" if not own else ", unless the arm sets another" if own == {same} else ", unless the arm sets its own scale"
     )
-    return f"{was}{unless}."
+    factor = topology.get("gain", 1.0)
+    times = "" if factor == 1 else f" It was then multiplied by {formatting.value(factor)}."
+    return f"{was}{unless}.{times}"
+
+
+def _conditions(study: Mapping[str, Any]) -> list[str]:
+    """A paragraph on the conditions; none if there is the primary alone."""
+    others = list(study["conditions"].items())[1:]
+    sweep, sentences = study.get("gain"), []
+    if others:
+        described = [f"{name} ({_condition(condition or {})})" for name, condition in others]
+        sentences.append(
+            f"Besides this primary condition, all arms were confirmed under {several(described)}, at the same tuned "
+            "setting but for what the condition sets, and on the same replicates."
+        )
+    if sweep:
+        scales, rates = (several(map(formatting.value, sweep[key])) for key in ("scales", "learning_rates"))
+        sentences.append(
+            f"For the curves of gain, the initial recurrent matrix of each arm was multiplied by {scales}, each at the "
+            f"learning rates {rates}. Each arm's own best point was chosen on the seeds of the search, by restricted "
+            "mean updates to criterion, and compared on those of the confirmation."
+        )
+    if not sentences:
+        return []
+    sentences.append(
+        "Outside the primary condition, networks that were trained together ended once all of them had met the "
+        "criterion and held it."
+    )
+    if others:
+        sentences.append(
+            "A direction is said to hold in every condition if each condition's interval shows it (Berger 1982, "
+            "Technometrics 24:295), in at least u of K by the partial-conjunction p (Benjamini & Heller 2008, "
+            "Biometrics 64:1215), and a single condition is an exception only by intervals that hold together over "
+            f"arms and conditions: their critical value is that of the least p over {FLIPS:,} random signs of whole "
+            "replicates (Westfall & Young 1993)."
+        )
+    return [" ".join(sentences)]
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    """What a condition sets, and on how many replicates."""
+    setting = {k: v for section in ("task", "topology", "network") for k, v in (condition.get(section) or {}).items()}
+    pairs = condition.get("replicates")
+    return formatting.setting(setting) + (f", {pairs} replicates" if pairs else "")
 
 
 def _readout(study: Mapping[str, Any]) -> list[str]:

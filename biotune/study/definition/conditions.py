@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,6 +52,9 @@ def make_conditions(
             conditions[name] = _condition(config, arms, name, overrides, content, origin)
         except Mistakes as mistakes:
             found += mistakes.found
+    if config.gain is not None and (arm := _starts_from_trained(arms)) is not None:
+        reason = f"cannot be swept of trained networks, and arm {arm.name} starts from some"
+        found.append(Mistake((("gain",),), reason))
     for condition in _gain_sweep(config):
         if condition.name in conditions:
             reason = f"is the name of a part of the gain sweep; rename the condition {condition.name}"
@@ -82,15 +86,17 @@ def _condition(
         try:
             return validated(model, value, content, place)
         except Mistakes as mistakes:
-            found.update(dict.fromkeys(mistakes.found))
+            for mistake in mistakes.found:  # what the condition sets itself is pointed at first
+                about = sorted(mistake.about, key=lambda key: key[:2] != here)
+                found[replace(mistake, about=tuple(about))] = None
 
     task = check("task", TaskConfig, config.task.overridden(overrides.task), lambda location: ("task", *location))
     for arm in arms.values():
         for section, model in _SECTIONS.items():
             if changes := getattr(overrides, section):
                 check(section, model, getattr(arm, section).overridden(changes), origin(arm.name, section))
-        if arm.network.start_from is not None:
-            found.update(dict.fromkeys(_of_trained_networks(overrides, here, arm)))
+    if (trained := _starts_from_trained(arms)) is not None:
+        found.update(dict.fromkeys(_of_trained_networks(overrides, here, trained)))
     if found:
         raise Mistakes(found)
     condition = Condition(
@@ -108,6 +114,11 @@ def _condition(
 def _at_most(replicates: int | None, config: StudyConfig) -> int:
     """So many of the replicates that are confirmed, or all."""
     return min(replicates or config.confirm.replicates, config.confirm.replicates)
+
+
+def _starts_from_trained(arms: Mapping[str, Arm]) -> Arm | None:
+    """The first arm whose networks were trained before."""
+    return next((arm for arm in arms.values() if arm.network.start_from is not None), None)
 
 
 def _of_trained_networks(overrides: ConditionConfig, here: Location, arm: Arm) -> Iterator[Mistake]:

@@ -78,24 +78,32 @@ class Plans:
     def _same_networks(self) -> dict[str, list[str]]:
         """Draws the first network of each arm under each condition, to see that it can be drawn, and which are equal.
 
+        Whether the values follow the topology's weights may be tuned: then arms are equal if they are whichever is
+        chosen.
+
         Raises:
             UserError: an arm's networks can't be drawn under a condition.
         """
-        reference = self.study.config.reference_arm
+        study, reference = self.study, self.study.config.reference_arm
+        remappings = study.config.tune["remap"].ends if "remap" in study.config.tune else []
+        first = dict(study.first_setting)
+        settings = [first | {"remap": remap} for remap in remappings] or [first]
         held: dict[str, str] = {}
         same: dict[str, list[str]] = {}
-        for condition in self.study.conditions:
-            drawn: dict[str, str] = {}
-            for arm in self.study.arms_under(condition):
-                plan = self.plan(arm, self.study.first_setting, "confirm", [0], condition)
-                if plan.start is not None:
+        for condition in study.conditions:
+            drawn: dict[str, list[str]] = {}
+            for arm in study.arms_under(condition):
+                plans = [self.plan(arm, setting, "confirm", [0], condition) for setting in settings]
+                if plans[0].start is not None:
                     continue
-                start, training = plan.start_and_training()
                 try:
-                    held[start] = held.get(start) or first_network_digest(plan)
+                    for plan in plans:
+                        start, training = plan.start_and_training()
+                        held[start] = held.get(start) or first_network_digest(plan)
+                        drawn.setdefault(arm, []).append(held[start] + training)
                 except (UserError, ValueError) as error:
-                    raise UserError(f"condition {condition}, arm {arm}: {error}") from error
-                drawn[arm] = held[start] + training
+                    under = "" if condition == self.study.primary else f"condition {condition}, "
+                    raise UserError(f"{under}arm {arm}, replicate 0: {error}") from error
             same[condition] = [arm for arm in drawn if arm != reference and drawn[arm] == drawn.get(reference)]
         return same
 

@@ -76,7 +76,7 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
     monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(confirm, "ray", LocalRay())
     study, record = plans.study, Record(2, {"primary": 3})
-    cells = make_cells(SETTING, dict.fromkeys(study.arms, SETTING), plans.digest)
+    cells = make_cells(study, SETTING, dict.fromkeys(study.arms, SETTING), {}, plans.digest)
     shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
     record.selection = Selection(shared=shared, own_best={}, cells=cells)
     shown: list[list[tuple[str, int, int]]] = []

@@ -297,6 +297,13 @@ search: {trials_per_arm: 5, shared_settings: 2, max_epochs: 9, grace: 1}
 confirm: {replicates: 3, max_epochs: 6}
 criterion:
   sustain: 3
+conditions:
+  primary: {}
+  sparse: {topology: {target_sparsity: 0.2}}
+  short: {task: {n_back: 1}, replicates: 2}
+gain:
+  scales: [0.25, 1.25, 2.5]
+  learning_rates: [2.0e-3, 2.0e-2]
 """
 
 TOGETHER = {
@@ -332,6 +339,14 @@ TOGETHER = {
     ("max_epochs: 6", "max_epoch: 6"): "confirm.max_epoch: unknown key",
     ("criterion:\n", "criterion:\n  metric: loss\n"): "criterion.metric: ",
     ("sustain: 3", "sustain: 0"): "criterion.sustain: ",
+    ("primary: {}", "primary: {replicates: 2}"): "conditions.primary.replicates: the first condition is the primary",
+    ("  sparse:", "  empty: {}\n  sparse:"): "conditions.empty: sets no key",
+    ("  sparse:", "  wrong: {networks: {readout: 1}}\n  sparse:"): "conditions.wrong.networks: unknown key",
+    ("{target_sparsity: 0.2}", "{target_sparsity: 7}"): "conditions.sparse.topology.target_sparsity: ",
+    ("n_back: 1}", "n_back: -1}"): "conditions.short.task.n_back: task nback_mem: n_back is -1",
+    ("replicates: 2}\ngain", "replicates: 1}\ngain"): "conditions.short.replicates: ",
+    ("scales: [0.25,", "scales: [5.25,"): "gain.scales: must ascend",
+    ("  learning_rates:", "  rates: []\n  learning_rates:"): "gain.rates: unknown key",
 }  # fmt: skip
 """Mistakes that can be made together, each of which hides others from a check that stops at the first."""
 

@@ -1,6 +1,6 @@
 """What is kept up with every event equals what a count of everything would give."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.results import STATUSES, TABLES
-from biotune.results.documents import Cell, Selection, Shared
+from biotune.results.documents import Cell, Reading, Selection, Shared
 from biotune.results.vocabulary import ENDINGS
 from biotune.study.history.events import (
     Confirmed,
@@ -22,6 +22,8 @@ from biotune.study.history.events import (
 )
 from biotune.study.history.record import Record
 from biotune.training import UNREPORTED, BlockReport, Convergence, Evaluations, TrialReport
+
+SHARED, OWN_BEST = (Reading(condition="primary", phase=phase) for phase in ("shared", "own_best"))
 
 LOSSES = st.one_of(st.none(), st.floats(1e-6, 1e3))
 
@@ -84,12 +86,12 @@ def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
         own = matrix | ({"bins": [1, 1]} if arm == "binned" else {})
         report = BlockReport(
             Evaluations(0, training=[[None]], validation=[[1.0]], accuracy=[]),
-            [Convergence(**dict.fromkeys(TABLES["convergence"].names[4:]) | outcome)],
+            [Convergence(**dict.fromkeys(field.name for field in fields(Convergence)) | outcome)],
             topologies=[{"neurons": 2, "edges": 2, "digest": "ab"}],
             matrix={name: values or [1.0, 1.0] for name, values in own.items()},
             seconds=1.0,
         )
-        cell = Cell(plan="ab" * 32, arm=arm, setting={}, labels=["shared"])
+        cell = Cell(plan="ab" * 32, arm=arm, condition="primary", setting={}, readings=[SHARED], whole=True)
         record.apply(Confirmed(cell=cell, replicates=[0], report=report))
     table = record.matrices_table({"named": ["V1", "V2"], "unnamed": None, "binned": ["V1", "V2"]}).set_index("arm")
     assert table.loc["named", "target_region"].tolist() == ["V1", "V2"]
@@ -104,12 +106,14 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
     outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     report = BlockReport(
         Evaluations(0, training=[[None]], validation=[[1.0]], accuracy=[]),
-        [Convergence(**dict.fromkeys(TABLES["convergence"].names[4:]) | outcome)],
+        [Convergence(**dict.fromkeys(field.name for field in fields(Convergence)) | outcome)],
         topologies=[{"neurons": 3, "edges": 2, "digest": "ab"}],
         matrix=None,
         seconds=1.0,
     )
-    cell = Cell(plan="ab" * 32, arm="real", setting=setting, labels=["shared", "own_best"])
+    cell = Cell(
+        plan="ab" * 32, arm="real", condition="primary", setting=setting, readings=[SHARED, OWN_BEST], whole=True
+    )
     shared = Shared(setting=setting, index=0, mean_rank=1.0, ranks={"real": 1.0})
     further: list[StudyEvent] = [
         Spent(phase="search", seconds=3.0),

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from biotune.results.documents import Cell, Selection, Shared
+from biotune.results import LABELS
+from biotune.results.documents import Cell, Reading, Selection, Shared
 from biotune.study import Study, load_study
 from biotune.study.confirm.block import Reached
 from biotune.study.confirm.confirm import Job
 from biotune.study.history.events import Ended, Progress, Proposed, Selected
-from biotune.study.history.record import Record
-from biotune.study.monitor.display import Display
+from biotune.study.history.record import Block, Curves, Record
+from biotune.study.monitor.display import LEFT, Display
 from biotune.study.resources.estimate import Span
 from biotune.training import UNREPORTED, Evaluations, TrialReport
 
@@ -39,10 +41,20 @@ def record(study: Study) -> Record:
 
 
 def select(study: Study, record: Record) -> list[Cell]:
-    cells = [Cell(plan=arm * 9, arm=arm, setting=SETTING, labels=["shared", "own_best"]) for arm in study.arms]
+    readings = [Reading(condition="primary", phase=phase) for phase in LABELS]
+    cells = [
+        Cell(plan=arm * 9, arm=arm, condition="primary", setting=SETTING, readings=readings, whole=True)
+        for arm in study.arms
+    ]
     shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
     record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=cells)))
     return cells
+
+
+def confirmed(cell: Cell, replicates: tuple[int, ...], epochs: int) -> Block:
+    """A block that has been trained for so many epochs."""
+    losses = np.ones((epochs + 1, len(replicates)))
+    return Block(cell, list(replicates), Curves(losses, losses), [], [], None)
 
 
 def make_display(study: Study, record: Record, console: Console | None = None) -> Display:
@@ -50,6 +62,11 @@ def make_display(study: Study, record: Record, console: Console | None = None) -
     return Display(
         study, record, concurrency=2, console=console, dashboard=None, banners=[], afterwards=Span(10.0, 20.0)
     )
+
+
+def confirming(display: Display) -> Display:
+    display.enter("confirm")
+    return display
 
 
 def drawn(display: Display, width: int = 80) -> list[str]:
@@ -97,7 +114,7 @@ def test_without_a_terminal_the_line_says_it_too(study: Study, record: Record) -
 
 def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record: Record) -> None:
     display = make_display(study, record)
-    assert make_display(study, Record(2, 3)).left() is None
+    assert make_display(study, Record(2, {"primary": 3})).left() is None
     searching = display.left()
     real, rewired = select(study, record)
     confirming = display.left()
@@ -117,6 +134,36 @@ def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record:
 def test_when_all_is_confirmed_the_report_is_left(study: Study, record: Record) -> None:
     display = make_display(study, record)
     for cell in select(study, record):
-        for block in study.blocks:
-            record.confirmed[Job(cell, block).key] = None  # type: ignore[assignment]  # only that it is there counts
+        for block in study.blocks(study.primary):
+            record.confirmed[Job(cell, block).key] = confirmed(cell, block, 0)
     assert display.left() == Span(10.0, 20.0)
+
+
+def test_a_block_that_ends_early_is_taken_to_last_as_long_as_those_before_it(write_space: Callable[..., Path]) -> None:
+    conditions = "conditions:\n  primary: {}\n  partial: {network: {readout: 0.5}}\n"
+    study = load_study(write_space(("tune:", f"{conditions}tune:"), ("max_epochs: 6", "max_epochs: 100")))
+    record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, paces=[1.0])
+    display = make_display(study, record)
+    display.pace = 1.0  # a second per epoch of a replicate
+    reading, of_partial = (Reading(condition=name, phase="shared") for name in study.conditions)
+    whole, early = (
+        Cell(plan=one.condition, arm="real", condition=one.condition, setting=SETTING, readings=[one], whole=whole)
+        for one, whole in ((reading, True), (of_partial, False))
+    )
+    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks={})
+    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=[whole, early])))
+    for block in study.blocks("primary"):
+        record.confirmed[Job(whole, block).key] = confirmed(whole, block, 102)
+    first, last = study.blocks("partial")
+
+    def seconds() -> float:
+        left = display.left()
+        assert left is not None
+        return (left.low - display.afterwards.low) / LEFT[0]
+
+    assert seconds() == pytest.approx(51 * 2)  # half of the epochs that it may take: two places, blocks of 2 and of 1
+    record.confirmed[Job(early, last).key] = confirmed(early, last, 20)
+    assert seconds() == pytest.approx(20 * 2)
+    display.confirming([Job(early, first, Reached(5, 10.0))])
+    assert seconds() == pytest.approx(15 * 2)
+    assert {line.split()[0]: line.split()[1] for line in drawn(confirming(display))}["real"] == "4/6"

@@ -43,7 +43,10 @@ def test_trials_must_fit_where_they_are_trained(small_space: Path, monkeypatch: 
     study = load_study(small_space, overrides=["task.batch=16"])
     plans = Plans.load(study)
     plans.require_room(2**30, "the largest machine of the cluster")
-    with pytest.raises(UserError, match=r"^arm real: needs about .*, and the largest machine of the cluster has 1 KiB"):
+    with pytest.raises(
+        UserError,
+        match=r"^condition primary, arm real: needs about .*, and the largest machine of the cluster has 1 KiB",
+    ):
         plans.require_room(1024, "the largest machine of the cluster")
     little = load_study(small_space, overrides=["task.trials=1000000000"])
     with pytest.raises(UserError, match="this machine has"):

@@ -13,7 +13,7 @@ from biotune.errors import UserError
 from biotune.study import Study, load_study
 from biotune.study.plans.plans import Plans
 from biotune.study.resources import timing
-from biotune.study.resources.estimate import Costs, Measured, Span, estimate, makespan, report, total
+from biotune.study.resources.estimate import UNTIL_MET, Costs, Measured, Span, estimate, makespan, report, total
 from biotune.study.resources.kernels import all_on
 from biotune.study.resources.timing import time_trials
 
@@ -87,6 +87,26 @@ def test_confirm_takes_as_long_as_its_blocks_on_the_places_there_are(study: Stud
     alone, many = (estimate(study, measured(study), places)["confirm"] for places in (1, 64))
     assert alone.low < 2 * 2 * 1.5 * epochs < alone.high * 1.1
     assert epochs <= many.high < 1.2 * epochs * 1.15
+
+
+def test_a_condition_takes_part_of_the_budget_on_its_replicates_and_without_the_positive_control(
+    write_space: Callable[..., Path],
+) -> None:
+    def seconds(*conditions: str) -> Span:
+        text = "".join(f"  {line}\n" for line in ("primary: {}", *conditions))
+        space = write_space(("tune:", f"positive_control: frozen\nconditions:\n{text}tune:"))
+        study = load_study(space)
+        return estimate(study, measured(study), 1)["confirm"]
+
+    alone, with_one = seconds(), seconds("a: {network: {readout: 0.5}}")
+    few = seconds("a: {network: {readout: 0.5}, replicates: 2}")
+    epochs = 6 + 2
+    blocks = 2 * 1.5  # of two arms, on 3 replicates in blocks of 2 and 1; on 2 replicates, two thirds of that
+    assert with_one.low - alone.low == pytest.approx(0.9 * UNTIL_MET[0] * epochs * blocks, rel=0.5)
+    assert with_one.high - alone.high == pytest.approx(1.15 * UNTIL_MET[1] * epochs * blocks, rel=0.1)
+    assert few.high - alone.high == pytest.approx((with_one.high - alone.high) * 2 / 3, rel=0.1)
+    two = seconds("a: {network: {readout: 0.5}}", "b: {network: {readout: 0.6}}")
+    assert two.high - alone.high == pytest.approx(2 * (with_one.high - alone.high))
 
 
 def test_more_arms_and_more_curves_make_a_report_longer(study: Study, write_space: Callable[..., Path]) -> None:

@@ -49,7 +49,7 @@ def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], unti
         progress.end(trial.trial)
 
 
-def named(arm: str, setting: Setting) -> str:
+def named(arm: str, setting: Setting, condition: str) -> str:
     """Stands in for the digest of a plan."""
     return f"{arm}, {dict(setting)}"
 
@@ -228,7 +228,7 @@ def test_the_shared_setting_has_the_best_mean_rank_and_own_bests_are_each_arms(
         done = report(9, 0.001, finished=True, updates=updates[trial.arm][trial.index])
         progress.report(trial.trial, done)
         progress.end(trial.trial)
-    selection = select(study, progress.record, named)
+    selection = select(study, progress.record, {}, named)
     assert selection.shared.index == 1
     assert selection.shared.ranks == {"real": 1.0, "rewired": 1.0}
     assert selection.own_best["real"] == "real-0004"
@@ -249,14 +249,14 @@ def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an
         trial.verdict = verdict
         progress.end(trial.trial)
     assert [t.status for t in progress.record.of_arm("real")] == ["stopped", "stopped", "completed"]
-    assert select(study, progress.record, named).shared.index == 2
+    assert select(study, progress.record, {}, named).shared.index == 2
 
 
 def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(small_space: Path, tmp_path: Path) -> None:
     study = load_study(small_space)
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
-    selection = select(study, progress.record, named)
+    selection = select(study, progress.record, {}, named)
     assert selection.cell("real", "own_best") == selection.cell("real", "shared")
     assert selection.cell("real", "shared").setting == selection.shared.setting
     assert {job.cell.arm for job in make_jobs(study, selection.cells)} == {"real", "rewired"}
@@ -274,7 +274,7 @@ def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
         loss = float("inf") if trial.trial == "real-0000" else 0.001
         progress.report(trial.trial, report(9, loss, finished=True, updates=updates[trial.arm][trial.index]))
         progress.end(trial.trial)
-    chosen = select(study, progress.record, named).shared
+    chosen = select(study, progress.record, {}, named).shared
     assert chosen.index == 1
     assert chosen.mean_rank == 2.0
 
@@ -284,7 +284,7 @@ def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path:
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf"))
     with pytest.raises(UserError, match="every trial ended as diverged"):
-        select(study, progress.record, named)
+        select(study, progress.record, {}, named)
 
 
 def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space: WriteSpace, tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space
     run_all(progress, lambda trial: by_rate(trial) if trial.arm == "positive_control" else float("inf"))
     assert any(trial.status == "completed" for trial in progress.record.of_arm("positive_control"))
     with pytest.raises(UserError, match="every trial ended as diverged"):
-        select(study, progress.record, named)
+        select(study, progress.record, {}, named)
 
 
 def test_the_sampler_keeps_away_from_settings_that_diverged(write_space: WriteSpace, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_choice_of_several_types_is_held_as_text(write_space: WriteSpace, tmp_
     study = load_study(write_space(*changes))
     domain = study.config.tune["spectral_radius"]
     assert domain.mixed
-    record = Record(study.config.search.replicates, 3, frozenset(["spectral_radius"]))
+    record = Record(study.config.search.replicates, {"primary": 3}, frozenset(["spectral_radius"]))
     progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [])
     run_all(progress, by_rate)
     results = Results(tmp_path)
