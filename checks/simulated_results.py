@@ -10,9 +10,10 @@ import pandas as pd
 
 from biotune.criterion import updates_to_criterion
 from biotune.digests import study_digest
-from biotune.results import LABELS, PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
+from biotune.results import PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
 from biotune.results.documents import (
     Cell,
+    CommonSetting,
     Criterion,
     Data,
     Environment,
@@ -22,14 +23,12 @@ from biotune.results.documents import (
     Reading,
     SeenKernels,
     Selection,
-    Shared,
     State,
     Streams,
     UsedCondition,
     UsedConnectome,
 )
 from biotune.results.journal import Head
-from biotune.results.vocabulary import Label
 
 NULL_LOSS = 1 / 12
 LEVEL = NULL_LOSS / 10
@@ -46,7 +45,7 @@ class Simulation:
         typical: the reference's updates to criterion. spread: standard deviation of the log ratio over pairs.
         fractions: arm -> share of the edges that its null rewires. radius, tuned_radius: of the initial matrices.
         never: arm -> replicates that do not learn. diverging: arm -> replicates whose losses become NaN.
-        own_best: arm -> true ratio at its own best setting, where it isn't the shared one's.
+        own_best: arm -> true ratio at its own best setting, where that is another than its pair's.
         conditions: name -> what it overrides, and arm -> true ratio under it; an arm without one is the reference.
         gain: scale and learning rate -> arm -> true ratio there to the reference's updates to criterion elsewhere.
         unfinished: conditions of which nothing was confirmed.
@@ -96,11 +95,9 @@ class Simulation:
         trials, curves = self._search(random)
         convergence: list[dict[str, Any]] = []
         if self.phase != "search":
-            for label in LABELS:
-                self._confirm("primary", label, random, curves, convergence)
-            for condition in [*self.conditions, *self._swept]:
+            for condition in ["primary", *self.conditions, *self._swept]:
                 if condition not in self.unfinished:
-                    self._confirm(condition, "shared", random, curves, convergence)
+                    self._confirm(condition, random, curves, convergence)
         if trials:
             results.write_table("trials", pd.DataFrame(trials))
         if curves:
@@ -157,8 +154,12 @@ class Simulation:
         }
 
     def setting(self, arm: str, label: str) -> dict[str, Any]:
-        rate = 0.001 if label == "own_best" and arm in self.own_best else 0.003
-        return {"learning_rate": rate, "nonlinearity": "tanh"}
+        return self._common(5 if label == "own_best" and arm in self.own_best else 0)
+
+    @staticmethod
+    def _common(index: int) -> dict[str, Any]:
+        """The common setting of this place."""
+        return {"learning_rate": 0.003 / (1 + 0.4 * index), "nonlinearity": ("tanh", "relu")[index % 2]}
 
     def state(self, study: dict[str, Any]) -> State:
         connectome = UsedConnectome(
@@ -197,7 +198,7 @@ class Simulation:
         )
 
     def _used(self, condition: str) -> UsedCondition:
-        ratios = self._ratios(condition, "shared")
+        ratios = self._ratios(condition)
         return UsedCondition(
             criterion=Criterion(null_loss=NULL_LOSS, level=LEVEL),
             updates_per_epoch=UPDATES_PER_EPOCH,
@@ -212,34 +213,51 @@ class Simulation:
         """The conditions of the gain sweep."""
         return {f"gain-{s:g}-rate-{r:g}": Gain(scale=s, learning_rate=r) for s, r in self.gain}
 
-    def _ratios(self, condition: str, label: str) -> Mapping[str, float]:
+    def _ratios(self, condition: str) -> Mapping[str, float]:
         if condition == "primary":
-            return {**self.ratios, **(self.own_best if label == "own_best" else {})}
+            return self.ratios
         point = self._swept.get(condition)
         own = self.conditions[condition][1] if point is None else self.gain[point.scale, point.learning_rate]
         return {self.arms[0]: 1.0, **own}
 
+    def _readings(self, condition: str, arm: str) -> list[Reading]:
+        """What the networks of an arm are read as, at the setting of its pairs."""
+        others = [other for other in self._ratios(condition) if other != self.arms[0]]
+        against = others if arm == self.arms[0] else [""]
+        found = [Reading(condition=condition, phase="pair", against=other) for other in against]
+        own = condition == "primary" and arm not in self.own_best
+        return found + [Reading(condition=condition, phase="own_best")] * own
+
     def selection(self) -> Selection:
-        shared = Shared(
-            setting=self.setting(self.arms[0], "shared"),
-            index=0,
-            mean_rank=1.5,
-            ranks=dict.fromkeys(self.arms, 1.5),
-        )
+        def at(label: str, *arms: str) -> CommonSetting:
+            setting = self.setting(arms[0], label)
+            return CommonSetting(
+                index=5 if setting == self._common(5) else 0, setting=setting, regrets=dict.fromkeys(arms, 0.0)
+            )
+
+        reference, *others = self.arms
         cells = [
             Cell(
                 plan=f"{arm} {condition} {label}",
                 arm=arm,
                 condition=condition,
                 setting=self.setting(arm, label),
-                readings=[Reading(condition=condition, phase=label)],
+                readings=readings,
                 whole=condition == "primary",
             )
             for condition in ("primary", *self.conditions, *self._swept)
-            for label in (LABELS if condition == "primary" else ("shared",))
-            for arm in self._ratios(condition, label)
+            for arm in self._ratios(condition)
+            for label, readings in (
+                ("pair", self._readings(condition, arm)),
+                ("own_best", [Reading(condition=condition, phase="own_best")]),
+            )
+            if label == "pair" or (condition == "primary" and arm in self.own_best)
         ]
-        return Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in self.arms}, cells=cells)
+        return Selection(
+            pair={arm: at("pair", arm, reference) for arm in others},
+            own_best={arm: at("own_best", arm) for arm in self.arms},
+            cells=cells,
+        )
 
     def _search(self, random: np.random.Generator) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
         trials, curves = [], []
@@ -272,54 +290,67 @@ class Simulation:
                     seconds=2.0,
                     error="",
                 )
-                tuned = {"learning_rate": 0.003 / slowdown, "nonlinearity": ("tanh", "relu")[index % 2]}
+                tuned = self._common(index)
                 trials.append(found | {f"tune.{key}": value for key, value in tuned.items()})
         return trials, curves
 
     def _confirm(
         self,
         condition: str,
-        label: Label,
         random: np.random.Generator,
         curves: list[pd.DataFrame],
         convergence: list[dict[str, Any]],
     ) -> None:
         common = np.exp(random.normal(0, 0.2, self.pairs))  # what a pair shares
-        for arm, ratio in self._ratios(condition, label).items():
-            # the log ratio of two such arms has the standard deviation asked for
-            own = np.exp(random.normal(0, self.spread / np.sqrt(2), self.pairs))
-            for replicate in range(self.confirmed.get(arm, self.pairs)):
-                reached = self.typical * ratio * common[replicate] * own[replicate]
-                if replicate < self.never.get(arm, 0):
-                    reached = 1e9
-                epochs = self.max_epochs + SUSTAIN - 1
-                table = self._curve(label, condition, arm, f"{arm}-{label}", replicate, reached, epochs, random)
-                diverged = replicate < self.diverging.get(arm, 0)
-                if diverged:
-                    table.loc[table["epoch"] >= 3, ["training_loss", "validation_loss"]] = np.nan
-                curves.append(table)
-                losses = table["validation_loss"].to_numpy()
-                found, converged = updates_to_criterion(
-                    table["updates"].to_numpy(), losses, LEVEL, SUSTAIN, self.budget
-                )
-                outcome = row(
-                    "convergence",
-                    phase=label,
-                    condition=condition,
-                    arm=arm,
-                    trial=f"{arm}-{label}",
-                    replicate=replicate,
-                    converged=converged,
-                    diverged=diverged,
-                    updates=found,
-                    budget=self.budget,
-                    best_loss=np.nanmin(losses[: self.max_epochs + 1]),
-                    final_loss=losses[self.max_epochs],
-                    test_loss=losses[self.max_epochs] * 1.1,
-                    left_empty="",
-                )
-                tuned = self.setting(arm, label)
-                convergence.append(outcome | {f"tune.{key}": value for key, value in tuned.items()})
+        for arm, ratio in self._ratios(condition).items():
+            readings = self._readings(condition, arm)
+            self._replicates(arm, ratio, common, readings, random, curves, convergence)
+        for arm, ratio in self.own_best.items() if condition == "primary" else ():
+            readings = [Reading(condition=condition, phase="own_best")]
+            self._replicates(arm, ratio, common, readings, random, curves, convergence)
+
+    def _replicates(
+        self,
+        arm: str,
+        ratio: float,
+        common: np.ndarray,
+        readings: list[Reading],
+        random: np.random.Generator,
+        curves: list[pd.DataFrame],
+        convergence: list[dict[str, Any]],
+    ) -> None:
+        """The replicates of a cell, with a row for each reading."""
+        # the log ratio of two such arms has the standard deviation asked for
+        own = np.exp(random.normal(0, self.spread / np.sqrt(2), self.pairs))
+        for replicate in range(self.confirmed.get(arm, self.pairs)):
+            reached = self.typical * ratio * common[replicate] * own[replicate]
+            if replicate < self.never.get(arm, 0):
+                reached = 1e9
+            table = self._curve("", "", arm, "", replicate, reached, self.max_epochs + SUSTAIN - 1, random)
+            diverged = replicate < self.diverging.get(arm, 0)
+            if diverged:
+                table.loc[table["epoch"] >= 3, ["training_loss", "validation_loss"]] = np.nan
+            losses = table["validation_loss"].to_numpy()
+            found, converged = updates_to_criterion(table["updates"].to_numpy(), losses, LEVEL, SUSTAIN, self.budget)
+            outcome = row(
+                "convergence",
+                arm=arm,
+                replicate=replicate,
+                converged=converged,
+                diverged=diverged,
+                updates=found,
+                budget=self.budget,
+                best_loss=np.nanmin(losses[: self.max_epochs + 1]),
+                final_loss=losses[self.max_epochs],
+                test_loss=losses[self.max_epochs] * 1.1,
+                left_empty="",
+            )
+            for reading in readings:
+                trial = "-".join(filter(None, [arm, reading.phase, reading.against]))
+                read = {**reading.model_dump(), "trial": trial}
+                curves.append(table.assign(**read))
+                tuned = {f"tune.{key}": value for key, value in self.setting(arm, reading.phase).items()}
+                convergence.append(outcome | read | tuned)
 
     def _curve(
         self,
@@ -342,6 +373,7 @@ class Simulation:
                 phase=phase,
                 condition=condition,
                 arm=arm,
+                against="",
                 trial=trial,
                 replicate=replicate,
                 epoch=epoch,

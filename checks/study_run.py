@@ -32,8 +32,8 @@ def confirmed(output: Path) -> tuple[dict[str, Confirmed], str]:
 
     (results,) = output.iterdir()
     table = pd.read_parquet(results / "convergence.parquet")
-    shared = table[table["phase"] == "shared"].sort_values("replicate")
-    arms = {arm: shared[shared["arm"] == arm] for arm in ARMS}
+    own = table[table["phase"] == "own_best"].sort_values("replicate")
+    arms = {arm: own[own["arm"] == arm] for arm in ARMS}
     found = {
         arm: Confirmed(np.array(rows["updates"], float), np.array(rows["converged"], bool))
         for arm, rows in arms.items()

@@ -9,7 +9,10 @@ _TRIALS = pa.schema(
         ("arm", pa.string()),
         ("trial", pa.string()),  # "<arm>-0007": unique in the study
         ("index", pa.int32()),  # order of proposal within its arm
-        ("origin", pa.string()),  # "shared" (the common settings, which every arm tries), "tpe", "tpe_bounded" or "random"
+        (
+            "origin",
+            pa.string(),
+        ),  # "shared" (the common settings, which every arm tries), "tpe", "tpe_bounded" or "random"
         ("status", pa.string()),  # one of STATUSES
         ("epochs", pa.int32()),
         ("updates", pa.int64()),

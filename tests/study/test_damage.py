@@ -272,7 +272,7 @@ PROPOSED = {"event": "proposed", "trial": "real-0009", "arm": "real", "index": 9
         (progress(accuracy=[[1.0, 1.0]] * 2), "not of the same epochs"),
         (PROPOSED, "has a setting of nothing"),
         (PROPOSED | {"trial": "../../outside"}, "no trial of this study: '../../outside'"),
-        ({"event": "selected", "selection": {"shared": {}}}, "selected.selection.shared.setting"),
+        ({"event": "selected", "selection": {"pair": {"rewired": {}}}}, "selected.selection.pair.rewired.index"),
         ({"event": "confirmed", "replicates": [0]}, "confirmed.cell"),
         ({"event": "spent", "phase": "search"}, "spent.seconds"),
     ],

@@ -93,7 +93,7 @@ def test_one_that_changes_nothing_or_cannot_be_is_refused(
     assert message in str(error.value)
 
 
-def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
+def test_it_has_no_say_in_what_the_arms_are_compared_at(small_space: Path) -> None:
     def chosen(control: list[float], overrides: list[str]) -> Selection:
         study = load_study(small_space, overrides=["search.trials_per_arm=2", *overrides])
         record = Record(2, {"primary": 3})
@@ -106,7 +106,7 @@ def test_it_has_no_say_in_the_shared_setting(small_space: Path) -> None:
         return select(study, record, {"primary": []}, lambda arm, setting, reading: f"{arm} {setting}")
 
     without, with_it = chosen([], []), chosen([900.0, 1.0], ["positive_control=frozen"])
-    assert without.shared == with_it.shared
+    assert with_it.pair["rewired"] == without.pair["rewired"]
     assert with_it.cell(POSITIVE_CONTROL, "own_best").setting == {"learning_rate": 0.2}
 
 

@@ -55,7 +55,7 @@ def test_a_study_runs_from_its_yaml_to_its_report(finished: tuple[Path, Results,
     _, results, printed = finished
     complete(results, trials=10, confirmed=12)
     convergence = results.read_table("convergence")
-    assert set(convergence["phase"]) == {"shared", "own_best"}
+    assert set(convergence["phase"]) == {"pair", "own_best"}
     assert convergence["updates"].between(0, convergence["budget"]).all()
     topologies = results.read_table("topologies")
     assert topologies.groupby("arm")["edges"].nunique().tolist() == [1, 1]
@@ -73,8 +73,9 @@ def test_a_study_runs_from_its_yaml_to_its_report(finished: tuple[Path, Results,
 def test_pairs_share_their_setting_and_the_search_its_first_settings(finished: tuple[Path, Results, str]) -> None:
     _, results, _ = finished
     convergence = results.read_table("convergence")
-    shared = convergence[convergence["phase"] == "shared"]
-    assert len(set(shared["tune.learning_rate"])) == 1
+    pair = convergence[convergence["phase"] == "pair"]
+    assert len(set(pair["tune.learning_rate"])) == 1
+    assert set(zip(pair["arm"], pair["against"], strict=True)) == {("real", "rewired"), ("rewired", "")}
     trials = results.read_table("trials")
     assert trials[trials["origin"] == "shared"].groupby("index")["tune.learning_rate"].nunique().tolist() == [1, 1]
 

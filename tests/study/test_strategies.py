@@ -105,6 +105,6 @@ def test_the_study_runs_to_its_report(tmp_path: Path) -> None:
     [directory] = tmp_path.iterdir()
     results = Results.open(directory)
     assert results.read_json("state")["phase"] == "finished"
-    shared = results.read_table("convergence").query("phase == 'shared'")
-    assert shared.groupby("arm").size().to_dict() == dict.fromkeys(ARMS, 3)
+    own = results.read_table("convergence").query("phase == 'own_best'")
+    assert own.groupby("arm").size().to_dict() == dict.fromkeys(ARMS, 3)
     assert (directory / "report" / "index.html").exists()

@@ -6,6 +6,7 @@ from biotune.report.figures.conditions import draw_gain, draw_specifications
 from biotune.report.figures.confirm import draw_final_loss, draw_kaplan_meier, draw_learning, draw_ratios, draw_updates
 from biotune.report.figures.drawing import Figure, style
 from biotune.report.figures.search import draw_best_so_far, draw_search
+from biotune.report.figures.settings import draw_settings
 from biotune.report.figures.wiring import (
     draw_associations,
     draw_dose,
@@ -38,24 +39,25 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
         table[table["arm"].isin(summary.arms)]
         for table in (tables.curves, tables.trials, tables.matrices, tables.convergence)
     )
-    shared = confirmed[confirmed["phase"] == "shared"]
+    own = confirmed[confirmed["phase"] == "own_best"]
     figures = Figures([], [], [])
     with style():
         if summary.conditions:
             figures.comparison.append(draw_specifications(summary, summary.conditions))
         if any(c.ratio for c in summary.comparisons):
             figures.comparison.append(draw_ratios(summary, confirmed))
-        if len(shared):
-            figures.comparison.append(draw_learning(summary, curves[curves["phase"] == "shared"]))
-            figures.comparison.append(draw_updates(summary, shared))
-            figures.comparison.append(draw_kaplan_meier(summary, shared))
-            figures.comparison.append(draw_final_loss(summary, shared))
+            figures.comparison.append(draw_settings(summary))
+        if len(own):
+            figures.comparison.append(draw_learning(summary, curves[curves["phase"] == "own_best"]))
+            figures.comparison.append(draw_updates(summary, own))
+            figures.comparison.append(draw_kaplan_meier(summary, own))
+            figures.comparison.append(draw_final_loss(summary, own))
         if summary.conditions and summary.conditions.gain:
             figures.comparison.append(draw_gain(summary, summary.conditions))
         for number, trend in enumerate(summary.trends, start=1):
             if trend.slope:
                 name = "dose" if len(summary.trends) == 1 else f"dose_{number}"
-                figures.wiring.append(draw_dose(summary, trend, shared, name))
+                figures.wiring.append(draw_dose(summary, trend, own, name))
         if len(matrices):
             figures.wiring.append(draw_matrices(summary, matrices))
         if named := named_regions(summary, matrices):
@@ -63,7 +65,7 @@ def draw_figures(summary: Summary, tables: Tables) -> Figures:
         if summary.associations:
             figures.wiring.append(draw_associations(summary))
         if any(found.within for found in summary.associations):
-            figures.wiring.append(draw_measures(summary, shared, tables.topologies))
+            figures.wiring.append(draw_measures(summary, own, tables.topologies))
         searched = curves[curves["phase"] == "search"]
         if len(searched):
             figures.search.append(draw_search(summary, searched, trials))

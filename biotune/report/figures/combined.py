@@ -59,7 +59,7 @@ def _ratios(combined: Combined, found: Found) -> Figure:
         canvas,
         "ratios",
         "The same arm in every study",
-        "Geometric mean ratios at each study's shared setting, with their "
+        "Geometric mean ratios at the setting of each pair, with their "
         f"{' and '.join(confidences)} intervals.{band} "
         "Check whether an arm lies on the same side of 1 in all studies.",
         "Ratios of updates to criterion: "

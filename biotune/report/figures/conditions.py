@@ -123,11 +123,14 @@ def draw_gain(summary: Summary, conditions: Conditions) -> Figure:
     reached = [point.updates for point in conditions.gain]
     scales = [point.scale for point in conditions.gain]
     for rate, axes in zip(rates, panels, strict=True):
-        for arm in summary.arms:
-            own = [point for point in conditions.gain if point.arm == arm and point.learning_rate == rate]
+        at_rate = [point for point in conditions.gain if point.learning_rate == rate]
+        named: set[str] = set()
+        for arm, against in dict.fromkeys((point.arm, point.against) for point in at_rate):
+            own = [point for point in at_rate if (point.arm, point.against) == (arm, against)]
             x, y = [p.scale for p in own], [p.updates for p in own]
             look: dict[str, Any] = {"color": arm_colour(summary, arm), "ls": arm_line_style(summary, arm)}
-            axes.plot(x, y, lw=1.4, label=arm if rate == rates[0] else None, **look)
+            axes.plot(x, y, lw=1.4, label=arm if rate == rates[0] and arm not in named else None, **look)
+            named.add(arm)
             for met, face in ((True, look["color"]), (False, PAPER)):
                 some = [(p.scale, p.updates) for p in own if (p.met[0] == p.met[1]) == met]
                 if some:

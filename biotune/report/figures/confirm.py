@@ -31,15 +31,13 @@ from biotune.report.formatting import NOTHING, count, number, percent, several
 from biotune.report.formatting import ratio as as_ratio
 from biotune.report.results.comparisons import log_ratios_of
 from biotune.report.results.summary import Comparison, Summary
-from biotune.report.text.answer import spoken
+from biotune.report.text.answer import claim_name, spoken
 
 
 def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     """Each arm's ratio with its interval, every pair, and the margin."""
     shown = [c for c in summary.comparisons if c.ratio]
-    # if neither the arm nor the reference has a setting of its own, the networks are those of the shared setting
-    moved = {a for a in summary.arms if summary.has_own_setting(a) or summary.has_own_setting(summary.reference)}
-    own = {c.arm: c for c in summary.own_best if c.ratio and c.arm in moved}
+    own = {c.arm: c for c in summary.own_best if c.ratio and summary.has_two_ratios(c.arm)}
     canvas, axes = panel(0.62 * len(shown) + 0.95)
     low, high = 1 / (1 + summary.margin), 1 + summary.margin
     axes.axvspan(low, high, color=INK, alpha=0.1, lw=0)
@@ -47,7 +45,7 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
     ends = [low, high]
     for row, comparison in enumerate(reversed(shown)):
         colour = arm_colour(summary, comparison.arm)
-        pairs = np.exp(log_ratios_of(convergence, "shared", comparison.arm, summary.reference))
+        pairs = np.exp(log_ratios_of(convergence, "pair", comparison.arm, summary.reference))
         ends += [pairs.min(), pairs.max()]
         axes.plot(pairs, np.full(len(pairs), row + 0.24), "|", color=colour, ms=6, mew=0.8, alpha=0.7)
         drawn: list[tuple[Comparison, float, str, str, float]] = [(comparison, row, "o", colour, 2.4)]
@@ -65,7 +63,7 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
                     axes.plot(end, y, arrow, color=colour, ms=5)
             axes.plot(c.ratio.estimate, y, marker, color=colour, mfc=face, ms=6 if marker == "o" else 4.5, mew=1)
             ends.append(c.ratio.estimate)
-        axes.text(1.02, row, spoken(comparison.verdict).replace(" (", "\n("),
+        axes.text(1.02, row, claim_name(summary, comparison.arm).replace(", ", "\n"),
                   transform=axes.get_yaxis_transform(), ha="left", va="center", color=INK, fontsize=8.5)  # fmt: skip
     axes.set_yticks(range(len(shown)), [f"{c.arm}\n{count(c.ratio.pairs, 'pair')}" for c in reversed(shown) if c.ratio])
     axes.set_ylim(-0.5, len(shown) - 0.3)
@@ -79,15 +77,19 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
         for c in shown
         if c.ratio
     )
-    beside = " Thin lines with open squares: each arm at its own best setting." if own else ""
+    beside = (
+        " Thin lines with open squares: each arm at its own best setting; only what both show is claimed."
+        if own
+        else ""
+    )
     if any(c.verdict and c.verdict.bound for c in [*shown, *own.values()]):
         beside += " An arrow: the difference is at least this large, since replicates of the slower side are censored."
     return finish(
         canvas,
         "ratios",
         f"How many updates each arm needs, relative to {summary.reference}",
-        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the shared "
-        "setting; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
+        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the setting of "
+        "each pair; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
         f"{as_ratio(low)} to {as_ratio(high)}. Look first on which side of 1 a line lies: wholly left of it the arm is "
         "faster, wholly right of it slower. Then whether it lies wholly beyond the band, across its edge (the size is "
         f"open), or wholly within it (practically equivalent).{beside}",
@@ -118,7 +120,7 @@ def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
         canvas,
         "learning_curves",
         "Learning, replicate by replicate",
-        "Validation loss at the shared setting: each thin line is one network, the bold line the interquartile mean "
+        "Validation loss, each arm at its own best setting: each thin line is one network, the bold line the interquartile mean "
         f"(the mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the "
         f"loss of the null predictor, {number(summary.criterion['null_loss'])}, and the budget, "
         f"{number(summary.budget)} updates. Look at where the thin lines cross the dashed one, and how far apart.",
@@ -127,16 +129,16 @@ def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
     )
 
 
-def draw_updates(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_updates(summary: Summary, own: pd.DataFrame) -> Figure:
     """Updates to criterion of every replicate; lines join pairs."""
-    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    arms = [arm for arm in summary.arms if (own["arm"] == arm).any()]
     canvas, axes = panel(2.8)
-    shared = shared.assign(updates=shared["updates"].clip(lower=1))  # at least 1, as in the ratios
-    wide = shared.pivot_table(index="replicate", columns="arm", values="updates", dropna=False).reindex(columns=arms)
+    own = own.assign(updates=own["updates"].clip(lower=1))  # at least 1, as in the ratios
+    wide = own.pivot_table(index="replicate", columns="arm", values="updates", dropna=False).reindex(columns=arms)
     for _, row in wide.iterrows():
         axes.plot(range(len(arms)), row.to_numpy(), color=INK, lw=0.4, alpha=0.3, zorder=1)
     for column, arm in enumerate(arms):
-        rows, colour = shared[shared["arm"] == arm], arm_colour(summary, arm)
+        rows, colour = own[own["arm"] == arm], arm_colour(summary, arm)
         for met, face in ((True, colour), (False, PAPER)):
             some = rows[rows["converged"].to_numpy(dtype=bool) == met]
             marker = "o" if met else "^"
@@ -147,14 +149,14 @@ def draw_updates(summary: Summary, shared: pd.DataFrame) -> Figure:
         assert result is not None
         axes.plot([column - 0.22, column + 0.22], [result.updates] * 2, color=colour, lw=2.2, zorder=3)
     axes.axhline(summary.budget, color=INK, lw=0.6, ls=":")
-    log_axis(axes, "y", shared["updates"].min() * 0.9, _reach(summary, shared) * 1.08)
-    axes.set_xticks(range(len(arms)), [f"{a}\nn = {(shared['arm'] == a).sum()}" for a in arms])
+    log_axis(axes, "y", own["updates"].min() * 0.9, _reach(summary, own) * 1.08)
+    axes.set_xticks(range(len(arms)), [f"{a}\nn = {(own['arm'] == a).sum()}" for a in arms])
     if len(arms) > 5:
         axes.tick_params(axis="x", rotation=40)
     axes.set_xlim(-0.5, len(arms) - 0.5)
     axes.set_ylabel("updates to criterion (log scale)")
     missed = ""
-    if not shared["converged"].all():
+    if not own["converged"].all():
         missed = (
             " Open triangles on the dotted line did not meet the criterion within the budget of "
             f"{number(summary.budget)} updates."
@@ -163,25 +165,25 @@ def draw_updates(summary: Summary, shared: pd.DataFrame) -> Figure:
         canvas,
         "updates_to_criterion",
         "Updates to criterion, pair by pair",
-        "Each dot is a network, and thin lines join the replicates of a pair, which share data and initial values: "
-        f"the ratios come from their slopes. Bars: geometric means.{missed}",
+        "Each dot is a network, and thin lines join the replicates of a pair, which share data and initial values, "
+        f"each arm at its own best setting: the ratios come from their slopes. Bars: geometric means.{missed}",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
 
-def draw_kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_kaplan_meier(summary: Summary, own: pd.DataFrame) -> Figure:
     """Share of replicates that have met the criterion, against updates."""
-    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    arms = [arm for arm in summary.arms if (own["arm"] == arm).any()]
     canvas, axes = panel(2.6)
     for arm in arms:
-        rows = shared[shared["arm"] == arm]
+        rows = own[own["arm"] == arm]
         curve = statistics.kaplan_meier(rows["updates"], rows["converged"].to_numpy(dtype=bool))
         look: dict[str, Any] = {"color": arm_colour(summary, arm), "ls": arm_line_style(summary, arm)}
         axes.step(curve["updates"], curve["share"], where="post", lw=1.6, label=f"{arm}, n = {len(rows)}", **look)
         axes.fill_between(
             curve["updates"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.12, lw=0
         )
-    axes.set_xlim(0, _reach(summary, shared) * 1.02)
+    axes.set_xlim(0, _reach(summary, own) * 1.02)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
     axes.set_xlabel("updates (optimiser steps)")
@@ -191,28 +193,28 @@ def draw_kaplan_meier(summary: Summary, shared: pd.DataFrame) -> Figure:
         canvas,
         "kaplan_meier",
         "How many have learnt after how many updates",
-        "Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion, against "
+        "Each arm at its own best setting: Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion, against "
         "updates. A curve further left is faster; one that ends below 100 % has replicates that never met "
         "it.",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
 
-def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
+def draw_final_loss(summary: Summary, own: pd.DataFrame) -> Figure:
     """Loss at the budget on test trials, which are used for nothing else."""
-    arms = [arm for arm in summary.arms if (shared["arm"] == arm).any()]
+    arms = [arm for arm in summary.arms if (own["arm"] == arm).any()]
     canvas, axes = panel(0.36 * len(arms) + 0.75)
-    losses = shared["test_loss"].to_numpy(dtype=np.float64)
+    losses = own["test_loss"].to_numpy(dtype=np.float64)
     finite = losses[np.isfinite(losses) & (losses > 0)]
     for row, arm in enumerate(reversed(arms)):
-        values = shared.loc[shared["arm"] == arm, "test_loss"].to_numpy(dtype=np.float64)
+        values = own.loc[own["arm"] == arm, "test_loss"].to_numpy(dtype=np.float64)
         colour = arm_colour(summary, arm)
         shift = 0.12 * ((np.arange(len(values)) % 3) - 1)  # so that equal losses don't hide each other
         axes.plot(values, row + shift, "o", color=colour, ms=3.2, mew=0, alpha=0.75)
         median = statistics.quartiles(values)[1]
         if math.isfinite(median):
             axes.plot([median] * 2, [row - 0.3, row + 0.3], color=colour, lw=2.2)
-    axes.set_yticks(range(len(arms)), [f"{a}, n = {(shared['arm'] == a).sum()}" for a in reversed(arms)])
+    axes.set_yticks(range(len(arms)), [f"{a}, n = {(own['arm'] == a).sum()}" for a in reversed(arms)])
     axes.set_ylim(-0.6, len(arms) - 0.4)
     axes.tick_params(axis="y", length=0)
     if len(finite):
@@ -224,7 +226,7 @@ def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
         canvas,
         "final_loss",
         "Where they end",
-        f"Loss after {number(summary.budget)} updates on trials that neither training nor the criterion has used; "
+        f"Each arm at its own best setting: loss after {number(summary.budget)} updates on trials that neither training nor the criterion has used; "
         "dots are networks, bars medians. Faster is not the same as better: an arm may learn faster and end "
         f"with a higher loss.{lost}",
         "Median test loss: "
@@ -233,9 +235,9 @@ def draw_final_loss(summary: Summary, shared: pd.DataFrame) -> Figure:
     )
 
 
-def _reach(summary: Summary, shared: pd.DataFrame) -> float:
+def _reach(summary: Summary, own: pd.DataFrame) -> float:
     """Updates that an axis must reach: the budget if a replicate is censored at it, else the last convergence."""
-    return float(shared["updates"].max() if shared["converged"].all() else summary.budget)
+    return float(own["updates"].max() if own["converged"].all() else summary.budget)
 
 
 def _spoken_result(summary: Summary, arm: str) -> str:

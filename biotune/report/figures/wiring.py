@@ -39,10 +39,10 @@ LONGEST_TICK = 14
 COLOURS_OF_WEIGHTS = "cividis"  # readable for the colour-blind, and in grey
 
 
-def draw_dose(summary: Summary, trend: Trend, shared: pd.DataFrame, name: str) -> Figure:
+def draw_dose(summary: Summary, trend: Trend, own: pd.DataFrame, name: str) -> Figure:
     """Updates to criterion against the share of the entries that are changed, as ratios to the least dose."""
     assert trend.slope is not None
-    wide = shared.pivot_table(index="replicate", columns="arm", values="updates")[list(trend.doses)].dropna()
+    wide = own.pivot_table(index="replicate", columns="arm", values="updates")[list(trend.doses)].dropna()
     log_updates = np.log(np.maximum(wide.to_numpy(), 1))
     doses = np.array(list(trend.doses.values()))
     ratios = log_updates - log_updates[:, :1]
@@ -220,10 +220,10 @@ def draw_associations(summary: Summary) -> Figure:
     )
 
 
-def draw_measures(summary: Summary, shared: pd.DataFrame, topologies: pd.DataFrame) -> Figure:
+def draw_measures(summary: Summary, own: pd.DataFrame, topologies: pd.DataFrame) -> Figure:
     """The measures of the strongest correlations within arms against updates to criterion, network by network."""
     chosen = [a for a in summary.associations if a.within][:SCATTERS]
-    both = shared[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
+    both = own[["arm", "replicate", "updates"]].merge(topologies, on=["arm", "replicate"])
     both = both.assign(updates=both["updates"].clip(lower=1))
     canvas, panels = grid([a.measure for a in chosen], 1.6, share_x=False)
     for found, axes in zip(chosen, panels, strict=True):

@@ -84,11 +84,11 @@ def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
         "verdicts": [
             {"study": label, **_comparison(phase, summary.criterion["level"], c)}
             for label, summary in combined.studies.items()
-            for phase, found in (("shared", summary.comparisons), ("own_best", summary.own_best))
+            for phase, found in (("pair", summary.comparisons), ("own_best", summary.own_best))
             for c in found
         ],
         "gain": [
-            {"way": way, "survives": found.survives, **_comparison("own_best" if is_tuned(way) else "shared", None, c)}
+            {"way": way, "survives": found.survives, **_comparison("own_best" if is_tuned(way) else "pair", None, c)}
             for found in combined.gain
             for way, c in found.ways.items()
         ],
@@ -113,12 +113,27 @@ def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
 
 def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
     """The page's tables, and the rows that they are computed from, without empty ones."""
-    comparisons = [("shared", None, c) for c in summary.comparisons]
+    comparisons = [("pair", None, c) for c in summary.comparisons]
     comparisons += [("own_best", None, c) for c in summary.own_best]
     comparisons += [("positive_control", None, summary.control.comparison)] if summary.control else []
-    levels = [("shared", level.level, c) for level in summary.levels for c in level.comparisons]
+    levels = [("pair", level.level, c) for level in summary.levels for c in level.comparisons]
     made = {
         "verdicts": pd.DataFrame([_comparison(phase, summary.criterion["level"], c) for phase, _, c in comparisons]),
+        "claims": pd.DataFrame(
+            [
+                {"arm": arm, "claim": claim.name, "direction": claim.direction, "reason": claim.reason}
+                for arm, claim in summary.claims.items()
+                if claim
+            ]
+        ),
+        "settings": pd.DataFrame(
+            [
+                {"arm": arm, "index": at.index, **{f"tune.{key}": value for key, value in at.setting.items()}}
+                | {"mean_updates": at.updates, "converged": at.met[0], "diverged": at.diverged}
+                for arm, common in summary.settings.items()
+                for at in common
+            ]
+        ),
         "criterion_levels": pd.DataFrame([_comparison(phase, level, c) for phase, level, c in levels]),
         "conditions": pd.DataFrame(
             [_specification(spec, summary.reference) for spec in summary.conditions.specifications]
@@ -132,6 +147,7 @@ def _tables(summary: Summary, tables: Tables) -> dict[str, pd.DataFrame]:
                 {
                     "phase": r.phase,
                     "arm": r.arm,
+                    "against": r.against,
                     **{f"tune.{key}": value for key, value in r.setting.items()},
                     "replicates": r.replicates,
                     "converged": r.converged.count,
@@ -234,6 +250,7 @@ def _specification(spec: Specification, reference: str) -> dict[str, Any]:
 def _gain_point(point: GainPoint) -> dict[str, Any]:
     return {
         "arm": point.arm,
+        "against": point.against,
         "scale": point.scale,
         "learning_rate": point.learning_rate,
         "updates_geometric_mean": point.updates,

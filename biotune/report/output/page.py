@@ -13,6 +13,7 @@ from biotune.report.figures import Figures
 from biotune.report.figures.drawing import INK, PAPER, Figure
 from biotune.report.text.answer import (
     bootstrap_interval,
+    claim_name,
     contrasts_key,
     in_short,
     interval,
@@ -72,6 +73,7 @@ def _template(name: str) -> Template:
         "value": formatting.value,
         "task": formatting.task,
         "interval": interval,
+        "claim": claim_name,
         "in_short": in_short,
         "bootstrap": bootstrap_interval,
         "contrasts": contrasts_key,

@@ -7,7 +7,7 @@ from rich.text import Text
 from biotune.report import formatting
 from biotune.report.formatting import number, percent
 from biotune.report.results.summary import Summary
-from biotune.report.text.answer import interval, trend_sentence
+from biotune.report.text.answer import DEPENDS, claim_name, interval, trend_sentence
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 
@@ -20,6 +20,7 @@ _STYLES = {
     "slightly slower": "red",
     "equivalent": "cyan",
     "undecided": "yellow",
+    DEPENDS: "yellow",
     "not comparable": "magenta",
 }
 
@@ -58,12 +59,14 @@ def print_combined(combined: CombinedReport, console: Console) -> None:
             console.print(Text(text), highlight=False)
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("study", "arm", "verdict", "ratio"):
-        table.add_column(column, overflow="fold", justify="right" if column == "ratio" else "left")
+    for column in ("study", "arm", "claim", "in its pair", "each at its best"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("study", "arm", "claim") else "right")
     for label, summary in combined.studies.items():
         for place, c in enumerate(summary.comparisons):
-            verdict = Text(c.verdict.name, style=_STYLES[c.verdict.name]) if c.verdict else Text("to come", style="dim")
-            table.add_row(Text("" if place else label), Text(c.arm), verdict, Text(interval(c)))
+            name, best = claim_name(summary, c.arm), combined.at_own_best(label, c.arm)
+            said = Text(name, style=_STYLES.get(name, "dim"))
+            own = Text(interval(best) if best else formatting.NOTHING)
+            table.add_row(Text("" if place else label), Text(c.arm), said, Text(interval(c)), own)
     console.print(table)
     console.print(Text(f"Report: {combined.page}"), highlight=False, soft_wrap=True)
 
@@ -71,26 +74,25 @@ def print_combined(combined: CombinedReport, console: Console) -> None:
 def _verdicts(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("arm", overflow="fold")
-    table.add_column("verdict")
-    table.add_column(f"ratio [{percent(summary.confidence, 1)}]", justify="right")
+    table.add_column("claim")
+    table.add_column(f"in its pair [{percent(summary.confidence, 1)}]", justify="right")
+    table.add_column("each at its best", justify="right")
     table.add_column("updates", justify="right")
     table.add_column("converged", justify="right")
-    table.add_column("p", justify="right")
-    comparisons = {c.arm: c for c in summary.comparisons}
+    pairs, best = ({c.arm: c for c in found} for found in (summary.comparisons, summary.own_best))
     for arm in summary.arms:
-        result, comparison = summary.result(arm), comparisons.get(arm)
-        if comparison is None:
-            verdict = Text("reference" if arm == summary.reference else formatting.NOTHING, style="dim")
-        elif comparison.verdict is None:
-            verdict = Text("to come", style="dim")
+        result = summary.result(arm)
+        reference = arm == summary.reference
+        if arm in pairs:
+            name = claim_name(summary, arm)
+            said = Text(name, style=_STYLES.get(name, "dim"))
         else:
-            verdict = Text(comparison.verdict.name, style=_STYLES[comparison.verdict.name])
+            said = Text("reference" if reference else formatting.NOTHING, style="dim")
         table.add_row(
             Text(arm),
-            verdict,
-            Text(interval(comparison) if comparison else "1" if arm == summary.reference else formatting.NOTHING),
+            said,
+            *(Text(interval(c[arm]) if arm in c else "1" if reference else formatting.NOTHING) for c in (pairs, best)),
             number(result.updates) if result else formatting.NOTHING,
             f"{result.converged.count}/{result.converged.total}" if result else formatting.NOTHING,
-            formatting.probability(comparison.p) if comparison and comparison.comparable else "",
         )
     return table

@@ -81,6 +81,4 @@ def summarise(inputs: Inputs) -> Summary:
 def _claims(pairs: list[Comparison], own_best: list[Comparison]) -> dict[str, Verdict | None]:
     """arm -> what both comparisons say; None until both have a verdict."""
     own = {c.arm: c.verdict for c in own_best}
-    return {
-        c.arm: claim(c.verdict, verdict) if c.verdict and (verdict := own.get(c.arm)) else None for c in pairs
-    }
+    return {c.arm: claim(c.verdict, verdict) if c.verdict and (verdict := own.get(c.arm)) else None for c in pairs}

@@ -12,9 +12,7 @@ from biotune.results import POSITIVE_CONTROL
 from biotune.statistics import LEAST_SHARE_CONVERGED
 
 
-def find_control(
-    study: Mapping[str, Any], analysis: Analysis, pairs: pd.DataFrame, areas: pd.Series
-) -> Control | None:
+def find_control(study: Mapping[str, Any], analysis: Analysis, pairs: pd.DataFrame, areas: pd.Series) -> Control | None:
     """The result of the positive control; None if the study has none, or before any of it is confirmed.
 
     The control is found if its verdict has a direction and is not *slightly faster* or *slightly slower*: a study in

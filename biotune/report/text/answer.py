@@ -11,7 +11,6 @@ from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni
 
-
 DEPENDS = "depends on the setting"
 """Said of an arm in place of a verdict where only one of its two ratios has a direction."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from biotune.report.formatting import several
 from biotune.report.results.combined import Combined, Gain
 from biotune.report.results.summary import plain
-from biotune.report.text.answer import in_short, interval, spoken
+from biotune.report.text.answer import DEPENDS, claim_name, in_short, interval
 from biotune.report.text.report import Report
 
 _OF_A_STUDY = (
@@ -70,9 +70,10 @@ def describe_combined(combined: Combined, reports: Mapping[str, Report]) -> Comb
 def _verdicts(combined: Combined, arm: str) -> str:
     by_verdict: dict[str, list[str]] = {}
     for label in combined.studies:
-        if comparison := combined.comparison(label, arm):
-            name = spoken(comparison.verdict, "still to be confirmed")
-            by_verdict.setdefault(name, []).append(label)
+        if combined.comparison(label, arm):
+            name = claim_name(combined.studies[label], arm).replace(", size open", " (size open)")
+            spelled = {"to come": "still to be confirmed", DEPENDS: "dependent on the setting"}.get(name, name)
+            by_verdict.setdefault(spelled, []).append(label)
     return f"{arm} is {'; '.join(f'{name} in {several(labels)}' for name, labels in by_verdict.items())}."
 
 

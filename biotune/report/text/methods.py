@@ -239,7 +239,7 @@ def _search(study: Mapping[str, Any]) -> str:
         f"epochs. {proposals}. {stopping} Sampler, early stopping and the choice of settings had one objective: the "
         "mean over a trial's networks of their updates to criterion, with the budget for a network that had not met it, plus "
         "l / (1 + l), l the median of their best validation losses, which is less than one update and so decides only where "
-        "updates are equal.{rungs}"
+        f"updates are equal.{rungs}"
     )
 
 

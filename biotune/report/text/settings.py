@@ -20,28 +20,22 @@ def chosen_settings(summary: Summary, study: Mapping[str, Any], selection: Selec
     """A sentence for each chosen setting that lies at an end of what was tried, or next to one that diverged."""
     if selection is None:
         return []
-    tune, reference = study["tune"], summary.reference
-    chosen: dict[tuple[int, tuple[str, ...]], tuple[CommonSetting, str]] = {}
+    chosen: dict[int, tuple[CommonSetting, list[str], list[str]]] = {}  # what each is the setting of, and whose
+    pairs = {arm: (selection.pair[arm], f"{arm} in its pair", [arm, summary.reference]) for arm in selection.pair}
     for arm in summary.arms:
-        if arm in selection.pair:
-            where = f"the setting at which {arm} and {reference} are compared"
-            chosen[selection.pair[arm].index, (arm, reference)] = selection.pair[arm], where
-        if arm in selection.own_best:
-            where = f"the best setting of {arm}"
-            chosen[selection.own_best[arm].index, (arm,)] = selection.own_best[arm], where
+        own = (selection.own_best[arm], f"{arm} at its best", [arm]) if arm in selection.own_best else None
+        for at, what, arms in filter(None, (own, pairs.get(arm))):
+            held = chosen.setdefault(at.index, (at, [], []))
+            held[1].append(what)
+            held[2].extend(arms)
     texts = []
-    for (_, arms), (at, where) in chosen.items():
-        if ends := _ends(at.setting, summary.settings[arms[0]], tune):
-            texts.append(
-                f"{where[0].upper()}{where[1:]} ({formatting.setting(at.setting)}) is at {several(ends)}, so a better one "
-                "may lie beyond; widen the range under tune."
-            )
-        for arm in arms:
-            if diverged := _next_to_divergence(at, summary.settings[arm], tune):
-                texts.append(
-                    f"{where[0].upper()}{where[1:]} ({formatting.setting(at.setting)}) is next to one at which {arm} "
-                    f"diverged ({formatting.setting(diverged.setting)}): replicates may diverge there too."
-                )
+    for at, what, arms in chosen.values():
+        where = f"The setting of {several(what)} ({formatting.setting(at.setting)})"
+        if ends := _ends(at.setting, summary.settings[arms[0]], study["tune"]):
+            texts.append(f"{where} is at {several(ends)} of what was tried, so a better one may lie beyond.")
+        near = {arm: _next_to_divergence(at, summary.settings[arm], study["tune"]) for arm in dict.fromkeys(arms)}
+        if diverged := [f"{arm} ({formatting.setting(other.setting)})" for arm, other in near.items() if other]:
+            texts.append(f"{where} is next to one at which the search diverged: {several(diverged)}.")
     return texts
 
 

@@ -43,7 +43,7 @@ def _readings(
     reference = study.config.reference_arm
     for condition in study.conditions:
         for arm in study.arms_under(condition):
-            if arm == reference or arm in same[condition]:
+            if arm == reference or (condition != study.primary and arm in same[condition]):
                 continue
             swept = study.conditions[condition].gain is not None
             for phase in ("pair", "gain_search") if swept else ("pair",):

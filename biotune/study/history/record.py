@@ -406,7 +406,13 @@ class Record:
 
         def order(pair: tuple[Reading, Block]) -> tuple[Any, ...]:
             reading, block = pair
-            return places[reading.condition], LABELS.index(reading.phase), block.cell.arm, reading.against, block.replicates
+            return (
+                places[reading.condition],
+                LABELS.index(reading.phase),
+                block.cell.arm,
+                reading.against,
+                block.replicates,
+            )
 
         return sorted(found, key=order)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from biotune.results.documents import Selection, Shared
+from biotune.results.documents import CommonSetting, Selection
 from biotune.results.journal import Journal
 from biotune.study import load_study
 from biotune.study.confirm import block, confirm
@@ -19,6 +19,7 @@ from biotune.study.resources.fit import Resources
 from biotune.training import BlockReport, TrialPlan
 
 SETTING = {"learning_rate": 0.01, "nonlinearity": "tanh"}
+AT = CommonSetting(index=0, setting=SETTING, regrets={})
 
 
 class LocalRay:
@@ -76,9 +77,8 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
     monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(confirm, "ray", LocalRay())
     study, record = plans.study, Record(2, {"primary": 3})
-    cells = make_cells(study, SETTING, dict.fromkeys(study.arms, SETTING), {}, plans.digest)
-    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
-    record.selection = Selection(shared=shared, own_best={}, cells=cells)
+    cells = make_cells(study, {"rewired": AT}, dict.fromkeys(study.arms, AT), {}, plans.digest)
+    record.selection = Selection(pair={}, own_best={}, cells=cells)
     shown: list[list[tuple[str, int, int]]] = []
 
     def changed(jobs: Sequence[Job]) -> None:

@@ -18,7 +18,7 @@ from biotune.io.files import replacing, set_aside
 from biotune.io.storage import BucketPath, Place, place, spelled
 from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import TABLES, Results
-from biotune.results.documents import Selection, Shared
+from biotune.results.documents import Selection
 from biotune.study import load_study
 from biotune.study.directory.mirror import Mirror, checkpoints_of, drop_ahead, fetch
 from biotune.study.history.events import Ended, Progress, Proposed, Selected
@@ -153,8 +153,7 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert names(storage) == (["search/real-0000.pt"] if kept else [])
     save_checkpoint(storage / "confirm" / "real-0123456789ab-0000.pt", {})
-    shared = Shared(setting={}, index=0, mean_rank=1.0, ranks={"real": 1.0})
-    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=[])))
+    record.apply(Selected(selection=Selection(pair={}, own_best={}, cells=[])))
     drop_ahead(storage, record, rungs=[3, 9, 27])
     assert "confirm/real-0123456789ab-0000.pt" in names(storage)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biotune.results import STATUSES, TABLES
-from biotune.results.documents import Cell, Reading, Selection, Shared
+from biotune.results.documents import Cell, CommonSetting, Reading, Selection
 from biotune.results.vocabulary import ENDINGS
 from biotune.study.history.events import (
     Confirmed,
@@ -23,7 +23,7 @@ from biotune.study.history.events import (
 from biotune.study.history.record import Record
 from biotune.training import UNREPORTED, BlockReport, Convergence, Evaluations, TrialReport
 
-SHARED, OWN_BEST = (Reading(condition="primary", phase=phase) for phase in ("shared", "own_best"))
+PAIR, OWN_BEST = (Reading(condition="primary", phase=phase) for phase in ("pair", "own_best"))
 
 LOSSES = st.one_of(st.none(), st.floats(1e-6, 1e3))
 
@@ -91,7 +91,7 @@ def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
             matrix={name: values or [1.0, 1.0] for name, values in own.items()},
             seconds=1.0,
         )
-        cell = Cell(plan="ab" * 32, arm=arm, condition="primary", setting={}, readings=[SHARED], whole=True)
+        cell = Cell(plan="ab" * 32, arm=arm, condition="primary", setting={}, readings=[PAIR], whole=True)
         record.apply(Confirmed(cell=cell, replicates=[0], report=report))
     table = record.matrices_table({"named": ["V1", "V2"], "unnamed": None, "binned": ["V1", "V2"]}).set_index("arm")
     assert table.loc["named", "target_region"].tolist() == ["V1", "V2"]
@@ -111,13 +111,11 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
         matrix=None,
         seconds=1.0,
     )
-    cell = Cell(
-        plan="ab" * 32, arm="real", condition="primary", setting=setting, readings=[SHARED, OWN_BEST], whole=True
-    )
-    shared = Shared(setting=setting, index=0, mean_rank=1.0, ranks={"real": 1.0})
+    cell = Cell(plan="ab" * 32, arm="real", condition="primary", setting=setting, readings=[PAIR, OWN_BEST], whole=True)
+    first = CommonSetting(index=0, setting=setting, regrets={"real": 0.0})
     further: list[StudyEvent] = [
         Spent(phase="search", seconds=3.0),
-        Selected(selection=Selection(shared=shared, own_best={"real": "real-0000"}, cells=[cell])),
+        Selected(selection=Selection(pair={"real": first}, own_best={"real": first}, cells=[cell])),
         Confirmed(cell=cell, replicates=[0], report=report),
         SetAside(checkpoint="search/real-0000.pt", reason="it is damaged"),
     ]
@@ -131,7 +129,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
     for name in ("paces", "trained_epochs", "seconds", "selection", "set_aside"):
         assert getattr(once, name) == getattr(twice, name)
     assert len(twice.blocks) == 1
-    assert twice.convergence_table()["phase"].tolist() == ["shared", "own_best"]
+    assert twice.convergence_table()["phase"].tolist() == ["pair", "own_best"]
     for arm in ("real", "rewired"):
         assert once.tally(arm) == twice.tally(arm)
         assert once.best(arm) == twice.best(arm)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from biotune.results import LABELS
-from biotune.results.documents import Cell, Reading, Selection, Shared
+from biotune.results.documents import Cell, Reading, Selection
 from biotune.study import Study, load_study
 from biotune.study.confirm.block import Reached
 from biotune.study.confirm.confirm import Job
@@ -46,8 +46,7 @@ def select(study: Study, record: Record) -> list[Cell]:
         Cell(plan=arm * 9, arm=arm, condition="primary", setting=SETTING, readings=readings, whole=True)
         for arm in study.arms
     ]
-    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks=dict.fromkeys(study.arms, 1.0))
-    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=cells)))
+    record.apply(Selected(selection=Selection(pair={}, own_best={}, cells=cells)))
     return cells
 
 
@@ -145,13 +144,12 @@ def test_a_block_that_ends_early_is_taken_to_last_as_long_as_those_before_it(wri
     record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, paces=[1.0])
     display = make_display(study, record)
     display.pace = 1.0  # a second per epoch of a replicate
-    reading, of_partial = (Reading(condition=name, phase="shared") for name in study.conditions)
+    reading, of_partial = (Reading(condition=name, phase="pair") for name in study.conditions)
     whole, early = (
         Cell(plan=one.condition, arm="real", condition=one.condition, setting=SETTING, readings=[one], whole=whole)
         for one, whole in ((reading, True), (of_partial, False))
     )
-    shared = Shared(setting=SETTING, index=0, mean_rank=1.0, ranks={})
-    record.apply(Selected(selection=Selection(shared=shared, own_best={}, cells=[whole, early])))
+    record.apply(Selected(selection=Selection(pair={}, own_best={}, cells=[whole, early])))
     for block in study.blocks("primary"):
         record.confirmed[Job(whole, block).key] = confirmed(whole, block, 102)
     first, last = study.blocks("partial")

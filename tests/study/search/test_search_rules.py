@@ -1,15 +1,19 @@
 """The rules of the search, without Ray's workers: what is proposed, who goes on, what a resumed search knows."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import Reading, Selection
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.confirm.confirm import make_jobs
@@ -33,7 +37,7 @@ def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, 
 def start(study: Study, file: Path) -> SearchProgress:
     journal = Journal(file)
     past = journal.read()
-    return SearchProgress(study, Record(study.config.search.replicates, 3), journal, past)
+    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}), journal, past)
 
 
 def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], until: int | None = None) -> None:
@@ -49,7 +53,7 @@ def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], unti
         progress.end(trial.trial)
 
 
-def named(arm: str, setting: Setting, condition: str) -> str:
+def named(arm: str, setting: Setting, reading: Reading) -> str:
     """Stands in for the digest of a plan."""
     return f"{arm}, {dict(setting)}"
 
@@ -218,72 +222,105 @@ def test_what_a_retried_trial_reports_again_is_kept_once(small_space: Path, tmp_
     assert curves["updates"].max() == 18
 
 
-def test_the_shared_setting_has_the_best_mean_rank_and_own_bests_are_each_arms(
+def searched(study: Study, journal: Path, updates: Mapping[str, Sequence[float]]) -> Record:
+    """A search with these updates at each trial of each arm, infinite where it diverges."""
+    progress = start(study, journal)
+    while (trial := progress.propose()) is not None:
+        needed = updates[trial.arm][trial.index]
+        loss = 0.001 if math.isfinite(needed) else math.inf
+        progress.report(trial.trial, report(9, loss, finished=True, updates=needed))
+        progress.end(trial.trial)
+    return progress.record
+
+
+def test_a_pair_has_the_setting_of_minimax_regret_and_each_arm_its_best_of_the_common_ones(
+    write_space: WriteSpace, tmp_path: Path
+) -> None:
+    study = load_study(write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 4, shared_settings: 3")))
+    # the last trial of each arm is at a setting of its own
+    updates = {"real": [30.0, 12.0, 10.0, 1.0], "rewired": [10.0, 12.0, 30.0, 1.0]}
+    selection = select(study, searched(study, tmp_path / "journal.jsonl", updates), {}, named)
+    assert selection.pair["rewired"].index == 1
+    assert selection.pair["rewired"].regrets == pytest.approx(
+        dict.fromkeys(("rewired", "real"), math.log(1.2)), abs=1e-3
+    )
+    assert {arm: at.index for arm, at in selection.own_best.items()} == {"real": 2, "rewired": 0}
+    assert selection.cell("real", "pair", against="rewired").setting == selection.pair["rewired"].setting
+
+
+times = st.lists(st.floats(1, 100) | st.just(math.inf), min_size=3, max_size=3)
+
+
+@given(times, times, st.booleans())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_null_that_is_added_or_doubled_changes_nothing_for_another(
+    write_space: WriteSpace,
+    tmp_path_factory: pytest.TempPathFactory,
+    null: list[float],
+    added: list[float],
+    doubled: bool,
+) -> None:
+    sizes = ("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3")
+    more = ("reference_arm:", "  added: {null: {name: erdos_renyi, level: neuron}}\nreference_arm:")
+    space = write_space(sizes, more)
+    updates = {"real": [3.0, 1.0, 2.0], "rewired": null, "added": null if doubled else added}
+
+    def chosen(*arms: str) -> Selection:
+        study = load_study(space, arms=list(arms))
+        file = tmp_path_factory.mktemp("search") / "journal.jsonl"
+        return select(study, searched(study, file, updates), {}, named)
+
+    without, with_it = chosen("real", "rewired"), chosen("real", "rewired", "added")
+    assert with_it.pair["rewired"] == without.pair["rewired"]
+    assert {arm: with_it.own_best[arm] for arm in ("real", "rewired")} == without.own_best
+    for arm, phase, against in (
+        ("rewired", "pair", ""),
+        ("real", "pair", "rewired"),
+        ("rewired", "own_best", ""),
+        ("real", "own_best", ""),
+    ):
+        cells = [selection.cell(arm, phase, against=against) for selection in (without, with_it)]
+        assert cells[0].plan == cells[1].plan
+
+
+def test_of_trials_with_the_same_updates_the_loss_decides(write_space: WriteSpace, tmp_path: Path) -> None:
+    space = write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3"))
+    study = load_study(space, arms=["real"])
+    progress = start(study, tmp_path / "journal.jsonl")
+    for loss in (0.9, 0.1, 5.0):
+        trial = progress.propose()
+        assert trial is not None
+        progress.report(trial.trial, report(9, loss, finished=True, updates=27.0))
+        progress.end(trial.trial)
+    assert select(study, progress.record, {}, named).own_best["real"].index == 1
+
+
+def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_setting_of_its_pair(
     small_space: Path, tmp_path: Path
 ) -> None:
     study = load_study(small_space)
     progress = start(study, tmp_path / "journal.jsonl")
-    updates = {"real": [30.0, 20.0, 25.0, 28.0, 10.0], "rewired": [20.0, 10.0, 8.0, 28.0, 29.0]}
-    while (trial := progress.propose()) is not None:
-        done = report(9, 0.001, finished=True, updates=updates[trial.arm][trial.index])
-        progress.report(trial.trial, done)
-        progress.end(trial.trial)
-    selection = select(study, progress.record, {}, named)
-    assert selection.shared.index == 1
-    assert selection.shared.ranks == {"real": 1.0, "rewired": 1.0}
-    assert selection.own_best["real"] == "real-0004"
-    assert selection.own_best["rewired"] == "rewired-0002"
-
-
-def test_a_completed_trial_ranks_before_a_stopped_one_and_a_later_rung_before_an_earlier(
-    write_space: WriteSpace, tmp_path: Path
-) -> None:
-    space = write_space(("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3"))
-    study = load_study(space, arms=["real"])
-    progress = start(study, tmp_path / "journal.jsonl")
-    plan = [(1, 0.1, "stop"), (3, 0.9, "stop"), (9, 5.0, "continue")]
-    for epochs, loss, verdict in plan:
-        trial = progress.propose()
-        assert trial is not None
-        progress.report(trial.trial, report(epochs, loss, finished=verdict == "continue"))
-        trial.verdict = verdict
-        progress.end(trial.trial)
-    assert [t.status for t in progress.record.of_arm("real")] == ["stopped", "stopped", "completed"]
-    assert select(study, progress.record, {}, named).shared.index == 2
-
-
-def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_shared_setting(small_space: Path, tmp_path: Path) -> None:
-    study = load_study(small_space)
-    progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf") if trial.arm == "real" else by_rate(trial))
     selection = select(study, progress.record, {}, named)
-    assert selection.cell("real", "own_best") == selection.cell("real", "shared")
-    assert selection.cell("real", "shared").setting == selection.shared.setting
+    assert selection.cell("real", "own_best") == selection.cell("real", "pair", against="rewired")
+    assert selection.pair["rewired"].regrets == {"rewired": 0.0, "real": None}
     assert {job.cell.arm for job in make_jobs(study, selection.cells)} == {"real", "rewired"}
 
 
-def test_a_shared_setting_at_which_every_arm_trained_goes_before_a_faster_one(
-    write_space: WriteSpace, tmp_path: Path
-) -> None:
+def test_a_setting_at_which_both_trained_goes_before_a_faster_one(write_space: WriteSpace, tmp_path: Path) -> None:
     sizes = ("trials_per_arm: 5, shared_settings: 2", "trials_per_arm: 3, shared_settings: 3")
     study = load_study(write_space(sizes, ("grace: 1", "grace: 9")))
-    progress = start(study, tmp_path / "journal.jsonl")
-    # in `real` setting 0 diverges; in `rewired` it is the fastest, so that its mean rank is that of the others
-    updates = {"real": [3.0, 1.0, 2.0], "rewired": [1.0, 3.0, 2.0]}
-    while (trial := progress.propose()) is not None:
-        loss = float("inf") if trial.trial == "real-0000" else 0.001
-        progress.report(trial.trial, report(9, loss, finished=True, updates=updates[trial.arm][trial.index]))
-        progress.end(trial.trial)
-    chosen = select(study, progress.record, {}, named).shared
-    assert chosen.index == 1
-    assert chosen.mean_rank == 2.0
+    updates = {"real": [math.inf, 1.0, 2.0], "rewired": [1.0, 9.0, 8.0]}
+    selection = select(study, searched(study, tmp_path / "journal.jsonl", updates), {}, named)
+    assert selection.pair["rewired"].index == 2
+    assert selection.own_best["rewired"].index == 0
 
 
 def test_nothing_is_selected_where_no_trial_trained(small_space: Path, tmp_path: Path) -> None:
     study = load_study(small_space)
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: float("inf"))
-    with pytest.raises(UserError, match="every trial ended as diverged"):
+    with pytest.raises(UserError, match="every trial at a common setting ended as diverged"):
         select(study, progress.record, {}, named)
 
 
@@ -292,7 +329,7 @@ def test_the_positive_control_has_no_say_in_whether_anything_trained(write_space
     progress = start(study, tmp_path / "journal.jsonl")
     run_all(progress, lambda trial: by_rate(trial) if trial.arm == "positive_control" else float("inf"))
     assert any(trial.status == "completed" for trial in progress.record.of_arm("positive_control"))
-    with pytest.raises(UserError, match="every trial ended as diverged"):
+    with pytest.raises(UserError, match="every trial at a common setting ended as diverged"):
         select(study, progress.record, {}, named)
 
 
