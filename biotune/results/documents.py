@@ -223,8 +223,8 @@ class CommonSetting(_Typed):
 
     Attributes:
         index: its place among them. setting: tuned values.
-        regrets: arm that is confirmed at it -> log of its updates there, in the search, over its least at any of them; None
-            if it did not train there.
+        regrets: arm that is confirmed at it -> log of its updates there, in the search, over its least at any of them;
+            None if it did not train there.
     """
 
     index: NonNegativeInt

@@ -10,8 +10,8 @@ Label = Literal["pair", "own_best", "gain_search"]
 LABELS: tuple[Label, ...] = get_args(Label)
 """What an arm is confirmed at: `pair`, one setting for it and the reference; `own_best`, the best setting of each arm.
 
-Both are of the common settings, which every arm tried. `gain_search` is the setting of the pair too, on the seeds of the
-search: each arm's own best gain is chosen there.
+Both are of the common settings, which every arm tried. `gain_search` is the setting of the pair too, on the seeds of
+the search: each arm's own best gain is chosen there.
 The column `phase` of the tables holds one of them, or "search".
 """
 

@@ -27,8 +27,8 @@ class Chosen:
 def choose(updates: Mapping[str, ArrayLike], reference: str) -> Chosen:
     """What every arm is compared at.
 
-    An arm in which nothing trained has no best of its own: it takes the setting of its pair. If that is the reference, it
-    takes that of the first pair, or the first setting if there is no other arm.
+    An arm in which nothing trained has no best of its own: it takes the setting of its pair. If that is the reference,
+    it takes that of the first pair, or the first setting if there is no other arm.
 
     Args:
         updates: arm -> [settings], as of `regrets`. reference: the arm that the others are compared with.
@@ -57,11 +57,11 @@ def regrets(updates: ArrayLike) -> NDArray[np.float64]:
 
 
 def pair_setting(arm: ArrayLike, reference: ArrayLike) -> int:
-    """The setting of minimax regret for a pair, argmin_s max(r_arm(s), r_reference(s)) (Savage 1951, J. Am. Stat. Assoc.
-    46:55).
+    """The setting of minimax regret for a pair, argmin_s max(r_arm(s), r_reference(s)) (Savage 1951, J. Am. Stat.
+    Assoc. 46:55).
 
-    A setting at which both trained goes before one at which one did, and that before one at which none did. Of equals the
-    first is taken.
+    A setting at which both trained goes before one at which one did, and that before one at which none did. Of equals
+    the first is taken.
 
     Args:
         arm, reference: [settings], as of `regrets`.

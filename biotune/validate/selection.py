@@ -3,18 +3,18 @@
     biotune validate selection
     biotune validate selection --keys 1 --curvature 6 --studies 2000
 
-Arms that are equally fast at their best settings, but have these at different places, differ at nearly every setting that
-both share. So what arms are compared at can make a difference out of nothing. Each simulated study searches the common
-settings of every arm, chooses what to compare by the rule of a study (`biotune.statistics.choose`), confirms that, and
-gives the verdicts of a report.
+Arms that are equally fast at their best settings, but have these at different places, differ at nearly every setting
+that both share. So what arms are compared at can make a difference out of nothing. Each simulated study searches the
+common settings of every arm, chooses what to compare by the rule of a study (`biotune.statistics.choose`), confirms
+that, and gives the verdicts of a report.
 
 Arm a needs T updates at the setting x, a point in the unit cube of the tuned keys:
 
     log T = curvature · |x - o_a|² + k + e,    k ~ N(0, kept · spread² / 2),    e ~ N(0, (1 - kept) · spread² / 2),
 
 o_a its optimum, k what one network keeps at all settings, e what it does not. The reference's optimum and a null's are
-`distance` apart, in a random direction, both at least 0.1 from the ends of every range; nulls that agree have one optimum,
-nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study.
+`distance` apart, in a random direction, both at least 0.1 from the ends of every range; nulls that agree have one
+optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study.
 """
 
 import itertools
@@ -50,8 +50,8 @@ class Model:
 
     Attributes:
         keys: number of tuned keys. curvature: of log updates over the unit cube. distance: between optima.
-        spread: standard deviation of a pair's log ratio at one setting. kept: share of its variance that a network has at
-            all settings.
+        spread: standard deviation of a pair's log ratio at one setting. kept: share of its variance that a network has
+            at all settings.
         searched, pairs: replicates of a search trial, and of a confirmed cell. margin: of equivalence.
     """
 
@@ -81,8 +81,8 @@ class Found:
     Attributes:
         faster, slower: estimand -> share of the nulls that have this direction, by whatever size.
         beyond: estimand -> share that is *faster*, and *slower*, by more than the margin.
-        changed: share of the nulls whose claim is another one once a null is added, or one of the others is doubled, with
-            intervals of the same confidence.
+        changed: share of the nulls whose claim is another one once a null is added, or one of the others is doubled,
+            with intervals of the same confidence.
     """
 
     design: Design

@@ -88,8 +88,8 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
         canvas,
         "ratios",
         f"How many updates each arm needs, relative to {summary.reference}",
-        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the setting of "
-        "each pair; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
+        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the setting "
+        "of each pair; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
         f"{as_ratio(low)} to {as_ratio(high)}. Look first on which side of 1 a line lies: wholly left of it the arm is "
         "faster, wholly right of it slower. Then whether it lies wholly beyond the band, across its edge (the size is "
         f"open), or wholly within it (practically equivalent).{beside}",
@@ -120,10 +120,11 @@ def draw_learning(summary: Summary, curves: pd.DataFrame) -> Figure:
         canvas,
         "learning_curves",
         "Learning, replicate by replicate",
-        "Validation loss, each arm at its own best setting: each thin line is one network, the bold line the interquartile mean "
-        f"(the mean of the middle half). Dashed: the criterion, {number(summary.criterion['level'])}; dotted: the "
-        f"loss of the null predictor, {number(summary.criterion['null_loss'])}, and the budget, "
-        f"{number(summary.budget)} updates. Look at where the thin lines cross the dashed one, and how far apart.",
+        "Validation loss, each arm at its own best setting: each thin line is one network, the bold line the "
+        "interquartile mean (the mean of the middle half). Dashed: the criterion, "
+        f"{number(summary.criterion['level'])}; dotted: the loss of the null predictor, "
+        f"{number(summary.criterion['null_loss'])}, and the budget, {number(summary.budget)} updates. Look at where "
+        "the thin lines cross the dashed one, and how far apart.",
         f"Validation loss against updates for {several(arms)}, one panel each. "
         + " ".join(_spoken_result(summary, arm) for arm in arms),
     )
@@ -193,9 +194,9 @@ def draw_kaplan_meier(summary: Summary, own: pd.DataFrame) -> Figure:
         canvas,
         "kaplan_meier",
         "How many have learnt after how many updates",
-        "Each arm at its own best setting: Kaplan–Meier curves with pointwise 95 % bands: the share of replicates that have met the criterion, against "
-        "updates. A curve further left is faster; one that ends below 100 % has replicates that never met "
-        "it.",
+        "Each arm at its own best setting: Kaplan–Meier curves with pointwise 95 % bands: the share of replicates "
+        "that have met the criterion, against updates. A curve further left is faster; one that ends below 100 % has "
+        "replicates that never met it.",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 
@@ -226,9 +227,9 @@ def draw_final_loss(summary: Summary, own: pd.DataFrame) -> Figure:
         canvas,
         "final_loss",
         "Where they end",
-        f"Each arm at its own best setting: loss after {number(summary.budget)} updates on trials that neither training nor the criterion has used; "
-        "dots are networks, bars medians. Faster is not the same as better: an arm may learn faster and end "
-        f"with a higher loss.{lost}",
+        f"Each arm at its own best setting: loss after {number(summary.budget)} updates on trials that neither "
+        "training nor the criterion has used; dots are networks, bars medians. Faster is not the same as better: an "
+        f"arm may learn faster and end with a higher loss.{lost}",
         "Median test loss: "
         + "; ".join(f"{a} {number(r.test_loss[1])}" for a in arms if (r := summary.result(a)) is not None)
         + ".",

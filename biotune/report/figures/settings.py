@@ -54,11 +54,11 @@ def draw_settings(summary: Summary) -> Figure:
         canvas,
         "settings",
         SETTINGS_TITLE,
-        f"What the search found of each arm and of {summary.reference} at every common setting: mean updates to criterion, "
-        f"with the budget for a network that did not meet it.{lines} Large dots: each arm's own best; the dotted line: the "
-        "setting that was chosen for the pair. Open triangles: not all networks met the criterion, or the trial was "
-        "stopped; crosses: it diverged or failed. If the curves cross, the answer depends on the setting; if only their "
-        "minima lie apart, so does the ratio at any one setting.",
+        f"What the search found of each arm and of {summary.reference} at every common setting: mean updates to "
+        f"criterion, with the budget for a network that did not meet it.{lines} Large dots: each arm's own best; the "
+        "dotted line: the setting that was chosen for the pair. Open triangles: not all networks met the criterion, "
+        "or the trial was stopped; crosses: it diverged or failed. If the curves cross, the answer depends on the "
+        "setting; if only their minima lie apart, so does the ratio at any one setting.",
         "; ".join(
             f"{arm}: fewest updates {number(best.updates)} at {spelled(best.setting)}"
             for arm in (summary.reference, *others)

@@ -33,8 +33,8 @@ class Gain:
     """One arm's difference from the reference under several ways of treating the spectral radius or the Frobenius norm.
 
     Attributes:
-        ways: way -> the comparison it is taken from: at the setting of the pair or, if radius or norm is tuned per arm, at
-            each arm's own best setting.
+        ways: way -> the comparison it is taken from: at the setting of the pair or, if radius or norm is tuned per
+            arm, at each arm's own best setting.
         signs: way -> faster or slower, of whatever size; equivalent; open if no direction is shown, none if there is no
             valid ratio.
         survives: whether the sign is the same in all ways, the three of `WAYS` among them; None if that can't be told,

@@ -106,7 +106,8 @@ class Analysis:
         )
 
     def contrasts(self, confirmed: pd.DataFrame) -> list[Contrast]:
-        """Every arm compared with every other, each at its own best; empty with fewer than three arms, since the verdict says it all."""
+        """Every arm compared with every other, each at its own best; empty with fewer than three arms, since the
+        verdict says it all."""
         if confirmed.empty or len(self.arms) < 3:
             return []
         updates = confirmed.pivot_table(index="arm", columns="replicate", values="updates").reindex(list(self.arms))
@@ -141,8 +142,8 @@ def by_arm(table: pd.DataFrame, arms: Iterable[str]) -> list[tuple[str, pd.DataF
 
 
 def rows_of_pair(confirmed: pd.DataFrame, arm: str, reference: str) -> pd.DataFrame:
-    """What an arm and the reference are compared by, of the rows of one phase: the arm's, and the reference's of this pair
-    or, where each arm is at its own best, the reference's only ones."""
+    """What an arm and the reference are compared by, of the rows of one phase: the arm's, and the reference's of this
+    pair or, where each arm is at its own best, the reference's only ones."""
     mine = confirmed["arm"] == arm
     return confirmed[mine | ((confirmed["arm"] == reference) & confirmed["against"].isin(["", arm]))]
 
@@ -177,7 +178,8 @@ def other_levels(
     sustain: int,
     budget: int,
 ) -> list[Level]:
-    """The comparisons at the setting of each pair at the other levels, without those that the null predictor meets already."""
+    """The comparisons at the setting of each pair at the other levels, without those that the null predictor meets
+    already."""
     if pairs.empty or len(analysis.arms) < 2:
         return []
     replicates = [

@@ -386,8 +386,8 @@ class Summary:
         return next((c for c in self.contrasts if (c.arm, c.to) == (arm, to)), None)
 
     def has_two_ratios(self, arm: str) -> bool:
-        """Whether an arm is compared at one setting with each at its own best, and at another in its pair: then there are
-        two ratios, else one."""
+        """Whether an arm is compared at one setting with each at its own best, and at another in its pair: then there
+        are two ratios, else one."""
         pairs = self.result(arm, "pair"), self.result(self.reference, "pair", arm)
         own = self.result(arm), self.result(self.reference)
         return any(a is not None and b is not None and a.setting != b.setting for a, b in zip(pairs, own, strict=True))

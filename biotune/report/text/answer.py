@@ -107,8 +107,8 @@ def contrasts_key(summary: Summary) -> str:
     pairs = len(summary.contrasts) // 2
     return (
         "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
-        "is faster), each arm at its own best setting and over the replicates that both have. Bold: the interval leaves out 1. "
-        f"The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
+        "is faster), each arm at its own best setting and over the replicates that both have. Bold: the interval "
+        f"leaves out 1. The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
         f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
         f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
         "met the criterion."
@@ -145,8 +145,8 @@ def disagreements(summary: Summary) -> list[str]:
             sentences.append(
                 f"What is found of {first.arm} depends on the setting: at the setting of its pair it is "
                 f"{spoken(first.verdict)} ({interval(first)}), with each arm at its own best {spoken(second.verdict)} "
-                f"({interval(second)}). No direction is claimed; the figure “{SETTINGS_TITLE}” shows both arms at every "
-                "setting."
+                f"({interval(second)}). No direction is claimed; the figure “{SETTINGS_TITLE}” shows both arms at "
+                "every setting."
             )
         elif first.verdict.name != second.verdict.name:
             same = ": the direction is the same, the size is not" if first.verdict.direction else ""
@@ -169,7 +169,7 @@ def both_ways(summary: Summary) -> list[tuple[Comparison, Comparison]]:
 
 
 def claim_name(summary: Summary, arm: str) -> str:
-    """What is claimed of an arm, in the words of a verdict; "depends on the setting" where only one way has a direction."""
+    """What is claimed of an arm, in the words of a verdict; `DEPENDS` where only one way has a direction."""
     found = summary.claims.get(arm)
     return "to come" if found is None else DEPENDS if summary.depends(arm) and found.name == "undecided" else found.name
 
@@ -268,7 +268,8 @@ def _grounds(summary: Summary) -> str:
     )
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference} (below 1: faster), with the "
-        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates. {_settings(summary)}"
+        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates. "
+        f"{_settings(summary)}"
     )
 
 
@@ -279,8 +280,8 @@ def _settings(summary: Summary) -> str:
     if not any(map(summary.has_two_ratios, summary.arms)):
         return "Every pair was compared at one setting, which is also each arm's own best of the common settings."
     return (
-        "A direction is claimed only if it is found both at the setting chosen for the pair and with each arm at its own "
-        "best of the common settings."
+        "A direction is claimed only if it is found both at the setting chosen for the pair and with each arm at its "
+        "own best of the common settings."
     )
 
 

@@ -230,16 +230,16 @@ def _search(study: Mapping[str, Any]) -> str:
             "stopped trials by comparison with trials of the same arm only."
         )
         rungs = (
-            " At a rung a network that had not met the criterion yet counted with the whole budget, so that the loss decided "
-            "between trials in which none had."
+            " At a rung a network that had not met the criterion yet counted with the whole budget, so that the loss "
+            "decided between trials in which none had."
         )
     return (
         f"Search: within each arm, {several(domains)} {'was' if len(domains) == 1 else 'were'} tuned over "
         f"{count(trials, 'trial')} of {count(search['replicates'], 'replicate')} and at most {search['max_epochs']} "
         f"epochs. {proposals}. {stopping} Sampler, early stopping and the choice of settings had one objective: the "
-        "mean over a trial's networks of their updates to criterion, with the budget for a network that had not met it, plus "
-        "l / (1 + l), l the median of their best validation losses, which is less than one update and so decides only where "
-        f"updates are equal.{rungs}"
+        "mean over a trial's networks of their updates to criterion, with the budget for a network that had not met "
+        "it, plus l / (1 + l), l the median of their best validation losses, which is less than one update and so "
+        f"decides only where updates are equal.{rungs}"
     )
 
 
@@ -259,12 +259,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
         f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
         f"(and {count(criterion['sustain'] - 1, 'evaluation')} more, so that a late crossing could be seen to hold), "
         + (
-            f"in two ways. First, at a setting chosen for each arm and {reference}: of the {common} common settings the one "
-            "of minimax regret, which minimises the larger of the two arms' regrets, log of an arm's updates to criterion "
-            "there over its least at any of them, in the search; a setting at which one of the two did not train was taken "
-            "only if there was no other. Second, each arm at its own best of the same common settings. Both are primary, "
-            "and a direction is claimed only if both have it, so no further adjustment is needed (intersection-union test, "
-            "Berger 1982). What a pair is compared at depends on these two arms alone."
+            f"in two ways. First, at a setting chosen for each arm and {reference}: of the {common} common settings "
+            "the one of minimax regret, which minimises the larger of the two arms' regrets, log of an arm's updates "
+            "to criterion there over its least at any of them, in the search; a setting at which one of the two did "
+            "not train was taken only if there was no other. Second, each arm at its own best of the same common "
+            "settings. Both are primary, and a direction is claimed only if both have it, so no further adjustment is "
+            "needed (intersection-union test, Berger 1982). What a pair is compared at depends on these two arms alone."
             if compared
             else f"at the best of the {common} common settings."
         ),

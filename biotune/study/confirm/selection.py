@@ -1,4 +1,5 @@
-"""Which settings are confirmed: one for each arm and the reference, and each arm's own best, both of the common ones."""
+"""Which settings are confirmed: one for each arm and the reference, and each arm's own best, both of the common
+ones."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,8 +17,8 @@ def select(
 ) -> Selection:
     """What every arm is compared at, see `biotune.statistics.choose`, and the cells that this makes.
 
-    The common settings are those that every arm tried first; an arm's updates at one are the objective of its trial there,
-    see `Standing.objective`.
+    The common settings are those that every arm tried first; an arm's updates at one are the objective of its trial
+    there, see `Standing.objective`.
 
     Args:
         study: that was searched. record: of it.

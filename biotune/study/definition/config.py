@@ -409,8 +409,8 @@ class SearchConfig(Section):
         16,
         ge=1,
         le=100_000,
-        description="the first trials of every arm, at the same Sobol settings, of which arms are compared at some; for a "
-        "grid: all trials",
+        description="the first trials of every arm, at the same Sobol settings: arms are compared at some of these; "
+        "for a grid: all trials",
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
     max_epochs: int = Field(81, ge=1, le=1_000_000)

@@ -396,8 +396,11 @@ class Record:
         }
 
     def _own_best_last(self) -> list[tuple[Reading, Block]]:
-        """As `_read`, for a table in which an arm's own best wins over the settings of its pairs, the first over others."""
-        return sorted(reversed(self._read()), key=lambda read: read[0].phase == "own_best")
+        """As `_read`, for a table in which an arm's own best wins over the settings of its pairs, the first over
+        others."""
+        found = self._read()
+        found.reverse()
+        return sorted(found, key=lambda read: read[0].phase == "own_best")
 
     def _read(self) -> list[tuple[Reading, Block]]:
         """The confirmed blocks in the order of the tables, one that is read as several as often."""

@@ -166,8 +166,8 @@ def expected_epochs(rungs: list[int], max_epochs: int, reduction: int, along: fl
 
 
 def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
-    """To train the blocks of all arms: at the setting of each pair, at each arm's own best if that is another, and under the
-    conditions, as long as their networks take to learn."""
+    """To train the blocks of all arms: at the setting of each pair, at each arm's own best if that is another, and
+    under the conditions, as long as their networks take to learn."""
     epochs = study.config.confirm.max_epochs + study.config.criterion.sustain - 1
 
     def jobs(condition: str, replicates: int, share: float, most: bool = False) -> list[float]:
@@ -214,8 +214,8 @@ def _blocks(study: Study, replicates: int) -> list[float]:
 
 
 def _settings(study: Study, arm: str, condition: str | None = None) -> Span:
-    """Settings that an arm is confirmed at: that of its pair, and under the primary its own best if that is another. The
-    reference is confirmed at those of all pairs, which may be one or as many as there are."""
+    """Settings that an arm is confirmed at: that of its pair, and under the primary its own best if that is another.
+    The reference is confirmed at those of all pairs, which may be one or as many as there are."""
     common, primary = study.config.search.shared_settings, condition in (None, study.primary)
     pairs = len(study.arms_under(condition or study.primary)) - 1 if arm == study.config.reference_arm else 1
     most = max(min(pairs + primary, common), 1)

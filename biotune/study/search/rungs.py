@@ -11,9 +11,9 @@ from biotune.study.definition.study import Study
 class Rungs:
     """ASHA within one arm (Li et al. 2020): at each rung a trial goes on if it is among the best 1/reduction so far.
 
-    What they are compared by at a rung is the objective of the search, as far as it is known there: a network that has not
-    met the criterion yet counts with the whole budget. So trials in which more networks have met it, and sooner, go on;
-    where none has, those of the least loss.
+    What they are compared by at a rung is the objective of the search, as far as it is known there: a network that has
+    not met the criterion yet counts with the whole budget. So trials in which more networks have met it, and sooner,
+    go on; where none has, those of the least loss.
 
     Ray's scheduler is used without Tune: as seen in Ray 2.60, it needs no controller, and of a trial only the id.
     """
@@ -42,5 +42,6 @@ class Rungs:
         if trial not in self.known:
             self.known.add(trial)
             self.asha.on_trial_add(None, stand_in)  # type: ignore[arg-type]
-        decision = self.asha.on_trial_result(None, stand_in, {"epoch": epoch, "objective": objective})  # type: ignore[arg-type]
+        result = {"epoch": epoch, "objective": objective}
+        decision = self.asha.on_trial_result(None, stand_in, result)  # type: ignore[arg-type]
         return "stop" if decision == TrialScheduler.STOP else "continue"
