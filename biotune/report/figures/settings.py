@@ -78,7 +78,7 @@ def _draw_arm(axes: Axes, summary: Summary, arm: str, key: str, joined: bool, to
     if joined:
         for group in groups.values():
             line = sorted((at for at in group if at.updates), key=lambda at: _x(at, key))
-            x, y = [_x(at, key) for at in line], [at.updates for at in line]
+            x, y = [_x(at, key) for at in line], [at.updates or top for at in line]
             axes.plot(x, y, color=colour, lw=1.0, ls=arm_line_style(summary, arm))
     label: str | None = arm if named else None
     for at in own:

@@ -24,10 +24,10 @@ def chosen_settings(summary: Summary, study: Mapping[str, Any], selection: Selec
     pairs = {arm: (selection.pair[arm], f"{arm} in its pair", [arm, summary.reference]) for arm in selection.pair}
     for arm in summary.arms:
         own = (selection.own_best[arm], f"{arm} at its best", [arm]) if arm in selection.own_best else None
-        for at, what, arms in filter(None, (own, pairs.get(arm))):
+        for at, role, of in filter(None, (own, pairs.get(arm))):
             held = chosen.setdefault(at.index, (at, [], []))
-            held[1].append(what)
-            held[2].extend(arms)
+            held[1].append(role)
+            held[2].extend(of)
     texts = []
     for at, what, arms in chosen.values():
         where = f"The setting of {several(what)} ({formatting.setting(at.setting)})"
@@ -66,19 +66,21 @@ def _next_to_divergence(
 
 
 def _near_in_rate(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    rates = [setting.get("learning_rate") for setting in (one, other)]
-    return all(rates) and max(rates) <= NEAR_RATE * min(rates)
+    if "learning_rate" not in one:
+        return False
+    low, high = sorted(float(setting["learning_rate"]) for setting in (one, other))
+    return high <= NEAR_RATE * low
 
 
 def _distance(chosen: CommonSetting, at: AtSetting, tune: Mapping[str, Any]) -> float:
     """In the unit cube of the tuned keys; two choices that have no order are as far apart as two ends."""
     squares = []
     for key, domain in tune.items():
-        shares = [_share(domain, setting[key]) for setting in (chosen.setting, at.setting)]
-        if None in shares:
+        here, there = (_share(domain, setting[key]) for setting in (chosen.setting, at.setting))
+        if here is None or there is None:
             squares.append(float(chosen.setting[key] != at.setting[key]))
         else:
-            squares.append((shares[0] - shares[1]) ** 2)
+            squares.append((here - there) ** 2)
     return math.sqrt(sum(squares))
 
 

@@ -228,7 +228,7 @@ def searched(study: Study, journal: Path, updates: Mapping[str, Sequence[float]]
     while (trial := progress.propose()) is not None:
         needed = updates[trial.arm][trial.index]
         loss = 0.001 if math.isfinite(needed) else math.inf
-        progress.report(trial.trial, report(9, loss, finished=True, updates=needed))
+        progress.report(trial.trial, report(9, loss, finished=True, updates=min(needed, 1e3)))
         progress.end(trial.trial)
     return progress.record
 
