@@ -136,7 +136,7 @@ class TestOverTasks:
         tables = [Results(directory).read_table("convergence") for directory in directories]
         logs = []
         for table in tables:
-            wide = table[table["phase"] == "shared"].pivot_table(index="replicate", columns="arm", values="updates")
+            wide = table[(table["phase"] == "pair")].pivot_table(index="replicate", columns="arm", values="updates")
             logs.append(np.log(wide["degrees"] / wide["marmoset"])[:8])
         middle = np.sort(np.concatenate(logs))[4:-4]
         assert found.ratio.estimate == pytest.approx(np.exp(middle.mean()))

@@ -45,7 +45,11 @@ def words(summary):
 
 def log_ratios(directory, arm, condition):
     """By replicate, from the table of what was confirmed."""
-    rows = Results(directory).read_table("convergence").query("phase == 'shared' and condition == @condition")
+    rows = (
+        Results(directory)
+        .read_table("convergence")
+        .query("phase == 'pair' and condition == @condition and against in ('', @arm)")
+    )
     updates = rows.pivot_table(index="replicate", columns="arm", values="updates")
     return np.log(updates[arm] / updates["marmoset"])
 

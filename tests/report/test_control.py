@@ -41,7 +41,7 @@ def test_it_is_no_comparison_of_the_question(simulate: Simulate) -> None:
     assert "positive" not in " ".join(summary.answer)
     assert all("positive_control" not in names for names in (summary.arms, *summary.measures.values()))
     assert {c.arm for level in summary.levels for c in level.comparisons} == {"degrees", "random"}
-    assert any("no part in choosing the shared setting" in paragraph for paragraph in summary.methods)
+    assert any("no part in the settings of the arms" in paragraph for paragraph in summary.methods)
 
 
 def test_a_control_that_fails_where_the_reference_does_not_is_found(simulate: Simulate) -> None:

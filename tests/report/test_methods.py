@@ -42,8 +42,9 @@ def test_the_page_says_how_far_the_kernels_are_from_their_definition(reported, r
 
 def test_the_benchmark_repeats_a_study(simulate, tmp_path):
     results, into = Results(simulate(trials=2, pairs=4)), Results(tmp_path / "repeated")
-    assert repeat(results, into, 100) == 2 * 3 * 4 + 3 * 24  # of the search; three times 2 phases of 3 arms of 4
-    assert len(into.read_table("convergence")) == 3 * 24
+    # of the search; three times 2 arms in their pairs, the reference in both, and 3 arms at their own best, of 4 each
+    assert repeat(results, into, 100) == 2 * 3 * 4 + 3 * 28
+    assert len(into.read_table("convergence")) == 3 * 28
     summary = read_report(into.path)
     assert summary.pairs == 12
     assert summary.finished

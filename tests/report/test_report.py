@@ -44,16 +44,31 @@ class TestAnswer:
             assert arm in summary.answer[0]
         assert "degrees (0.5" in summary.answer[0]
         assert "16 pairs" in summary.answer[1]
-        assert "learning_rate 0.003" in summary.answer[1]
+        assert "only if it is found both" in summary.answer[1]
 
     def test_says_where_own_best_settings_disagree(self, reported):
         _, summary = reported
         [sentence] = summary.disagreements
-        assert sentence.startswith("degrees is faster at the shared setting")
-        assert "equivalent with each arm at its own best" in sentence
-        assert "1 verdict would differ" in summary.answer[1]
+        assert sentence.startswith("What is found of degrees depends on the setting: at the setting of its pair")
+        assert "faster" in sentence
+        assert "with each arm at its own best equivalent" in sentence
+        assert "The answer as a curve over the settings" in sentence
+        assert "whether degrees (0.5" in summary.answer[0]
+        assert "depends on the setting" in summary.answer[0]
 
-    def test_says_that_a_shared_setting_is_everyones_best(self, simulate):
+    def test_claims_what_both_ways_of_comparing_say(self, reported):
+        _, summary = reported
+        claims = {arm: claim.name for arm, claim in summary.claims.items()}
+        assert claims == {
+            "degrees": "undecided",  # faster in its pair, equivalent at own best settings
+            "lesioned": "slower",
+            "random": "equivalent",
+            "sparse": "slower, size open",
+            "frozen": "not comparable",
+        }
+        assert [arm for arm in summary.arms if summary.depends(arm)] == ["degrees"]
+
+    def test_says_that_the_setting_of_every_pair_is_everyones_best(self, simulate):
         assert "also each arm's own best" in read_report(simulate()).answer[1]
 
     def test_of_other_criterion_levels(self, simulate):
@@ -114,9 +129,8 @@ class TestBesideTheVerdict:
     def test_intervals_that_lie_apart_are_said(self, simulate):
         summary = read_report(simulate(ratios={"marmoset": 1.0, "degrees": 0.6}, own_best={"degrees": 0.3}))
         [sentence] = summary.disagreements
-        assert sentence.startswith("degrees is faster at the shared setting and with each arm at its own best")
+        assert sentence.startswith("degrees is faster at the setting of its pair and with each arm at its own best")
         assert "the intervals do not overlap" in sentence
-        assert "though not the same ratios" in summary.answer[1]
 
 
 class TestEveryArmWithEveryOther:
@@ -125,8 +139,8 @@ class TestEveryArmWithEveryOther:
         text = read_page(directory).text
         assert "Do the arms differ from one another?" in text
         assert "the 15 pairs of arms hold together with 95 % (99.67 % each)" in text
-        shared = Results(directory).read_table("convergence").query("phase == 'shared'")
-        updates = shared.pivot_table(index="replicate", columns="arm", values="updates")
+        own = Results(directory).read_table("convergence").query("phase == 'own_best'")
+        updates = own.pivot_table(index="replicate", columns="arm", values="updates")
         for arm, to in permutations(summary.arms, 2):
             found = summary.contrast(arm, to)
             assert found.ratio.estimate == pytest.approx(np.exp(np.log(updates[arm] / updates[to]).mean()))
@@ -135,12 +149,12 @@ class TestEveryArmWithEveryOther:
             assert found.differs == (found.comparable and not found.ratio.low <= 1 <= found.ratio.high)
             shown = f"{found.ratio.estimate:.2f} [{found.ratio.low:.2f}, {found.ratio.high:.2f}]"
             assert (shown in text) == found.comparable
-        assert summary.contrast("degrees", "random").differs
+        assert summary.contrast("lesioned", "random").differs
         assert not summary.contrast("random", "marmoset").differs
 
     def test_its_estimates_are_those_of_the_verdicts_and_its_intervals_are_wider(self, reported):
         _, summary = reported
-        for comparison in summary.comparisons:
+        for comparison in summary.own_best:
             found = summary.contrast(comparison.arm, summary.reference).ratio
             assert found.estimate == comparison.ratio.estimate
             assert found.low < comparison.ratio.low < comparison.ratio.high < found.high
@@ -248,7 +262,7 @@ class TestWhichProperty:
         directory = simulate()
         results = Results(directory)
         topologies, confirmed = results.read_table("topologies"), results.read_table("convergence")
-        both = topologies.merge(confirmed[confirmed["phase"] == "shared"], on=["arm", "replicate"])
+        both = topologies.merge(confirmed[confirmed["phase"] == "own_best"], on=["arm", "replicate"])
         results.write_table("topologies", topologies.assign(follows=-both["updates"].to_numpy()))
         summary = make_report(directory)
         measures = ["entries_changed", "follows", "reciprocity", "rewired"]
@@ -355,8 +369,8 @@ class TestSearch:
         for found in summary.search:
             assert found.best_updates == trials.loc[found.best_trial, "mean_updates"]
         text = read_page(directory).text
-        assert "the trial with the fewest updates to criterion" in text
-        assert "ranked by their updates to criterion" in text
+        assert "the common setting with the fewest updates to criterion" in text
+        assert "had one objective: the mean over a trial's networks of their updates to criterion" in text
 
     def test_a_grid_has_none(self, simulate):
         directory = simulate(trials=4, edit=lambda study: study["search"].update(sampler="grid"))
@@ -409,14 +423,18 @@ class TestFiles:
         directory, summary = reported
         table = pd.read_csv(directory / "report/tables/verdicts.csv")
         content = json.loads((directory / "summary.json").read_text())
-        shared = table[table["phase"] == "shared"].set_index("arm")
+        pair = table[table["phase"] == "pair"].set_index("arm")
         text = read_page(directory).text
         for held, c in zip(content["comparisons"], summary.comparisons, strict=True):
-            assert shared.loc[c.arm, "ratio"] == pytest.approx(held["ratio"]["estimate"])
-            assert shared.loc[c.arm, "verdict"] == held["verdict"]["name"] == c.verdict.name
+            assert pair.loc[c.arm, "ratio"] == pytest.approx(held["ratio"]["estimate"])
+            assert pair.loc[c.arm, "verdict"] == held["verdict"]["name"] == c.verdict.name
             assert c.verdict.reason in text
         assert len(pd.read_csv(directory / "report/tables/criterion_levels.csv")) == 5 * 5
-        assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == 2 * 6 * 16
+        # five arms in their pairs, the reference in each of these, and all at their own best
+        assert len(pd.read_csv(directory / "report/tables/replicates.csv")) == (5 + 5 + 6) * 16
+        claims = pd.read_csv(directory / "report/tables/claims.csv").set_index("arm")["claim"]
+        assert claims.to_dict() == {arm: claim["name"] for arm, claim in content["claims"].items()}
+        assert len(pd.read_csv(directory / "report/tables/settings.csv")) == 6 * 8
         associations = pd.read_csv(directory / "report/tables/associations.csv")
         for held, row in zip(content["associations"], associations.to_dict("records"), strict=True):
             assert (row["measure"], row["rho_across"]) == (held["measure"], pytest.approx(held["across"]))
@@ -502,10 +520,11 @@ class TestTerminal:
         table = [line.split() for line in lines if line.startswith(tuple(summary.arms)) and "/16" in line]
         assert [row[0] for row in table] == list(summary.arms)
         assert table[0][1] == "reference"
-        assert table[1][1] == "faster"
+        assert table[1][1] == "depends"
+        assert table[2][1] == "slower"
 
     def test_names_the_limits_first(self, reported, printed):
         _, summary = reported
         text = printed(summary, 1000)
-        places = [text.index(part) for part in (summary.limits[0].text, *summary.answer, "verdict ")]
+        places = [text.index(part) for part in (summary.limits[0].text, *summary.answer, "claim ")]
         assert all(a < b for a, b in pairwise(places))

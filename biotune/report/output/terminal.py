@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from biotune.report import formatting
-from biotune.report.formatting import number, percent
+from biotune.report.formatting import number
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import DEPENDS, claim_name, interval, trend_sentence
 from biotune.report.text.combined import CombinedReport
@@ -75,8 +75,8 @@ def _verdicts(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("arm", overflow="fold")
     table.add_column("claim")
-    table.add_column(f"in its pair [{percent(summary.confidence, 1)}]", justify="right")
-    table.add_column("each at its best", justify="right")
+    for column in ("in its pair", "each at its best"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("updates", justify="right")
     table.add_column("converged", justify="right")
     pairs, best = ({c.arm: c for c in found} for found in (summary.comparisons, summary.own_best))
