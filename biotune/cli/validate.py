@@ -145,7 +145,9 @@ def _shares(found: Sequence["Found"]) -> Table:
 def _claims(found: Sequence["selection.Found"]) -> Table:
     from biotune.validate.selection import ESTIMANDS
 
-    table = Table(title=f"{found[0].studies} studies of each design, arms equally fast at their best: faster + slower")
+    table = Table(
+        title=f"{found[0].studies} studies of each design, arms equally fast at their best: any faster + any slower"
+    )
     for column in ("common settings", "nulls", *ESTIMANDS, "claim beyond the margin", "claims changed by a null"):
         table.add_column(column)
     for row in found:

@@ -34,7 +34,7 @@ from biotune.statistics import Chosen, Verdict
 REFERENCE = "reference"
 ESTIMANDS = ("pair", "own best", "claim")
 
-NULLS, SETTINGS = (1, 3, 5), (8, 16)
+NULLS, SETTINGS = (1, 3, 5), (8, 16, 32)
 """Numbers of nulls beside the reference, and of common settings, that are simulated."""
 
 EDGE = 0.1
@@ -76,13 +76,13 @@ class Design:
 
 @dataclass(frozen=True)
 class Found:
-    """What is claimed of nulls that are as fast as the reference.
+    """What is claimed of nulls that are as fast as the reference, as shares of the studies.
 
     Attributes:
-        faster, slower: estimand -> share of the nulls that have this direction, by whatever size.
-        beyond: estimand -> share that is *faster*, and *slower*, by more than the margin.
-        changed: share of the nulls whose claim is another one once a null is added, or one of the others is doubled,
-            with intervals of the same confidence.
+        faster, slower: estimand -> share in which any null has this direction, by whatever size.
+        beyond: estimand -> share in which any is *faster*, and any *slower*, by more than the margin.
+        changed: share in which the claim on any null is another one once a null is added, or null 0 is doubled, with
+            intervals of the same confidence.
     """
 
     design: Design
@@ -135,20 +135,19 @@ def simulate(design: Design, model: Model, studies: int, seed: int) -> Found:
     for _ in range(studies):
         study = _draw(design, model, random)
         found = study.verdicts(arms, confidence, model.margin)
-        for verdicts in found.values():
-            for estimand, verdict in verdicts.items():
-                counts[estimand, verdict.direction or "none"] += 1
-                counts[estimand, f"beyond {verdict.name}"] += 1
+        for estimand in ESTIMANDS:
+            said = [verdicts[estimand] for verdicts in found.values()]
+            names = {f"beyond {verdict.name}" for verdict in said} | {verdict.direction or "" for verdict in said}
+            counts.update((estimand, name) for name in names)
         more = [study.verdicts([*arms, beside], confidence, model.margin) for beside in ("added", "doubled")]
-        changed += sum(any(again[arm]["claim"] != found[arm]["claim"] for again in more) for arm in found)
-    total = studies * design.nulls
-    shares = {key: count / total for key, count in counts.items()}
+        changed += any(again[arm]["claim"] != found[arm]["claim"] for again in more for arm in found)
 
     def of(what: str) -> dict[str, float]:
-        return {estimand: shares.get((estimand, what), 0.0) for estimand in ESTIMANDS}
+        return {estimand: counts[estimand, what] / studies for estimand in ESTIMANDS}
 
-    beyond = zip(ESTIMANDS, zip(of("beyond faster").values(), of("beyond slower").values(), strict=True), strict=True)
-    return Found(design, studies, of("faster"), of("slower"), dict(beyond), changed / total)
+    faster, slower = of("beyond faster"), of("beyond slower")
+    beyond = {estimand: (faster[estimand], slower[estimand]) for estimand in ESTIMANDS}
+    return Found(design, studies, of("faster"), of("slower"), beyond, changed / studies)
 
 
 def _draw(design: Design, model: Model, random: np.random.Generator) -> _Study:

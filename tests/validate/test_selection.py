@@ -17,7 +17,7 @@ def test_what_one_setting_makes_of_two_optima_is_not_claimed() -> None:
     found = simulate(Design(nulls=3, agree=True, settings=16), Model(), studies=60, seed=1)
     assert sum(tails(found, "pair")) > 0.2
     for claimed, at_pair in zip(tails(found, "claim"), tails(found, "pair"), strict=True):
-        assert claimed <= min(0.13, at_pair)
+        assert claimed <= 0.16 < at_pair
     assert max(found.beyond["claim"]) <= 0.03
 
 
@@ -33,9 +33,12 @@ def test_arms_with_one_optimum_are_compared_where_both_are_best() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("nulls", "agree"), [(1, True), (3, True), (3, False), (5, True), (5, False)])
-def test_each_tail_of_the_claim_is_wrong_in_one_study_of_twenty(nulls: int, agree: bool) -> None:
-    found = simulate(Design(nulls, agree, settings=16), Model(), studies=1000, seed=4)
-    assert max(tails(found, "claim")) <= 0.05 + 0.02  # three standard errors
+@pytest.mark.parametrize(("keys", "settings"), [(1, 16), (2, 32)])
+def test_each_tail_of_the_claim_is_wrong_in_one_study_of_twenty(
+    nulls: int, agree: bool, keys: int, settings: int
+) -> None:
+    found = simulate(Design(nulls, agree, settings), Model(keys=keys), studies=1000, seed=4)
+    assert max(tails(found, "claim")) <= 0.05
     assert max(found.beyond["claim"]) <= 0.01
 
 
@@ -44,7 +47,7 @@ def test_the_command_writes_what_it_shows(tmp_path: Path, capsys: pytest.Capture
     assert main(["validate", "selection", "--studies", "2", "--keys", "1", "--json", str(file)]) == 0
     content = json.loads(file.read_text())
     assert content["model"]["keys"] == 1
-    assert {row["design"]["settings"] for row in content["found"]} == {8, 16}
+    assert {row["design"]["settings"] for row in content["found"]} == {8, 16, 32}
     assert "claim" in capsys.readouterr().out
 
 
