@@ -7,7 +7,7 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.results import POSITIVE_CONTROL
-from biotune.results.documents import Selection, Shared
+from biotune.results.documents import Reading, Selection, Shared
 from biotune.study import Study, load_study
 from biotune.study.confirm.cells import make_cells
 from biotune.study.confirm.confirm import make_jobs
@@ -32,9 +32,9 @@ def varied(write_space: Callable[..., Path]) -> Study:
     return load_study(write_space(("tune:", f"positive_control: frozen\n{CONDITIONS}tune:")))
 
 
-def digest(arm: str, setting: Setting, condition: str) -> str:
+def digest(arm: str, setting: Setting, reading: Reading) -> str:
     """Stands in for the digest of a plan, in which the nonlinearity has no part."""
-    return f"{arm} {setting['learning_rate']} {condition}"
+    return f"{arm} {setting['learning_rate']} {reading.condition}"
 
 
 def test_each_arm_is_confirmed_at_the_shared_setting_and_at_its_own_best(study: Study) -> None:
@@ -64,7 +64,7 @@ def test_an_own_best_that_makes_the_same_networks_is_one_cell_that_is_read_as_bo
 
 
 def test_arms_that_are_equal_are_confirmed_each(study: Study) -> None:
-    cells = make_cells(study, SHARED, dict.fromkeys(study.arms, SHARED), {}, lambda arm, setting, condition: "one plan")
+    cells = make_cells(study, SHARED, dict.fromkeys(study.arms, SHARED), {}, lambda arm, setting, reading: "one plan")
     assert [(cell.arm, [one.phase for one in cell.readings]) for cell in cells] == [
         ("real", ["shared", "own_best"]),
         ("rewired", ["shared", "own_best"]),
@@ -111,9 +111,9 @@ def test_a_condition_that_comes_to_an_arms_own_best_is_read_from_it(varied: Stud
     """What is read under the primary is trained to the budget, and on all replicates that a reading asks for."""
     best: dict[str, Setting] = {arm: SHARED | {"learning_rate": 0.5} for arm in varied.arms}
 
-    def by_rate(arm: str, setting: Setting, condition: str) -> str:
-        rate = 0.5 if condition == "fast" else setting["learning_rate"]
-        return f"{arm} {rate} {'longer' if condition == 'longer' else ''}"
+    def by_rate(arm: str, setting: Setting, reading: Reading) -> str:
+        rate = 0.5 if reading.condition == "fast" else setting["learning_rate"]
+        return f"{arm} {rate} {'longer' if reading.condition == 'longer' else ''}"
 
     same: dict[str, list[str]] = {"primary": [], "fast": [], "longer": []}
     cells = make_cells(varied, SHARED, best, same, by_rate)
@@ -135,8 +135,8 @@ def test_two_conditions_that_come_to_one_plan_are_trained_on_the_replicates_of_t
     study = load_study(write_space(("tune:", f"{both}tune:")))
     same: dict[str, list[str]] = {"primary": [], "few": [], "all": []}
 
-    def one_plan(arm: str, setting: Setting, condition: str) -> str:
-        return f"{arm} {condition == 'primary'}"
+    def one_plan(arm: str, setting: Setting, reading: Reading) -> str:
+        return f"{arm} {reading.condition == 'primary'}"
 
     cells = make_cells(study, SHARED, dict.fromkeys(study.arms, SHARED), same, one_plan)
     jobs = make_jobs(study, [cell for cell in cells if not cell.whole])

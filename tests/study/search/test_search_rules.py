@@ -10,6 +10,7 @@ import pytest
 
 from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import Reading
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.confirm.confirm import make_jobs
@@ -49,7 +50,7 @@ def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], unti
         progress.end(trial.trial)
 
 
-def named(arm: str, setting: Setting, condition: str) -> str:
+def named(arm: str, setting: Setting, reading: Reading) -> str:
     """Stands in for the digest of a plan."""
     return f"{arm}, {dict(setting)}"
 
