@@ -239,6 +239,8 @@ class TestPage:
         shown = " ".join(printed(summary, width=200).split())
         content = json.loads((directory / "summary.json").read_text())
         assert content["conditions_sentences"] == summary.conditions_sentences
+        for sentence in summary.conditions_sentences:
+            assert sentence in shown
         degrees, weights, random = summary.conditions_sentences
         assert degrees.startswith("degrees: faster under the primary condition; this holds along ")
         assert "this reverses along task.pattern_length" in degrees
