@@ -10,7 +10,7 @@ import pandas as pd
 
 from biotune.criterion import updates_to_criterion
 from biotune.digests import study_digest
-from biotune.results import LABELS, PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
+from biotune.results import PHASES, POSITIVE_CONTROL, SCHEMA, TABLES, Results
 from biotune.results.documents import (
     Cell,
     Criterion,
@@ -34,6 +34,7 @@ from biotune.results.vocabulary import Label
 NULL_LOSS = 1 / 12
 LEVEL = NULL_LOSS / 10
 UPDATES_PER_EPOCH = 4
+CONFIRMED: tuple[Label, ...] = ("shared", "own_best")
 SUSTAIN = 3
 
 
@@ -96,7 +97,7 @@ class Simulation:
         trials, curves = self._search(random)
         convergence: list[dict[str, Any]] = []
         if self.phase != "search":
-            for label in LABELS:
+            for label in CONFIRMED:
                 self._confirm("primary", label, random, curves, convergence)
             for condition in [*self.conditions, *self._swept]:
                 if condition not in self.unfinished:
@@ -236,7 +237,7 @@ class Simulation:
                 whole=condition == "primary",
             )
             for condition in ("primary", *self.conditions, *self._swept)
-            for label in (LABELS if condition == "primary" else ("shared",))
+            for label in (CONFIRMED if condition == "primary" else ("shared",))
             for arm in self._ratios(condition, label)
         ]
         return Selection(shared=shared, own_best={arm: f"{arm}-0000" for arm in self.arms}, cells=cells)

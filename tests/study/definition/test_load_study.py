@@ -311,7 +311,7 @@ TOGETHER = {
     ("seed: 3", "seed: 3\nseed: 3"): "the key 'seed' is here twice; keep one",
     ("n_back: 2}", "n_back: 0}"): "task.n_back: task nback_mem: n_back is 0",
     ("\ntask: {", "\ntask: {batches: 3, "): "task.batches: unknown option",
-    ("task: {", "task: {trials: 1, "): "task.trials: input should be greater than or equal to 2, found 1",
+    ("\ntask: {", "\ntask: {trials: 1, "): "task.trials: input should be greater than or equal to 2, found 1",
     ("connectome: {name: marmoset}", "connectome: {name: marmozet}"): "connectome.name: unknown connectome",
     ("neurons_per_region: 2", "neurons_per_region: few"): "topology.neurons_per_region: ",
     ("topology:\n", "topology:\n  sparsity: 0.5\n"): "topology.sparsity: unknown key",

@@ -34,7 +34,7 @@ def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, 
 def start(study: Study, file: Path) -> SearchProgress:
     journal = Journal(file)
     past = journal.read()
-    return SearchProgress(study, Record(study.config.search.replicates, 3), journal, past)
+    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}), journal, past)
 
 
 def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], until: int | None = None) -> None:
