@@ -226,8 +226,8 @@ def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource
 
 
 QUICK = {
-    "search": {"trials_per_arm": 4, "shared_settings": 4, "replicates": 2, "max_epochs": 20, "grace": 5},
-    "confirm": {"replicates": 6, "max_epochs": 40},
+    "search": {"trials_per_arm": 4, "shared_settings": 4, "replicates": 2, "max_epochs": 10, "grace": 4},
+    "confirm": {"replicates": 4, "max_epochs": 24},
 }
 """Section -> key -> the most that a first look has of it."""
 
