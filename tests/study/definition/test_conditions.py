@@ -294,11 +294,20 @@ class TestSameNetworks:
         assert plans.same == {"primary": ["copy"], "off": ["shuffled", "copy"], "p": ["copy"]}
 
 
-def test_networks_that_cannot_be_drawn_under_a_condition_name_it(with_conditions: Callable[..., Path]) -> None:
-    study = load_study(with_conditions("few: {network: {readout: 0.001}}"))
-    with pytest.raises(
-        UserError, match=r"condition few, arm real, replicate 0: network\.readout: 0\.001 of \d+ neurons"
-    ):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("network: {readout: 0.001}", r"network\.readout: 0\.001 of \d+ neurons comes to none"),
+        ("topology: {neurons_per_region: 100000}", r"needs about .* of memory, and this machine has .* neurons"),
+        ("task: {trials: 1000000000}", r"needs about .* of memory, and this machine has .*; lower task\.trials"),
+        ("topology: {neurons_per_region: 1, draw: 1}", r"topology\.draw: 1 gives the same topology as 0"),
+    ],
+)
+def test_networks_that_cannot_be_made_under_a_condition_name_it_before_anything_is_trained(
+    with_conditions: Callable[..., Path], changes: str, message: str
+) -> None:
+    study = load_study(with_conditions(f"a: {{{changes}}}"))
+    with pytest.raises(UserError, match=rf"^condition a, arm real.*: {message}"):
         Plans.load(study)
 
 
