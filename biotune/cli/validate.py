@@ -16,6 +16,7 @@ from biotune.errors import UserError
 
 if TYPE_CHECKING:
     from biotune.validate import selection
+    from biotune.validate.intervals import Coverage
     from biotune.validate.simulate import Found
 
 
@@ -42,6 +43,9 @@ def add_commands(commands: Any) -> None:
         ("noise", "standard deviation of an evaluation's log loss; default 0.05"),
     ):
         simulate.add_argument(f"--{name}", type=number, metavar="X", help=what)
+    simulate.add_argument(
+        "--shape", choices=("normal", "lognormal", "stragglers"), help="of the log ratios' distribution; default normal"
+    )
     simulate.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     simulate.set_defaults(command=_simulate)
     chosen = verbs.add_parser(
@@ -58,6 +62,11 @@ def add_commands(commands: Any) -> None:
         chosen.add_argument(f"--{name}", type=number, metavar="X", help=what)
     chosen.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     chosen.set_defaults(command=_selection)
+    intervals = verbs.add_parser("intervals", help="how often the intervals hold if log ratios are not normal")
+    intervals.add_argument("--studies", type=count, default=2000, metavar="N", help="default 2000")
+    intervals.add_argument("--seed", type=natural, default=1, metavar="N")
+    intervals.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    intervals.set_defaults(command=_intervals)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -106,6 +115,17 @@ def _selection(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _intervals(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.intervals import SPREAD, coverages
+
+    found = list(coverages(arguments.studies, arguments.seed))
+    console.print(_coverages(found))
+    if arguments.json:
+        content = {"spread": SPREAD, "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
 def _repeat(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.validate.repeat import run_seed, verdicts
 
@@ -125,18 +145,21 @@ def _repeat(arguments: argparse.Namespace, console: Console) -> int:
 def _shares(found: Sequence["Found"]) -> Table:
     first = found[0]
     table = Table(
-        title=f"{first.studies} simulated studies of each true ratio, {first.pairs} pairs, "
-        f"{100 * first.confidence:.1f} % intervals"
+        title=f"{first.studies} simulated studies of each true ratio, {first.arms} arms beside the reference, "
+        f"{first.pairs} pairs, {100 * first.confidence:.1f} % intervals; wrong: in any of the arms"
     )
-    for column in ("true ratio", "interval covers it", "bootstrap-t does", "verdicts", "false", "censored"):
+    for column in ("true ratio", "covered", "verdicts"):
+        table.add_column(column, no_wrap=column == "verdicts")
+    for column in ("wrong direction", "wrong beyond", "wrong within", "bounds", "censored"):
         table.add_column(column)
     for row in found:
+        covered = "–" if row.covered is None else f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}"
         table.add_row(
             f"{row.ratio:g}",
-            f"{100 * row.covered:.1f} % ± {100 * row.error:.1f}",
-            f"{100 * row.covered_bootstrap:.1f} %",
-            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
-            ", ".join(f"{name} {100 * share:.1f} %" for name, share in row.false.items()) or "none",
+            covered,
+            "\n".join(f"{name} {100 * share:.1f} %" for name, share in row.verdicts.items()),
+            *(f"{100 * share:.1f} %" for share in (row.wrong_direction, row.wrong_beyond, row.wrong_within)),
+            f"{100 * row.bounds:.1f} %",
             f"{100 * row.censored:.1f} %",
         )
     return table
@@ -160,6 +183,19 @@ def _claims(found: Sequence["selection.Found"]) -> Table:
             "{:.1f} + {:.1f} %".format(*(100 * share for share in row.beyond["claim"])),
             f"{100 * row.changed:.1f} %",
         )
+    return table
+
+
+def _coverages(found: Sequence["Coverage"]) -> Table:
+    table = Table(title=f"{found[0].studies} studies: intervals wholly below and above the true ratio; median width")
+    names = list(dict.fromkeys(row.interval for row in found))
+    for column in ("log ratios", "pairs", "asked", *names):
+        table.add_column(column)
+    cells = {(row.shape, row.pairs, row.confidence, row.interval): row for row in found}
+    for shape, pairs, confidence in dict.fromkeys((row.shape, row.pairs, row.confidence) for row in found):
+        rows = [cells[shape, pairs, confidence, name] for name in names]
+        shown = (f"{100 * row.low:.2f} + {100 * row.high:.2f} %; {row.width:.2f}" for row in rows)
+        table.add_row(shape, str(pairs), f"{50 * (1 - confidence):.2f} % each", *shown)
     return table
 
 

@@ -43,10 +43,12 @@ def equivalence_power(spread: float, pairs: int, confidence: float, margin: floa
     n = pairs
     quantile = float(stats.t.ppf((1 + confidence) / 2, n - 1))
     widest = bound * math.sqrt(n) / (quantile * spread)  # the s / spread above which no mean is equivalent
+    scale = (1 - (n - 1) / 2) * math.log(2) - math.lgamma((n - 1) / 2)  # of the chi density with n - 1 degrees
 
     def density(scaled: float) -> float:
         room = bound * math.sqrt(n) / spread - quantile * scaled
-        return (2 * float(stats.norm.cdf(room)) - 1) * float(stats.chi.pdf(scaled * math.sqrt(n - 1), n - 1))
+        chi = scaled * math.sqrt(n - 1)
+        return math.erf(room / math.sqrt(2)) * math.exp(scale + (n - 2) * math.log(chi) - chi**2 / 2)
 
     # the chi distribution has next to no mass from 10 standard deviations above its mean on
     end = min(widest, 1 + 10 / math.sqrt(n - 1))

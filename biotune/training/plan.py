@@ -151,7 +151,8 @@ class TrialPlan:
         network = asdict(self.network)
         drawn = {key: network.pop(key) for key in _DRAWN_BY}
         start = [self.connectome.digest, dict(self.topology), self.null and dict(self.null), self.draw, drawn]
-        return json.dumps([*start, network["signs"], network["dale"]], default=str), json.dumps(network, default=str)
+        others = [network[key] for key in ("signs", "dale", "readout")]  # of which some can't be drawn
+        return json.dumps([*start, *others], default=str), json.dumps(network, default=str)
 
     @property
     def epochs(self) -> int:

@@ -2,45 +2,40 @@
 
     biotune validate simulate
     biotune validate simulate --space search_spaces/nback_mem.yaml --spread 0.35 --ratios 1,1.5 --studies 2000
+    biotune validate simulate --shape stragglers
 
-A simulated study has the tables of a results directory and goes through the report's own analysis: crossings
-interpolated in log loss, censoring at the budget, pairs, interval, verdict. The study's YAML gives the number of pairs,
-budget, criterion and margin. The reference and one other arm are compared, so the interval is one of 95 %.
+A simulated study goes through the report's own analysis: crossings interpolated in log loss, censoring at the budget,
+pairs, intervals for as many arms as the study compares, verdicts. The study's YAML gives the arms, the number of pairs,
+budget, criterion and margin; only its primary condition is simulated. All arms have the same true ratio, and share the
+reference, as in a study: an error counts if any of them makes it.
 
 In replicate r an arm of true ratio ρ (1 for the reference) needs
 
-    T = typical · ρ · exp(c_r + e),    c_r ~ N(0, between²) shared by the pair,    e ~ N(0, spread² / 2) of each
-    network,
+    T = typical · ρ · exp(c_r + e),    c_r ~ N(0, between²) shared by the pair,    e of each network,
 
-updates, so that the log ratio of a pair has the standard deviation `spread`; its loss after u updates is
+updates, where the e of a pair give its log ratio the standard deviation `spread` and a shape, see `scatter`; its loss
+after u updates is
 
     null loss · fraction^((u / T)^1.5) · exp(ε),    ε ~ N(0, noise²) at each evaluation.
 """
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from biotune.criterion import updates_to_criterion
-from biotune.digests import study_digest
 from biotune.errors import UserError
-from biotune.report.inputs import Inputs
-from biotune.report.results.analysis import summarise
+from biotune.report.results.comparisons import Analysis
 from biotune.report.results.summary import Comparison
-from biotune.results import SCHEMA, TABLES, Results
-from biotune.results.documents import CommonSetting, Selection, State, Streams, UsedConnectome
-from biotune.results.journal import Head
-from biotune.seeds import stream, streams_digest
+from biotune.seeds import stream
+from biotune.statistics import Verdict, VerdictName
 from biotune.study import Study, load_study
-from biotune.study.directory.environment import environment
-from biotune.study.opening import used_conditions
+from biotune.validate.shapes import Shape, scatter
 
 RATIOS = (1.0, 1.05, 1.2, 2.0)
 
@@ -56,12 +51,14 @@ class Model:
         typical: updates to criterion of the reference, as a share of the budget.
         between, spread, noise: standard deviations: of log updates between replicates, shared by the arms; of a pair's
             log ratio; of the log loss of one evaluation.
+        shape: of the log ratios' distribution.
     """
 
     typical: float = 0.25
     between: float = 0.3
     spread: float = 0.25
     noise: float = 0.05
+    shape: Shape = "normal"
 
 
 @dataclass(frozen=True)
@@ -69,169 +66,141 @@ class Found:
     """What the report says about simulated studies with one true ratio.
 
     Attributes:
-        covered: share of the studies whose interval contains the true ratio; error: its Monte Carlo standard error.
-        covered_bootstrap: share whose bootstrap-t interval contains it.
-        verdicts: verdict -> share of the studies. false: of these, the verdicts that are wrong for the true ratio.
+        arms: number of arms besides the reference, all of this true ratio.
+        covered: share of the intervals that contain the true ratio, of the arms that are comparable, None if none is;
+            error: its Monte Carlo standard error. A bound's interval has one end.
+        verdicts: verdict -> share of the arms. false: of these, the verdicts that are wrong for the true ratio.
+        bounds: share of the arms whose verdict is a bound.
+        wrong_direction: share of the studies in which any arm has a direction that is wrong, by whatever size.
+        wrong_beyond: share of the studies in which any arm is wrongly *faster* or *slower* by more than the margin.
+        wrong_within: share of the studies in which any arm is wrongly *equivalent* or *slightly* faster or slower.
         censored: share of the replicates that didn't meet the criterion within the budget.
     """
 
     ratio: float
     studies: int
+    arms: int
     pairs: int
     confidence: float
-    covered: float
+    covered: float | None
     error: float
-    covered_bootstrap: float
     verdicts: dict[str, float]
     false: dict[str, float]
+    bounds: float
+    wrong_direction: float
+    wrong_beyond: float
+    wrong_within: float
     censored: float
 
 
 class Simulator:
-    """Simulates studies of one design.
+    """Simulates studies of one design: the reference and all arms that the study compares with it."""
 
-    Args:
-        study: with two arms, the reference and one other.
-        directory: an empty one, for the files that a report reads.
-    """
-
-    def __init__(self, study: Study, directory: Path) -> None:
+    def __init__(self, study: Study) -> None:
         config = study.config
         self.reference = config.reference_arm
-        [self.arm] = [name for name in config.arms if name != self.reference]
+        self.arms = [name for name in config.arms if name != self.reference]
         self.pairs, self.margin = config.confirm.replicates, config.equivalence_margin
-        self.primary, self.sustain = study.primary, config.criterion.sustain
+        self.sustain = config.criterion.sustain
         self.null_loss, self.level = study.task.null_loss, study.level(study.primary)
         per_epoch = study.updates_per_epoch(study.primary)
         self.budget = per_epoch * config.confirm.max_epochs
         self.updates = per_epoch * np.arange(config.confirm.max_epochs + self.sustain)
-        self.results = Results(directory)
-        self.results.write_study(study.resolved())
-        self.results.write_state(self._state(study))
-        self.results.write_environment(environment({}, nodes=[], kernels=[], left_out=[]))
-        self.inputs = Inputs.read(self.results)
+        self.analysis = Analysis(
+            arms=study.resolved()["arms"],
+            reference=self.reference,
+            margin=self.margin,
+            planned=self.pairs,
+            finished=True,
+            seed=config.seed,
+        )
 
-    def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[Comparison, int]:
-        """The report's comparison for one simulated study, and the number of its networks that were censored."""
+    def compare(self, ratio: float, model: Model, random: np.random.Generator) -> tuple[list[Comparison], int]:
+        """The report's comparisons of one simulated study, and the number of its networks that were censored."""
         shared = random.normal(0, model.between, self.pairs)
-        rows: list[dict[str, Any]] = []
-        curves: list[pd.DataFrame] = []
-        for arm, true in ((self.reference, 1.0), (self.arm, ratio)):
-            own = random.normal(0, model.spread / math.sqrt(2), self.pairs)
-            for replicate, needed in enumerate(model.typical * self.budget * true * np.exp(shared + own)):
-                fallen = (self.level / self.null_loss) ** ((self.updates / needed) ** BENDING)
+        own, reference = scatter(model.shape, len(self.arms), model.spread, self.pairs, random)
+        typical = model.typical * self.budget
+        needed = {self.reference: typical * np.exp(shared + reference)}
+        needed |= {arm: typical * ratio * np.exp(shared + one) for arm, one in zip(self.arms, own, strict=True)}
+        rows = []
+        for arm, updates in needed.items():
+            for replicate, each in enumerate(updates):
+                fallen = (self.level / self.null_loss) ** ((self.updates / each) ** BENDING)
                 losses = self.null_loss * fallen * np.exp(random.normal(0, model.noise, len(fallen)))
                 reached, converged = updates_to_criterion(self.updates, losses, self.level, self.sustain, self.budget)
-                of: dict[str, Any] = {
-                    "phase": "pair",
-                    "condition": self.primary,
-                    "arm": arm,
-                    "against": "" if arm == self.arm else self.arm,
-                    "trial": f"{arm}-pair",
-                    "replicate": replicate,
-                }
-                last = float(losses[-self.sustain])
-                rows.append(
-                    dict.fromkeys(TABLES["convergence"].names)
-                    | of
-                    | {"converged": converged, "diverged": False, "updates": reached, "budget": self.budget}
-                    | {"best_loss": float(losses.min()), "final_loss": last, "test_loss": last}
-                    | {"left_empty": ""}
-                )
-                evaluations = {
-                    "epoch": np.arange(len(losses)),
-                    "updates": self.updates,
-                    "training_loss": losses,
-                    "validation_loss": losses,
-                }
-                curves.append(pd.DataFrame(dict.fromkeys(TABLES["curves"].names, np.nan) | of | evaluations))
-        tables = replace(
-            self.inputs.tables, convergence=pd.DataFrame(rows), curves=pd.concat(curves, ignore_index=True)
-        )
-        [comparison] = summarise(replace(self.inputs, tables=tables)).comparisons
-        return comparison, sum(not row["converged"] for row in rows)
+                named = {"arm": arm, "against": "", "replicate": replicate}
+                rows.append(named | {"updates": reached, "converged": converged})
+        comparisons = self.analysis.compare_all(pd.DataFrame(rows), bootstrap=False)
+        return comparisons, sum(not row["converged"] for row in rows)
 
     def simulate(self, ratio: float, model: Model, studies: int, seed: int) -> Found:
         """Simulates many studies of one true ratio, each with its own draw."""
         random = stream(seed, "simulation", round(1e6 * ratio))
-        verdicts: Counter[str] = Counter()
-        covered = covered_bootstrap = censored = 0
-        confidence = math.nan
-        for _ in range(studies):
-            comparison, missed = self.compare(ratio, model, random)
-            assert comparison.ratio is not None
-            assert comparison.bootstrap is not None
-            assert comparison.verdict is not None
-            confidence = comparison.ratio.confidence
-            covered += comparison.ratio.low <= ratio <= comparison.ratio.high
-            covered_bootstrap += comparison.bootstrap.low <= ratio <= comparison.bootstrap.high
-            verdicts[comparison.verdict.name] += 1
-            censored += missed
-        shares = {name: count / studies for name, count in verdicts.most_common()}
         wrong = wrong_verdicts(ratio, self.margin)
+        verdicts: Counter[str] = Counter()
+        errors: Counter[str] = Counter()
+        covered = shown = bounds = censored = 0
+        for _ in range(studies):
+            comparisons, missed = self.compare(ratio, model, random)
+            censored += missed
+            found = [c.verdict for c in comparisons if c.verdict]
+            verdicts.update(verdict.name for verdict in found)
+            bounds += sum(verdict.bound for verdict in found)
+            shown += sum(c.comparable for c in comparisons)
+            covered += sum(c.comparable and _covers(c, ratio) for c in comparisons)
+            errors["direction"] += any(v.direction and not _is_direction(v, ratio) for v in found)
+            errors["beyond"] += any(v.name in wrong & {"faster", "slower"} for v in found)
+            errors["within"] += any(v.name in wrong and (v.slight or v.name == "equivalent") for v in found)
+        arms, confidence = len(self.arms), self.analysis.confidence
+        shares = {name: count / (arms * studies) for name, count in verdicts.most_common()}
         return Found(
             ratio=ratio,
             studies=studies,
+            arms=arms,
             pairs=self.pairs,
             confidence=confidence,
-            covered=covered / studies,
-            error=math.sqrt(confidence * (1 - confidence) / studies),
-            covered_bootstrap=covered_bootstrap / studies,
+            covered=covered / shown if shown else None,
+            error=math.sqrt(confidence * (1 - confidence) / max(shown, 1)),
             verdicts=shares,
             false={name: share for name, share in shares.items() if name in wrong},
-            censored=censored / (2 * self.pairs * studies),
-        )
-
-    def _state(self, study: Study) -> State:
-        """The state of a finished study; only the confirmation at the setting of the pair is simulated."""
-        arms = (self.reference, self.arm)
-        connectomes = {
-            arm: UsedConnectome(
-                name=study.arms[arm].connectome.name,
-                asked=study.arms[arm].connectome.name,
-                substituted=False,
-                reason=None,
-                citation="",
-                kind="simulated",
-                sha256=None,
-                species="",
-                digest="",
-                notes=[],
-            )
-            for arm in arms
-        }
-        first = CommonSetting(index=0, setting=dict(study.first_setting), regrets=dict.fromkeys(arms, 0.0))
-        return State(
-            schema_version=SCHEMA,
-            study=study.config.name,
-            phase="finished",
-            started="",
-            finished=None,
-            seconds={},
-            backend={},
-            device="none",
-            matmul_precision="none",
-            concurrency=1,
-            connectomes=connectomes,
-            conditions=used_conditions(study, {condition: [] for condition in study.conditions}),
-            study_sha256=study_digest(study.resolved()),
-            task_sha256=None,
-            topologies={},
-            streams=Streams(sha256=streams_digest(), numpy=np.__version__),
-            selection=Selection(pair={self.arm: first}, own_best=dict.fromkeys(arms, first), cells=[]),
-            set_aside={},
-            journal=Head(),
-            storage=None,
+            bounds=bounds / (arms * studies),
+            wrong_direction=errors["direction"] / studies,
+            wrong_beyond=errors["beyond"] / studies,
+            wrong_within=errors["within"] / studies,
+            censored=censored / ((arms + 1) * self.pairs * studies),
         )
 
 
-def wrong_verdicts(ratio: float, margin: float) -> set[str]:
-    """The verdicts that are wrong for this true ratio; at the edge of the margin all three are."""
-    verdicts = {"faster", "slower", "equivalent"}
-    edge, beyond = math.log1p(margin), math.log(ratio)
-    if math.isclose(abs(beyond), edge, abs_tol=1e-9):
-        return verdicts
-    return verdicts - {"equivalent" if abs(beyond) < edge else "slower" if beyond > 0 else "faster"}
+def _covers(comparison: Comparison, ratio: float) -> bool:
+    found, verdict = comparison.ratio, comparison.verdict
+    assert found is not None
+    assert verdict is not None
+    faster, slower = (verdict.bound and verdict.direction == direction for direction in ("faster", "slower"))
+    return (faster or found.low <= ratio) and (slower or ratio <= found.high)
+
+
+def _is_direction(verdict: Verdict, ratio: float) -> bool:
+    return (ratio < 1) if verdict.direction == "faster" else (ratio > 1)
+
+
+def wrong_verdicts(ratio: float, margin: float) -> set[VerdictName]:
+    """The verdicts that are wrong for this true ratio.
+
+    Of a ratio of 1 every direction is wrong. *Faster* and *slower* say that it lies beyond the margin, *equivalent* and
+    *slightly …* that it lies within; at the edge both are wrong. With an open size only the direction can be wrong.
+    """
+    edge, beyond = math.log1p(margin), abs(math.log(ratio))
+    at_edge = math.isclose(beyond, edge, abs_tol=1e-9)
+    wrong: set[VerdictName] = set()
+    if ratio >= 1:
+        wrong |= {"faster", "faster, size open", "slightly faster"}
+    if ratio <= 1:
+        wrong |= {"slower", "slower, size open", "slightly slower"}
+    if beyond < edge or at_edge:
+        wrong |= {"faster", "slower"}
+    if beyond > edge or at_edge:
+        wrong |= {"equivalent", "slightly faster", "slightly slower"}
+    return wrong
 
 
 def simulate(
@@ -249,11 +218,8 @@ def simulate(
         UserError: the file is not a study, or has one arm only.
     """
     study = load_study(space, overrides=overrides)
-    others = [name for name in study.config.arms if name != study.config.reference_arm]
-    if not others:
+    if len(study.config.arms) == 1:
         raise UserError(f"{space}: has one arm, so there is no ratio to simulate; name a study with two or more")
-    study = load_study(space, overrides=overrides, arms=others[:1])
-    with tempfile.TemporaryDirectory() as directory:
-        simulator = Simulator(study, Path(directory))
-        for ratio in ratios:
-            yield simulator.simulate(ratio, model or Model(), studies, seed)
+    simulator = Simulator(study)
+    for ratio in ratios:
+        yield simulator.simulate(ratio, model or Model(), studies, seed)

@@ -442,6 +442,29 @@ class TestSignFlips:
         assert statistics.sign_flip_p(np.zeros(6), np.random.default_rng(0))[0] == 1
 
 
+class TestSignFlipInterval:
+    @given(st.lists(st.floats(-3, 3), min_size=6, max_size=9), st.sampled_from([0.9, 0.95]), st.floats(-4, 4))
+    def test_holds_what_the_test_does_not_reject(self, differences, confidence, centre):
+        generator = np.random.default_rng(0)
+        differences = np.array(differences)
+        low, high = statistics.sign_flip_interval(differences, confidence, generator)
+        p, _ = statistics.sign_flip_p(differences - centre, generator)
+        if min(abs(centre - low), abs(centre - high)) > 1e-6:
+            assert (low < centre < high) == (p > 1 - confidence)
+
+    def test_has_no_end_with_too_few_pairs(self):
+        generator = np.random.default_rng(0)
+        assert statistics.sign_flip_interval(np.arange(5.0), 0.95, generator) == (-math.inf, math.inf)
+        assert math.isfinite(statistics.sign_flip_interval(np.arange(6.0), 0.95, generator)[0])
+
+    def test_of_more_pairs_than_can_be_listed_is_close_to_the_t_interval(self):
+        generator = np.random.default_rng(1)
+        differences = generator.normal(0.1, 0.25, 40)
+        low, high = statistics.sign_flip_interval(differences, 0.95, generator)
+        expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
 class TestOtherStatistics:
     def test_wilson_interval(self):
         found = statistics.share(15, 16)

@@ -1,5 +1,6 @@
 """Small studies, written as YAML the way a user writes them."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -39,15 +40,25 @@ def small_text() -> str:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> tuple[Path, Results, str]:
-    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy."""
-    folder = tmp_path_factory.mktemp("finished")
-    space, output = folder / "space.yaml", folder / "results"
-    space.write_text(small_text)
-    command = [sys.executable, TUNE_MAIN, "--space", space, "--output", output, "--concurrency", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy.
+
+    It is run by the first of the processes that tests are divided among, and the others wait for it.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = shared / "finished"
+    space, output, printed = folder / "space.yaml", folder / "results", folder / "printed.txt"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            folder.mkdir(exist_ok=True)
+            space.write_text(small_text)
+            command = [sys.executable, TUNE_MAIN, "--space", space, "--output", output, "--concurrency", "1"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
+            printed.write_text(done.stdout)
     [directory] = output.iterdir()
-    return space, Results.open(directory), done.stdout
+    return space, Results.open(directory), printed.read_text()
 
 
 @pytest.fixture

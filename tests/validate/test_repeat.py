@@ -60,6 +60,6 @@ def test_an_aa_study_finds_no_difference_from_any_seed(tmp_path: Path) -> None:
         (seed, phase) for seed in (1, 2) for phase in ("comparisons", "own_best")
     ]
     shared = [row for row in rows if row["phase"] == "comparisons"]
-    assert {row["verdict"] for row in shared} <= {"equivalent", "undecided"}
+    assert not {row["verdict"] for row in shared} & {"faster", "slower"}  # with an open size, one in twenty may be
     assert len({row["ratio"] for row in shared}) == 2  # other seeds, other networks
     assert "How often" in done.stdout

@@ -55,6 +55,13 @@ class Gain:
         return [way for way in WAYS if not any(name.startswith(way) for name in self.ways)]
 
     @property
+    def within_the_margin(self) -> bool:
+        """Whether it is practically none in every way, and none at all in one of them."""
+        verdicts = [comparison.verdict for comparison in self.ways.values()]
+        slight = all(verdict and (verdict.name == "equivalent" or verdict.slight) for verdict in verdicts)
+        return slight and "equivalent" in self.signs.values()
+
+    @property
     def with_norm(self) -> bool:
         """Whether one of the ways is of treating the Frobenius norm."""
         return any(name.startswith(NORM_WAYS) for name in self.ways)
@@ -189,6 +196,8 @@ def _gain_of(group: Sequence[_Study], arm: str, within: list[str]) -> Gain:
     signs = {name: _sign(c) for name, c in ways.items()}
     found = set(signs.values())
     gain = Gain(arm, reference, ways, signs, None, within)
+    if gain.within_the_margin:
+        return gain
     if len(found & {"faster", "slower", "equivalent"}) > 1:
         return replace(gain, survives=False)
     return replace(gain, survives=True) if found in ({"faster"}, {"slower"}) and not gain.missing else gain

@@ -85,14 +85,14 @@ def gain_sentence(gain: Gain) -> str:
     reasons += [f"no study has the radius {way}" for way in gain.missing]
     treated = f"the spectral radius{' or norm' if gain.with_norm else ''} is treated"
     equal = [name for name, sign in gain.signs.items() if sign == "equivalent"]
-    if {"faster", "slower"} <= found:
+    if gain.within_the_margin and not reasons:
+        text = f"{arm} learns as fast as {reference} whichever way {treated}"
+    elif {"faster", "slower"} <= found:
         text = f"The sign of {arm}'s difference from {reference} does not survive: it depends on gain"
     elif equal and found & {"faster", "slower"}:
         text = f"{arm}'s difference from {reference} does not survive: it is within the margin {several(equal)}"
     elif reasons:
         text = f"Whether the sign of {arm}'s difference from {reference} survives can't be told: {several(reasons)}"
-    elif equal:
-        text = f"{arm} learns as fast as {reference} whichever way {treated}"
     else:
         [sign] = found
         text = f"{arm} learns {sign} than {reference} whichever way {treated}"

@@ -57,22 +57,17 @@ def _sentence(over: Over, conditions: Conditions, reference: str) -> str:
     primary = own[0].direction
     if over.everywhere:
         return f"{over.arm} learns {over.everywhere} than {reference} under each of {over.conditions} conditions."
-    if primary is None:
-        begin = f"{over.arm}: no direction is shown under the primary condition"
-        shown = [f"{direction} under at least {u}" for direction, u in over.at_least.items() if u]
-        middle = (
-            f"; of {over.conditions} conditions it is shown to be {several(shown)}" if shown else ", nor in any other"
-        )
-    else:
-        u = over.at_least[primary]
-        so = (
-            f"shown to be so under at least {u} of {over.conditions}"
-            if u
-            else "not shown to be so under any number of them"
-        )
-        begin = f"{over.arm}: {primary} under the primary condition, and {so}"
-        middle = "".join(f"; {part}" for part in _along(axes))
-    return f"{begin}{middle}{_exceptions(over, own)}."
+    parts = [
+        f"{primary} under the primary condition" if primary else "no direction is shown under the primary condition"
+    ]
+    if primary:
+        parts += _along(axes)
+    parts += _exceptions(over, own)
+    shown = [f"{direction} under at least {u}" for direction, u in over.at_least.items() if u]
+    parts.append(
+        f"of all {over.conditions} conditions, {several(shown) if shown else 'no direction is shown for any number'}"
+    )
+    return f"{over.arm}: {'; '.join(parts)}."
 
 
 def _along(axes: Sequence[Axis]) -> list[str]:
@@ -84,11 +79,11 @@ def _along(axes: Sequence[Axis]) -> list[str]:
     return parts
 
 
-def _exceptions(over: Over, own: Sequence[Specification]) -> str:
+def _exceptions(over: Over, own: Sequence[Specification]) -> list[str]:
     """Conditions that may be named alone, since the intervals of all of them hold together."""
     named = [
-        f"{s.direction} under {s.condition} ({interval(s.comparison)})"
-        for s in own
-        if s.condition in over.exceptions and s.comparison
+        f"{spec.direction} under {spec.condition} ({interval(spec.comparison)})"
+        for spec in own
+        if spec.comparison and spec.condition in over.exceptions
     ]
-    return f"; by intervals that hold together over all conditions it is {several(named)}" if named else ""
+    return [f"{several(named)}, as the intervals over all arms and conditions say too"] if named else []

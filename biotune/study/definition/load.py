@@ -14,7 +14,6 @@ from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
 from biotune.study.definition.conditions import make_conditions
 from biotune.study.definition.config import (
     ArmConfig,
-    ConditionConfig,
     ConfirmConfig,
     ConnectomeConfig,
     Domain,
@@ -131,8 +130,10 @@ def _study(content: dict[str, Any], notes: Sequence[str], run_task: bool) -> Stu
     if config.positive_control is not None:
         arms[POSITIVE_CONTROL] = _control(config, arms[config.reference_arm])
     if run_task:
-        for name, condition in conditions.items():
-            _check_task(condition.task, name if config.conditions.get(name, ConditionConfig()).task else None)
+        _check_task(config.task, ("task",))
+        for name, condition in config.conditions.items():
+            if condition.task:
+                _check_task(conditions[name].task, ("conditions", name, "task"))
     return Study(config, arms, conditions, notes)
 
 
@@ -225,8 +226,8 @@ def _keep_arms(content: dict[str, Any], names: Sequence[str], source: YamlSource
 
 
 QUICK = {
-    "search": {"trials_per_arm": 4, "shared_settings": 4, "replicates": 2, "max_epochs": 20, "grace": 5},
-    "confirm": {"replicates": 6, "max_epochs": 40},
+    "search": {"trials_per_arm": 4, "shared_settings": 4, "replicates": 2, "max_epochs": 10, "grace": 4},
+    "confirm": {"replicates": 4, "max_epochs": 24},
 }
 """Section -> key -> the most that a first look has of it."""
 
@@ -374,8 +375,8 @@ def _check_settings(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) 
     return list(found.values())
 
 
-def _check_task(task: TaskConfig, condition: str | None) -> None:
-    """Makes the task; `condition` is the one that has its own.
+def _check_task(task: TaskConfig, where: Location) -> None:
+    """Makes the task, whose keys are at that place.
 
     Raises:
         Mistakes: it has no such option, an option's value is wrong, or a user's own task can't be made.
@@ -392,5 +393,4 @@ def _check_task(task: TaskConfig, condition: str | None) -> None:
     if reason is not None:  # it is about the options without which it would be another
         own = [key for key in task.options if key != "name"]
         guilty = [key for key in own if failure({k: v for k, v in task.options.items() if k != key}) != reason]
-        where = ("task",) if condition is None else ("conditions", condition, "task")
         raise Mistakes([Mistake((*((*where, key) for key in guilty), (*where, "name")), reason)])

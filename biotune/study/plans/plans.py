@@ -59,27 +59,41 @@ class Plans:
         plans, topologies = cls(study, connectomes, trained), {}
         for arm in study.arms:
             try:
-                here = study.arms[arm], connectomes[arm]
-                require_memory(needs_of_training(study, *here) if trains_here else needs_of_drawing(*here))
-                plan = plans.plan(arm, {}, "confirm", [0])
-                if plan.start is None:
-                    first = DRAWN.of(plan, 0)
-                    _require_equal_edges(first, plans.plan(arm, {}, "confirm", [1]))
-                    _require_another_draw(first, plan)
-                else:
-                    [first] = plan.start.load().topologies
-                edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
-                read_neurons(first.size, plan.network.readout, plan.generator(0, "readout_neurons"))
+                topologies[arm] = plans._first_topology(arm, {}, study.primary, trains_here).digest
             except (UserError, ValueError) as error:
                 raise UserError(f"arm {arm}: {error}") from error
-            topologies[arm] = first.digest
-        return replace(plans, topologies=topologies, same=plans._same_networks())
+        return replace(plans, topologies=topologies, same=plans._same_networks(trains_here))
 
-    def _same_networks(self) -> dict[str, list[str]]:
+    def _first_topology(self, arm: str, setting: Setting, condition: str, trains_here: bool) -> Topology:
+        """The topology of an arm's first confirmed replicate under a condition; other arguments as of `load`.
+
+        Raises:
+            UserError, ValueError: its networks don't fit into memory, or can't be drawn.
+        """
+        study, connectome = self.study, self.connectomes[arm]
+        if trains_here:
+            require_memory(needs_of_training(study, study.arms[arm], connectome, condition))
+        else:
+            require_memory(needs_of_drawing(study.conditions[condition].of(study.arms[arm], {}), connectome))
+        plan = self.plan(arm, setting, "confirm", [0], condition)
+        if plan.start is None:
+            first = DRAWN.of(plan, 0)
+            _require_equal_edges(first, self.plan(arm, setting, "confirm", [1], condition))
+            _require_another_draw(first, plan)
+        else:
+            [first] = plan.start.load().topologies
+        edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
+        read_neurons(first.size, plan.network.readout, plan.generator(0, "readout_neurons"))
+        return first
+
+    def _same_networks(self, trains_here: bool) -> dict[str, list[str]]:
         """Draws the first network of each arm under each condition, to see that it can be drawn, and which are equal.
 
         Whether the values follow the topology's weights may be tuned: then arms are equal if they are whichever is
         chosen.
+
+        Args:
+            trains_here: see `load`.
 
         Raises:
             UserError: an arm's networks can't be drawn under a condition.
@@ -97,6 +111,7 @@ class Plans:
                 if plans[0].start is not None:
                     continue
                 try:
+                    self._first_topology(arm, study.first_setting, condition, trains_here)
                     for plan in plans:
                         start, training = plan.start_and_training()
                         held[start] = held.get(start) or first_network_digest(plan)
@@ -191,7 +206,7 @@ def _require_equal_edges(first: Topology, another: TrialPlan) -> None:
     sizes = np.bincount(first.region)
     if another.null is None or another.null["level"] == "neuron" or sizes.min() == sizes.max():
         return
-    edges = draw_topology(another, another.replicates[0]).edges
+    edges = DRAWN.of(another, another.replicates[0]).edges
     if edges != first.edges:
         raise UserError(
             f"null {another.null['name']}: with regions of {sizes.min()} to {sizes.max()} neurons each draw has "

@@ -96,9 +96,9 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
         changed=changed,
         interrupted=lambda: False,
     )
-    assert shown[0] == [("real", 2, 0), ("real", 0, 1)]
+    assert shown[0] == [("rewired", 2, 0), ("rewired", 0, 1)]
     assert all(len(running) <= 2 for running in shown)
     seen = {one for running in shown for one in running}
-    assert {("rewired", 0, epoch) for epoch in range(1, 7)} <= seen
+    assert {("real", 0, epoch) for epoch in range(1, 7)} <= seen
     assert shown[-1] == []
     assert len(record.blocks) == 4

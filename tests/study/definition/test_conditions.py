@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from biotune.errors import UserError
+from biotune.results.documents import Reading
 from biotune.study import Study, load_study
 from biotune.study.opening import used_conditions
 from biotune.study.plans.plans import Plans
@@ -53,8 +54,8 @@ def test_the_first_is_the_primary_whatever_its_name_and_the_sweep_comes_last(
     last = study.conditions["gain-2-rate-0.01"]
     assert last.gain is not None
     assert (last.gain.scale, last.gain.learning_rate) == (2, 0.01)
-    assert study.blocks("main") == [(0, 1), (2,)]
-    assert study.blocks("gain-1-rate-0.01") == [(0, 1)]
+    assert study.blocks(study.conditions["main"].replicates) == [(0, 1), (2,)]
+    assert study.blocks(study.conditions["gain-1-rate-0.01"].replicates) == [(0, 1)]
 
 
 MISTAKES = [
@@ -69,7 +70,10 @@ MISTAKES = [
     (["a: {topology: {spectral_radius: 1, frobenius_norm: 3}}"], "18: conditions.a.topology.spectral_radius: "),
     (["a: {task: {trials: 1}}"], "18: conditions.a.task.trials: "),
     (["a: {task: {pattern_length: 0}}"], "18: conditions.a.task.pattern_length: task seq_mem: pattern_length is 0"),
-    (["a: {task: {patern_length: 3}}"], "18: conditions.a.task.patern_length: unknown option 'patern_length'"),
+    (
+        ["a: {task: {patern_length: 3}}"],
+        "18: conditions.a.task.patern_length: unknown option of task seq_mem 'patern_length'",
+    ),
     (["a: {task: {name: seqmem}}"], "18: conditions.a.task.name: unknown task 'seqmem'; did you mean 'seq_mem'"),
     (["a: {task: {name: 'nowhere.py:Mine'}}"], "18: conditions.a.task.name: "),
     (["a: {network: 3}"], "18: conditions.a.network: "),
@@ -204,7 +208,10 @@ def test_a_condition_has_the_last_word_over_arm_and_tuned_setting(with_condition
     assert (primary.network.gain, under.network.gain) == (1, 2)
     assert (primary.network.weight_decay, other.network.weight_decay) == (0.2, 0.1)
     assert plans.plan("real", SETTING, "search", [0]) == plans.plan("real", SETTING, "search", [0], "primary")
-    assert len({plans.digest("real", SETTING, name) for name in plans.study.conditions}) == 3
+    assert (
+        len({plans.digest("real", SETTING, Reading(condition=name, phase="pair")) for name in plans.study.conditions})
+        == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,9 +294,20 @@ class TestSameNetworks:
         assert plans.same == {"primary": ["copy"], "off": ["shuffled", "copy"], "p": ["copy"]}
 
 
-def test_networks_that_cannot_be_drawn_under_a_condition_name_it(with_conditions: Callable[..., Path]) -> None:
-    study = load_study(with_conditions("few: {network: {readout: 0.001}}"))
-    with pytest.raises(UserError, match=r"condition few, arm real: network\.readout: 0\.001 of \d+ neurons"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("network: {readout: 0.001}", r"network\.readout: 0\.001 of \d+ neurons comes to none"),
+        ("topology: {neurons_per_region: 100000}", r"needs about .* of memory, and this machine has .* neurons"),
+        ("task: {trials: 1000000000}", r"needs about .* of memory, and this machine has .*; lower task\.trials"),
+        ("topology: {neurons_per_region: 1, draw: 1}", r"topology\.draw: 1 gives the same topology as 0"),
+    ],
+)
+def test_networks_that_cannot_be_made_under_a_condition_name_it_before_anything_is_trained(
+    with_conditions: Callable[..., Path], changes: str, message: str
+) -> None:
+    study = load_study(with_conditions(f"a: {{{changes}}}"))
+    with pytest.raises(UserError, match=rf"^condition a, arm real.*: {message}"):
         Plans.load(study)
 
 

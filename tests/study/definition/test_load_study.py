@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from biotune.errors import UserError
 from biotune.study import load_study
 from biotune.study.definition.config import StudyConfig
+from biotune.study.definition.load import QUICK
 from biotune.study.definition.study import with_setting
 from biotune.study.plans.plans import Plans
 from biotune.study.search.sampler import sobol_settings
@@ -310,8 +311,8 @@ TOGETHER = {
     ("name: large", "name: ../large"): "space.yaml:1: name: ",
     ("seed: 3", "seed: 3\nseed: 3"): "the key 'seed' is here twice; keep one",
     ("n_back: 2}", "n_back: 0}"): "task.n_back: task nback_mem: n_back is 0",
-    ("task: {", "task: {batches: 3, "): "task.batches: unknown option",
-    ("task: {", "task: {trials: 1, "): "task.trials: input should be greater than or equal to 2, found 1",
+    ("\ntask: {", "\ntask: {batches: 3, "): "task.batches: unknown option",
+    ("\ntask: {", "\ntask: {trials: 1, "): "task.trials: input should be greater than or equal to 2, found 1",
     ("connectome: {name: marmoset}", "connectome: {name: marmozet}"): "connectome.name: unknown connectome",
     ("neurons_per_region: 2", "neurons_per_region: few"): "topology.neurons_per_region: ",
     ("topology:\n", "topology:\n  sparsity: 0.5\n"): "topology.sparsity: unknown key",
@@ -497,3 +498,19 @@ class TestPaths:
         monkeypatch.chdir(tmp_path / "elsewhere")
         study = load_study(small_space, overrides=["connectome.path=mine.csv"])
         assert study.config.connectome.path == str(tmp_path / "elsewhere" / "mine.csv")
+
+
+def test_a_quick_look_is_smaller_under_the_primary_alone_and_says_what_it_leaves_out(write_space: WriteSpace) -> None:
+    whole, quick = (load_study(write_space(text=LARGE), quick=asked) for asked in (False, True))
+    assert (whole.config.quick, quick.config.quick) == (False, True)
+    assert list(quick.conditions) == [whole.primary]
+    for section in ("search", "confirm"):
+        for key, most in QUICK[section].items():
+            found, before = (getattr(getattr(one.config, section), key) for one in (quick, whole))
+            assert found == min(before, most)
+    [note] = [note for note in quick.notes if "--quick" in note]
+    assert "no result" in note
+    assert "without the gain sweep" in note
+    for name in list(whole.config.conditions)[1:]:
+        assert name in note
+    assert not any("--quick" in note for note in whole.notes)

@@ -99,6 +99,58 @@ def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
     assert table.loc[["unnamed", "binned"], ["target_region", "source_region"]].isna().all(axis=None)
 
 
+def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None:
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 3, "longer": 5, "partial": 3})
+    outcome = dict.fromkeys(field.name for field in fields(Convergence)) | {"budget": 30, "left_empty": ""}
+    matrix: dict[str, list[float]] = {name: [1.0] for name in TABLES["matrices"].names[2:]}
+
+    def confirm(arm: str, readings: list[tuple[str, str]], replicates: list[int], epochs: int) -> None:
+        losses: list[list[float | None]] = [[1.0] * len(replicates)] * (epochs + 1)
+        report = BlockReport(
+            Evaluations(0, training=losses, validation=losses, accuracy=[]),
+            [Convergence(**outcome | {"converged": True, "diverged": False, "updates": 1.0 * r}) for r in replicates],
+            topologies=[{"neurons": 3, "edges": r, "digest": readings[0][0]} for r in replicates],
+            matrix=matrix if 0 in replicates else None,
+            seconds=1.0,
+        )
+        read = [Reading(condition=condition, phase=phase) for condition, phase in readings]  # type: ignore[arg-type]
+        cell = Cell(
+            plan=f"{readings}", arm=arm, condition=readings[0][0], setting={"rate": 0.1}, readings=read, whole=False
+        )
+        record.apply(Confirmed(cell=cell, replicates=replicates, report=report))
+
+    confirm("real", [("longer", "pair")], [0, 1], epochs=4)  # whichever ends first
+    confirm("real", [("primary", "own_best"), ("partial", "pair")], [0, 1], epochs=2)
+    confirm("real", [("primary", "pair")], [2], epochs=2)
+    confirm("real", [("primary", "pair")], [0, 1], epochs=2)
+    convergence = record.convergence_table()
+    keys = ["condition", "phase", "replicate"]
+    assert convergence[keys].to_numpy().tolist() == [
+        *(["primary", "pair", replicate] for replicate in (0, 1, 2)),
+        *(["primary", "own_best", replicate] for replicate in (0, 1)),
+        *(["longer", "pair", replicate] for replicate in (0, 1)),
+        *(["partial", "pair", replicate] for replicate in (0, 1)),
+    ]
+    assert convergence["trial"].unique().tolist() == ["real-pair", "real-own_best"]
+    assert convergence["updates"].tolist() == convergence["replicate"].tolist()
+    curves = record.curves_table()
+    assert list(dict.fromkeys(curves["condition"])) == ["primary", "longer", "partial"]
+    last = curves.groupby(["condition", "phase"], observed=True)["updates"].max()
+    assert last.to_dict() == {
+        ("primary", "pair"): 6,
+        ("primary", "own_best"): 6,
+        ("longer", "pair"): 20,
+        ("partial", "pair"): 6,
+    }
+    topologies = record.topologies_table()
+    assert topologies[["condition", "replicate"]].to_numpy().tolist() == [
+        *(["primary", replicate] for replicate in (0, 1, 2)),
+        *(["longer", replicate] for replicate in (0, 1)),
+        *(["partial", replicate] for replicate in (0, 1)),
+    ]
+    assert len(record.matrices_table()) == 1
+
+
 @given(searches())
 def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> None:
     once, twice = (Record(search_replicates=2, updates_per_epoch={"primary": 3}) for _ in range(2))

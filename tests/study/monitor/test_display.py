@@ -133,7 +133,7 @@ def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record:
 def test_when_all_is_confirmed_the_report_is_left(study: Study, record: Record) -> None:
     display = make_display(study, record)
     for cell in select(study, record):
-        for block in study.blocks(study.primary):
+        for block in study.blocks(study.config.confirm.replicates):
             record.confirmed[Job(cell, block).key] = confirmed(cell, block, 0)
     assert display.left() == Span(10.0, 20.0)
 
@@ -150,9 +150,9 @@ def test_a_block_that_ends_early_is_taken_to_last_as_long_as_those_before_it(wri
         for one, whole in ((reading, True), (of_partial, False))
     )
     record.apply(Selected(selection=Selection(pair={}, own_best={}, cells=[whole, early])))
-    for block in study.blocks("primary"):
+    for block in study.blocks(3):
         record.confirmed[Job(whole, block).key] = confirmed(whole, block, 102)
-    first, last = study.blocks("partial")
+    first, last = study.blocks(3)
 
     def seconds() -> float:
         left = display.left()
