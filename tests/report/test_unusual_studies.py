@@ -109,7 +109,8 @@ class TestDegenerateStudies:
         directory = simulate()
         results = Results(directory)
         confirmed = results.read_table("convergence")
-        reference = confirmed[confirmed["arm"] == "marmoset"].set_index(["phase", "replicate"])["updates"]
+        of_reference = confirmed[confirmed["arm"] == "marmoset"].drop_duplicates(["phase", "replicate"])
+        reference = of_reference.set_index(["phase", "replicate"])["updates"]
         same = confirmed["arm"] == "random"
         confirmed.loc[same, "updates"] = [
             reference[key] for key in zip(confirmed.loc[same, "phase"], confirmed.loc[same, "replicate"], strict=True)

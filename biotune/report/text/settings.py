@@ -43,8 +43,8 @@ def _ends(setting: Mapping[str, Any], common: Sequence[AtSetting], tune: Mapping
     """`the lower end of learning_rate`, for each range that a setting is at an end of."""
     ends = []
     for key, domain in tune.items():
-        tried = [share for at in common if (share := _share(domain, at.setting[key])) is not None]
-        share = _share(domain, setting[key])
+        tried = [share for at in common if (share := _share(domain, at.setting.get(key))) is not None]
+        share = _share(domain, setting.get(key))
         if share is None or len(set(tried)) < 3:
             continue
         if share <= max(NEAR_END, min(tried)):
@@ -66,32 +66,34 @@ def _next_to_divergence(
 
 
 def _near_in_rate(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    if "learning_rate" not in one:
-        return False
-    low, high = sorted(float(setting["learning_rate"]) for setting in (one, other))
-    return high <= NEAR_RATE * low
+    rates = [rate for setting in (one, other) if _is_number(rate := setting.get("learning_rate"))]
+    return len(rates) == 2 and max(rates) <= NEAR_RATE * min(rates)
 
 
 def _distance(chosen: CommonSetting, at: AtSetting, tune: Mapping[str, Any]) -> float:
     """In the unit cube of the tuned keys; two choices that have no order are as far apart as two ends."""
     squares = []
     for key, domain in tune.items():
-        here, there = (_share(domain, setting[key]) for setting in (chosen.setting, at.setting))
+        here, there = (_share(domain, setting.get(key)) for setting in (chosen.setting, at.setting))
         if here is None or there is None:
-            squares.append(float(chosen.setting[key] != at.setting[key]))
+            squares.append(float(chosen.setting.get(key) != at.setting.get(key)))
         else:
             squares.append((here - there) ** 2)
     return math.sqrt(sum(squares))
 
 
 def _share(domain: Mapping[str, Sequence[Any]], value: Any) -> float | None:
-    """How far through its domain a value lies, 0 to 1; None for a choice that is not among numbers."""
+    """How far through its domain a value lies, 0 to 1; None if it is not among numbers."""
     [(kind, ends)] = domain.items()
-    if kind == "choice" and any(isinstance(end, bool | str) or end is None for end in ends):
+    if not all(map(_is_number, (value, *ends))):
         return None
     low, high = float(min(ends)), float(max(ends))
     if low == high:
         return None
-    if kind == "loguniform":
+    if kind == "loguniform" and float(value) > 0:
         return math.log(value / low) / math.log(high / low)
     return (float(value) - low) / (high - low)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
