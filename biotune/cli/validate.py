@@ -200,14 +200,14 @@ def _coverages(found: Sequence["Coverage"]) -> Table:
 
 
 def _each(rows: Sequence[dict[str, Any]]) -> Table:
-    from biotune.validate.repeat import CONFIRMATIONS
+    from biotune.validate.repeat import SHOWN
 
     table = Table(title="Updates to criterion, ratio to the reference, and its interval")
-    for column in ("seed", "arm", *CONFIRMATIONS.values()):
+    for column in ("seed", "arm", *SHOWN.values()):
         table.add_column(column)
     found = {(row["seed"], row["arm"], row["phase"]): row for row in rows}
     for seed, arm in dict.fromkeys((row["seed"], row["arm"]) for row in rows):
-        table.add_row(str(seed), arm, *(_spell(found.get((seed, arm, phase))) for phase in CONFIRMATIONS))
+        table.add_row(str(seed), arm, *(_spell(found.get((seed, arm, phase))) for phase in SHOWN))
     return table
 
 
@@ -219,14 +219,12 @@ def _spell(row: dict[str, Any] | None) -> str:
 
 
 def _counted(rows: Sequence[dict[str, Any]]) -> Table:
-    from biotune.validate.repeat import CONFIRMATIONS
+    from biotune.validate.repeat import SHOWN
 
     table = Table(title="How often")
-    for column in ("arm", *CONFIRMATIONS.values()):
+    for column in ("arm", *SHOWN.values()):
         table.add_column(column)
     for arm in dict.fromkeys(row["arm"] for row in rows):
-        counts = (
-            Counter(r["verdict"] for r in rows if r["arm"] == arm and r["phase"] == phase) for phase in CONFIRMATIONS
-        )
+        counts = (Counter(r["verdict"] for r in rows if r["arm"] == arm and r["phase"] == phase) for phase in SHOWN)
         table.add_row(arm, *(", ".join(f"{verdict} {n}" for verdict, n in count.most_common()) for count in counts))
     return table

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 CONFIRMATIONS = {"comparisons": "at the setting of the pair", "own_best": "each arm at its own best"}
-"""Key of summary.json -> the confirmation that its comparisons come from."""
+"""Key of summary.json -> how its comparisons were made."""
+
+SHOWN = {"claims": "claimed"} | CONFIRMATIONS
 
 _RUN = "from biotune.cli import tune_main; raise SystemExit(tune_main())"
 
@@ -44,8 +46,13 @@ def _made(folder: Path) -> Path:
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per comparison of both confirmations (phase, arm, verdict, ratio, low, high), from a summary.json."""
-    return [
+    """One row per claim and per comparison of either way (phase, arm, verdict, ratio, low, high), of a summary.json."""
+    claims = [
+        {"phase": "claims", "arm": arm, "verdict": claim["name"], **dict.fromkeys(_NUMBERS)}
+        for arm, claim in summary["claims"].items()
+        if claim
+    ]
+    return claims + [
         {
             "phase": phase,
             "arm": comparison["arm"],

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from biotune.report import formatting
 from biotune.report.formatting import several
@@ -66,8 +66,8 @@ def _next_to_divergence(
 
 
 def _near_in_rate(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    rates = [rate for setting in (one, other) if _is_number(rate := setting.get("learning_rate"))]
-    return len(rates) == 2 and max(rates) <= NEAR_RATE * min(rates)
+    rates: list[Any] = [setting.get("learning_rate") for setting in (one, other)]
+    return all(map(_is_number, rates)) and max(rates) <= NEAR_RATE * min(rates)
 
 
 def _distance(chosen: CommonSetting, at: AtSetting, tune: Mapping[str, Any]) -> float:
@@ -95,5 +95,5 @@ def _share(domain: Mapping[str, Sequence[Any]], value: Any) -> float | None:
     return (float(value) - low) / (high - low)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
