@@ -31,7 +31,9 @@ def test_a_verdict_of_each_comparison_is_read() -> None:
     ratio = {"estimate": 1.1, "low": 0.9, "high": 1.3, "pairs": 6}
     compared = {"arm": "two", "verdict": {"name": "undecided"}, "ratio": ratio}
     lost = {"arm": "two", "verdict": {"name": "not comparable"}, "ratio": None}
-    assert verdicts({"comparisons": [compared], "own_best": [lost]}) == [
+    claims = {"degrees": {"name": "undecided"}, "random": None}
+    assert verdicts({"claims": claims, "comparisons": [compared], "own_best": [lost]}) == [
+        {"phase": "claims", "arm": "degrees", "verdict": "undecided", "ratio": None, "low": None, "high": None},
         {"phase": "comparisons", "arm": "two", "verdict": "undecided", "ratio": 1.1, "low": 0.9, "high": 1.3},
         {"phase": "own_best", "arm": "two", "verdict": "not comparable", "ratio": None, "low": None, "high": None},
     ]
