@@ -48,7 +48,7 @@ class TestSimultaneousRatios:
 
     @pytest.mark.parametrize("shared", [0.0, 0.7])
     def test_hold_together_in_at_least_93_percent_of_studies(self, shared):
-        generator, studies, held = np.random.default_rng(3), 120, 0
+        generator, studies, held = np.random.default_rng(3), 200, 0
         for study in range(studies):
             ratios = together(correlated(generator, shared=shared), seed=study)
             held += all(ratio.low < 1 < ratio.high for ratio in ratios)
