@@ -49,10 +49,12 @@ def simultaneous_ratios(
 def _critical_p(table: NDArray[np.float64], generator: np.random.Generator, share: float) -> float:
     """The quantile of the least p over the comparisons, under random signs of whole replicates."""
     known = ~np.isnan(table)
-    pairs = known.sum(axis=1)
-    centred = np.where(known, table - np.nanmean(np.where(pairs[:, None] > 0, table, 0.0), axis=1, keepdims=True), 0.0)
-    rounding = 1e-24 * np.nansum(table**2, axis=1)
-    varies = (pairs > 1) & ((centred**2).sum(axis=1) > rounding)
+    pairs, values = known.sum(axis=1), np.where(known, table, 0.0)
+    mean = values.sum(axis=1) / np.maximum(pairs, 1)
+    centred = np.where(known, values - mean[:, None], 0.0)
+    # of equal values the mean may differ in its last bit
+    largest, furthest = (np.abs(one).max(axis=1, initial=0.0) for one in (values, centred))
+    varies = (pairs > 1) & (furthest > 1e-12 * largest)
     if not varies.any():
         return share
     n, rows = pairs[varies], centred[varies]
@@ -61,7 +63,8 @@ def _critical_p(table: NDArray[np.float64], generator: np.random.Generator, shar
     variances = ((rows**2).sum(axis=1) - n * means**2) / (n - 1)
     with np.errstate(divide="ignore"):
         t = np.abs(means) * np.sqrt(n / np.maximum(variances, 0.0))
-    least = (2 * stats.t.sf(t, n - 1)).min(axis=1)
+    # of comparisons with as many pairs, the greatest t has the least p
+    least = np.min([2 * stats.t.sf(t[:, n == size].max(axis=1), size - 1) for size in np.unique(n)], axis=0)
     # Bonferroni's is always enough
     return max(float(np.quantile(least, share, method="lower")), share / len(rows))
 

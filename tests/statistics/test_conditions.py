@@ -48,7 +48,7 @@ class TestSimultaneousRatios:
 
     @pytest.mark.parametrize("shared", [0.0, 0.7])
     def test_hold_together_in_at_least_93_percent_of_studies(self, shared):
-        generator, studies, held = np.random.default_rng(3), 300, 0
+        generator, studies, held = np.random.default_rng(3), 200, 0
         for study in range(studies):
             ratios = together(correlated(generator, shared=shared), seed=study)
             held += all(ratio.low < 1 < ratio.high for ratio in ratios)
@@ -68,6 +68,16 @@ class TestSimultaneousRatios:
         one, same = together([[0.5, np.nan, np.nan], [0.2, 0.2, 0.2]])
         assert (one.low, one.high) == (0, np.inf)
         assert (same.low, same.high) == pytest.approx((np.exp(0.2), np.exp(0.2)))
+        varies = correlated(np.random.default_rng(6), comparisons=2, replicates=8)
+        alone = together(varies)
+        for value in (0.0, 0.1, 0.2, 1e-3):
+            *others, same = together([*varies, [value] * 8])
+            assert others == alone
+            assert (same.low, same.high) == pytest.approx((np.exp(value), np.exp(value)))
+
+    def test_of_nothing_are_none(self):
+        assert together(np.empty((2, 0))) == [None, None]
+        assert together(np.empty((0, 3))) == []
 
     def test_need_a_table(self):
         with pytest.raises(ValueError, match=r"differences must be \[comparisons, replicates\], found \(3,\)"):
