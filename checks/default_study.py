@@ -42,7 +42,7 @@ def plan(
     neurons: int = 4,
     device: str = "cpu",
 ) -> TrialPlan:
-    """A trial of the confirm phase at `LEARNING_RATE` and tanh, with `neurons` per region."""
+    """A trial of the confirm phase at `LEARNING_RATE`, with `neurons` per region."""
     task: dict[str, Any] = {"name": "seq_mem", "pattern_length": 10}
     return TrialPlan(
         task=task,

@@ -17,7 +17,7 @@ def command(
     changes = {
         "connectome": f"{{name: '{wired_by.name}'}}",
         "topology.neurons_per_region": str(neurons),
-        "tune": f"{{learning_rate: {{choice: [{LEARNING_RATE}]}}, nonlinearity: {{choice: [tanh]}}}}",
+        "tune": f"{{learning_rate: {{choice: [{LEARNING_RATE}]}}}}",
         "search": "{trials_per_arm: 1, shared_settings: 1, replicates: 1, max_epochs: 3, grace: 1}",
         "confirm": f"{{replicates: {replicates}, max_epochs: {epochs}}}",
     }

@@ -22,7 +22,7 @@ ABSENT = (
 def test_its_plans_are_those_of_the_study() -> None:
     study = load_study("search_spaces/seq_mem.yaml")
     cortex = load_connectome("distance_rule:marmoset", seed=study.config.seed)
-    setting = {"learning_rate": default_study.LEARNING_RATE, "nonlinearity": "tanh"}
+    setting = {"learning_rate": default_study.LEARNING_RATE}
     assert list(default_study.ARMS) == list(study.arms)
     assert study.config.reference_arm == default_study.REFERENCE_ARM
     for arm in study.arms:
