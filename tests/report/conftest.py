@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -86,6 +87,17 @@ class Page(HTMLParser):
 def read_page() -> Callable[[Path], Page]:
     """Reads the page of a results directory."""
     return Page
+
+
+@pytest.fixture
+def drawn() -> Callable[[Path], list[str]]:
+    """The texts in a figure: matplotlib draws them as paths, with a comment that has the text."""
+
+    def texts(svg: Path) -> list[str]:
+        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+        return [node.text.strip() for node in ElementTree.parse(svg, parser).iter() if node.tag is ElementTree.Comment]
+
+    return texts
 
 
 @pytest.fixture

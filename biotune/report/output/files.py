@@ -24,6 +24,7 @@ from biotune.report.results.summary import (
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results
+from biotune.statistics import Ratio
 
 
 def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page: str) -> None:
@@ -97,12 +98,7 @@ def _tables_of_combined(combined: CombinedReport) -> dict[str, pd.DataFrame]:
                 "arm": found.arm,
                 "reference": found.reference,
                 "studies": ", ".join(found.studies),
-                **{
-                    name: getattr(found.ratio, attribute) if found.ratio else None
-                    for name, attribute in {"ratio": "estimate", "low": "low", "high": "high"}.items()
-                },
-                "confidence": found.ratio.confidence if found.ratio else None,
-                "replicates": found.ratio.pairs if found.ratio else None,
+                **_ratio(found.ratio),
                 "reason": found.reason,
             }
             for found in combined.over_tasks
@@ -207,11 +203,7 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "criterion_level": level,
         "arm": c.arm,
         "reference": c.reference,
-        "pairs": c.ratio.pairs if c.ratio else 0,
-        "ratio": c.ratio.estimate if c.ratio else None,
-        "low": c.ratio.low if c.ratio else None,
-        "high": c.ratio.high if c.ratio else None,
-        "confidence": c.ratio.confidence if c.ratio else None,
+        **_ratio(c.ratio),
         "verdict": c.verdict.name if c.verdict else None,
         "direction": c.verdict.direction if c.verdict else None,
         "bound": c.verdict.bound if c.verdict else None,
@@ -236,7 +228,7 @@ def _specification(spec: Specification, reference: str) -> dict[str, Any]:
         "arm": spec.arm,
         "axis": spec.axis,
         "status": spec.status,
-        **_ratio(spec.comparison),
+        **_verdict(spec.comparison),
         "together_low": together.low if together else None,
         "together_high": together.high if together else None,
         "to_primary": shift.estimate if shift else None,
@@ -256,32 +248,28 @@ def _gain_point(point: GainPoint) -> dict[str, Any]:
         "updates_geometric_mean": point.updates,
         "met": point.met[0],
         "replicates": point.met[1],
-        **_ratio(point.comparison),
+        **_verdict(point.comparison),
     }
 
 
-def _ratio(c: Comparison | None) -> dict[str, Any]:
-    """The verdict of a comparison, and its ratio with the interval; empty where there is none."""
-    ratio = c.ratio if c else None
-    return {
-        "verdict": c.verdict.name if c and c.verdict else None,
-        "ratio": ratio.estimate if ratio else None,
-        "low": ratio.low if ratio else None,
-        "high": ratio.high if ratio else None,
-        "pairs": ratio.pairs if ratio else 0,
-    }
+def _verdict(c: Comparison | None) -> dict[str, Any]:
+    """The verdict of a comparison, and its ratio; empty where there is none."""
+    return {"verdict": c.verdict.name if c and c.verdict else None, **_ratio(c.ratio if c else None)}
+
+
+def _ratio(ratio: Ratio | None) -> dict[str, Any]:
+    """A ratio with its interval; empty where there is none."""
+    ends = dict.fromkeys(("low", "high", "confidence"))
+    if ratio is None:
+        return {"pairs": 0, "ratio": None, **ends}
+    return {"pairs": ratio.pairs, "ratio": ratio.estimate, **{name: getattr(ratio, name) for name in ends}}
 
 
 def _contrast(found: Contrast) -> dict[str, Any]:
-    ratio = found.ratio
     return {
         "arm": found.arm,
         "to": found.to,
-        "pairs": ratio.pairs if ratio else 0,
-        "ratio": ratio.estimate if ratio else None,
-        "low": ratio.low if ratio else None,
-        "high": ratio.high if ratio else None,
-        "confidence": ratio.confidence if ratio else None,
+        **_ratio(found.ratio),
         "comparable": found.comparable,
         "differs": found.differs,
     }

@@ -291,17 +291,17 @@ class AtSetting:
     """What the search found of an arm at one of the common settings.
 
     Attributes:
-        index: of the setting among them. setting: tuned values.
-        updates: restricted mean updates to criterion; None if it did not train.
+        setting: tuned values. index: of the setting among them.
         met: replicates that met the criterion, and how many there are.
         diverged: whether it ended as diverged.
+        updates: restricted mean updates to criterion; None if it did not train.
     """
 
-    index: int
     setting: dict[str, Any]
-    updates: float | None
+    index: int
     met: tuple[int, int]
     diverged: bool
+    updates: float | None
 
 
 @dataclass(frozen=True)
