@@ -26,7 +26,7 @@ def test_is_two_sentences_that_name_every_arm(reported):
         assert arm in summary.answer[0]
     assert "degrees (0.5" in summary.answer[0]
     assert "16 pairs" in summary.answer[1]
-    assert "only if it is found both" in summary.answer[1]
+    assert "a direction is claimed only if both have it" in summary.answer[1]
 
 
 def test_says_where_own_best_settings_disagree(reported):

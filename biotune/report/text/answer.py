@@ -204,7 +204,7 @@ def _found(summary: Summary) -> str:
         name = claim_name(summary, arm)
         numbers = _numbers(comparison)
         if summary.has_two_ratios(arm) and arm in own:
-            numbers = f"{numbers} at the setting of the pair, {_numbers(own[arm])} each at its own best"
+            numbers = f"{numbers}; {_numbers(own[arm])}"
         groups[name].append(arm if name in ("not comparable", "to come") else f"{arm} ({numbers})")
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
@@ -280,8 +280,8 @@ def _settings(summary: Summary) -> str:
     if not any(map(summary.has_two_ratios, summary.arms)):
         return "Every pair was compared at one setting, which is also each arm's own best of the common settings."
     return (
-        "A direction is claimed only if it is found both at the setting chosen for the pair and with each arm at its "
-        "own best of the common settings."
+        "Where there are two, the first is at the setting chosen for the pair, the second with each arm at its own best "
+        "of the common settings; a direction is claimed only if both have it."
     )
 
 
