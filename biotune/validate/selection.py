@@ -2,6 +2,7 @@
 
     biotune validate selection
     biotune validate selection --keys 1 --curvature 6 --studies 2000
+    biotune validate selection --keys 1 --stopped 0.5
 
 Arms that are equally fast at their best settings, but have these at different places, differ at nearly every setting
 that both share. So what arms are compared at can make a difference out of nothing. Each simulated study searches the
@@ -14,7 +15,8 @@ Arm a needs T updates at the setting x, a point in the unit cube of the tuned ke
 
 o_a its optimum, k what one network keeps at all settings, e what it does not. The reference's optimum and a null's are
 `distance` apart, in a random direction, both at least 0.1 from the ends of every range; nulls that agree have one
-optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study.
+optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study. Early stopping
+(`stopped`) is the worst there could be: it stops trials whatever their setting, all but one of each arm at the most.
 """
 
 import itertools
@@ -40,6 +42,9 @@ NULLS, SETTINGS = (1, 3, 5), (8, 16, 32)
 EDGE = 0.1
 """How near an optimum may come to the end of a range."""
 
+LATE = 3.0
+"""By what a trial's updates are multiplied if it was stopped early."""
+
 LARGEST_DISTANCE = 0.6
 """Between two optima: further apart, few places are left for the two."""
 
@@ -52,6 +57,8 @@ class Model:
         keys: number of tuned keys. curvature: of log updates over the unit cube. distance: between optima.
         spread: standard deviation of a pair's log ratio at one setting. kept: share of its variance that a network has
             at all settings.
+        stopped: share of an arm's search trials that are stopped early; each then counts `LATE` times its updates,
+            since networks that have not met the criterion yet count with the budget.
         searched, pairs: replicates of a search trial, and of a confirmed cell. margin: of equivalence.
     """
 
@@ -60,6 +67,7 @@ class Model:
     distance: float = 0.3
     spread: float = 0.25
     kept: float = 0.5
+    stopped: float = 0.0
     searched: int = 4
     pairs: int = 16
     margin: float = 0.2
@@ -161,6 +169,10 @@ def _draw(design: Design, model: Model, random: np.random.Generator) -> _Study:
     for arm, optimum in zip([REFERENCE, *names], [reference, *optima], strict=True):
         true[arm] = model.curvature * ((settings - optimum) ** 2).sum(axis=1)
         searched[arm] = true[arm] + _networks(len(settings), model.searched, scale, model, random).mean(axis=1)
+        if model.stopped:
+            stopped = random.random(len(settings)) < model.stopped
+            stopped[random.integers(len(settings))] = False
+            searched[arm] += math.log(LATE) * stopped
         confirmed[arm] = true[arm][:, None] + _networks(len(settings), model.pairs, scale, model, random)
     for held in (true, searched, confirmed):
         held["doubled"] = held["null 0"]

@@ -31,6 +31,12 @@ def test_arms_with_one_optimum_are_compared_where_both_are_best() -> None:
     assert sum(tails(found, "claim")) <= 0.15
 
 
+def test_trials_that_are_stopped_whatever_their_setting_leave_fewer_settings_to_choose_from() -> None:
+    design = Design(nulls=1, agree=True, settings=8)
+    none, most = (simulate(design, Model(keys=1, stopped=share), studies=100, seed=3) for share in (0.0, 0.8))
+    assert sum(tails(most, "own best")) > sum(tails(none, "own best")) + 0.1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("nulls", "agree"), [(1, True), (3, True), (3, False), (5, True), (5, False)])
 @pytest.mark.parametrize(("keys", "settings"), [(1, 16), (2, 32)])
@@ -51,6 +57,7 @@ def test_the_command_writes_what_it_shows(tmp_path: Path, capsys: pytest.Capture
     assert "claim" in capsys.readouterr().out
 
 
-def test_optima_that_do_not_fit_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", "selection", "--distance", "2"]) != 0
-    assert "0.6 or less" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "needed"), [("--distance", "0.6 or less"), ("--stopped", "1 or less")])
+def test_what_cannot_be_simulated_is_refused(capsys: pytest.CaptureFixture[str], option: str, needed: str) -> None:
+    assert main(["validate", "selection", option, "2"]) != 0
+    assert needed in capsys.readouterr().err

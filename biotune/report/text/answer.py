@@ -280,8 +280,8 @@ def _settings(summary: Summary) -> str:
     if not any(map(summary.has_two_ratios, summary.arms)):
         return "Every pair was compared at one setting, which is also each arm's own best of the common settings."
     return (
-        "Where there are two, the first is at the setting chosen for the pair, the second with each arm at its own best "
-        "of the common settings; a direction is claimed only if both have it."
+        "Where there are two, the first is at the setting chosen for the pair, the second with each arm at its own "
+        "best of the common settings; a direction is claimed only if both have it."
     )
 
 
