@@ -1,4 +1,4 @@
-"""The studies on nulls, gain, dose and A/A in search_spaces/: validated as they are, and run at reduced size."""
+"""The studies in search_spaces/: what all keep to; and those on gain, dose, conditions and A/A, run at reduced size."""
 
 import re
 import subprocess
@@ -39,6 +39,13 @@ def test_every_arm_trains(name: str) -> None:
         trial = Trial(replace(plans.plan(arm, setting, "search", [0]), backend="dense"))
         trial.run_epoch()
         assert np.isfinite(trial.score)
+
+
+@pytest.mark.parametrize("space", sorted(SPACES.glob("*.yaml")), ids=lambda space: space.stem)
+def test_every_study_has_the_common_settings_that_its_tuned_keys_need(space: Path) -> None:
+    config = load_study(space).config
+    enough = {1: 16, 2: 32}  # docs/study.md
+    assert config.search.sampler == "grid" or config.search.shared_settings >= enough[len(config.tune)]
 
 
 def test_a_dose_rewires_its_share_of_the_connectome() -> None:
