@@ -1,41 +1,155 @@
-"""Optimisers of a population: working element by element, one over the stacked parameters is one per replicate."""
+"""Optimisers of a population: each network has its own learning rate, weight decay, momentum and number of steps.
 
-from collections.abc import Callable, Iterable
+They work element by element, so that a network is trained in a population as it would be alone. All that they keep
+stays in the same tensors, so that an update can be recorded once and replayed (`biotune.training.recorded`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "Adam": torch.optim.Adam,
-    "AdamW": torch.optim.AdamW,
-    "RMSprop": torch.optim.RMSprop,
-    "SGD": torch.optim.SGD,
-}
+Number = float | Sequence[float]
+"""The same for all networks, or one per network."""
 
-WITH_MOMENTUM = ("RMSprop", "SGD")
+_BETAS = 0.9, 0.999
+"""Of Adam and AdamW: how much of the mean of the gradients, and of their squares, is kept at a step."""
+
+_ALPHA = 0.99
+"""Of RMSprop: how much of the mean of the squares is kept at a step."""
+
+_EPSILON = 1e-8
 
 
-def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float, momentum: float
-) -> torch.optim.Optimizer:
-    """An optimiser of `OPTIMIZERS` over the parameters that are trained, with torch's defaults for the rest.
+class Optimizer:
+    """Adam, AdamW, RMSprop or SGD over the parameters that are trained, with the constants that torch takes by default.
 
     Args:
         name: a key of `OPTIMIZERS`.
-        parameters: frozen ones are left out.
-        learning_rate: of the optimiser.
+        parameters: each [population, ...]; frozen ones are left out.
+        learning_rate: of each network.
         weight_decay: added to the gradient; for AdamW, taken off the weights (Loshchilov & Hutter 2019).
         momentum: for those of `WITH_MOMENTUM`.
 
+    Attributes:
+        parameters: those that are trained.
+        steps: float64 [population], steps taken.
+        decays: whether any network's weight decay is not 0.
+        moments: of each parameter, the tensors that its update needs from one step to the next, shaped like it.
+
     Raises:
         ValueError: momentum for an optimiser that takes none.
+
+    Source: Kingma & Ba 2015, https://arxiv.org/abs/1412.6980 (Adam); Loshchilov & Hutter 2019,
+    https://arxiv.org/abs/1711.05101 (AdamW); Hinton, Srivastava & Swersky 2012, lecture 6e (RMSprop).
     """
-    if momentum and name not in WITH_MOMENTUM:
-        raise ValueError(f"momentum {momentum} is for {' and '.join(WITH_MOMENTUM)}; {name} has no such option")
-    options: dict[str, Any] = {"momentum": momentum} if name in WITH_MOMENTUM else {}
-    # torch's fused loops round the last few elements of a tensor otherwise than the rest: a network's numbers would
-    # depend on its place in the population
-    options |= {"fused": False, "foreach": False} if name != "RMSprop" else {"foreach": False}
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    return OPTIMIZERS[name](trained, lr=learning_rate, weight_decay=weight_decay, **options)
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Iterable[nn.Parameter],
+        *,
+        learning_rate: Number,
+        weight_decay: Number = 0.0,
+        momentum: Number = 0.0,
+    ) -> None:
+        self.name = name
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        first = self.parameters[0]
+
+        def of_each(number: Number) -> Tensor:
+            return torch.as_tensor(number, dtype=torch.float64, device=first.device).expand(len(first)).clone()
+
+        self.learning_rate, self.weight_decay, self.momentum = map(of_each, (learning_rate, weight_decay, momentum))
+        if bool(self.momentum.any()) and name not in WITH_MOMENTUM:
+            raise ValueError(f"momentum {momentum} is for {' and '.join(WITH_MOMENTUM)}; {name} has no such option")
+        self._update, moments = OPTIMIZERS[name]
+        self.decays = bool(self.weight_decay.any())
+        self.steps = torch.zeros_like(self.learning_rate)
+        self.moments = [[torch.zeros_like(parameter) for _ in range(moments)] for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Updates the parameters in place.
+
+        Args:
+            gradients: one per parameter, in order; they are overwritten.
+        """
+        self.steps += 1
+        for parameter, gradient, moments in zip(self.parameters, gradients, self.moments, strict=True):
+            self._update(_Step(self, parameter), gradient, *moments)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` needs."""
+        return {"steps": self.steps.clone(), "moments": [[one.clone() for one in of] for of in self.moments]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to the state that `state_dict` returned, in the tensors that there are."""
+        self.steps.copy_(state["steps"])
+        for there, here in zip(state["moments"], self.moments, strict=True):
+            for saved, moment in zip(there, here, strict=True):
+                moment.copy_(saved)
+
+
+class _Step:
+    """One step of one parameter: each network's numbers, shaped so that they multiply the parameter's elements."""
+
+    def __init__(self, optimizer: Optimizer, parameter: Tensor) -> None:
+        self.of, self.parameter = optimizer, parameter
+
+    def each(self, number: Tensor) -> Tensor:
+        """[population] in the parameter's type, [population, 1, ...]."""
+        return number.to(self.parameter.dtype).view(-1, *[1] * (self.parameter.dim() - 1))
+
+    def decayed(self, gradient: Tensor) -> Tensor:
+        """The gradient plus the decay's."""
+        return gradient.addcmul_(self.each(self.of.weight_decay), self.parameter) if self.of.decays else gradient
+
+    def move(self, numerator: Tensor, denominator: Tensor, by: Tensor) -> None:
+        """parameter <- parameter - by · numerator / denominator."""
+        self.parameter.add_((numerator * self.each(-by)).div_(denominator))
+
+
+def _adam(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    _adaptive_moments(step, step.decayed(gradient), mean, square)
+
+
+def _adamw(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    if step.of.decays:
+        step.parameter.mul_(step.each(1 - step.of.learning_rate * step.of.weight_decay))
+    _adaptive_moments(step, gradient, mean, square)
+
+
+def _adaptive_moments(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    """m <- m + (1 - b1)(g - m),  v <- b2 v + (1 - b2) g²,  w <- w - r / (1 - b1ⁿ) · m / (√v / √(1 - b2ⁿ) + ε)."""
+    mean.lerp_(gradient, 1 - _BETAS[0])
+    square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+    seen, seen_squares = (1 - beta**step.of.steps for beta in _BETAS)
+    denominator = square.sqrt().div_(step.each(seen_squares.sqrt())).add_(_EPSILON)
+    step.move(mean, denominator, by=step.of.learning_rate / seen)
+
+
+def _rmsprop(step: _Step, gradient: Tensor, square: Tensor, velocity: Tensor) -> None:
+    """v <- a v + (1 - a) g²,  u <- μ u + g / (√v + ε),  w <- w - r u."""
+    gradient = step.decayed(gradient)
+    square.mul_(_ALPHA).addcmul_(gradient, gradient, value=1 - _ALPHA)
+    velocity.mul_(step.each(step.of.momentum)).addcdiv_(gradient, square.sqrt().add_(_EPSILON))
+    step.parameter.sub_(velocity * step.each(step.of.learning_rate))
+
+
+def _sgd(step: _Step, gradient: Tensor, velocity: Tensor) -> None:
+    """u <- μ u + g,  w <- w - r u."""
+    velocity.mul_(step.each(step.of.momentum)).add_(step.decayed(gradient))
+    step.parameter.sub_(velocity * step.each(step.of.learning_rate))
+
+
+OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
+    "Adam": (_adam, 2),
+    "AdamW": (_adamw, 2),
+    "RMSprop": (_rmsprop, 2),
+    "SGD": (_sgd, 1),
+}
+"""Name -> its update, and how many moments that keeps."""
+
+WITH_MOMENTUM = ("RMSprop", "SGD")
