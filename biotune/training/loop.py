@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from biotune.network import Population, add_halves_, fixed_order_sum
+from biotune.network import Population, fixed_order_sum, norms
 from biotune.tasks import Task, Trials
 from biotune.training.optimizers import Optimizer
 from biotune.training.recorded import Recorded
@@ -69,7 +69,7 @@ class TrainingLoop:
         trials = self.training[0].shape[1]
         self._sizes = [min(batch, trials - start) for start in range(0, trials, batch)]
         self._rows = torch.arange(len(population), device=self.device)[:, None]
-        # what an update reads and writes: the order of this epoch's trials, how many of them are done, their loss so far
+        # what an update reads and writes: the order of an epoch's trials, how many of them are done, their loss so far
         self._order = torch.zeros(len(population), trials, dtype=torch.int64, device=self.device)
         self._done = torch.zeros(1, dtype=torch.int64, device=self.device)
         self._loss = torch.zeros(len(population), dtype=self.dtype, device=self.device)
@@ -89,13 +89,13 @@ class TrainingLoop:
         self.diverged |= ~self.training_losses[-1].isfinite()
         self._validate()
 
-    def gradient_norms(self) -> Tensor:
+    def gradientnorms(self) -> Tensor:
         """[population], the norm of each replicate's gradient over all its trained parameters before it is clipped, of
         the loss of the next epoch's first batch; nothing is changed.
         """
         order = torch.from_numpy(self.order(self.epoch))[:, : self.batch].to(self.device)
         _, gradients = self._gradients(order)
-        return _norms(gradients)
+        return norms(gradients)
 
     @torch.no_grad()
     def evaluate(self, trials: list[Trials]) -> tuple[Tensor, Tensor | None]:
@@ -134,10 +134,8 @@ class TrainingLoop:
         """Trains on the next `size` trials of the order."""
         batch = self._order.index_select(1, self._done + torch.arange(size, device=self.device))
         losses, gradients = self._gradients(batch)
-        scale = self.gradient_clip / _norms(gradients).clamp(min=self.gradient_clip)
-        for gradient in gradients:
-            gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
-        self.optimizer.step(gradients)
+        scale = self.gradient_clip / norms(gradients).clamp(min=self.gradient_clip)
+        self.optimizer.step(gradients, scale)
         self.population.constrain()
         self._loss += losses * size
         self._done += size
@@ -178,9 +176,3 @@ class TrainingLoop:
         if self.task.loss == "mse":
             return [losses]
         return [losses, (outputs.argmax(-1) == targets).double().mean((1, 2))]
-
-
-def _norms(gradients: Sequence[Tensor]) -> Tensor:
-    """[population], the norm of each replicate's gradients, each [population, ...], taken together."""
-    squares = torch.cat([gradient.flatten(1).square() for gradient in gradients], dim=1)
-    return add_halves_(squares, 1).sqrt()

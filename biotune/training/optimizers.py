@@ -1,7 +1,8 @@
 """Optimisers of a population: each network has its own learning rate, weight decay, momentum and number of steps.
 
 They work element by element, so that a network is trained in a population as it would be alone. All that they keep
-stays in the same tensors, so that an update can be recorded once and replayed (`biotune.training.recorded`).
+stays in the same tensors, so that an update can be recorded once and replayed (`biotune.training.recorded`). On an
+NVIDIA GPU a parameter's step is one launch (`biotune_kernels.fused.optimizers`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from biotune_kernels import fused_optimizers
 
 Number = float | Sequence[float]
 """The same for all networks, or one per network."""
@@ -70,15 +73,35 @@ class Optimizer:
         self.moments = [[torch.zeros_like(parameter) for _ in range(moments)] for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
+    def step(self, gradients: Sequence[Tensor], scale: Tensor) -> None:
         """Updates the parameters in place.
 
         Args:
             gradients: one per parameter, in order; they are overwritten.
+            scale: [population], by which each network's gradients are multiplied first.
         """
         self.steps += 1
+        fused = fused_optimizers(scale.device, scale.dtype)
         for parameter, gradient, moments in zip(self.parameters, gradients, self.moments, strict=True):
-            self._update(_Step(self, parameter), gradient, *moments)
+            if fused is None:
+                step = _Step(self, parameter)
+                self._update(step, gradient.mul_(step.each(scale)), *moments)
+            else:
+                fused.step(
+                    self.name,
+                    parameter,
+                    gradient,
+                    moments,
+                    scale=scale,
+                    learning_rate=self.learning_rate,
+                    weight_decay=self.weight_decay,
+                    momentum=self.momentum,
+                    steps=self.steps,
+                    decays=self.decays,
+                    beta_1=_BETAS[0],
+                    beta_2=_ALPHA if self.name == "RMSprop" else _BETAS[1],
+                    epsilon=_EPSILON,
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs."""
@@ -130,7 +153,7 @@ def _adaptive_moments(step: _Step, gradient: Tensor, mean: Tensor, square: Tenso
     step.move(mean, denominator, by=step.of.learning_rate / seen)
 
 
-def _rmsprop(step: _Step, gradient: Tensor, square: Tensor, velocity: Tensor) -> None:
+def _rmsprop(step: _Step, gradient: Tensor, velocity: Tensor, square: Tensor) -> None:
     """v <- a v + (1 - a) g²,  u <- μ u + g / (√v + ε),  w <- w - r u."""
     gradient = step.decayed(gradient)
     square.mul_(_ALPHA).addcmul_(gradient, gradient, value=1 - _ALPHA)

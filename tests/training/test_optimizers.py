@@ -34,7 +34,7 @@ def stepped(
             state = optimizer.state_dict()
             optimizer = Optimizer(name, parameters, **options)
             optimizer.load_state_dict(state)
-        optimizer.step([gradient.clone() for gradient in of_step])
+        optimizer.step([gradient.clone() for gradient in of_step], torch.ones(len(start[0])))
     return [parameter.detach() for parameter in parameters]
 
 
@@ -93,7 +93,7 @@ def test_goes_on_from_its_state_in_the_same_tensors(name: str) -> None:
     kept = [optimizer.steps, *(moment for moments in optimizer.moments for moment in moments)]
     addresses = [tensor.data_ptr() for tensor in kept]
     optimizer.load_state_dict(optimizer.state_dict())
-    optimizer.step(gradients[0])
+    optimizer.step(gradients[0], torch.ones(3))
     now = [optimizer.steps, *(moment for moments in optimizer.moments for moment in moments)]
     assert [tensor.data_ptr() for tensor in now] == addresses
 
@@ -105,7 +105,7 @@ def test_networks_may_have_taken_different_numbers_of_steps() -> None:
     state = optimizer.state_dict()
     state["steps"][1] = 1000
     optimizer.load_state_dict(state)
-    optimizer.step([one.clone() for one in gradients[0]])
+    optimizer.step([one.clone() for one in gradients[0]], torch.ones(2))
     moved = [(one - parameter.detach()).abs() for one, parameter in zip(start, parameters, strict=True)]
     # a first step goes by the learning rate, since the short memory of both means is corrected for
     uncorrected = 0.1 / 0.001**0.5 * (1 - 0.999**1001) ** 0.5
