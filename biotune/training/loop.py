@@ -89,7 +89,7 @@ class TrainingLoop:
         self.diverged |= ~self.training_losses[-1].isfinite()
         self._validate()
 
-    def gradientnorms(self) -> Tensor:
+    def gradient_norms(self) -> Tensor:
         """[population], the norm of each replicate's gradient over all its trained parameters before it is clipped, of
         the loss of the next epoch's first batch; nothing is changed.
         """

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from biotune_kernels import for_recording
+
 Work = Callable[[], Sequence[Tensor] | None]
 
 
@@ -28,13 +30,20 @@ class Recorded:
         self.results: Sequence[Tensor] = ()
 
     def __call__(self) -> Sequence[Tensor]:
-        self.calls += 1
-        if self.device.type != "cuda" or self.calls == 1:
+        if self.device.type != "cuda":
             return self.work() or ()
+        self.calls += 1
+        if self.calls == 1:
+            with for_recording():
+                return self.work() or ()
         if self.graph is None:
             graph = torch.cuda.CUDAGraph()
             # other threads of this process may use the GPU meanwhile
-            with torch.cuda.device(self.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with (
+                for_recording(),
+                torch.cuda.device(self.device),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
                 self.results = self.work() or ()
             self.graph = graph
         self.graph.replay()

@@ -147,7 +147,9 @@ def test_an_optimizer_steps_each_network_as_torchs_own_would(
     for seed in range(1, 4):
         optimizer.step([random(len(networks), width, seed=seed)], torch.tensor(scales, device=DEVICE))
     expected = by_torch(name, options, scales, width)
-    torch.testing.assert_close(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
+    # of all together: where a gradient is nearly 0, RMSprop and Adam divide rounding errors by next to nothing
+    moved = (expected - random(len(networks), width, seed=0)).norm()
+    assert (parameter.detach() - expected).norm() < 1e-5 * moved
 
 
 def by_torch(name: str, options: dict, scales: list[float], width: int) -> Tensor:

@@ -76,7 +76,7 @@ def test_each_network_is_stepped_as_torch_would_step_it_alone(
         expected = by_torch(name, its_start, its_gradients, **own)
         alone = stepped(name, its_start, its_gradients, **{of: [value] for of, value in own.items()})
         for found, one, other in zip(together, alone, expected, strict=True):
-            torch.testing.assert_close(found[place], other[0], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(found[place], other[0], rtol=1e-4, atol=1e-4 * own["learning_rate"])
             if len(set(options["weight_decay"])) == 1:  # otherwise a network alone may skip the decay's sum with 0
                 np.testing.assert_array_equal(found[place].numpy(), one[0].numpy())
 
