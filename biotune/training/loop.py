@@ -163,7 +163,7 @@ class TrainingLoop:
         return fixed_order_sum(errors) / errors.shape[1]
 
     def _validate(self) -> None:
-        losses, *accuracies = (found.cpu() for found in self._validation())
+        losses, *accuracies = (found.to("cpu", copy=True) for found in self._validation())
         self.validation_losses.append(losses)
         self.accuracies += accuracies
         self.diverged |= ~losses.isfinite()

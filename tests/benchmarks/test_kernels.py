@@ -99,7 +99,8 @@ def test_jax_makes_the_same_passes() -> None:
     pytest.importorskip("jax")
     problem = Problem(Shape(20, 100, 8, 2, 3), torch.device("cpu"))
     error = problem.error(problem.peer("JAX")(), problem.exact())
-    assert error is not None and error < 1e-5
+    assert error is not None
+    assert error < 1e-5
 
 
 def test_a_contestant_that_a_shape_does_not_suit_is_left_out_with_its_reason() -> None:
