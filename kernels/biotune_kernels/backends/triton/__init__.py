@@ -83,10 +83,12 @@ def backward(
     kernels = _kernels(pattern, values)
     with _launching(inputs):
         hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
-        grad_pre = kernels.preactivation_gradient(grad, hidden, values, pattern, nonlinearity)
+        grad_pre, largest = kernels.preactivation_gradient(grad, hidden, values, hidden_0, pattern, nonlinearity)
         of_values = of_weight_ih = of_bias = None
         if wanted & TRAINED:
-            of_values, of_weight_ih, of_bias = kernels.weight_gradients(grad_pre, hidden, inputs, hidden_0, pattern)
+            of_values, of_weight_ih, of_bias = kernels.weight_gradients(
+                grad_pre, largest, hidden, inputs, hidden_0, pattern
+            )
         return Gradients(
             values=of_values,
             weight_ih=of_weight_ih,

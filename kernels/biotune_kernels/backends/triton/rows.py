@@ -188,9 +188,14 @@ def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: 
 
 
 def preactivation_gradient(
-    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
-) -> Tensor:
-    """The gradient of each step's preactivation, [time, population, size, batch]."""
+    grad: Tensor,
+    hidden: Tensor,
+    values: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> tuple[Tensor, None]:
+    """The gradient of each step's preactivation, [time, population, size, batch]; no scale is needed."""
     steps, population, size, batch = hidden.shape
     if len(grad) < steps:
         grad = torch.cat((grad.new_zeros(steps - len(grad), *grad.shape[1:]), grad))
@@ -215,11 +220,16 @@ def preactivation_gradient(
             BLOCK_E=block_e,
             BLOCK_B=block_b,
         )
-    return grad_pre
+    return grad_pre, None
 
 
 def weight_gradients(
-    grad_pre: Tensor, hidden: Tensor, inputs: Tensor, hidden_0: Tensor | None, pattern: SparsePattern
+    grad_pre: Tensor,
+    largest: None,
+    hidden: Tensor,
+    inputs: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of values, weight_ih and bias."""
     before, after = hidden[:-1], grad_pre[1:]

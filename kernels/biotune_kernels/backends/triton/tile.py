@@ -61,16 +61,34 @@ def _pairs(
 @triton.jit
 def _split(x, AXIS: tl.constexpr):
     """high, low, undo: x = (high + low) undo to 22 bits of the largest number along AXIS; `undo` is a power of two."""
-    magnitude = x.to(tl.int32, bitcast=True) & 0x7FFFFFFF  # ordered as |x| is, and NaN above all
-    exponent = tl.max(magnitude, AXIS) >> 23
-    exponent = tl.minimum(tl.maximum(exponent, 15), 253)  # so that both powers are normal numbers
-    # the largest number comes to lie in [2^14, 2^15): below the overflow of float16, and its low part above underflow
+    factor, undo = _powers(tl.max(_magnitude(x), AXIS))
+    high, low = _pair(x * tl.expand_dims(factor, AXIS))
+    return high, low, undo
+
+
+@triton.jit
+def _magnitude(x):
+    """The bits of |x| as an integer: ordered as |x| is, and NaN above all."""
+    return x.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+
+
+@triton.jit
+def _powers(largest):
+    """The power of two that brings the largest magnitude into [2^14, 2^15), and its inverse.
+
+    So it stays below the overflow of float16, and its low part above the underflow.
+    """
+    exponent = tl.minimum(tl.maximum(largest >> 23, 15), 253)  # so that both powers are normal numbers
     factor = ((268 - exponent) << 23).to(tl.float32, bitcast=True)
     undo = ((exponent - 14) << 23).to(tl.float32, bitcast=True)
-    scaled = x * tl.expand_dims(factor, AXIS)
-    high = scaled.to(tl.float16)
-    low = (scaled - high.to(tl.float32)).to(tl.float16)
-    return high, low, undo
+    return factor, undo
+
+
+@triton.jit
+def _pair(x):
+    """float16 numbers whose sum is x, to 22 bits."""
+    high = x.to(tl.float16)
+    return high, (x - high.to(tl.float32)).to(tl.float16)
 
 
 @triton.jit
@@ -221,6 +239,8 @@ def _backward(
     scale,
     grad_pre,
     passed,
+    hidden_0,
+    largest,
     grad_time,
     grad_network,
     grad_row,
@@ -229,6 +249,7 @@ def _backward(
     first,
     size,
     batch,
+    STARTED: tl.constexpr,
     OFFSET: tl.constexpr,
     NONLINEARITY: tl.constexpr,
     PRODUCTS: tl.constexpr,
@@ -240,7 +261,8 @@ def _backward(
     """g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}), from the last step to the first.
 
     grad_*: strides of `grad`, which holds the steps from `first` on and is 0 before; OFFSET: of which type its indices
-    within a step are. pairs, scale: of Wᵀ.
+    within a step are. pairs, scale: of Wᵀ. largest: the magnitude of each neuron's largest g_t, and of its largest h_t,
+    in this block of the batch.
     """
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
@@ -263,6 +285,10 @@ def _backward(
     w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
     nothing = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     s_high, s_low, undo_s = _pass_on(nothing, passed, RESIDENT, BLOCK_N, BLOCK_B)
+    if STARTED:
+        nothing = tl.load(hidden_0 + network * size * batch + place, mask=here, other=0.0)
+    largest_g = tl.zeros((BLOCK_N,), tl.int32)
+    largest_h = tl.max(_magnitude(nothing), 1)
     for step in tl.range(0, steps, num_stages=1):
         from_loss = tl.load(grad + grad_place, mask=here & (step < steps - first), other=0.0)
         h = tl.load(hidden + place, mask=here, other=0.0)
@@ -274,11 +300,16 @@ def _backward(
         total = total * undo_s[None, :] * undo_w[:, None] + from_loss
         state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
         tl.store(grad_pre + place, state, mask=here)
+        largest_g = tl.maximum(largest_g, tl.max(_magnitude(state), 1))
+        largest_h = tl.maximum(largest_h, tl.max(_magnitude(h), 1))
         after = passed + (1 - step % 2) * 2 * BLOCK_N * BLOCK_B
         s_high, s_low, undo_s = _pass_on(state, after, RESIDENT, BLOCK_N, BLOCK_B)
         grad -= grad_time
         hidden -= step_size
         grad_pre -= step_size
+    largest += (network * tl.num_programs(1) + tl.program_id(1)) * 2 * BLOCK_N
+    tl.store(largest + row, largest_g)
+    tl.store(largest + BLOCK_N + row, largest_h)
 
 
 @triton.jit
@@ -313,6 +344,7 @@ def _gradients(
     hidden,
     hidden_0,
     inputs,
+    largest,
     edge_at,
     of_values,
     of_weight_ih,
@@ -321,57 +353,81 @@ def _gradients(
     input_network,
     input_row,
     input_column,
+    batch_blocks,
     steps,
     size,
     batch,
     input_size,
     nnz,
     STARTED: tl.constexpr,
+    PRODUCTS: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
+    BLOCK_I: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Σ_t g_t [h_{t-1}; x_t; 1]ᵀ, one block per program: the gradients of the edges, of W_ih and of the bias."""
+    """∂L/∂W = Σ_t g_t h_{t-1}ᵀ at the edges, and ∂L/∂[W_ih; b] = Σ_t g_t [x_t; 1]ᵀ, one block per program."""
     network = tl.program_id(0).to(tl.int64)
-    networks = tl.num_programs(0).to(tl.int64)
+    step_size = tl.num_programs(0).to(tl.int64) * size * batch
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
-    column = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
     grad_pre += network * size * batch
-    hidden += network * size * batch
-    hidden_0 += network * size * batch
-    inputs += network * input_network
-    step_size = networks * size * batch
-    entry = column - size  # which input
-    at_input = entry[None, :] * input_row
-    total = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
+    at_row = row[:, None] * batch
+    real = (row < size)[:, None]
     blocks = tl.cdiv(batch, BLOCK_K)
-    for block in range(steps * blocks):
-        step = block // blocks
-        k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
-        at = step.to(tl.int64) * step_size
-        left_inside = (row < size)[:, None] & (k < batch)[None, :]
-        left = tl.load(grad_pre + at + row[:, None] * batch + k[None, :], mask=left_inside, other=0.0)
-        before = tl.where(step > 0, hidden + at - step_size, hidden_0)
-        connected = size if STARTED else tl.where(step > 0, size, 0)
-        right_inside = (k < batch)[:, None] & (column < connected)[None, :]
-        right = tl.load(before + k[:, None] + column[None, :] * batch, mask=right_inside, other=0.0)
-        if tl.program_id(2) * BLOCK_C + BLOCK_C > size:
-            x_inside = (k < batch)[:, None] & ((entry >= 0) & (entry < input_size))[None, :]
+    if tl.program_id(2) * BLOCK_C >= size:
+        i = (tl.program_id(2) - tl.cdiv(size, BLOCK_C)) * BLOCK_I + tl.arange(0, BLOCK_I)
+        inputs += network * input_network
+        of_input = tl.zeros((BLOCK_R, BLOCK_I), tl.float32)
+        for block in range(steps * blocks):
+            step = (block // blocks).to(tl.int64)
+            k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
+            g = tl.load(grad_pre + step * step_size + at_row + k[None, :], mask=real & (k < batch)[None, :], other=0.0)
             x = tl.load(
-                inputs + step.to(tl.int64) * input_time + k[:, None] * input_column + at_input, mask=x_inside, other=0.0
+                inputs + step * input_time + k[:, None] * input_column + i[None, :] * input_row,
+                mask=(k < batch)[:, None] & (i < input_size)[None, :],
+                other=0.0,
             )
-            right += tl.where((entry == input_size)[None, :], 1.0, x)
-        total = tl.dot(left, right, total, input_precision=PRECISION)
-    inside = (row < size)[:, None] & (column < size)[None, :]
-    place = row[:, None] * BLOCK_N + column[None, :]
-    edge = tl.load(edge_at + network * BLOCK_N * BLOCK_N + place, mask=inside, other=-1)
-    tl.store(of_values + network * nnz + edge, total, mask=edge >= 0)
-    of_input = (row < size)[:, None] & ((entry >= 0) & (entry < input_size))[None, :]
-    tl.store(of_weight_ih + (network * size + row[:, None]) * input_size + entry[None, :], total, mask=of_input)
-    constant = (row < size)[:, None] & (entry == input_size)[None, :]
-    tl.store(of_bias + network * size + row[:, None] + 0 * entry[None, :], total, mask=constant)
+            of_input = tl.dot(g, tl.where((i == input_size)[None, :], 1.0, x), of_input, input_precision=PRECISION)
+        place_i = (network * size + row[:, None]) * input_size + i[None, :]
+        tl.store(of_weight_ih + place_i, of_input, mask=real & (i < input_size)[None, :])
+        place_1 = network * size + row[:, None] + 0 * i[None, :]
+        tl.store(of_bias + place_1, of_input, mask=real & (i == input_size)[None, :])
+    else:
+        column = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
+        largest += network * batch_blocks * 2 * BLOCK_N
+        factor_r, undo_r = _powers(_largest(largest + row, batch_blocks, BLOCK_N, BLOCK_R))
+        factor_c, undo_c = _powers(_largest(largest + BLOCK_N + column, batch_blocks, BLOCK_N, BLOCK_C))
+        hidden += network * size * batch
+        hidden_0 += network * size * batch
+        total = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
+        for block in range(0 if STARTED else blocks, steps * blocks):
+            step = (block // blocks).to(tl.int64)
+            k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
+            at = step * step_size
+            before = hidden + at - step_size
+            if STARTED:
+                before = tl.where(step > 0, before, hidden_0)
+            left = tl.load(grad_pre + at + at_row + k[None, :], mask=real & (k < batch)[None, :], other=0.0)
+            inside = (k < batch)[:, None] & (column < size)[None, :]
+            right = tl.load(before + k[:, None] + column[None, :] * batch, mask=inside, other=0.0)
+            l_high, l_low = _pair(left * factor_r[:, None])
+            r_high, r_low = _pair(right * factor_c[None, :])
+            total = _multiply(l_high, l_low, r_high, r_low, total, PRODUCTS)
+        total = total * undo_r[:, None] * undo_c[None, :]
+        place = row[:, None] * BLOCK_N + column[None, :]
+        edge = tl.load(edge_at + network * BLOCK_N * BLOCK_N + place)
+        tl.store(of_values + network * nnz + edge, total, mask=edge >= 0)
+
+
+@triton.jit
+def _largest(at, batch_blocks, BLOCK_N: tl.constexpr, LENGTH: tl.constexpr):
+    """The largest magnitude over all blocks of the batch."""
+    found = tl.zeros((LENGTH,), tl.int32)
+    for block in range(batch_blocks):
+        found = tl.maximum(found, tl.load(at + block * 2 * BLOCK_N))
+    return found
 
 
 class _Tiling(NamedTuple):
@@ -447,14 +503,20 @@ def forward(
 
 
 def preactivation_gradient(
-    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
-) -> Tensor:
-    """The gradient of each step's preactivation, [time, population, size, batch]."""
+    grad: Tensor,
+    hidden: Tensor,
+    values: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:
+    """The gradient of each step's preactivation, [time, population, size, batch], and what scales it, see `_backward`."""
     steps, population, size, batch = hidden.shape
     tiling = _tiling(hidden.device, size, batch)
     products, _ = _precision()
     grad_pre = torch.empty_like(hidden)
     blocks = triton.cdiv(batch, tiling.block_b)
+    largest = hidden.new_empty(population, blocks, 2, tiling.block_n, dtype=torch.int32)
     farthest = (size - 1) * grad.stride(2) + (batch - 1) * grad.stride(3)
     _backward[population, blocks](
         grad,
@@ -462,11 +524,14 @@ def preactivation_gradient(
         *_as_pairs(values, pattern, tiling.block_n, transposed=True),
         grad_pre,
         _passed(hidden, blocks, tiling),
+        hidden if hidden_0 is None else hidden_0,
+        largest,
         *grad.stride(),
         steps,
         steps - len(grad),
         size,
         batch,
+        STARTED=hidden_0 is not None,
         OFFSET=tl.int32 if farthest < 2**31 else tl.int64,
         NONLINEARITY=nonlinearity,
         PRODUCTS=products,
@@ -477,39 +542,51 @@ def preactivation_gradient(
         num_warps=tiling.num_warps,
         num_stages=tiling.num_stages,
     )
-    return grad_pre
+    return grad_pre, largest
 
 
 def weight_gradients(
-    grad_pre: Tensor, hidden: Tensor, inputs: Tensor, hidden_0: Tensor | None, pattern: SparsePattern
+    grad_pre: Tensor,
+    largest: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of values, weight_ih and bias."""
     (steps, population, size, batch), input_size = hidden.shape, inputs.shape[2]
     block_n = _block_n(size)
+    products, precision = _precision()
     of_values = hidden.new_empty(population, pattern.nnz)
     of_weight_ih = hidden.new_empty(population, size, input_size)
     of_bias = hidden.new_empty(population, size)
     blocks = _blocks(size)
-    _gradients[population, triton.cdiv(size, blocks.block_r), triton.cdiv(size + input_size + 1, blocks.block_c)](
+    block_i = 16 if input_size < 16 else 64
+    columns = triton.cdiv(size, blocks.block_c) + triton.cdiv(input_size + 1, block_i)
+    _gradients[population, triton.cdiv(size, blocks.block_r), columns](
         grad_pre,
         hidden,
         hidden if hidden_0 is None else hidden_0,
         inputs,
+        largest,
         _edge_at(pattern, block_n),
         of_values,
         of_weight_ih,
         of_bias,
         *inputs.stride(),
+        largest.shape[1],
         steps,
         size,
         batch,
         input_size,
         pattern.nnz,
         STARTED=hidden_0 is not None,
-        PRECISION=_precision()[1],
+        PRODUCTS=products,
+        PRECISION=precision,
         BLOCK_N=block_n,
         BLOCK_R=blocks.block_r,
         BLOCK_C=blocks.block_c,
+        BLOCK_I=block_i,
         BLOCK_K=blocks.block_k,
         num_warps=blocks.num_warps,
         num_stages=blocks.num_stages,
@@ -520,7 +597,7 @@ def weight_gradients(
 def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:
     """Wᵀ state, [population, size, batch]: two steps back from `state`, through a nonlinearity whose slope is 1 at 0."""
     grad = torch.stack((torch.zeros_like(state), state))
-    return preactivation_gradient(grad, torch.zeros_like(grad), values, pattern, "tanh")[0]
+    return preactivation_gradient(grad, torch.zeros_like(grad), values, None, pattern, "tanh")[0][0]
 
 
 def _as_pairs(
