@@ -8,16 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from biotune.results.documents import Gain
-from biotune.study.definition.config import (
-    CONDITION_SECTIONS,
-    ConditionConfig,
-    NetworkConfig,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.comparisons import CONDITION_SECTIONS, ConditionConfig
+from biotune.study.definition.config import StudyConfig
 from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, validated
+from biotune.study.definition.networks import NetworkConfig, TopologyConfig
 from biotune.study.definition.study import Arm, Condition, Setting
+from biotune.study.definition.task import TaskConfig
 from biotune.study.definition.yaml_source import Location
 
 _SECTIONS: Mapping[str, Any] = {"topology": TopologyConfig, "network": NetworkConfig}

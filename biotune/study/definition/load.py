@@ -11,21 +11,15 @@ from pydantic import BaseModel, ValidationError
 
 from biotune.errors import UserError, suggestion
 from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
+from biotune.study.definition.comparisons import ArmConfig
 from biotune.study.definition.conditions import make_conditions
-from biotune.study.definition.config import (
-    ArmConfig,
-    ConfirmConfig,
-    ConnectomeConfig,
-    Domain,
-    NetworkConfig,
-    SearchConfig,
-    Section,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.config import StudyConfig
 from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, every_mistake, related, validated
+from biotune.study.definition.networks import ConnectomeConfig, NetworkConfig, TopologyConfig
+from biotune.study.definition.phases import ConfirmConfig, Domain, SearchConfig
+from biotune.study.definition.section import Section
 from biotune.study.definition.study import Arm, Study, with_setting
+from biotune.study.definition.task import TaskConfig
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
 from biotune.tasks import make_task
 

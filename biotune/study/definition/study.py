@@ -11,15 +11,11 @@ from biotune.digests import study_digest
 from biotune.network import NetworkOptions
 from biotune.results import GAIN_KEYS
 from biotune.results.documents import Gain
-from biotune.study.definition.config import (
-    ConnectomeConfig,
-    NetworkConfig,
-    NullConfig,
-    Section,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.comparisons import NullConfig
+from biotune.study.definition.config import StudyConfig
+from biotune.study.definition.networks import ConnectomeConfig, NetworkConfig, TopologyConfig
+from biotune.study.definition.section import Section
+from biotune.study.definition.task import TaskConfig
 from biotune.tasks import Task, make_task
 from biotune.training import Start, TrialPlan, updates_per_epoch
 

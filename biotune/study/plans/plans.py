@@ -11,7 +11,7 @@ from biotune.connectome.readers.child import CHILD
 from biotune.errors import UserError
 from biotune.network import edge_signs, read_neurons
 from biotune.results.documents import Cell, Reading
-from biotune.study.definition.config import NeuronDensityConfig
+from biotune.study.definition.networks import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.memory import needs_of_drawing, needs_of_record, needs_of_training, require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
