@@ -254,7 +254,7 @@ def test_what_a_worker_would_refuse_is_refused_before_one_is_started(
     file = _one_cycle(tmp_path)
     assert tune_main(["--space", str(file), "--output", str(tmp_path / "results"), *more]) == 2
     error = capsys.readouterr().err
-    assert "arm rewired, replicate 0: the recurrent matrix has no cycle" in error
+    assert "arm rewired: the recurrent matrix has no cycle" in error
     assert "topology.spectral_radius to as_it_comes" in error
     assert len(error.splitlines()) == 1
 
