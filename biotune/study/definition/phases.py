@@ -1,5 +1,7 @@
 """How settings are searched and confirmed: the sections `tune`, `search`, `confirm` and `criterion`."""
 
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
@@ -47,6 +49,12 @@ class Domain(Section):
     def ends(self) -> list[Any]:
         """The two ends of a range; all values of a choice."""
         return self.choice or self.loguniform or self.uniform or self.int or []
+
+
+def settings_at_ends(tune: Mapping[str, Domain], most: int) -> Iterator[dict[str, Any]]:
+    """Settings of all that is tuned, each value at an end of its range; no more than `most` of them."""
+    ends = ([(key, value) for value in domain.ends] for key, domain in tune.items())
+    return itertools.islice(map(dict, itertools.product(*ends)), most)
 
 
 class SearchConfig(Section):
