@@ -151,6 +151,14 @@ class Study:
         return [arm for arm in self.arms if arm in self.config.arms or condition == self.primary]
 
     @property
+    def beside_primary(self) -> list[tuple[str, int]]:
+        """Each condition but the primary, and how many replicates of an arm are confirmed under it. Those of the gain
+        sweep are here twice, since they are confirmed on the seeds of the search too."""
+        further = list(self.conditions.values())[1:]
+        searched = [(one.name, self.config.search.replicates) for one in further if one.gain is not None]
+        return [(one.name, one.replicates) for one in further] + searched
+
+    @property
     def first_setting(self) -> Setting:
         """The first value of each tuned range or choice: a setting for measurements and checks."""
         return {key: domain.ends[0] for key, domain in self.config.tune.items()}

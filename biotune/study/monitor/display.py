@@ -197,9 +197,8 @@ class Display:
         config, record, study = self.study.config, self.record, self.study
         epochs = config.confirm.max_epochs + config.criterion.sustain - 1
         if record.selection is None:
-            whole, others = study.blocks(config.confirm.replicates), list(study.conditions.values())[1:]
-            counts = [one.replicates for one in others] + [config.search.replicates for one in others if one.gain]
-            some = [epochs / 2 * len(block) for count in counts for block in study.blocks(count)]
+            whole = study.blocks(config.confirm.replicates)
+            some = [epochs / 2 * len(block) for _, count in study.beside_primary for block in study.blocks(count)]
             return [*[float(epochs * len(block)) for block in whole] * 2, *some] * len(study.arms)
         reached = {job.key: job.reached.epoch for job in self.jobs}
         ended: dict[str, list[int]] = {}

@@ -56,7 +56,7 @@ def needs_of_record(study: Study) -> Needs:
     """What the driver keeps of all trials and blocks until the study has ended, at most."""
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     searched = arms * search.trials_per_arm * search.replicates * (search.max_epochs + 1)
-    networks = confirm.replicates + sum(condition.replicates for condition in study.conditions.values())
+    networks = 2 * confirm.replicates + sum(replicates for _, replicates in study.beside_primary)
     confirmed = arms * networks * (confirm.max_epochs + 1)
     return {
         "search.trials_per_arm": (

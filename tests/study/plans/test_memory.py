@@ -37,6 +37,10 @@ def test_more_evaluations_than_the_driver_can_keep_are_refused(small_space: Path
     many = ["confirm.replicates=100000", "confirm.max_epochs=1000000"]
     with pytest.raises(UserError, match=r"evaluations in the confirmation .* lower confirm.replicates"):
         Plans.load(load_study(small_space, overrides=many))
+    many.append("gain={scales: [0.5, 1, 2], learning_rates: [0.001, 0.01]}")
+    networks = f"{2 * 100_000 + 6 * (100_000 + 2):,}"  # at two settings; each part of the sweep on both phases' seeds
+    with pytest.raises(UserError, match=rf"\(2 arms × {networks} networks"):
+        Plans.load(load_study(small_space, overrides=many))
 
 
 def test_trials_must_fit_where_they_are_trained(small_space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
