@@ -53,7 +53,6 @@ def make_conditions(
         if condition.name in conditions:
             reason = f"is the name of a part of the gain sweep; rename the condition {condition.name}"
             found.append(Mistake((("conditions", condition.name), ("gain",)), reason))
-        found += _clashes(config, arms, condition, ("gain",))
         conditions[condition.name] = condition
     if found:
         raise Mistakes(found)
