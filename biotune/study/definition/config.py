@@ -41,15 +41,12 @@ class StudyConfig(Section):
     quick: bool = Field(False, description="whether --quick has cut it down to a first look")
     equivalence_margin: FiniteFloat = Field(0.2, gt=0, description="0.2: ratios from 1/1.2 to 1.2 count as equal")
 
-    @field_validator("arms", mode="before")
+    @field_validator("arms", "conditions", mode="before")
     @classmethod
-    def _empty_arms(cls, arms: Any) -> Any:
-        return _filled(arms)
-
-    @field_validator("conditions", mode="before")
-    @classmethod
-    def _empty_conditions(cls, conditions: Any) -> Any:
-        return _filled(conditions)
+    def _a_name_alone_has_no_keys(cls, named: Any) -> Any:
+        if not isinstance(named, dict):
+            return named
+        return {name: {} if held is None else held for name, held in named.items()}
 
     @field_validator("conditions")
     @classmethod
@@ -103,8 +100,3 @@ class StudyConfig(Section):
             reason = str(unknown_name("arm", self.reference_arm, self.arms))
             raise conflict(reason, "reference_arm", ("arms", self.reference_arm))
         return self
-
-
-def _filled(named: Any) -> Any:
-    """What is written as `name:` alone has no keys."""
-    return {name: {} if held is None else held for name, held in named.items()} if isinstance(named, dict) else named
