@@ -109,15 +109,13 @@ class Plans:
         Raises:
             UserError, ValueError: its networks don't fit into memory, or can't be drawn.
         """
-        study, connectome = self.study, self.connectomes[arm]
-        if trains_here:
-            require_memory(needs_of_training(study, study.arms[arm], connectome, condition))
-        else:
-            require_memory(needs_of_drawing(study.conditions[condition].of(study.arms[arm], {}), connectome))
-        plan = self.plan(arm, study.first_setting, "confirm", [0], condition)
+        needs = needs_of_training if trains_here else needs_of_drawing
+        require_memory(needs(self.study, arm, condition, self.connectomes[arm]))
+        setting = self.study.first_setting
+        plan = self.plan(arm, setting, "confirm", [0], condition)
         if plan.start is None:
             first = DRAWN.of(plan, 0)
-            _require_equal_edges(first, self.plan(arm, study.first_setting, "confirm", [1], condition))
+            _require_equal_edges(first, self.plan(arm, setting, "confirm", [1], condition))
             _require_another_draw(first, plan)
         else:
             [first] = plan.start.load().topologies
@@ -154,7 +152,7 @@ class Plans:
         """
         for condition in self.study.conditions:
             for name in self.study.arms_under(condition):
-                needs = needs_of_training(self.study, self.study.arms[name], self.connectomes[name], condition)
+                needs = needs_of_training(self.study, name, condition, self.connectomes[name])
                 try:
                     require_memory(needs, available, where)
                 except UserError as error:

@@ -14,6 +14,10 @@ from biotune.study.plans.plans import Plans
     ("override", "named"),
     [
         ("topology.neurons_per_region=100000", "networks of 1,900,000 neurons .*; lower topology.neurons_per_region"),
+        (
+            "tune.neurons_per_region={choice: [100000, 2]}",
+            "networks of 1,900,000 neurons .*; lower topology.neurons_per_region",
+        ),
         ("task.trials=1000000000", "the data of 1,000,000,000 trials of 5 steps .*; lower task.trials"),
         ("task.batch=1000000000", "the states of 1,000,000,000 trials of 5 steps .*; lower task.batch"),
         ("task.pattern_length=100000000000", "the states of 16 trials of 200,000,000,001 steps"),
