@@ -177,10 +177,8 @@ def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
             for size in _blocks(study, replicates)
         ]
 
-    others = [(name, condition.replicates) for name, condition in list(study.conditions.items())[1:]]
-    others += [(n, study.config.search.replicates) for n, condition in study.conditions.items() if condition.gain]
     whole, cells = jobs(study.primary, study.config.confirm.replicates, 1.0), _cells(study)
-    low, high = ([job for other in others for job in jobs(*other, share)] for share in UNTIL_MET)
+    low, high = ([job for other in study.beside_primary for job in jobs(*other, share)] for share in UNTIL_MET)
     return Span(
         makespan(whole, concurrency) * cells.low + makespan(low, concurrency),
         makespan(2 * whole, concurrency) * cells.high / 2 + makespan(high, concurrency),
