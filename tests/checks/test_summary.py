@@ -47,6 +47,7 @@ def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:
         "tests": [vars(one) for one in tests],
         "learning": {name: {"tolerance": 1e-3, "learned": learned} for name in precisions},
         "confirm": {"cuda": arms, "cuda, tune_main": arms},
+        "throughput": {"GPU, 64 together": 17_345.6, "16 cores, with the C++ library": 710.0},
         "bench": {name: {"rows": rows} for name in precisions},
         "passed": not tests,
     } | changes
@@ -61,6 +62,7 @@ def test_forty_lines_with_failed_tests_at_the_end(failures: int) -> None:
     lines = summary(found([failed(f"test_x.py::test_{i}") for i in range(failures)])).splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 120
+    assert any("17,346 (GPU, 64 together), 710 (16 cores" in line for line in lines)
     named = [line for line in lines if line.startswith("failed ")]
     assert len(named) >= min(failures, 5)
     assert lines[len(lines) - len(named) :] == named

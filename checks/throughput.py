@@ -1,7 +1,7 @@
-"""python -m benchmarks.throughput: epochs of a network per second, of the networks of the default study.
+"""python -m checks.throughput: epochs of a network per second, of the networks of the default study.
 
-    python -m benchmarks.throughput                            on the CPU's cores, a process on each
-    python -m benchmarks.throughput --device cuda --cores      on a GPU, and on the cores beside it
+    python -m checks.throughput                            on the CPU's cores, a process on each
+    python -m checks.throughput --device cuda --cores      on a GPU, and on the cores beside it
 
 An epoch of a network is what a replicate does in training between two evaluations: 4 updates of 64 trials of 21 steps,
 then 64 validation trials, on 220 neurons (marmoset × 4, seq_mem with patterns of 10). On a GPU populations of several
@@ -79,7 +79,7 @@ def _on_a_core(seconds: float) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m checks.throughput", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--cores", action="store_true", help="with --device cuda: the CPU's cores too")
     parser.add_argument("--seconds", type=float, default=3.0, help="of training per figure; default: 3")
