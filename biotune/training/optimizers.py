@@ -6,6 +6,7 @@ NVIDIA GPU a parameter's step is one launch (`biotune_kernels.fused.optimizers`)
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -81,27 +82,27 @@ class Optimizer:
             scale: [population], by which each network's gradients are multiplied first.
         """
         self.steps += 1
-        fused = fused_optimizers(scale.device, scale.dtype)
+        if (fused := fused_optimizers(scale.device, scale.dtype)) is None:
+            step = _Step(self, scale)
+            for parameter, gradient, moments in zip(self.parameters, gradients, self.moments, strict=True):
+                self._update(step, parameter, gradient.mul_(_each(scale, parameter)), *moments)
+            return
         for parameter, gradient, moments in zip(self.parameters, gradients, self.moments, strict=True):
-            if fused is None:
-                step = _Step(self, parameter)
-                self._update(step, gradient.mul_(step.each(scale)), *moments)
-            else:
-                fused.step(
-                    self.name,
-                    parameter,
-                    gradient,
-                    moments,
-                    scale=scale,
-                    learning_rate=self.learning_rate,
-                    weight_decay=self.weight_decay,
-                    momentum=self.momentum,
-                    steps=self.steps,
-                    decays=self.decays,
-                    beta_1=_BETAS[0],
-                    beta_2=_ALPHA if self.name == "RMSprop" else _BETAS[1],
-                    epsilon=_EPSILON,
-                )
+            fused.step(
+                self.name,
+                parameter,
+                gradient,
+                moments,
+                scale=scale,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                momentum=self.momentum,
+                steps=self.steps,
+                decays=self.decays,
+                beta_1=_BETAS[0],
+                beta_2=_ALPHA if self.name == "RMSprop" else _BETAS[1],
+                epsilon=_EPSILON,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs."""
@@ -115,56 +116,73 @@ class Optimizer:
                 moment.copy_(saved)
 
 
+def _each(numbers: Tensor, parameter: Tensor) -> Tensor:
+    """[population] as [population, 1, ...], to multiply each network's elements by."""
+    return numbers.view(-1, *[1] * (parameter.dim() - 1))
+
+
 class _Step:
-    """One step of one parameter: each network's numbers, shaped so that they multiply the parameter's elements."""
+    """The numbers [population] of one step, in the type of the parameters.
 
-    def __init__(self, optimizer: Optimizer, parameter: Tensor) -> None:
-        self.of, self.parameter = optimizer, parameter
+    Attributes:
+        by: r / (1 - b1ⁿ) of Adam, which corrects for the mean's short memory.
+        correction: √(1 - b2ⁿ), which does so for the mean square's.
+        kept: 1 - r d of AdamW, what the decay leaves of a weight.
+    """
 
-    def each(self, number: Tensor) -> Tensor:
-        """[population] in the parameter's type, [population, 1, ...]."""
-        return number.to(self.parameter.dtype).view(-1, *[1] * (self.parameter.dim() - 1))
+    def __init__(self, optimizer: Optimizer, like: Tensor) -> None:
+        self.of, self.dtype = optimizer, like.dtype
+        self.learning_rate, self.weight_decay, self.momentum = (
+            numbers.to(like.dtype) for numbers in (optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum)
+        )
 
-    def decayed(self, gradient: Tensor) -> Tensor:
+    @cached_property
+    def by(self) -> Tensor:
+        return (self.of.learning_rate / (1 - _BETAS[0] ** self.of.steps)).to(self.dtype)
+
+    @cached_property
+    def correction(self) -> Tensor:
+        return (1 - _BETAS[1] ** self.of.steps).sqrt().to(self.dtype)
+
+    @cached_property
+    def kept(self) -> Tensor:
+        return (1 - self.of.learning_rate * self.of.weight_decay).to(self.dtype)
+
+    def decayed(self, gradient: Tensor, parameter: Tensor) -> Tensor:
         """The gradient plus the decay's."""
-        return gradient.addcmul_(self.each(self.of.weight_decay), self.parameter) if self.of.decays else gradient
-
-    def move(self, numerator: Tensor, denominator: Tensor, by: Tensor) -> None:
-        """parameter <- parameter - by · numerator / denominator."""
-        self.parameter.add_((numerator * self.each(-by)).div_(denominator))
+        return gradient.addcmul_(_each(self.weight_decay, parameter), parameter) if self.of.decays else gradient
 
 
-def _adam(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
-    _adaptive_moments(step, step.decayed(gradient), mean, square)
+def _adam(step: _Step, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    _adaptive_moments(step, parameter, step.decayed(gradient, parameter), mean, square)
 
 
-def _adamw(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+def _adamw(step: _Step, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
     if step.of.decays:
-        step.parameter.mul_(step.each(1 - step.of.learning_rate * step.of.weight_decay))
-    _adaptive_moments(step, gradient, mean, square)
+        parameter.mul_(_each(step.kept, parameter))
+    _adaptive_moments(step, parameter, gradient, mean, square)
 
 
-def _adaptive_moments(step: _Step, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+def _adaptive_moments(step: _Step, parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
     """m <- m + (1 - b1)(g - m),  v <- b2 v + (1 - b2) g²,  w <- w - r / (1 - b1ⁿ) · m / (√v / √(1 - b2ⁿ) + ε)."""
     mean.lerp_(gradient, 1 - _BETAS[0])
     square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
-    seen, seen_squares = (1 - beta**step.of.steps for beta in _BETAS)
-    denominator = square.sqrt().div_(step.each(seen_squares.sqrt())).add_(_EPSILON)
-    step.move(mean, denominator, by=step.of.learning_rate / seen)
+    denominator = square.sqrt().div_(_each(step.correction, parameter)).add_(_EPSILON)
+    parameter.sub_((mean * _each(step.by, parameter)).div_(denominator))
 
 
-def _rmsprop(step: _Step, gradient: Tensor, velocity: Tensor, square: Tensor) -> None:
+def _rmsprop(step: _Step, parameter: Tensor, gradient: Tensor, velocity: Tensor, square: Tensor) -> None:
     """v <- a v + (1 - a) g²,  u <- μ u + g / (√v + ε),  w <- w - r u."""
-    gradient = step.decayed(gradient)
+    gradient = step.decayed(gradient, parameter)
     square.mul_(_ALPHA).addcmul_(gradient, gradient, value=1 - _ALPHA)
-    velocity.mul_(step.each(step.of.momentum)).addcdiv_(gradient, square.sqrt().add_(_EPSILON))
-    step.parameter.sub_(velocity * step.each(step.of.learning_rate))
+    velocity.mul_(_each(step.momentum, parameter)).addcdiv_(gradient, square.sqrt().add_(_EPSILON))
+    parameter.sub_(velocity * _each(step.learning_rate, parameter))
 
 
-def _sgd(step: _Step, gradient: Tensor, velocity: Tensor) -> None:
+def _sgd(step: _Step, parameter: Tensor, gradient: Tensor, velocity: Tensor) -> None:
     """u <- μ u + g,  w <- w - r u."""
-    velocity.mul_(step.each(step.of.momentum)).add_(step.decayed(gradient))
-    step.parameter.sub_(velocity * step.each(step.of.learning_rate))
+    velocity.mul_(_each(step.momentum, parameter)).add_(step.decayed(gradient, parameter))
+    parameter.sub_(velocity * _each(step.learning_rate, parameter))
 
 
 OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kernels import SHAPES
+from benchmarks.peers import PEERS
 from biotune_kernels.backends import NAMES
 from checks.kernel_tests import Outcome
 from checks.summary import summary
@@ -15,7 +16,7 @@ def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:
     precisions = ("highest", "medium")
     measured = {"median_ms": 1.25, "least_ms": 1.2, "runs": 60, "peak_mib": 3.0, "note": "cuda_graph"}
     absent = measured | {"median_ms": None, "note": "no"}
-    peers = {"nn.RNN, index": measured | {"median_ms": 2.5}, "nn.RNN, mask": absent}
+    peers = dict.fromkeys(PEERS, absent) | {"nn.RNN, index": measured | {"median_ms": 2.5}}
     peers |= {"CSR, autograd": absent, "torch_sparse, autograd": absent}
     rows = [
         {"shape": vars(shape), "results": {"auto": measured, "auto, one at a time": absent, **peers}}
