@@ -6,6 +6,9 @@ Prints the machine and a table: the median milliseconds per pass (hidden states,
 weight_ih and bias), peak memory above what the process held before, networks per second, and how much slower than auto
 are one network at a time and the best peer. Contestants take turns, a few passes each, so that a busy moment slows all
 of them. --precision says how exactly float32 matrices are multiplied on a GPU, in PyTorch's words, by cuDNN too.
+
+With --recorded every pass is recorded in a CUDA graph, as biotune's training does it, and replays are timed: what the
+GPU takes if it need not wait for Python. (JAX, which does its own recording, is asked for as many passes at once.)
 """
 
 import argparse
@@ -18,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +35,12 @@ from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import choose_backend
+from biotune_kernels.select import choose_backend, for_recording
 
 _SECONDS = 1.0  # of measuring per contestant; if a pass takes longer, it is measured once
 _MOST_RUNS = 60
 _IN_A_ROW = 5
+_REPLAYS = 10  # of a recorded pass, timed together
 _ALONE = "auto, one at a time"
 
 
@@ -82,13 +87,18 @@ _CONTESTANTS = ("auto", _ALONE, *NAMES, *PEERS)
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one contestant: milliseconds per pass, or a note that says why there are none."""
+    """What was measured of one contestant: milliseconds per pass, or a note that says why there are none.
+
+    Attributes:
+        error: how far its gradient of the recurrent weights is from the one in float64, by their norms.
+    """
 
     median_ms: float | None = None
     least_ms: float | None = None
     runs: int = 0
     peak_mib: float | None = None
     note: str = ""
+    error: float | None = None
 
 
 class Problem:
@@ -120,19 +130,41 @@ class Problem:
         runs = [self._pass("auto", pattern, slice(p, p + 1)) for p, pattern in enumerate(self.patterns)]
         return lambda: [run() for run in runs]
 
+    def exact(self) -> Tensor:
+        """The gradient of the recurrent weights in float64, on a backend that takes little memory."""
+        name = "dense" if not why_left_out("dense", self.pattern, self.shape) else "torch_csr"
+        values, weight_ih, bias = (tensor.double() for tensor in (self.values, self.weight_ih, self.bias))
+        values.requires_grad_()
+        hidden = sparse_rnn(self.inputs.double(), values, self.pattern, weight_ih, bias, backend=name)
+        return torch.autograd.grad(hidden, values, self.grad.double())[0]
+
+    def error(self, found: Any, exact: Tensor) -> float | None:
+        """How far the gradients that a run returned are from the exact ones, by their norms; None if they are sparse"""
+        found = [found] if not isinstance(found, list) else found
+        if any(isinstance(one, Tensor) and one.layout != torch.strided for one in found):
+            return None
+        all_of_them = torch.stack([torch.as_tensor(one, device=exact.device) for one in found])
+        gradients = all_of_them.reshape(self.shape.population, -1)
+        if gradients.shape != exact.shape:
+            gradients = gradients.gather(1, self.pattern.target * self.shape.neurons + self.pattern.source)
+        return float((gradients.double() - exact).norm() / exact.norm())
+
     def _pass(self, backend: str, pattern: SparsePattern, networks: slice) -> Callable[[], object]:
         inputs, grad = self.inputs[networks], self.grad[networks]
         parameters = [tensor[networks].clone().requires_grad_() for tensor in (self.values, self.weight_ih, self.bias)]
         values, weight_ih, bias = parameters
 
-        def run() -> None:
+        def run() -> Tensor:
             hidden = sparse_rnn(inputs, values, pattern, weight_ih, bias, backend=backend)
-            torch.autograd.grad(hidden, parameters, grad)
+            return torch.autograd.grad(hidden, parameters, grad)[0]
 
         return run
 
     def peer(self, name: str) -> Callable[[], object]:
-        """The peer's run of every network, one after the other."""
+        """The peer's run of all networks, together or one after the other."""
+        if PEERS[name].together:
+            tensors = self.values, self.weight_ih, self.bias, self.inputs, self.grad
+            return PEERS[name].runner(self.pattern, *tensors)
         runs = [
             PEERS[name].runner(
                 self.patterns[p], self.values[p], self.weight_ih[p], self.bias[p], self.inputs[p], self.grad[p]
@@ -155,9 +187,16 @@ def why_left_out(name: str, pattern: SparsePattern, shape: Shape) -> str:
     return reason or ""
 
 
-def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
+def measure(shape: Shape, device: torch.device, recorded: bool = False) -> dict[str, Result]:
     """Every contestant at one shape."""
+    with for_recording() if recorded else nullcontext():
+        return _measure(shape, device, recorded)
+
+
+def _measure(shape: Shape, device: torch.device, recorded: bool) -> dict[str, Result]:
     problem = Problem(shape, device)
+    exact = problem.exact()
+    errors: dict[str, float | None] = {}
     going: dict[str, Callable[[], object]] = {}
     times: dict[str, list[float]] = {}
     results: dict[str, Result] = {}
@@ -169,8 +208,10 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
             continue
         try:
             run = problem.peer(name) if name in PEERS else problem.alone() if name == _ALONE else problem.backend(name)
-            _wait(run, device)  # what is derived from a pattern only once does not count
+            errors[name] = problem.error(run(), exact)  # what is derived from a pattern only once is not timed
             peaks[name], first = _peak_mib(run, device)
+            if recorded:
+                run = _recorded(run, name not in PEERS or PEERS[name].recordable)
         except TOO_LARGE as error:
             results[name] = Result(note=f"failed: {str(error).splitlines()[0]}")
             continue
@@ -188,8 +229,28 @@ def measure(shape: Shape, device: torch.device) -> dict[str, Result]:
         if name == "auto":
             pattern = problem.pattern
             note = choose_backend(pattern, shape.batch, shape.steps, shape.input_size)
-        results[name] = Result(1e3 * statistics.median(took), 1e3 * min(took), len(took), peaks[name], note)
+        each = 1e3 / (_REPLAYS if recorded else 1)
+        results[name] = Result(
+            each * statistics.median(took), each * min(took), len(took), peaks[name], note, errors[name]
+        )
     return {name: results[name] for name in _CONTESTANTS}
+
+
+def _recorded(run: Callable[[], object], recordable: bool) -> Callable[[], object]:
+    """Many passes at once, recorded in a CUDA graph if they can be."""
+    again = run
+    if recordable:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            run()
+        again = graph.replay
+
+    def passes() -> object:
+        for _ in range(_REPLAYS - 1):
+            again()
+        return again()
+
+    return passes
 
 
 def best_peer(results: dict[str, Result]) -> tuple[str, float] | None:
@@ -225,6 +286,10 @@ def table(measured: Sequence[tuple[Shape, dict[str, Result]]]) -> str:
         for name in _CONTESTANTS[1:]:
             if results[name].note:
                 notes.setdefault(f"{name}: {results[name].note}", []).append(str(row))
+    for row, (_, results) in enumerate(measured, start=1):
+        found = {name: result.error for name, result in results.items() if result.error is not None}
+        largest = ", ".join(f"{name} {error:.0e}" for name, error in found.items())
+        notes[f"error of the gradient of the recurrent weights: {largest}"] = [str(row)]
     remarks = [f"- row{'s' * (len(rows) > 1)} {', '.join(rows)}: {note}" for note, rows in notes.items()]
     return "\n".join(lines + ([""] if remarks else []) + remarks)
 
@@ -248,8 +313,10 @@ def _distinct(shape: Shape, generator: torch.Generator) -> Tensor:
 
 def _wait(run: Callable[[], object], device: torch.device) -> float:
     begin = time.perf_counter()
-    run()
-    if device.type == "cuda":
+    found: Any = run()
+    if hasattr(found, "block_until_ready"):  # JAX's
+        found.block_until_ready()
+    elif device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - begin
 
@@ -324,10 +391,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_machine_options(parser)
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no other row after this time")
     parser.add_argument("--json", type=Path, help="write every figure here too, row by row")
+    parser.add_argument("--recorded", action="store_true", help="on a GPU: time replays of recorded passes")
     options = parser.parse_args(arguments)
     device, shapes = take_machine_options(parser, options)
     if not options.seconds > 0:
         parser.error(f"--seconds: expected more than 0, got {options.seconds:g}")
+    if options.recorded and device.type != "cuda":
+        parser.error(f"--recorded: CUDA graphs need --device cuda, got {device.type}")
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
     torch.backends.cudnn.allow_tf32 = options.precision != "highest"
@@ -336,6 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "cores": os.cpu_count(),
         "threads": options.threads,
         "precision": options.precision,
+        "recorded": options.recorded,
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -348,7 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if measured and time.perf_counter() - begin > options.seconds:
             break
         print(f"measuring {shape} ...", file=sys.stderr, flush=True)
-        measured.append((shape, measure(shape, device)))
+        measured.append((shape, measure(shape, device, options.recorded)))
         machine["seconds"] = round(time.perf_counter() - begin, 1)
         if options.json:
             options.json.write_text(json.dumps({**machine, "rows": _rows(measured)}, indent=1) + "\n")

@@ -1,10 +1,13 @@
-"""The benchmark's peers: what a user would pick instead of the sparse core, forward and backward for one network.
+"""The benchmark's peers: what a user would pick instead of the sparse core, forward and backward.
 
-A peer takes a pattern and the tensors of one network (no population axis) and returns a function that runs it once.
+A peer takes a pattern and the tensors of one network (no population axis), or of all if it runs them together, and
+returns a function that runs it once and returns the gradient of the recurrent weights.
 """
 
+import importlib.util
+import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +25,16 @@ class Peer(NamedTuple):
     """What a user would pick.
 
     Attributes:
-        runner: makes the function that runs one network once.
+        runner: makes the function that runs one network once, or all.
         unsuitable: why the peer is not tried on the networks of a pattern; None if it is.
+        together: whether it runs a population together.
+        recordable: whether its pass can be recorded in a CUDA graph.
     """
 
     runner: Callable[[SparsePattern, Tensor, Tensor, Tensor, Tensor, Tensor], Run]
     unsuitable: Callable[[SparsePattern], str | None]
+    together: bool = False
+    recordable: bool = True
 
 
 def dense_indexed(
@@ -37,9 +44,10 @@ def dense_indexed(
     rnn, absent = _dense(pattern, values, weight_ih, bias)
     index = absent.nonzero(as_tuple=True)
 
-    def run() -> None:
+    def run() -> Tensor:
         gradients = torch.autograd.grad(rnn(x)[0], list(rnn.parameters()), grad)
         gradients[1][index] = 0.0
+        return gradients[1]
 
     return run
 
@@ -51,9 +59,9 @@ def dense_masked(
     rnn, absent = _dense(pattern, values, weight_ih, bias)
     mask = (~absent).to(x.dtype)
 
-    def run() -> None:
+    def run() -> Tensor:
         gradients = torch.autograd.grad(rnn(x)[0], list(rnn.parameters()), grad)
-        gradients[1].mul_(mask)
+        return gradients[1].mul_(mask)
 
     return run
 
@@ -82,19 +90,102 @@ def torch_sparse_autograd(
     return _loop(lambda state: spmm(edges, parameters[0], pattern.size, pattern.size, state), parameters, x, grad)
 
 
+def batched_dense(
+    pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor
+) -> Run:
+    """All networks as one batch of dense matrices, the gradient multiplied by a mask."""
+    size, place = pattern.size, pattern.target * pattern.size + pattern.source
+    full = values.new_zeros(len(values), size**2)
+    mask = full.scatter(1, place, 1.0).view(-1, size, size)
+    weight_hh = full.scatter(1, place, values).view(-1, size, size)
+    parameters = [tensor.clone().requires_grad_() for tensor in (weight_hh, weight_ih, bias)]
+    weight_hh, weight_ih, bias = parameters
+    given, towards = x.permute(2, 0, 3, 1), grad.permute(2, 0, 3, 1)
+
+    def run() -> Tensor:
+        drive = torch.matmul(weight_ih, given) + bias[:, :, None]
+        state, states = None, []
+        for step in drive:
+            state = torch.tanh(step if state is None else torch.baddbmm(step, weight_hh, state))
+            states.append(state)
+        return torch.autograd.grad(torch.stack(states), parameters, towards)[0] * mask
+
+    return run
+
+
+def jax_scan(pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tensor, x: Tensor, grad: Tensor) -> Run:
+    """The same in JAX: `lax.scan` over time, `vmap` over networks, compiled; as exact as PyTorch is asked to be."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+    import jax.numpy as jnp
+
+    place = pattern.target * pattern.size + pattern.source
+    full = values.new_zeros(len(values), pattern.size**2)
+    given = [
+        jnp.asarray(tensor.cpu().numpy(), device=jax.devices()[0])
+        for tensor in (
+            full.scatter(1, place, values).view(-1, pattern.size, pattern.size),
+            full.scatter(1, place, 1.0).view(-1, pattern.size, pattern.size),
+            weight_ih,
+            bias,
+            x.permute(0, 2, 3, 1),
+            grad.permute(0, 2, 3, 1),
+        )
+    ]
+
+    def loss(weights: Any, inputs: Any, towards: Any) -> Any:
+        weight_hh, weight_ih, bias = weights
+
+        def step(state: Any, at: Any) -> Any:
+            state = jnp.tanh(weight_hh @ state + weight_ih @ at + bias[:, None])
+            return state, state
+
+        _, states = jax.lax.scan(step, jnp.zeros((weight_hh.shape[0], inputs.shape[-1]), inputs.dtype), inputs)
+        return (states * towards).sum()
+
+    @jax.jit
+    def gradient(weight_hh: Any, mask: Any, weight_ih: Any, bias: Any, inputs: Any, towards: Any) -> Any:
+        found = jax.vmap(jax.grad(loss))((weight_hh, weight_ih, bias), inputs, towards)
+        return found[0] * mask, found[1], found[2]
+
+    precision = "highest" if torch.get_float32_matmul_precision() == "highest" else "default"
+
+    def run() -> Any:
+        with jax.default_matmul_precision(precision):
+            return gradient(*given)[0]
+
+    return run
+
+
 def _too_large(pattern: SparsePattern) -> str | None:
     gib = 4 * pattern.population * pattern.size**2 / 2**30
     return f"its matrix alone would take {gib:.0f} GiB" if gib > _MOST_GIB else None
+
+
+def _full_gradient(pattern: SparsePattern) -> str | None:
+    return _too_large(pattern) if pattern.device.type == "cuda" else None  # PyTorch makes a full gradient there
 
 
 def _not_installed(pattern: SparsePattern) -> str | None:
     return load("torch_sparse").unusable(pattern.device, torch.float32)
 
 
+def _no_jax(pattern: SparsePattern) -> str | None:
+    if importlib.util.find_spec("jax") is None:
+        return "JAX isn't installed; pip install jax"
+    import jax
+
+    if pattern.device.type == "cuda" and jax.default_backend() != "gpu":
+        return "this JAX sees no GPU"
+    return _too_large(pattern)
+
+
 PEERS = {
     "nn.RNN, index": Peer(dense_indexed, _too_large),
     "nn.RNN, mask": Peer(dense_masked, _too_large),
-    "CSR, autograd": Peer(torch_csr_autograd, lambda pattern: None),
+    "dense, batched": Peer(batched_dense, _too_large, together=True),
+    "JAX": Peer(jax_scan, _no_jax, together=True, recordable=False),
+    "CSR, autograd": Peer(torch_csr_autograd, _full_gradient),
     "torch_sparse, autograd": Peer(torch_sparse_autograd, _not_installed),
 }
 
@@ -117,13 +208,13 @@ def _dense(pattern: SparsePattern, values: Tensor, weight_ih: Tensor, bias: Tens
 def _loop(times: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor, grad: Tensor) -> Run:
     _, weight_ih, bias = parameters
 
-    def run() -> None:
+    def run() -> Tensor:
         state: Tensor | None = None
         states: list[Tensor] = []
         for t in range(x.shape[1]):
             given = weight_ih @ x[:, t].mT + bias[:, None]
             state = torch.tanh(given if state is None else given + times(state))
             states.append(state)
-        torch.autograd.grad(torch.stack(states), parameters, grad.permute(1, 2, 0), allow_unused=True)
+        return torch.autograd.grad(torch.stack(states), parameters, grad.permute(1, 2, 0), allow_unused=True)[0]
 
     return run

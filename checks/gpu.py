@@ -1,4 +1,4 @@
-"""python -m checks.gpu: every check of this program that a GPU can be put to, in six minutes and into one folder.
+"""python -m checks.gpu: every check of this program that a GPU can be put to, in eight minutes and into one folder.
 
     python -m checks.gpu --output gpu-check
     python -m checks.gpu --output gpu-check --study
@@ -8,7 +8,8 @@ The first needs PyTorch with CUDA, SciPy, Triton, pytest and hypothesis, and run
 1. `tests`: the kernels' tests, in processes that are watched (`checks.kernel_tests`);
 2. `learning`: every backend against the definition over 12 epochs (`checks.learning`), at "highest" and "medium";
 3. `confirm`: the default study's confirm phase, on the CPU and on the GPU (`checks.confirm`);
-4. `bench`: `benchmarks.kernels`, at "highest" and "medium".
+4. `throughput`: epochs of a network per second, on the GPU and on the cores beside it (`checks.throughput`);
+5. `bench`: `benchmarks.kernels`, at "highest" and "medium", with passes recorded as in training.
 
 `--study` adds the same confirm phase through `tune_main.py`, for which Ray and all other dependencies must be
 installed. Each stage has a share of the time; what it does not use goes to the stages after it. All stages run, even if
@@ -44,7 +45,7 @@ from checks.summary import summary
 
 PRECISIONS = ("highest", "medium")
 
-STAGES = {"tests": 9, "learning": 6, "confirm": 4, "bench": 6}
+STAGES = {"tests": 9, "learning": 6, "confirm": 4, "throughput": 5, "bench": 6}
 """Stage -> its share of the time; learning and bench share theirs between the precisions."""
 
 SHAPES = "1,9,3,4,6,8"
@@ -56,6 +57,7 @@ STUDY_MINUTES = 4.0
 QUICK = {
     "learning": ("--neurons", "1", "--replicates", "1", "--epochs", "1"),
     "confirm": ("--neurons", "1", "--replicates", "1", "--epochs", "100"),
+    "throughput": ("--seconds", "0.1"),
 }
 """Options of the stages under --quick."""
 
@@ -95,6 +97,7 @@ class Check:
             "tests": [],
             "learning": {},
             "confirm": {},
+            "throughput": {},
             "bench": {},
             "passed": False,
         }
@@ -105,6 +108,7 @@ class Check:
             "tests": {"tests": self.tests},
             "learning": {f"learning {name}": partial(self.learning, name) for name in PRECISIONS},
             "confirm": {"confirm": self.confirm},
+            "throughput": {"throughput": self.throughput},
             "bench": {f"bench {name}": partial(self.bench, name) for name in PRECISIONS},
         }
         stages = [
@@ -172,12 +176,23 @@ class Check:
                 return False, f"on {device}: {said}"
         return self._compare(self.device, read(self._confirmed("device")))
 
+    def throughput(self, limit: float) -> Outcome:
+        """The device, and on a GPU the cores beside it."""
+        file = self.folder / "throughput.json"
+        quick = QUICK["throughput"] if self.options.quick else ()
+        cores = ("--cores",) if self.device == "cuda" else ()
+        passed, words = self._module(limit, "checks.throughput", "--json", str(file), *cores, *quick)
+        if content := _read(file):
+            self.found["throughput"] = content["per_second"]
+        return passed, words
+
     def bench(self, precision: str, limit: float) -> Outcome:
         """Every backend and its peers."""
         file = self.folder / f"bench-{precision}.json"
         shapes = SHAPES.partition(",")[0] if self.options.quick else SHAPES
         words = "--precision", precision, "--json", str(file), "--shapes", shapes, "--seconds", f"{0.7 * limit:.1f}"
-        passed, said = self._module(limit, "benchmarks.kernels", *words)
+        recorded = ("--recorded",) if self.device == "cuda" else ()
+        passed, said = self._module(limit, "benchmarks.kernels", *words, *recorded)
         if content := _read(file):
             self.found["bench"][precision] = content
             results = [result for row in content["rows"] for result in row["results"].values()]

@@ -1,4 +1,4 @@
-"""The kernels' tests within a time limit, in processes that are watched.
+"""The kernels' tests, and those of recorded updates, within a time limit, in processes that are watched.
 
 If a test hangs, or kills its process or the GPU's context, only that test is lost. When the time is up, the outcomes of
 the tests that have ended are known, and the others are named.
@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-TELLING = ("test_triton", "test_backends", "test_triton_loops")
-"""Files of tests/kernels that tell most about a GPU; they run first."""
+TELLING = ("test_triton", "test_recorded", "test_fused", "test_backends", "test_triton_loops")
+"""The files that tell most about a GPU; they run first."""
+
+ELSEWHERE = ("tests/training/test_recorded.py",)
+"""What needs a GPU beside tests/kernels."""
 
 PATIENCE = 60.0
 """Seconds that one test may take; Triton compiles in most of them."""
@@ -132,7 +135,7 @@ def run(paths: Sequence[str], seconds: float, log: TextIO) -> list[Outcome]:
     """Runs all tests of some files or folders within `seconds`, and returns their outcomes.
 
     Args:
-        paths: what pytest collects; if empty, tests/kernels with its most telling files first.
+        paths: what pytest collects; if empty, tests/kernels and `ELSEWHERE`, the most telling files first.
         seconds: after which the tests that have not ended are cut off.
         log: where the output of pytest is written.
     """
@@ -173,7 +176,8 @@ def run(paths: Sequence[str], seconds: float, log: TextIO) -> list[Outcome]:
 
 
 def _kernels_tests() -> list[str]:
-    files = {file.stem: str(file) for file in sorted(Path("tests/kernels").glob("test_*.py"))}
+    paths = [*sorted(Path("tests/kernels").glob("test_*.py")), *map(Path, ELSEWHERE)]
+    files = {path.stem: str(path) for path in paths}
     return [files[name] for name in sorted(files, key=lambda name: (name not in TELLING, name))]
 
 

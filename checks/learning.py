@@ -4,13 +4,13 @@ The default study's networks (220 neurons, seq_mem of 5) are trained for 12 epoc
 in float32, and on `reference` in float64. A backend passes if no network's validation loss L is ever further from L*,
 that of the reference, than the precision of its products explains:
 
-    max over epochs and networks of |L - L*| / L*  <=  1e-3 at "highest", 2e-2 at "high" and "medium"
+    max over epochs and networks of |L - L*| / L*  <=  1e-3 at "highest", 5e-2 at "high", 0.3 at "medium"
 
-At this learning rate training hardly magnifies rounding. Measured on a CPU, float32 leads to a deviation of 1e-6, and
-recurrent products with 10 bits (TF32) or 7 (bfloat16) to 1e-3. Wrong gradients lead to far more, and early: 3e-2 after
-an epoch and up to 0.4 without the first of 11 steps or without one edge in a hundred; 0.6 after an epoch and 3 after 12
-if one step's state stands in place of another's. (At a learning rate of 1e-2, the top of the study's range, training is
-chaotic after some epochs, and TF32 alone leads to 0.3.)
+Training magnifies rounding. Measured on an H200, float32 leads to a deviation of 1e-5, three TF32 products to 6e-5, and
+operands of 7 bits (bfloat16) to 0.16, 3e-2 of it after one epoch. Wrong gradients lead to as much as 0.6 after an epoch
+and 3 after 12, if one step's state stands in place of another's, but only to 3e-2 after an epoch and 0.4 after 12
+without the first of 11 steps or without one edge in a hundred: "highest" tells these apart, "medium" does not, and what
+tells them there is the comparison of a single pass (`checks.kernels`, which every trial makes too).
 """
 
 import argparse
@@ -30,7 +30,7 @@ from biotune_kernels.backends import DEFINITION
 from biotune_kernels.contract import TOO_LARGE
 from checks import default_study
 
-TOLERANCE = {"highest": 1e-3, "high": 2e-2, "medium": 2e-2}
+TOLERANCE = {"highest": 1e-3, "high": 5e-2, "medium": 0.3}
 """torch.get_float32_matmul_precision() -> largest relative deviation of a validation loss."""
 
 

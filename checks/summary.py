@@ -21,6 +21,7 @@ def summary(found: Found) -> str:
         *_stages(found["stages"]),
         *_learning(found["learning"]),
         *_confirm(found["confirm"]),
+        *_throughput(found["throughput"]),
         *_bench(found["bench"]),
     ]
     names = _names(found["tests"], room := max(LINES - 1 - len(lines), FEWEST_NAMES))
@@ -83,6 +84,12 @@ def _confirm(confirm: Found) -> list[str]:
         for arms in zip(*confirm.values(), strict=True)
     ]
     return _table(("ratio of updates", "cpu", *confirm), rows)
+
+
+def _throughput(throughput: Mapping[str, float]) -> list[str]:
+    """One line."""
+    figures = [f"{value:,.0f} ({name})" for name, value in throughput.items()]
+    return [f"epochs of a network per second: {', '.join(figures)}"] if figures else []
 
 
 def _bench(bench: Found) -> list[str]:

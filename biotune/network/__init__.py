@@ -6,7 +6,7 @@ from biotune.network.options import NetworkOptions
 from biotune.network.population import Draws, Population
 from biotune.network.readout import read_neurons
 from biotune.network.signs import edge_signs
-from biotune.network.sums import add_halves_, fixed_order_sum
+from biotune.network.sums import add_halves_, fixed_order_sum, norms
 
 __all__ = [
     "INITIALISATIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "edge_signs",
     "fixed_order_sum",
     "load_checkpoint",
+    "norms",
     "read_neurons",
     "recurrent_values",
     "remap_by_rank",

@@ -181,11 +181,14 @@ class Population(nn.Module):
         Returns:
             [population, trials, steps, output_size].
         """
-        first = 0
+        first, all_of_them = 0, False
         if isinstance(scored, slice):
             first, stop, stride = scored.indices(inputs.shape[2])
+            all_of_them = (stop, stride) == (inputs.shape[2], 1)  # the last steps, as usual: autograd need not copy
             scored = slice(0, stop - first, stride)
-        states = self.states(inputs, first)[scored]
+        states = self.states(inputs, first)
+        if not all_of_them:
+            states = states[scored]
         if self.read is not None:
             states = states_of(self.read, states)
         return readout(states, self.weight_out, self.bias_out).permute(1, 3, 0, 2)

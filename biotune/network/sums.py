@@ -2,13 +2,17 @@
 
 PyTorch chooses the order of a sum by the shape of the whole tensor, its address in memory, the number of threads and
 the processor. A network in a population of four would then differ in the last bits from the same network alone. Here
-the upper half of a tensor is added to its lower half, element by element, which every processor rounds alike.
+the upper half of a tensor is added to its lower half, element by element, which every processor rounds alike. An NVIDIA
+GPU, on which that would be many launches, has kernels for it: `biotune_kernels.fused`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from biotune_kernels import fused_sums
 
 
 def add_halves_(scratch: Tensor, dim: int) -> Tensor:
@@ -33,6 +37,8 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         ctx.shape = values.shape
+        if (fused := fused_sums(values.device, values.dtype)) is not None:
+            return fused.row_sums(values)
         return add_halves_(values.clone(), -1).clone()
 
     @staticmethod
@@ -56,12 +62,16 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(states, weight)
+        if (fused := fused_sums(states.device, states.dtype)) is not None:
+            return fused.readout(states, weight, bias)
         outputs = [add_halves_(states * of_output, 2) for of_output in weight[..., None].unbind(1)]
         return torch.stack(outputs, 2) + bias[:, :, None]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         states, weight = ctx.saved_tensors
+        if (fused := fused_sums(states.device, states.dtype)) is not None:
+            return fused.readout_gradients(grad, states, weight)
         to_states = torch.zeros_like(states) if grad.shape[2] > 1 else None
         to_weight = torch.empty_like(weight)
         for output, of_output in enumerate(grad.unbind(2)):
@@ -85,3 +95,18 @@ def readout(states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         [steps, population, output_size, trials].
     """
     return _Readout.apply(states, weight, bias)
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm of what each network has of all tensors together, summed in a fixed order.
+
+    Args:
+        tensors: each [population, ...].
+
+    Returns:
+        [population].
+    """
+    if (fused := fused_sums(tensors[0].device, tensors[0].dtype)) is not None:
+        return fused.norms(tensors)
+    squares = torch.cat([tensor.flatten(1).square() for tensor in tensors], dim=1)
+    return add_halves_(squares, 1).sqrt()

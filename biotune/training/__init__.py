@@ -4,7 +4,7 @@ from biotune.criterion import updates_to_criterion
 from biotune.training.loop import TrainingLoop
 from biotune.training.memory import free_memory, keep_freed_memory
 from biotune.training.networks import Networks, edges, load_networks
-from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, make_optimizer
+from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, Optimizer
 from biotune.training.plan import Start, TrialPlan, updates_per_epoch
 from biotune.training.propagation import lyapunov_exponent, measure_propagation
 from biotune.training.report import UNREPORTED, BlockReport, Evaluations, Standing, TrialReport
@@ -20,6 +20,7 @@ __all__ = [
     "Evaluations",
     "ForeignState",
     "Networks",
+    "Optimizer",
     "Standing",
     "Start",
     "TrainingLoop",
@@ -33,7 +34,6 @@ __all__ = [
     "keep_freed_memory",
     "load_networks",
     "lyapunov_exponent",
-    "make_optimizer",
     "measure_propagation",
     "updates_per_epoch",
     "updates_to_criterion",

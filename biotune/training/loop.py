@@ -1,6 +1,7 @@
 """The training loop: a population of networks, one epoch after another, each replicate as if it were alone."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from biotune.network import Population, add_halves_, fixed_order_sum
+from biotune.network import Population, fixed_order_sum, norms
 from biotune.tasks import Task, Trials
+from biotune.training.optimizers import Optimizer
+from biotune.training.recorded import Recorded
 
 
 class TrainingLoop:
@@ -19,11 +22,14 @@ class TrainingLoop:
     the gradient that it would get alone, to the last bit if the kernel backend is `independent`. A replicate whose
     loss is not finite is `diverged` from then on; since no operation mixes replicates, the others go on untouched.
 
+    An update and a validation read and write fixed tensors alone: on a GPU they are recorded once and replayed, and an
+    epoch waits for nothing but its losses.
+
     Args:
         population: the networks.
         task: what the outputs are scored by.
         training: trials of each replicate. validation: likewise, never trained on.
-        optimizer: of the population's parameters, see `biotune.training.optimizers`.
+        optimizer: of the population's parameters.
         gradient_clip: largest norm of one replicate's gradient over all its parameters.
         batch: trials per update; an epoch's last batch may be smaller.
         order: epoch -> [population, trials], the order of the training trials in that epoch.
@@ -43,7 +49,7 @@ class TrainingLoop:
         training: list[Trials],
         validation: list[Trials],
         *,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         gradient_clip: float,
         batch: int,
         order: Callable[[int], np.ndarray],
@@ -60,23 +66,26 @@ class TrainingLoop:
         self.validation_losses: list[Tensor] = []
         self.accuracies: list[Tensor] = []
         self.diverged = torch.zeros(len(population), dtype=torch.bool)
+        trials = self.training[0].shape[1]
+        self._sizes = [min(batch, trials - start) for start in range(0, trials, batch)]
+        self._rows = torch.arange(len(population), device=self.device)[:, None]
+        # what an update reads and writes: the order of an epoch's trials, how many of them are done, their loss so far
+        self._order = torch.zeros(len(population), trials, dtype=torch.int64, device=self.device)
+        self._done = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._loss = torch.zeros(len(population), dtype=self.dtype, device=self.device)
+        self._updates = {size: Recorded(partial(self._update, size), self.device) for size in set(self._sizes)}
+        self._validation = Recorded(partial(self._evaluate, *self.validation), self.device)
         self._validate()
 
     def run_epoch(self) -> None:
         """Trains for one epoch, then evaluates on the validation trials."""
-        inputs, targets = self._next_epoch()
-        total = torch.zeros(len(self.population), dtype=self.dtype, device=self.device)
-        for start in range(0, inputs.shape[1], self.batch):
-            batch = slice(start, start + self.batch)
-            self.optimizer.zero_grad()
-            losses = self._losses(self.population(inputs[:, batch], self.scored), targets[:, batch])
-            losses.sum().backward()
-            self._clip_gradients()
-            self.optimizer.step()
-            self.population.constrain()
-            total += losses.detach() * inputs[:, batch].shape[1]
+        self._order.copy_(torch.from_numpy(self.order(self.epoch)))
+        self._done.zero_()
+        self._loss.zero_()
+        for size in self._sizes:
+            self._updates[size]()
         self.epoch += 1
-        self.training_losses.append((total / inputs.shape[1]).cpu())
+        self.training_losses.append((self._loss / self._order.shape[1]).cpu())
         self.diverged |= ~self.training_losses[-1].isfinite()
         self._validate()
 
@@ -84,15 +93,15 @@ class TrainingLoop:
         """[population], the norm of each replicate's gradient over all its trained parameters before it is clipped, of
         the loss of the next epoch's first batch; nothing is changed.
         """
-        inputs, targets = (trials[:, : self.batch] for trials in self._next_epoch())
-        losses = self._losses(self.population(inputs, self.scored), targets)
-        trained = [parameter for parameter in self.population.parameters() if parameter.requires_grad]
-        return _norms(torch.autograd.grad(losses.sum(), trained))
+        order = torch.from_numpy(self.order(self.epoch))[:, : self.batch].to(self.device)
+        _, gradients = self._gradients(order)
+        return norms(gradients)
 
     @torch.no_grad()
     def evaluate(self, trials: list[Trials]) -> tuple[Tensor, Tensor | None]:
         """Loss [population], and accuracy [population] if the task has one, on trials of each replicate."""
-        return self._evaluate(*self._stack(trials))
+        losses, *accuracies = (found.cpu() for found in self._evaluate(*self._stack(trials)))
+        return losses, accuracies[0] if accuracies else None
 
     def best_losses(self) -> Tensor:
         """[population], the least validation loss so far; infinite if there was none, or the replicate diverged."""
@@ -121,11 +130,23 @@ class TrainingLoop:
         self.accuracies = list(state["accuracies"])
         self.diverged = state["diverged"].clone()
 
-    def _next_epoch(self) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the training trials, in the order of the next epoch."""
-        order = torch.from_numpy(self.order(self.epoch)).to(self.device)
-        rows = torch.arange(len(self.population), device=self.device)[:, None]
-        return self.training[0][rows, order], self.training[1][rows, order]
+    def _update(self, size: int) -> None:
+        """Trains on the next `size` trials of the order."""
+        batch = self._order.index_select(1, self._done + torch.arange(size, device=self.device))
+        losses, gradients = self._gradients(batch)
+        scale = self.gradient_clip / norms(gradients).clamp(min=self.gradient_clip)
+        self.optimizer.step(gradients, scale)
+        self.population.constrain()
+        self._loss += losses * size
+        self._done += size
+
+    def _gradients(self, batch: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """The mean loss [population] of the training trials `batch` [population, trials], and the gradients of the
+        trained parameters."""
+        losses = self._losses(
+            self.population(self.training[0][self._rows, batch], self.scored), self.training[1][self._rows, batch]
+        )
+        return losses.detach(), torch.autograd.grad(losses.sum(), self.optimizer.parameters)
 
     def _stack(self, trials: list[Trials]) -> tuple[Tensor, Tensor]:
         inputs = torch.from_numpy(np.stack([one.inputs for one in trials])).to(self.device, self.dtype)
@@ -141,29 +162,17 @@ class TrainingLoop:
         errors = errors.reshape(len(targets), -1)
         return fixed_order_sum(errors) / errors.shape[1]
 
-    def _clip_gradients(self) -> None:
-        gradients = [p.grad for p in self.population.parameters() if p.grad is not None]
-        scale = self.gradient_clip / _norms(gradients).clamp(min=self.gradient_clip)
-        for gradient in gradients:
-            gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
-
     def _validate(self) -> None:
-        losses, accuracy = self._evaluate(*self.validation)
+        losses, *accuracies = (found.to("cpu", copy=True) for found in self._validation())
         self.validation_losses.append(losses)
-        if accuracy is not None:
-            self.accuracies.append(accuracy)
+        self.accuracies += accuracies
         self.diverged |= ~losses.isfinite()
 
     @torch.no_grad()
-    def _evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _evaluate(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
+        """Loss [population], and accuracy [population] if the task has one."""
         outputs = self.population(inputs, self.scored)
-        losses = self._losses(outputs, targets).cpu()
+        losses = self._losses(outputs, targets)
         if self.task.loss == "mse":
-            return losses, None
-        return losses, (outputs.argmax(-1) == targets).double().mean((1, 2)).cpu()
-
-
-def _norms(gradients: Sequence[Tensor]) -> Tensor:
-    """[population], the norm of each replicate's gradients, each [population, ...], taken together."""
-    squares = torch.cat([gradient.flatten(1).square() for gradient in gradients], dim=1)
-    return add_halves_(squares, 1).sqrt()
+            return [losses]
+        return [losses, (outputs.argmax(-1) == targets).double().mean((1, 2))]

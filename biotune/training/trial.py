@@ -16,7 +16,7 @@ from biotune.network import Draws, Population
 from biotune.tasks import Task, Trials, make_task
 from biotune.topology import Topology
 from biotune.training.loop import TrainingLoop
-from biotune.training.optimizers import make_optimizer
+from biotune.training.optimizers import Optimizer
 from biotune.training.plan import TrialPlan
 from biotune.training.propagation import measure_propagation
 from biotune.training.start import take_up
@@ -83,7 +83,7 @@ class Trial:
             self.task,
             training=[Trials(one.inputs[:train], one.targets[:train]) for one in data],
             validation=[Trials(one.inputs[train:], one.targets[train:]) for one in data],
-            optimizer=make_optimizer(
+            optimizer=Optimizer(
                 plan.network.optimizer,
                 population.parameters(),
                 learning_rate=plan.network.learning_rate,

@@ -6,9 +6,10 @@
 It knows nothing of brains, tasks or Ray; `README.md` beside this file says how the pieces fit.
 """
 
+from biotune_kernels.fused import fused_optimizers, fused_sums
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import Choice, available_backends, choose, choose_backend, require_backend
+from biotune_kernels.select import Choice, available_backends, choose, choose_backend, for_recording, require_backend
 from biotune_kernels.verification import Verification, verify
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "available_backends",
     "choose",
     "choose_backend",
+    "for_recording",
+    "fused_optimizers",
+    "fused_sums",
     "require_backend",
     "sparse_rnn",
     "verify",

@@ -35,7 +35,8 @@ batch is contiguous:
 
 All tensors share one device and one dtype, all shapes have been checked, and population, batch and time are 1 or more;
 nnz and input_size may be 0. The derivative is taken from `hidden`: 1 - h² for tanh, and for relu 0 if h <= 0 and else
-1, so that NaN flows. Results must repeat bit for bit. Autograd is off. A backend for which a shape is too large raises
+1, so that NaN flows. Results must repeat bit for bit; a backend whose results do not, because of a library, is
+`unsuitable`, which keeps "auto" from it. Autograd is off. A backend for which a shape is too large raises
 one of `TOO_LARGE`. `pattern.by_row` and `pattern.by_column` hold the compressed orders, and `pattern.memo[name]` keeps
 whatever else a backend derives from a pattern.
 

@@ -6,8 +6,10 @@ It is measured once and remembered on disk (`memory.py`).
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,7 +28,24 @@ _OPEN_ROUNDS = 4
 _SECONDS = 0.3  # of measuring, after each candidate's first run
 _OPERATIONS = 4e9  # if a whole run would take more than this, fewer time steps are measured
 
+_REPLAYS = 5  # of a graph in a row, so that waiting for its end counts little
+
 _chosen: dict[tuple[Any, ...], "Choice"] = {}
+
+_for_recording: ContextVar[bool] = ContextVar("for_recording", default=False)
+
+
+@contextmanager
+def for_recording() -> Iterator[None]:
+    """Inside, "auto" stands for what is fastest on a GPU once its launches are recorded in a CUDA graph.
+
+    A pass that is asked for launch by launch takes as long as Python needs to ask, and another backend may be best.
+    """
+    token = _for_recording.set(True)
+    try:
+        yield
+    finally:
+        _for_recording.reset(token)
 
 
 @dataclass(frozen=True)
@@ -89,10 +108,11 @@ def choose(
     """
     shape = (pattern.population, pattern.size, pattern.nnz, batch, time, input_size)
     precision = torch.get_float32_matmul_precision()
-    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision, frozenset(without))
+    recorded = _for_recording.get() and pattern.device.type == "cuda"
+    key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision, recorded, frozenset(without))
     choice = _chosen.get(key)
     if choice is None:
-        choice = _chosen[key] = _choose(pattern, batch, time, input_size, nonlinearity, dtype, without)
+        choice = _chosen[key] = _choose(pattern, batch, time, input_size, nonlinearity, dtype, recorded, without)
     return choice
 
 
@@ -151,6 +171,7 @@ def _choose(
     input_size: int,
     nonlinearity: str,
     dtype: torch.dtype,
+    recorded: bool,
     without: Collection[str],
 ) -> Choice:
     usable = [name for name, reason in available_backends(pattern.device, dtype).items() if reason is None]
@@ -166,6 +187,7 @@ def _choose(
         shape=[pattern.population, pattern.size, pattern.nnz, batch, time, input_size],
         nonlinearity=nonlinearity,
         dtype=str(dtype),
+        recorded=recorded,
     )
 
     def fastest_first() -> Iterator[str]:
@@ -173,7 +195,7 @@ def _choose(
         if known.get("backend") in candidates:
             yield known["backend"]
         if len(candidates) > 1:
-            seconds = _measure(candidates, pattern, batch, time, input_size, nonlinearity, dtype)
+            seconds = _measure(candidates, pattern, batch, time, input_size, nonlinearity, dtype, recorded)
             timings.update({name: round(1e3 * took, 4) for name, took in seconds.items()})
             yield from sorted(seconds, key=lambda name: seconds[name])
         else:
@@ -206,6 +228,7 @@ def _measure(
     input_size: int,
     nonlinearity: str,
     dtype: torch.dtype,
+    recorded: bool,
 ) -> dict[str, float]:
     """Candidate -> its least seconds for a forward and backward pass.
 
@@ -229,11 +252,13 @@ def _measure(
         hidden = backend.forward(inputs, values, weight_ih, bias, None, pattern, nonlinearity)
         backend.backward(grad, hidden, inputs, values, weight_ih, None, pattern, nonlinearity, TRAINED)
 
+    work: dict[str, Callable[[], None]] = {}
     seconds: dict[str, float] = {}
     for name in candidates:
         try:
             run(name)  # builds what the backend keeps for the pattern
-            seconds[name] = _seconds(lambda name=name: run(name), device)  # type: ignore[misc]
+            work[name] = _replay(partial(run, name)) if recorded else partial(run, name)
+            seconds[name] = _seconds(work[name], device)
         except TOO_LARGE as error:
             logger.warning("auto: backend %s failed at this shape and is left out: %s", name, error)
     end = time.perf_counter() + _SECONDS
@@ -244,10 +269,22 @@ def _measure(
         if len(close) < 2 or time.perf_counter() > end:
             break
         for name in close:
-            run(name)  # brings its data back into the caches, as in training
-            took = min(_seconds(lambda name=name: run(name), device) for _ in range(2))  # type: ignore[misc]
-            seconds[name] = min(seconds[name], took)
+            work[name]()  # brings its data back into the caches, as in training
+            seconds[name] = min(seconds[name], *(_seconds(work[name], device) for _ in range(2)))
     return seconds
+
+
+def _replay(run: Callable[[], None]) -> Callable[[], None]:
+    """A function that replays `run`, recorded, `_REPLAYS` times."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        run()
+
+    def replay() -> None:
+        for _ in range(_REPLAYS):
+            graph.replay()
+
+    return replay
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

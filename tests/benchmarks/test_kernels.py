@@ -44,11 +44,14 @@ def test_every_usable_backend_and_peer_is_measured_and_auto_compared(
     for row, population in zip(written["rows"], (1, 3), strict=True):
         results = row["results"]
         measured = {name for name, result in results.items() if result["median_ms"] is not None}
-        assert measured >= usable | {"auto", "nn.RNN, index", "nn.RNN, mask", "CSR, autograd"}
+        assert measured >= usable | {"auto", "nn.RNN, index", "nn.RNN, mask", "dense, batched", "CSR, autograd"}
         assert ("auto, one at a time" in measured) == (population > 1)
         assert all(result["median_ms"] > 0 or result["note"] for result in results.values() if result["runs"])
         assert all(results[name]["note"] for name in results if name not in measured)
         assert results["auto"]["note"] in usable
+        errors = {name: result["error"] for name, result in results.items() if result["error"] is not None}
+        assert errors.keys() >= {"auto", "dense", "dense, batched", "nn.RNN, mask"}
+        assert max(errors.values()) < 1e-5
         cells = dict(zip(header.split("|"), lines[population > 1].split("|"), strict=True))
         auto, best = results["auto"]["median_ms"], min(results[name]["median_ms"] for name in measured & set(PEERS))
         assert cells[" best peer / auto "].startswith(f" **{best / auto:.1f}**")
@@ -85,10 +88,19 @@ def test_every_contestant_makes_the_same_passes(shape: Shape, gradients: list[li
     problem.alone()()
     assert_same(gradients, one_by_one)
     for name in PEERS:
-        if not why_left_out(name, problem.pattern, shape):
+        if name != "JAX" and not why_left_out(name, problem.pattern, shape):
             gradients.clear()
             problem.peer(name)()
-            assert_same([at_the_edges(*one) for one in zip(gradients, problem.patterns, strict=True)], one_by_one)
+            found = [list(one) for one in zip(*gradients[0], strict=True)] if PEERS[name].together else gradients
+            assert_same([at_the_edges(*one) for one in zip(found, problem.patterns, strict=True)], one_by_one)
+
+
+def test_jax_makes_the_same_passes() -> None:
+    pytest.importorskip("jax")
+    problem = Problem(Shape(20, 100, 8, 2, 3), torch.device("cpu"))
+    error = problem.error(problem.peer("JAX")(), problem.exact())
+    assert error is not None
+    assert error < 1e-5
 
 
 def test_a_contestant_that_a_shape_does_not_suit_is_left_out_with_its_reason() -> None:

@@ -53,8 +53,11 @@ def test_all_stages_with_their_tables(tmp_path: Path) -> None:
     tests = "tests/kernels/test_pattern.py"
     code, summary, found = check(tmp_path, "--minutes", "10", "--tests", tests, "--study")
     assert code == 0, summary
-    names = ["tests", "learning highest", "learning medium", "confirm", "bench highest", "bench medium", "study"]
+    names = ["tests", "learning highest", "learning medium", "confirm", "throughput"]
+    names += ["bench highest", "bench medium", "study"]
     assert [stage["name"] for stage in found["stages"]] == names
+    (per_second,) = found["throughput"].values()
+    assert per_second > 0
     heads = ("==", "stage", "learning", "ratio of updates", "ms of auto", "== all passed")
     assert all(any(line.startswith(head) for line in summary) for head in heads)
     assert list(found["confirm"]) == ["cpu", "cpu, tune_main"]
@@ -74,7 +77,7 @@ def test_what_takes_too_long_is_cut_off(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--minutes", "0"], "--minutes: expected more than 0"),
-        (["--stages", "tests,nothing"], "nothing is none of tests, learning, confirm, bench"),
+        (["--stages", "tests,nothing"], "nothing is none of tests, learning, confirm, throughput, bench"),
         (["--stages", "tests", "--study"], "add confirm"),
     ],
 )

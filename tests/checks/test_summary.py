@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kernels import SHAPES
+from benchmarks.peers import PEERS
 from biotune_kernels.backends import NAMES
 from checks.kernel_tests import Outcome
 from checks.summary import summary
@@ -15,7 +16,7 @@ def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:
     precisions = ("highest", "medium")
     measured = {"median_ms": 1.25, "least_ms": 1.2, "runs": 60, "peak_mib": 3.0, "note": "cuda_graph"}
     absent = measured | {"median_ms": None, "note": "no"}
-    peers = {"nn.RNN, index": measured | {"median_ms": 2.5}, "nn.RNN, mask": absent}
+    peers = dict.fromkeys(PEERS, absent) | {"nn.RNN, index": measured | {"median_ms": 2.5}}
     peers |= {"CSR, autograd": absent, "torch_sparse, autograd": absent}
     rows = [
         {"shape": vars(shape), "results": {"auto": measured, "auto, one at a time": absent, **peers}}
@@ -47,6 +48,7 @@ def found(tests: list[Outcome], **changes: Any) -> dict[str, Any]:
         "tests": [vars(one) for one in tests],
         "learning": {name: {"tolerance": 1e-3, "learned": learned} for name in precisions},
         "confirm": {"cuda": arms, "cuda, tune_main": arms},
+        "throughput": {"GPU, 64 together": 17_345.6, "16 cores, with the C++ library": 710.0},
         "bench": {name: {"rows": rows} for name in precisions},
         "passed": not tests,
     } | changes
@@ -61,6 +63,7 @@ def test_forty_lines_with_failed_tests_at_the_end(failures: int) -> None:
     lines = summary(found([failed(f"test_x.py::test_{i}") for i in range(failures)])).splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 120
+    assert any("17,346 (GPU, 64 together), 710 (16 cores" in line for line in lines)
     named = [line for line in lines if line.startswith("failed ")]
     assert len(named) >= min(failures, 5)
     assert lines[len(lines) - len(named) :] == named

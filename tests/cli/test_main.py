@@ -254,7 +254,7 @@ def test_what_a_worker_would_refuse_is_refused_before_one_is_started(
     file = _one_cycle(tmp_path)
     assert tune_main(["--space", str(file), "--output", str(tmp_path / "results"), *more]) == 2
     error = capsys.readouterr().err
-    assert "arm rewired, replicate 0: the recurrent matrix has no cycle" in error
+    assert "arm rewired: the recurrent matrix has no cycle" in error
     assert "topology.spectral_radius to as_it_comes" in error
     assert len(error.splitlines()) == 1
 
@@ -273,4 +273,4 @@ def test_a_dry_run_says_what_can_be_decided_and_how_files_were_read(
         assert "NOTE: chain: no edge has a reverse edge" in printed
         assert f"{pairs} pairs show, with a power of 80 %" in printed
         assert ("can hardly decide anything" in printed) == warned
-        assert f"drawn to try: {pairs} of {pairs} real" in printed
+        assert re.search(rf"drawn to try: [1-9]\d* of {pairs} real", printed)  # as many as two seconds are enough for

@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "grad_pre", "weight_
 
 @pytest.fixture
 def compiled() -> Callable[..., Any]:
-    """compiled(kernel of `tile`, constants, capability, weights="*fp32", **options): the kernel, compiled by Triton."""
+    """compiled(kernel, constants, capability, weights="*fp32", pointers, **options): the kernel, compiled by Triton.
+
+    `pointers`: the types of those that kernels of `tile` don't have.
+    """
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton isn't installed")
     if os.environ.get("TRITON_INTERPRET") == "1":
@@ -25,9 +29,15 @@ def compiled() -> Callable[..., Any]:
     from triton.backends.compiler import GPUTarget
 
     def compile_it(
-        kernel: Any, constants: dict[str, Any], capability: int, weights: str = "*fp32", **options: int
+        kernel: Any,
+        constants: dict[str, Any],
+        capability: int,
+        weights: str = "*fp32",
+        pointers: Mapping[str, str] = MappingProxyType({}),
+        **options: int,
     ) -> Any:
         types = dict.fromkeys(POINTERS, "*fp32") | dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
+        types |= pointers
         names = kernel.arg_names
         source = triton.compiler.ASTSource(
             fn=kernel,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import biotune_kernels.backends.cuda_graph
+import biotune_kernels.backends.torch_csr
 from biotune_kernels import SparsePattern, available_backends, select, sparse_rnn
 from biotune_kernels.backends import load
 from biotune_kernels.backends.cpu.library import library
@@ -154,6 +155,8 @@ def test_repeats_bit_for_bit(backend: str) -> None:
     case = Case(220, 0.3, 128, 5, 2, 2, initial=True)
     pattern, arguments = problem(case, torch.float32)
     grad = gradient_like_hidden(case, torch.float32)
+    if "do not repeat" in (why := load(backend).unsuitable(pattern, case.batch, case.time) or ""):
+        pytest.skip(why)
     first, second = (run(backend, pattern, arguments, "tanh", grad) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -229,8 +232,8 @@ def test_a_populations_networks_do_not_touch_each_other(backend: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "backend", [b for b in BACKENDS if b.values[0] != "dense"]
-)  # 0 * inf is NaN there, see dense.py
+    "backend", [b for b in BACKENDS if b.values[0] not in ("dense", "cuda_graph")]
+)  # 0 * inf is NaN there, see dense.py and triton/tile.py
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_nan_and_inf_flow_as_in_the_reference(backend: str, nonlinearity: str, value: float) -> None:
@@ -264,6 +267,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return replay, results
 
     monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "unusable", lambda *_: None)
+    monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "triton", biotune_kernels.backends.torch_csr)
     monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_stream", lambda: 0)
     monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_record", record)
     select._why_not.cache_clear()
@@ -337,7 +341,8 @@ class TestCudaGraph:
     def test_a_caller_that_records_a_graph_gets_the_steps_themselves(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(biotune_kernels.backends.cuda_graph, "_stream", lambda: None)
         pattern, arguments = problem(CASES[2], torch.float64)
-        expected = sparse_rnn(pattern=pattern, backend="torch_csr", **arguments)
+        steps = biotune_kernels.backends.cuda_graph.triton.__name__.rpartition(".")[2]
+        expected = sparse_rnn(pattern=pattern, backend=steps, **arguments)
         assert torch.equal(sparse_rnn(pattern=pattern, backend="cuda_graph", **arguments), expected)
         assert "cuda_graph" not in pattern.memo
 

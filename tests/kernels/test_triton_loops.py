@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 import biotune_kernels.backends.triton
+import biotune_kernels.fused
 
 KERNELS = {
     f"{file.stem}.{function.name}": function
-    for file in sorted(Path(biotune_kernels.backends.triton.__file__).parent.glob("*.py"))
+    for package in (biotune_kernels.backends.triton, biotune_kernels.fused)
+    for file in sorted(Path(package.__file__).parent.glob("*.py"))
     for function in ast.walk(ast.parse(file.read_text()))
     if isinstance(function, ast.FunctionDef) and any("jit" in ast.unparse(one) for one in function.decorator_list)
 }
@@ -86,7 +88,15 @@ def test_the_rule_finds_what_it_should(body: str, copies: set[str]) -> None:
 
 
 def test_no_loop_gives_a_name_the_plain_value_of_another_that_it_changes() -> None:
-    assert {"tile._forward", "tile._backward", "tile._times", "rows._gather", "nonlinearity.through"} <= set(KERNELS)
+    assert {
+        "tile._forward",
+        "tile._backward",
+        "tile._times",
+        "rows._gather",
+        "nonlinearity.through",
+        "sums._sums",
+        "optimizers._step",
+    } <= set(KERNELS)
     assert {name: copies for name, function in KERNELS.items() if (copies := frozen_copies(function))} == {}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from biotune.connectome import Connectome, load_connectome
 from biotune.network import NetworkOptions, Population
 from biotune.seeds import generator, streams_digest
-from biotune.study.definition.config import Domain, SearchConfig
+from biotune.study.definition.phases import Domain, SearchConfig
 from biotune.study.search.sampler import ArmSampler
 from biotune.tasks import TASKS, make_task
 from biotune.topology import NULLS, Topology

@@ -168,34 +168,6 @@ def test_a_share_that_rounds_to_all_neurons_gives_the_same_numbers_as_all(make_p
 
 
 @pytest.mark.parametrize(
-    ("network", "expected"),
-    [
-        ({"optimizer": "SGD"}, lambda weights, rate: torch.optim.SGD([weights], rate)),
-        ({"optimizer": "SGD", "momentum": 0.9}, lambda weights, rate: torch.optim.SGD([weights], rate, momentum=0.9)),
-        (
-            {"optimizer": "AdamW", "weight_decay": 0.1},
-            lambda weights, rate: torch.optim.AdamW([weights], rate, weight_decay=0.1),
-        ),
-        ({"optimizer": "RMSprop"}, lambda weights, rate: torch.optim.RMSprop([weights], rate)),
-    ],
-    ids=["SGD", "momentum", "AdamW", "RMSprop"],
-)
-def test_an_optimizer_steps_each_replicate_as_torchs_own_would(
-    make_plan: MakePlan, network: dict[str, Any], expected: Callable[..., torch.optim.Optimizer]
-) -> None:
-    trial = Trial(make_plan(batch=40, network=network))
-    population = trial.loop.population
-    weights = population.weight_out[1].detach().clone().requires_grad_()
-    own = expected(weights, trial.plan.network.learning_rate)
-    for _ in range(3):
-        trial.run_epoch()
-        assert population.weight_out.grad is not None
-        weights.grad = population.weight_out.grad[1].clone()
-        own.step()
-        torch.testing.assert_close(population.weight_out[1].detach(), weights.detach(), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
     "network",
     [{"optimizer": "Adam"}, {"optimizer": "AdamW"}, {"optimizer": "RMSprop"}, {"optimizer": "SGD"}, {"readout": 0.4}],
     ids=str,

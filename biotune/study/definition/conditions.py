@@ -8,25 +8,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from biotune.results.documents import Gain
-from biotune.study.definition.config import (
-    CONDITION_SECTIONS,
-    ConditionConfig,
-    NetworkConfig,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.comparisons import CONDITION_SECTIONS, ConditionConfig
+from biotune.study.definition.config import StudyConfig
 from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, validated
-from biotune.study.definition.study import Arm, Condition, Setting
+from biotune.study.definition.phases import settings_at_ends
+from biotune.study.definition.study import Arm, Condition
+from biotune.study.definition.task import TaskConfig
 from biotune.study.definition.yaml_source import Location
-
-_SECTIONS: Mapping[str, Any] = {"topology": TopologyConfig, "network": NetworkConfig}
 
 _OF_TRAINED_NETWORKS = ("optimizer", "learning_rate", "weight_decay", "momentum", "gradient_clip", "freeze_recurrent")
 """Keys of a network that can still be chosen if it starts from a trained one."""
 
-_MOST_CHECKED = 256
-"""Tuned settings that each arm is checked at under each condition."""
+_MOST_SETTINGS = 256
+"""At which each arm is checked under each condition."""
 
 
 def make_conditions(
@@ -59,7 +53,6 @@ def make_conditions(
         if condition.name in conditions:
             reason = f"is the name of a part of the gain sweep; rename the condition {condition.name}"
             found.append(Mistake((("conditions", condition.name), ("gain",)), reason))
-        found += _clashes(config, arms, condition, ("gain",))
         conditions[condition.name] = condition
     if found:
         raise Mistakes(found)
@@ -92,9 +85,10 @@ def _condition(
 
     task = check("task", TaskConfig, config.task.overridden(overrides.task), lambda location: ("task", *location))
     for arm in arms.values():
-        for section, model in _SECTIONS.items():
+        for section in ("topology", "network"):
             if changes := getattr(overrides, section):
-                check(section, model, getattr(arm, section).overridden(changes), origin(arm.name, section))
+                own = getattr(arm, section)
+                check(section, type(own), own.overridden(changes), origin(arm.name, section))
     if (trained := _starts_from_trained(arms)) is not None:
         found.update(dict.fromkeys(_of_trained_networks(overrides, here, trained)))
     if found:
@@ -136,25 +130,19 @@ def _of_trained_networks(overrides: ConditionConfig, here: Location, arm: Arm) -
 def _clashes(config: StudyConfig, arms: Mapping[str, Arm], condition: Condition, here: Location) -> list[Mistake]:
     """The rules that a condition breaks at tuned settings at the ends of their ranges."""
     found: dict[str, Mistake] = {}
-    ends = ([(key, value) for value in domain.ends] for key, domain in config.tune.items())
-    for setting in itertools.islice(map(dict, itertools.product(*ends)), _MOST_CHECKED):
+    for setting in settings_at_ends(config.tune, _MOST_SETTINGS):
         for arm in arms.values():
-            if (reason := _clash(condition, arm, setting)) is not None:
+            try:
+                condition.of(arm, setting)
+            except ValidationError as error:
+                conflict = conflict_of(error)
+                if conflict is None:
+                    raise
+                reason, _ = conflict
                 values = ", ".join(f"{key} {value!r}" for key, value in setting.items())
                 where = f"does not go with {values} in arm {arm.name} ({reason})"
                 found.setdefault(reason, Mistake((here,), where))
     return list(found.values())
-
-
-def _clash(condition: Condition, arm: Arm, setting: Setting) -> str | None:
-    try:
-        condition.of(arm, setting)
-    except ValidationError as error:
-        conflict = conflict_of(error)
-        if conflict is None:
-            raise
-        return conflict[0]
-    return None
 
 
 def _gain_sweep(config: StudyConfig) -> Iterator[Condition]:

@@ -1,7 +1,6 @@
 """From a YAML file to a validated study: overrides, arms, and error messages."""
 
 import copy
-import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +10,15 @@ from pydantic import BaseModel, ValidationError
 
 from biotune.errors import UserError, suggestion
 from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
+from biotune.study.definition.comparisons import ArmConfig
 from biotune.study.definition.conditions import make_conditions
-from biotune.study.definition.config import (
-    ArmConfig,
-    ConfirmConfig,
-    ConnectomeConfig,
-    Domain,
-    NetworkConfig,
-    SearchConfig,
-    Section,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.config import StudyConfig
 from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, every_mistake, related, validated
+from biotune.study.definition.networks import ConnectomeConfig, NetworkConfig, TopologyConfig
+from biotune.study.definition.phases import ConfirmConfig, Domain, SearchConfig, settings_at_ends
+from biotune.study.definition.section import Section
 from biotune.study.definition.study import Arm, Study, with_setting
+from biotune.study.definition.task import TaskConfig
 from biotune.study.definition.yaml_source import Location, YamlSource, parse_value, read_yaml
 from biotune.tasks import make_task
 
@@ -38,8 +31,8 @@ _SECTIONS: dict[str, type[Section]] = {
 _TUNABLE = {key: section for section in ("network", "topology") for key in _SECTIONS[section].model_fields}
 """Key -> the section that it is a key of."""
 
-_MOST_CHECKED = 4096
-"""Settings that are checked before a study starts; if there are more, a worker refuses a bad one when it meets it."""
+_MOST_SETTINGS = 4096
+"""At which each arm is checked; if there are more, a worker refuses a bad one when it meets it."""
 
 
 def load_study(
@@ -356,9 +349,8 @@ def _check_tune(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) -> l
 
 def _check_settings(tune: Mapping[str, Domain], arm: Arm, overrides: ArmConfig) -> list[Mistake]:
     """The rules broken by a setting at the ends of the ranges, each of whose values alone is allowed."""
-    settings = itertools.product(*([(key, value) for value in domain.ends] for key, domain in tune.items()))
     found: dict[str, Mistake] = {}
-    for setting in itertools.islice(map(dict, settings), _MOST_CHECKED):
+    for setting in settings_at_ends(tune, _MOST_SETTINGS):
         for section in ("network", "topology"):
             try:
                 with_setting(getattr(arm, section), setting)

@@ -11,15 +11,11 @@ from biotune.digests import study_digest
 from biotune.network import NetworkOptions
 from biotune.results import GAIN_KEYS
 from biotune.results.documents import Gain
-from biotune.study.definition.config import (
-    ConnectomeConfig,
-    NetworkConfig,
-    NullConfig,
-    Section,
-    StudyConfig,
-    TaskConfig,
-    TopologyConfig,
-)
+from biotune.study.definition.comparisons import NullConfig
+from biotune.study.definition.config import StudyConfig
+from biotune.study.definition.networks import ConnectomeConfig, NetworkConfig, TopologyConfig
+from biotune.study.definition.section import Section
+from biotune.study.definition.task import TaskConfig
 from biotune.tasks import Task, make_task
 from biotune.training import Start, TrialPlan, updates_per_epoch
 
@@ -153,6 +149,14 @@ class Study:
     def arms_under(self, condition: str) -> list[str]:
         """The arms that are confirmed under a condition: all, but the positive control under the primary alone."""
         return [arm for arm in self.arms if arm in self.config.arms or condition == self.primary]
+
+    @property
+    def beside_primary(self) -> list[tuple[str, int]]:
+        """Each condition but the primary, and how many replicates of an arm are confirmed under it. Those of the gain
+        sweep are here twice, since they are confirmed on the seeds of the search too."""
+        further = list(self.conditions.values())[1:]
+        searched = [(one.name, self.config.search.replicates) for one in further if one.gain is not None]
+        return [(one.name, one.replicates) for one in further] + searched
 
     @property
     def first_setting(self) -> Setting:

@@ -58,6 +58,7 @@ class Display:
         self.console, self.dashboard, self.banners, self.afterwards = console, dashboard, banners, afterwards
         self.phase = "search"
         self.jobs: Sequence[Job] = []
+        self._all_jobs: Sequence[Job] = []
         self.pace: float | None = None  # seconds per epoch of a confirmed replicate
         self.started = time.monotonic()
         self.said = self.started
@@ -135,9 +136,14 @@ class Display:
 
     def _replicates(self, arm: str) -> tuple[int, int]:
         """Confirmed, and to be confirmed."""
-        jobs = [] if self.record.selection is None else make_jobs(self.study, self.record.selection.cells)
         done = sum(len(block.replicates) for block in self.record.blocks if block.cell.arm == arm)
-        return done, sum(len(job.replicates) for job in jobs if job.cell.arm == arm)
+        return done, sum(len(job.replicates) for job in self._to_confirm() if job.cell.arm == arm)
+
+    def _to_confirm(self) -> Sequence[Job]:
+        """The blocks of all that is selected, made once; none before."""
+        if not self._all_jobs and self.record.selection is not None:
+            self._all_jobs = make_jobs(self.study, self.record.selection.cells)
+        return self._all_jobs
 
     def _running(self, arm: str) -> int:
         """Blocks of an arm that run."""
@@ -191,9 +197,8 @@ class Display:
         config, record, study = self.study.config, self.record, self.study
         epochs = config.confirm.max_epochs + config.criterion.sustain - 1
         if record.selection is None:
-            whole, others = study.blocks(config.confirm.replicates), list(study.conditions.values())[1:]
-            counts = [one.replicates for one in others] + [config.search.replicates for one in others if one.gain]
-            some = [epochs / 2 * len(block) for count in counts for block in study.blocks(count)]
+            whole = study.blocks(config.confirm.replicates)
+            some = [epochs / 2 * len(block) for _, count in study.beside_primary for block in study.blocks(count)]
             return [*[float(epochs * len(block)) for block in whole] * 2, *some] * len(study.arms)
         reached = {job.key: job.reached.epoch for job in self.jobs}
         ended: dict[str, list[int]] = {}
@@ -208,7 +213,7 @@ class Display:
 
         return [
             max(expected(job.cell) - reached.get(job.key, 0), 1) * len(job.replicates)
-            for job in make_jobs(study, record.selection.cells)
+            for job in self._to_confirm()
             if job.key not in record.confirmed
         ]
 

@@ -7,7 +7,7 @@ import psutil
 
 from biotune.connectome import Connectome
 from biotune.errors import UserError
-from biotune.study.definition.study import Arm, Study
+from biotune.study.definition.study import Study
 from biotune.topology import neuron_counts
 
 BYTES_PER_EDGE = 60
@@ -26,20 +26,19 @@ Needs = dict[str, tuple[float, str]]
 """Key of the study -> the bytes that it is responsible for, and what takes them."""
 
 
-def needs_of_drawing(arm: Arm, connectome: Connectome) -> Needs:
-    """What it takes to draw a topology of an arm."""
-    neurons, edges = _size_of(arm, connectome)
+def needs_of_drawing(study: Study, arm: str, condition: str, connectome: Connectome) -> Needs:
+    """What it takes to draw a topology of an arm under a condition, at the first setting."""
+    neurons, edges = _size_of(study, arm, condition, connectome)
     networks = f"networks of {neurons:,.0f} neurons and some {edges:,.0f} edges"
     return {"topology.neurons_per_region": (edges * BYTES_PER_EDGE, networks)}
 
 
-def needs_of_training(study: Study, arm: Arm, connectome: Connectome, condition: str | None = None) -> Needs:
-    """What a trial or a block of an arm takes, where it is trained; under the primary condition if none is named."""
-    config, under = study.config, study.conditions[condition or study.primary]
-    arm, task = under.of(arm, {}), study.task_of(under.name)
+def needs_of_training(study: Study, arm: str, condition: str, connectome: Connectome) -> Needs:
+    """What a trial or a block of an arm takes under a condition, at the first setting, where it is trained."""
+    config, under, task = study.config, study.conditions[condition], study.task_of(condition)
     together = max(config.search.replicates, config.confirm.population)
-    neurons, edges = _size_of(arm, connectome)
-    needs = needs_of_drawing(arm, connectome)
+    neurons, edges = _size_of(study, arm, condition, connectome)
+    needs = needs_of_drawing(study, arm, condition, connectome)
     drawn, networks = needs["topology.neurons_per_region"]
     steps, inputs, outputs = float(task.time), float(task.input_size), float(task.output_size)
     states = together * STATES * 4 * float(under.task.batch) * neurons * steps
@@ -56,8 +55,11 @@ def needs_of_record(study: Study) -> Needs:
     """What the driver keeps of all trials and blocks until the study has ended, at most."""
     search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
     searched = arms * search.trials_per_arm * search.replicates * (search.max_epochs + 1)
-    networks = confirm.replicates + sum(condition.replicates for condition in study.conditions.values())
-    confirmed = arms * networks * (confirm.max_epochs + 1)
+    beside = sum(replicates for _, replicates in study.beside_primary)
+    # the reference is confirmed at the setting of every pair: of one like any other arm, and of the others besides
+    others = max(arms - 2, 0)
+    networks = arms * (2 * confirm.replicates + beside) + others * (confirm.replicates + beside)
+    confirmed = networks * (confirm.max_epochs + 1)
     return {
         "search.trials_per_arm": (
             float(searched * BYTES_PER_EVALUATION),
@@ -66,8 +68,8 @@ def needs_of_record(study: Study) -> Needs:
         ),
         "confirm.replicates": (
             float(confirmed * BYTES_PER_EVALUATION),
-            f"up to {confirmed:,} evaluations in the confirmation ({arms} arms × {networks:,} networks, over all "
-            f"settings and conditions, × {confirm.max_epochs:,} epochs)",
+            f"up to {confirmed:,} evaluations in the confirmation ({networks:,} networks, over all arms, settings and "
+            f"conditions, × {confirm.max_epochs:,} epochs)",
         ),
     }
 
@@ -93,13 +95,14 @@ def require_memory(needs: Needs, available: float | None = None, where: str = "t
         )
 
 
-def _size_of(arm: Arm, connectome: Connectome) -> tuple[float, float]:
+def _size_of(study: Study, arm: str, condition: str, connectome: Connectome) -> tuple[float, float]:
     """The neurons of an arm's topologies, and about how many edges they have."""
-    counts = neuron_counts(connectome, arm.topology.model_dump()["neurons_per_region"]).astype(np.float64)
-    of_source = np.minimum(np.ceil(arm.topology.target_sparsity * counts), counts)
+    topology = study.conditions[condition].of(study.arms[arm], study.first_setting).topology
+    counts = neuron_counts(connectome, topology.model_dump()["neurons_per_region"]).astype(np.float64)
+    of_source = np.minimum(np.ceil(topology.target_sparsity * counts), counts)
     between = float((of_source[connectome.source] * counts[connectome.target]).sum())
-    within = float((np.ceil(arm.topology.intrinsic_sparsity * counts) * counts).sum())
-    return float(counts.sum()), between + (within if arm.topology.intrinsic else 0.0)
+    within = float((np.ceil(topology.intrinsic_sparsity * counts) * counts).sum())
+    return float(counts.sum()), between + (within if topology.intrinsic else 0.0)
 
 
 def _size(size: float) -> str:

@@ -11,7 +11,7 @@ from biotune.connectome.readers.child import CHILD
 from biotune.errors import UserError
 from biotune.network import edge_signs, read_neurons
 from biotune.results.documents import Cell, Reading
-from biotune.study.definition.config import NeuronDensityConfig
+from biotune.study.definition.networks import NeuronDensityConfig
 from biotune.study.definition.study import Setting, Study
 from biotune.study.plans.memory import needs_of_drawing, needs_of_record, needs_of_training, require_memory
 from biotune.study.plans.transfer import TrainedNetworks, trained_networks
@@ -30,7 +30,7 @@ class Plans:
         trained: arm -> the trained networks it starts from, or None.
         backends: phase -> arm -> kernel backend; "auto" if it is not decided yet.
         device: that the networks are on.
-        topologies: arm -> digest of its first confirmed replicate's topology, at the study's own options.
+        topologies: arm -> digest of its first confirmed replicate's topology, at the first setting.
         same: condition -> the arms whose networks are those of the reference arm under it.
     """
 
@@ -44,7 +44,7 @@ class Plans:
 
     @classmethod
     def load(cls, study: Study, trains_here: bool = True) -> "Plans":
-        """Reads the connectomes, each once, and draws the first topology of each arm to see that it can be drawn.
+        """Reads the connectomes, each once, and draws the first network of each arm to see that it can be drawn.
 
         Args:
             study: that the plans are of.
@@ -56,25 +56,62 @@ class Plans:
         require_memory(needs_of_record(study))
         connectomes = load_connectomes(study)
         trained = {arm: trained_networks(study, arm, connectomes[arm]) for arm in study.arms}
-        plans, topologies = cls(study, connectomes, trained), {}
-        for arm in study.arms:
-            try:
-                topologies[arm] = plans._first_topology(arm, {}, study.primary, trains_here).digest
-            except (UserError, ValueError) as error:
-                raise UserError(f"arm {arm}: {error}") from error
-        return replace(plans, topologies=topologies, same=plans._same_networks(trains_here))
+        plans = cls(study, connectomes, trained)
+        topologies, same = plans._first_networks(trains_here)
+        return replace(plans, topologies=topologies, same=same)
 
-    def _first_topology(self, arm: str, setting: Setting, condition: str, trains_here: bool) -> Topology:
-        """The topology of an arm's first confirmed replicate under a condition; other arguments as of `load`.
+    def _first_networks(self, trains_here: bool) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Draws the first network of each arm under each condition, to see that it can be drawn; what `topologies` and
+        `same` say of them.
+
+        Whether the values follow the topology's weights may be tuned: then arms are equal if they are whichever is
+        chosen.
+
+        Args:
+            trains_here: see `load`.
+
+        Raises:
+            UserError: an arm's networks don't fit into memory, or can't be drawn under a condition.
+        """
+        study, reference = self.study, self.study.config.reference_arm
+        remappings = study.config.tune["remap"].ends if "remap" in study.config.tune else []
+        first = dict(study.first_setting)
+        settings = [first | {"remap": remap} for remap in remappings] or [first]
+        topologies: dict[str, str] = {}
+        held: dict[str, str] = {}
+        same: dict[str, list[str]] = {}
+        for condition in study.conditions:
+            drawn: dict[str, list[str]] = {}
+            for arm in study.arms_under(condition):
+                trained = self.trained[arm] is not None
+                if trained and condition != study.primary:
+                    continue  # they are the same under every condition
+                try:
+                    topology = self._first_topology(arm, condition, trains_here)
+                    topologies.setdefault(arm, topology.digest)
+                    for setting in [] if trained else settings:
+                        plan = self.plan(arm, setting, "confirm", [0], condition)
+                        start, training = plan.start_and_training()
+                        held[start] = held.get(start) or first_network_digest(plan)
+                        drawn.setdefault(arm, []).append(held[start] + training)
+                except (UserError, ValueError) as error:
+                    under = "" if condition == study.primary else f"condition {condition}, "
+                    raise UserError(f"{under}arm {arm}: {error}") from error
+            same[condition] = [arm for arm in drawn if arm != reference and drawn[arm] == drawn.get(reference)]
+        return topologies, same
+
+    def _first_topology(self, arm: str, condition: str, trains_here: bool) -> Topology:
+        """The topology of an arm's first confirmed replicate under a condition, at the first setting.
+
+        Args:
+            arm, condition: of the networks. trains_here: see `load`.
 
         Raises:
             UserError, ValueError: its networks don't fit into memory, or can't be drawn.
         """
-        study, connectome = self.study, self.connectomes[arm]
-        if trains_here:
-            require_memory(needs_of_training(study, study.arms[arm], connectome, condition))
-        else:
-            require_memory(needs_of_drawing(study.conditions[condition].of(study.arms[arm], {}), connectome))
+        needs = needs_of_training if trains_here else needs_of_drawing
+        require_memory(needs(self.study, arm, condition, self.connectomes[arm]))
+        setting = self.study.first_setting
         plan = self.plan(arm, setting, "confirm", [0], condition)
         if plan.start is None:
             first = DRAWN.of(plan, 0)
@@ -85,42 +122,6 @@ class Plans:
         edge_signs(first, plan.network.signs, plan.network.dale, plan.generator(0, "signs"))
         read_neurons(first.size, plan.network.readout, plan.generator(0, "readout_neurons"))
         return first
-
-    def _same_networks(self, trains_here: bool) -> dict[str, list[str]]:
-        """Draws the first network of each arm under each condition, to see that it can be drawn, and which are equal.
-
-        Whether the values follow the topology's weights may be tuned: then arms are equal if they are whichever is
-        chosen.
-
-        Args:
-            trains_here: see `load`.
-
-        Raises:
-            UserError: an arm's networks can't be drawn under a condition.
-        """
-        study, reference = self.study, self.study.config.reference_arm
-        remappings = study.config.tune["remap"].ends if "remap" in study.config.tune else []
-        first = dict(study.first_setting)
-        settings = [first | {"remap": remap} for remap in remappings] or [first]
-        held: dict[str, str] = {}
-        same: dict[str, list[str]] = {}
-        for condition in study.conditions:
-            drawn: dict[str, list[str]] = {}
-            for arm in study.arms_under(condition):
-                plans = [self.plan(arm, setting, "confirm", [0], condition) for setting in settings]
-                if plans[0].start is not None:
-                    continue
-                try:
-                    self._first_topology(arm, study.first_setting, condition, trains_here)
-                    for plan in plans:
-                        start, training = plan.start_and_training()
-                        held[start] = held.get(start) or first_network_digest(plan)
-                        drawn.setdefault(arm, []).append(held[start] + training)
-                except (UserError, ValueError) as error:
-                    under = "" if condition == self.study.primary else f"condition {condition}, "
-                    raise UserError(f"{under}arm {arm}, replicate 0: {error}") from error
-            same[condition] = [arm for arm in drawn if arm != reference and drawn[arm] == drawn.get(reference)]
-        return same
 
     def plan(
         self, arm: str, setting: Setting, phase: str, replicates: Sequence[int], condition: str | None = None
@@ -151,7 +152,7 @@ class Plans:
         """
         for condition in self.study.conditions:
             for name in self.study.arms_under(condition):
-                needs = needs_of_training(self.study, self.study.arms[name], self.connectomes[name], condition)
+                needs = needs_of_training(self.study, name, condition, self.connectomes[name])
                 try:
                     require_memory(needs, available, where)
                 except UserError as error:

@@ -179,11 +179,9 @@ def confirm(study: Study, costs: Mapping[str, Costs], concurrency: int) -> Span:
             for size in _blocks(study, replicates)
         ]
 
-    others = [(name, condition.replicates) for name, condition in list(study.conditions.items())[1:]]
-    others += [(n, study.config.search.replicates) for n, condition in study.conditions.items() if condition.gain]
     primary, (least, most) = (study.primary, study.config.confirm.replicates, 1.0), UNTIL_MET
-    low = [job for other in others for job in jobs(*other, least)]
-    high = [job for other in others for job in jobs(*other, most, most=True)]
+    low = [job for other in study.beside_primary for job in jobs(*other, least)]
+    high = [job for other in study.beside_primary for job in jobs(*other, most, most=True)]
     settings = _settings(study, next(iter(costs))).low
     return Span(
         makespan(jobs(*primary), concurrency) * settings + makespan(low, concurrency),

@@ -26,7 +26,7 @@ from scipy.stats import qmc
 
 from biotune.errors import UserError
 from biotune.seeds import derived_seed, stream
-from biotune.study.definition.config import Domain, SearchConfig
+from biotune.study.definition.phases import Domain, SearchConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

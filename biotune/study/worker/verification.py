@@ -9,7 +9,7 @@ import torch
 from biotune.errors import KernelError, UserError, unknown_name
 from biotune.results.documents import SeenKernels
 from biotune.training import Trial, TrialPlan
-from biotune_kernels import SparsePattern, Verification, available_backends, choose, verify
+from biotune_kernels import SparsePattern, Verification, available_backends, choose, for_recording, verify
 from biotune_kernels.backends import NAMES
 from biotune_kernels.memory import describe_machine
 
@@ -160,7 +160,8 @@ def look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) ->
         pattern, task = one.pattern(trial), trial.task
         if name == "auto":
             shape = pattern, one.plan.batch, task.time, task.input_size, one.nonlinearities[0], one.plan.dtype
-            choice = choose(*shape, without)
+            with for_recording():  # as a trial trains
+                choice = choose(*shape, without)
             found.wrong |= {refused.backend: str(refused) for refused in choice.refused}
             name = choice.backend
         found.names.append(name)

@@ -1,8 +1,8 @@
-"""Backend `cuda_graph`: the steps of `torch_csr` on an NVIDIA GPU, recorded once for a shape and launched as one.
+"""Backend `cuda_graph`: the launches of `triton`, recorded once for a shape and asked for as one.
 
-Run step by step, a GPU waits for PyTorch whenever a product takes less time than its launch. A CUDA graph replays a
-whole pass with one launch, but always at the addresses at which it was recorded: so a call copies its arguments there,
-and its results from there.
+A GPU waits for Python whenever a launch takes less time than asking for it. A CUDA graph replays a whole pass, but
+always at the addresses at which it was recorded: so a call copies its arguments there, and its results from there. Who
+records more than a pass, such as a whole update, does better without: while a graph is recorded, this is `triton`.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends import torch_csr
+from biotune_kernels.backends import triton
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
 
@@ -31,7 +31,7 @@ Steps = Callable[..., Sequence[Tensor | None]]
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type != "cuda" or torch.version.cuda is None:
         return "it needs an NVIDIA GPU; use device cuda"
-    return None
+    return triton.unusable(device, dtype)
 
 
 def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
@@ -39,7 +39,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
 
 
 def independent(device: torch.device) -> bool:
-    return False  # its steps are those of torch_csr
+    return triton.independent(device)
 
 
 def forward(
@@ -51,7 +51,7 @@ def forward(
     pattern: SparsePattern,
     nonlinearity: str,
 ) -> Tensor:
-    steps = partial(torch_csr.forward, pattern=pattern, nonlinearity=nonlinearity)
+    steps = partial(triton.forward, pattern=pattern, nonlinearity=nonlinearity)
     tensors = inputs, values, weight_ih, bias, hidden_0
     (hidden,) = _launch(lambda *given: (steps(*given),), tensors, pattern, ("forward", nonlinearity))
     assert hidden is not None
@@ -69,7 +69,7 @@ def backward(
     nonlinearity: str,
     wanted: frozenset[str],
 ) -> Gradients:
-    steps = partial(torch_csr.backward, pattern=pattern, nonlinearity=nonlinearity, wanted=wanted)
+    steps = partial(triton.backward, pattern=pattern, nonlinearity=nonlinearity, wanted=wanted)
     tensors = grad, hidden, inputs, values, weight_ih, hidden_0
     return Gradients(*_launch(steps, tensors, pattern, ("backward", nonlinearity, wanted)))
 

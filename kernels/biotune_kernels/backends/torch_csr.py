@@ -89,6 +89,8 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
+    if pattern.device.type == "cuda":
+        return "cuSPARSE's sums do not repeat bit for bit"
     return None
 
 

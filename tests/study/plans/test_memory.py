@@ -14,6 +14,10 @@ from biotune.study.plans.plans import Plans
     ("override", "named"),
     [
         ("topology.neurons_per_region=100000", "networks of 1,900,000 neurons .*; lower topology.neurons_per_region"),
+        (
+            "tune.neurons_per_region={choice: [100000, 2]}",
+            "networks of 1,900,000 neurons .*; lower topology.neurons_per_region",
+        ),
         ("task.trials=1000000000", "the data of 1,000,000,000 trials of 5 steps .*; lower task.trials"),
         ("task.batch=1000000000", "the states of 1,000,000,000 trials of 5 steps .*; lower task.batch"),
         ("task.pattern_length=100000000000", "the states of 16 trials of 200,000,000,001 steps"),
@@ -36,6 +40,10 @@ def test_more_evaluations_than_the_driver_can_keep_are_refused(small_space: Path
         Plans.load(load_study(small_space, overrides=many))
     many = ["confirm.replicates=100000", "confirm.max_epochs=1000000"]
     with pytest.raises(UserError, match=r"evaluations in the confirmation .* lower confirm.replicates"):
+        Plans.load(load_study(small_space, overrides=many))
+    many.append("gain={scales: [0.5, 1, 2], learning_rates: [0.001, 0.01]}")
+    networks = f"{2 * 100_000 + 6 * (100_000 + 2):,}"  # at two settings; each part of the sweep on both phases' seeds
+    with pytest.raises(UserError, match=rf"\(2 arms × {networks} networks"):
         Plans.load(load_study(small_space, overrides=many))
 
 

@@ -23,7 +23,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from biotune_kernels.contract import Gradients
+from biotune_kernels.contract import TRAINED, Gradients
 from biotune_kernels.pattern import SparsePattern
 
 _TILE_SIZE = 256
@@ -82,16 +82,17 @@ def backward(
 ) -> Gradients:
     kernels = _kernels(pattern, values)
     with _launching(inputs):
-        if grad.shape[0] < hidden.shape[0]:
-            grad = torch.cat((grad.new_zeros(hidden.shape[0] - grad.shape[0], *grad.shape[1:]), grad))
-        grad_pre = kernels.preactivation_gradient(grad, hidden, values, pattern, nonlinearity)
-        before, after = hidden[:-1], grad_pre[1:]
-        if hidden_0 is not None:
-            before, after = torch.cat((hidden_0[None], before)).contiguous(), grad_pre
+        hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
+        grad_pre, largest = kernels.preactivation_gradient(grad, hidden, values, hidden_0, pattern, nonlinearity)
+        of_values = of_weight_ih = of_bias = None
+        if wanted & TRAINED:
+            of_values, of_weight_ih, of_bias = kernels.weight_gradients(
+                grad_pre, largest, hidden, inputs, hidden_0, pattern
+            )
         return Gradients(
-            values=kernels.edge_gradient(after, before, pattern) if "values" in wanted else None,
-            weight_ih=kernels.outer(grad_pre, inputs) if "weight_ih" in wanted else None,
-            bias=grad_pre.sum(dim=(0, 3)) if "bias" in wanted else None,
+            values=of_values,
+            weight_ih=of_weight_ih,
+            bias=of_bias,
             inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None,
             hidden_0=kernels.transposed_times(grad_pre[0], values, pattern) if "hidden_0" in wanted else None,
         )

@@ -188,10 +188,17 @@ def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: 
 
 
 def preactivation_gradient(
-    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
-) -> Tensor:
-    """The gradient of each step's preactivation, [time, population, size, batch]."""
+    grad: Tensor,
+    hidden: Tensor,
+    values: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> tuple[Tensor, None]:
+    """The gradient of each step's preactivation, [time, population, size, batch]; no scale is needed."""
     steps, population, size, batch = hidden.shape
+    if len(grad) < steps:
+        grad = torch.cat((grad.new_zeros(steps - len(grad), *grad.shape[1:]), grad))
     grad_pre = torch.empty_like(hidden)
     values = _in_order(values, pattern.by_column)
     block_e, block_b = _blocks(batch)
@@ -213,10 +220,26 @@ def preactivation_gradient(
             BLOCK_E=block_e,
             BLOCK_B=block_b,
         )
-    return grad_pre
+    return grad_pre, None
 
 
-def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
+def weight_gradients(
+    grad_pre: Tensor,
+    largest: None,
+    hidden: Tensor,
+    inputs: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of values, weight_ih and bias."""
+    before, after = hidden[:-1], grad_pre[1:]
+    if hidden_0 is not None:
+        before, after = torch.cat((hidden_0[None], before)), grad_pre
+    of_weight_ih = stepwise.outer(grad_pre, inputs)
+    return _of_edges(after, before, pattern), of_weight_ih, grad_pre.sum(dim=(0, 3))
+
+
+def _of_edges(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
     """Σ_t after_t before_tᵀ at every edge, [population, nnz]."""
     steps, population, size, batch = after.shape
     gradient = after.new_empty(population, pattern.nnz)
@@ -236,9 +259,6 @@ def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tens
             BLOCK_B=block_b,
         )
     return gradient
-
-
-outer = stepwise.outer
 
 
 def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:

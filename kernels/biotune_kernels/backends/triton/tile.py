@@ -27,7 +27,127 @@ from biotune_kernels.backends.triton import interpreted
 from biotune_kernels.backends.triton.nonlinearity import activate, through
 from biotune_kernels.pattern import SparsePattern
 
-_BLOCK_I, _BLOCK_K = 16, 32
+
+@triton.jit
+def _pairs(
+    values,
+    edge_at,
+    pairs,
+    scale,
+    nnz,
+    along_row,
+    along_column,
+    BLOCK_N: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """The matrix, each row times a power of two, as the sum of two float16 matrices; `scale` undoes the power.
+
+    edge_at [population, BLOCK_N, BLOCK_N]: which edge is at a place, or -1; along_*: the strides of its rows and columns.
+    """
+    network = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    column = tl.arange(0, BLOCK_N)
+    edge_at += network * BLOCK_N * BLOCK_N
+    pairs += network * 2 * BLOCK_N * BLOCK_N
+    edge = tl.load(edge_at + row[:, None] * along_row + column[None, :] * along_column)
+    w = tl.load(values + network * nnz + edge, mask=edge >= 0, other=0.0)
+    high, low, undo = _split(w, 1)
+    place = row[:, None] * BLOCK_N + column[None, :]
+    tl.store(pairs + place, high)
+    tl.store(pairs + BLOCK_N * BLOCK_N + place, low)
+    tl.store(scale + network * BLOCK_N + row, undo)
+
+
+@triton.jit
+def _split(x, AXIS: tl.constexpr):
+    """high, low, undo: x = (high + low) undo to 22 bits of the largest number along AXIS; `undo` is a power of two."""
+    factor, undo = _powers(tl.max(_magnitude(x), AXIS))
+    high, low = _pair(x * tl.expand_dims(factor, AXIS))
+    return high, low, undo
+
+
+@triton.jit
+def _magnitude(x):
+    """The bits of |x| as an integer: ordered as |x| is, and NaN above all."""
+    return x.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+
+
+@triton.jit
+def _powers(largest):
+    """The power of two that brings the largest magnitude into [2^14, 2^15), and its inverse.
+
+    So it stays below the overflow of float16, and its low part above the underflow.
+    """
+    exponent = tl.minimum(tl.maximum(largest >> 23, 15), 253)  # so that both powers are normal numbers
+    factor = ((268 - exponent) << 23).to(tl.float32, bitcast=True)
+    undo = ((exponent - 14) << 23).to(tl.float32, bitcast=True)
+    return factor, undo
+
+
+@triton.jit
+def _pair(x):
+    """float16 numbers whose sum is x, to 22 bits."""
+    high = x.to(tl.float16)
+    return high, (x - high.to(tl.float32)).to(tl.float16)
+
+
+@triton.jit
+def _multiply(m_high, m_low, s_high, s_low, total, PRODUCTS: tl.constexpr):
+    """total + (m_high + m_low) @ (s_high + s_low), without the product of both low parts; or of the high parts alone"""
+    if PRODUCTS == 3:
+        total = tl.dot(m_low, s_high, total)
+        total = tl.dot(m_high, s_low, total)
+    return tl.dot(m_high, s_high, total)
+
+
+@triton.jit
+def _recurrent(
+    w_high,
+    w_low,
+    pairs,
+    s_high,
+    s_low,
+    passed,
+    size,
+    connected,
+    PRODUCTS: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """The matrix times the state passed on by the step before, both as pairs and scaled."""
+    row = tl.arange(0, BLOCK_N)
+    column = tl.arange(0, BLOCK_B)
+    total = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
+    if RESIDENT == BLOCK_N:
+        return _multiply(w_high, w_low, s_high, s_low, total, PRODUCTS)
+    at = passed + tl.arange(0, RESIDENT)[:, None] * BLOCK_B + column[None, :]
+    first_high, first_low = tl.load(at), tl.load(at + BLOCK_N * BLOCK_B)
+    given = (row < size)[:, None]
+    for start in range(RESIDENT, connected, BLOCK_K):
+        k = start + tl.arange(0, BLOCK_K)
+        m = pairs + row[:, None] * BLOCK_N + k[None, :]
+        s = passed + k[:, None] * BLOCK_B + column[None, :]
+        m_high, s_high_k = tl.load(m, mask=given, other=0.0), tl.load(s)
+        m_low, s_low_k = m_high, s_high_k
+        if PRODUCTS == 3:
+            m_low = tl.load(m + BLOCK_N * BLOCK_N, mask=given, other=0.0)
+            s_low_k = tl.load(s + BLOCK_N * BLOCK_B)
+        total = _multiply(m_high, m_low, s_high_k, s_low_k, total, PRODUCTS)
+    return _multiply(w_high, w_low, first_high, first_low, total, PRODUCTS)
+
+
+@triton.jit
+def _pass_on(state, passed, RESIDENT: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_B: tl.constexpr):
+    """The state as pairs, one scale per batch column: what the next step multiplies, in memory unless all is resident"""
+    high, low, undo = _split(state, 0)
+    if RESIDENT < BLOCK_N:
+        place = tl.arange(0, BLOCK_N)[:, None] * BLOCK_B + tl.arange(0, BLOCK_B)[None, :]
+        tl.store(passed + place, high)
+        tl.store(passed + BLOCK_N * BLOCK_B + place, low)
+        tl.debug_barrier()  # in the next step this program's threads read what its other threads have written
+    return high, low, undo
 
 
 @triton.jit(do_not_specialize=["steps", "size"])
@@ -35,23 +155,35 @@ def _forward(
     inputs,
     weight_ih,
     bias,
-    weights,
+    pairs,
+    scale,
     hidden_0,
     hidden,
+    passed,
+    input_time,
+    input_network,
+    input_row,
+    input_column,
     steps,
     size,
     batch,
     input_size,
     STARTED: tl.constexpr,
-    RESIDENT: tl.constexpr,
     NONLINEARITY: tl.constexpr,
+    PRODUCTS: tl.constexpr,
     PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    INPUTS: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """h_t = f(W_ih x_t + b + W h_{t-1}), W_ih padded to [BLOCK_N, a multiple of BLOCK_I]. STARTED: has hidden_0."""
+    """h_t = f(W_ih x_t + b + W h_{t-1}).
+
+    input_*: strides of `inputs`. STARTED: there is a hidden_0. INPUTS: input_size if inputs are added one by one, or 0 if they are multiplied as a
+    matrix, W_ih then padded to [BLOCK_N, a multiple of BLOCK_I].
+    """
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
     row = tl.arange(0, BLOCK_N)
@@ -59,56 +191,79 @@ def _forward(
     here = (row < size)[:, None] & (column < batch)[None, :]
     place = row[:, None] * batch + column[None, :]
 
-    inputs += network * input_size * batch
+    inputs += network * input_network
     hidden += network * size * batch
     hidden_0 += network * size * batch
-    weights += network * BLOCK_N * BLOCK_N
-    input_columns = tl.cdiv(input_size, BLOCK_I) * BLOCK_I
-    weight_ih += network * BLOCK_N * input_columns
+    pairs += network * 2 * BLOCK_N * BLOCK_N
+    passed += (network * tl.num_programs(1) + tl.program_id(1)) * 4 * BLOCK_N * BLOCK_B
     b = tl.load(bias + network * size + row, mask=row < size, other=0.0)
+    undo_w = tl.load(scale + network * BLOCK_N + row)
+    if INPUTS:
+        weight_ih += network * size * INPUTS
+    else:
+        weight_ih += network * BLOCK_N * tl.cdiv(input_size, BLOCK_I) * BLOCK_I
 
-    step_size = networks * size * batch
-    if RESIDENT:
-        w = tl.load(weights + row[:, None] * BLOCK_N + row[None, :])
-        state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
-    for step in range(steps):
-        pre = tl.zeros((BLOCK_N, BLOCK_B), tl.float32) + b[:, None]
-        pre = _times(pre, weight_ih, input_columns, inputs, input_size, column, batch, PRECISION, BLOCK_N, BLOCK_I)
-        if RESIDENT:
-            pre = tl.dot(w, state.to(w.dtype), pre, input_precision=PRECISION)
-        else:
-            previous = tl.where(step > 0, hidden - step_size, hidden_0)
-            connected = size if STARTED else tl.where(step > 0, size, 0)  # columns of W: none in a step from h_0 = 0
-            pre = _times(pre, weights, BLOCK_N, previous, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
+    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
+    state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
+    s_high, s_low, undo_s = _pass_on(state, passed, RESIDENT, BLOCK_N, BLOCK_B)
+    for step in tl.range(0, steps, num_stages=1):
+        given = ()
+        for i in tl.static_range(INPUTS):  # loaded now, needed after the product
+            given = given + (tl.load(inputs + i * input_row + column * input_column, mask=column < batch, other=0.0),)
+        connected = size if STARTED else tl.where(step > 0, size, 0)  # columns of W: none in a step from h_0 = 0
+        before = passed + (step % 2) * 2 * BLOCK_N * BLOCK_B
+        total = _recurrent(
+            w_high, w_low, pairs, s_high, s_low, before, size, connected, PRODUCTS, RESIDENT, BLOCK_N, BLOCK_B, BLOCK_K
+        )
+        pre = total * undo_s[None, :] * undo_w[:, None] + b[:, None]
+        for i in tl.static_range(INPUTS):
+            pre += tl.load(weight_ih + row * INPUTS + i, mask=row < size, other=0.0)[:, None] * given[i][None, :]
+        if INPUTS == 0:
+            pre = _times(
+                pre, weight_ih, inputs, input_size, input_row, input_column, column, batch, PRECISION, BLOCK_N, BLOCK_I
+            )
         state = tl.where(here, activate(pre, NONLINEARITY), 0.0)
         tl.store(hidden + place, state, mask=here)
-        if not RESIDENT:
-            tl.debug_barrier()  # in the next step this program's threads read what its other threads have written
-        inputs += networks * input_size * batch
-        hidden += step_size
+        after = passed + (1 - step % 2) * 2 * BLOCK_N * BLOCK_B
+        s_high, s_low, undo_s = _pass_on(state, after, RESIDENT, BLOCK_N, BLOCK_B)
+        inputs += input_time
+        hidden += networks * size * batch
 
 
-@triton.jit(do_not_specialize=["steps", "size"])
+@triton.jit(do_not_specialize=["steps", "first", "size"])
 def _backward(
     grad,
     hidden,
-    transposed,
+    pairs,
+    scale,
     grad_pre,
+    passed,
+    hidden_0,
+    largest,
     grad_time,
     grad_network,
     grad_row,
     grad_column,
     steps,
+    first,
     size,
     batch,
-    RESIDENT: tl.constexpr,
+    STARTED: tl.constexpr,
+    OFFSET: tl.constexpr,
     NONLINEARITY: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRODUCTS: tl.constexpr,
+    RESIDENT: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}), from the last step to the first; grad_*: strides of `grad`."""
+    """g_t = f'(h_t) (∂L/∂h_t + Wᵀ g_{t+1}), from the last step to the first.
+
+    grad_*: strides of `grad`, which holds the steps from `first` on and is 0 before; OFFSET: of which type its indices
+    within a step are. pairs, scale: of Wᵀ. largest: the magnitude of each neuron's largest g_t, and of its largest h_t,
+    in this block of the batch.
+    """
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
     row = tl.arange(0, BLOCK_N)
@@ -117,105 +272,187 @@ def _backward(
     place = row[:, None] * batch + column[None, :]
 
     last = (steps - 1).to(tl.int64)
-    grad += last * grad_time + network * grad_network
-    grad_place = row.to(tl.int64)[:, None] * grad_row + column.to(tl.int64)[None, :] * grad_column
+    grad += (last - first) * grad_time + network * grad_network
+    grad_place = row.to(OFFSET)[:, None] * grad_row + column.to(OFFSET)[None, :] * grad_column
     hidden += (last * networks + network) * size * batch
     grad_pre += (last * networks + network) * size * batch
-    transposed += network * BLOCK_N * BLOCK_N
+    pairs += network * 2 * BLOCK_N * BLOCK_N
+    passed += (network * tl.num_programs(1) + tl.program_id(1)) * 4 * BLOCK_N * BLOCK_B
+    undo_w = tl.load(scale + network * BLOCK_N + row)
 
     step_size = networks * size * batch
-    if RESIDENT:
-        w = tl.load(transposed + row[:, None] * BLOCK_N + row[None, :])
-        state = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
-    for step in range(steps):
-        total = tl.load(grad + grad_place, mask=here, other=0.0)
-        if RESIDENT:
-            total = tl.dot(w, state.to(w.dtype), total, input_precision=PRECISION)
-        else:
-            following = grad_pre + step_size
-            connected = tl.where(step > 0, size, 0)  # columns of Wᵀ: none in the last step, which nothing follows
-            total = _times(total, transposed, BLOCK_N, following, connected, column, batch, PRECISION, BLOCK_N, BLOCK_K)
+    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
+    nothing = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
+    s_high, s_low, undo_s = _pass_on(nothing, passed, RESIDENT, BLOCK_N, BLOCK_B)
+    if STARTED:
+        nothing = tl.load(hidden_0 + network * size * batch + place, mask=here, other=0.0)
+    largest_g = tl.zeros((BLOCK_N,), tl.int32)
+    largest_h = tl.max(_magnitude(nothing), 1)
+    for step in tl.range(0, steps, num_stages=1):
+        from_loss = tl.load(grad + grad_place, mask=here & (step < steps - first), other=0.0)
         h = tl.load(hidden + place, mask=here, other=0.0)
+        connected = tl.where(step > 0, size, 0)  # columns of Wᵀ: none in the last step, which nothing follows
+        before = passed + (step % 2) * 2 * BLOCK_N * BLOCK_B
+        total = _recurrent(
+            w_high, w_low, pairs, s_high, s_low, before, size, connected, PRODUCTS, RESIDENT, BLOCK_N, BLOCK_B, BLOCK_K
+        )
+        total = total * undo_s[None, :] * undo_w[:, None] + from_loss
         state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
         tl.store(grad_pre + place, state, mask=here)
-        if not RESIDENT:
-            tl.debug_barrier()
+        largest_g = tl.maximum(largest_g, tl.max(_magnitude(state), 1))
+        largest_h = tl.maximum(largest_h, tl.max(_magnitude(h), 1))
+        after = passed + (1 - step % 2) * 2 * BLOCK_N * BLOCK_B
+        s_high, s_low, undo_s = _pass_on(state, after, RESIDENT, BLOCK_N, BLOCK_B)
         grad -= grad_time
         hidden -= step_size
         grad_pre -= step_size
+    largest += (network * tl.num_programs(1) + tl.program_id(1)) * 2 * BLOCK_N
+    tl.store(largest + row, largest_g)
+    tl.store(largest + BLOCK_N + row, largest_h)
 
 
 @triton.jit
 def _times(
     total,
-    matrix,
-    width,
-    states,
-    depth,
+    weight_ih,
+    inputs,
+    input_size,
+    input_row,
+    input_column,
     column,
     batch,
     PRECISION: tl.constexpr,
     BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
+    BLOCK_I: tl.constexpr,
 ):
-    """total + matrix @ states[:depth, column], for a matrix padded to [BLOCK_N, width], width a multiple of BLOCK_K"""
+    """total + W_ih x, W_ih padded to [BLOCK_N, a multiple of BLOCK_I]"""
     row = tl.arange(0, BLOCK_N)
-    for start in range(0, depth, BLOCK_K):
-        k = start + tl.arange(0, BLOCK_K)
-        m = tl.load(matrix + row[:, None] * width + k[None, :])
-        inside = (k < depth)[:, None] & (column < batch)[None, :]
-        s = tl.load(states + k[:, None] * batch + column[None, :], mask=inside, other=0.0)
-        total = tl.dot(m, s.to(m.dtype), total, input_precision=PRECISION)
+    width = tl.cdiv(input_size, BLOCK_I) * BLOCK_I
+    for start in range(0, input_size, BLOCK_I):
+        i = start + tl.arange(0, BLOCK_I)
+        w = tl.load(weight_ih + row[:, None] * width + i[None, :])
+        inside = (i < input_size)[:, None] & (column < batch)[None, :]
+        x = tl.load(inputs + i[:, None] * input_row + column[None, :] * input_column, mask=inside, other=0.0)
+        total = tl.dot(w, x, total, input_precision=PRECISION)
     return total
 
 
-@triton.jit
-def _outer(
-    left,
-    right,
-    product,
+@triton.jit(do_not_specialize=["steps", "size"])
+def _gradients(
+    grad_pre,
+    hidden,
+    hidden_0,
+    inputs,
+    largest,
+    edge_at,
+    of_values,
+    of_weight_ih,
+    of_bias,
+    input_time,
+    input_network,
+    input_row,
+    input_column,
+    batch_blocks,
     steps,
-    rows,
-    columns,
+    size,
     batch,
-    OPERAND: tl.constexpr,
+    input_size,
+    nnz,
+    STARTED: tl.constexpr,
+    PRODUCTS: tl.constexpr,
     PRECISION: tl.constexpr,
+    BLOCK_N: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
+    BLOCK_I: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Σ_t left_t right_tᵀ, one block per program; left [time, population, rows, batch], right [.., columns, ..]"""
+    """∂L/∂W = Σ_t g_t h_{t-1}ᵀ at the edges, and ∂L/∂[W_ih; b] = Σ_t g_t [x_t; 1]ᵀ, one block per program."""
     network = tl.program_id(0).to(tl.int64)
-    networks = tl.num_programs(0).to(tl.int64)
+    step_size = tl.num_programs(0).to(tl.int64) * size * batch
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
-    column = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
-    left += network * rows * batch
-    right += network * columns * batch
-    total = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
+    grad_pre += network * size * batch
+    at_row = row[:, None] * batch
+    real = (row < size)[:, None]
     blocks = tl.cdiv(batch, BLOCK_K)
-    for block in range(steps * blocks):
-        step = (block // blocks) * networks
-        k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
-        left_inside = (row < rows)[:, None] & (k < batch)[None, :]
-        at_left = tl.load(left + step * rows * batch + row[:, None] * batch + k[None, :], mask=left_inside, other=0.0)
-        right_inside = (k < batch)[:, None] & (column < columns)[None, :]
-        at_right = tl.load(
-            right + step * columns * batch + k[:, None] + column[None, :] * batch, mask=right_inside, other=0.0
-        )
-        total = tl.dot(at_left.to(OPERAND), at_right.to(OPERAND), total, input_precision=PRECISION)
-    inside = (row < rows)[:, None] & (column < columns)[None, :]
-    tl.store(product + network * rows * columns + row[:, None] * columns + column[None, :], total, mask=inside)
+    if tl.program_id(2) * BLOCK_C >= size:
+        i = (tl.program_id(2) - tl.cdiv(size, BLOCK_C)) * BLOCK_I + tl.arange(0, BLOCK_I)
+        inputs += network * input_network
+        of_input = tl.zeros((BLOCK_R, BLOCK_I), tl.float32)
+        for block in range(steps * blocks):
+            step = (block // blocks).to(tl.int64)
+            k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
+            g = tl.load(grad_pre + step * step_size + at_row + k[None, :], mask=real & (k < batch)[None, :], other=0.0)
+            x = tl.load(
+                inputs + step * input_time + k[:, None] * input_column + i[None, :] * input_row,
+                mask=(k < batch)[:, None] & (i < input_size)[None, :],
+                other=0.0,
+            )
+            of_input = tl.dot(g, tl.where((i == input_size)[None, :], 1.0, x), of_input, input_precision=PRECISION)
+        place_i = (network * size + row[:, None]) * input_size + i[None, :]
+        tl.store(of_weight_ih + place_i, of_input, mask=real & (i < input_size)[None, :])
+        place_1 = network * size + row[:, None] + 0 * i[None, :]
+        tl.store(of_bias + place_1, of_input, mask=real & (i == input_size)[None, :])
+    else:
+        column = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
+        largest += network * batch_blocks * 2 * BLOCK_N
+        factor_r, undo_r = _powers(_largest(largest + row, batch_blocks, BLOCK_N, BLOCK_R))
+        factor_c, undo_c = _powers(_largest(largest + BLOCK_N + column, batch_blocks, BLOCK_N, BLOCK_C))
+        hidden += network * size * batch
+        hidden_0 += network * size * batch
+        total = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
+        for block in range(0 if STARTED else blocks, steps * blocks):
+            step = (block // blocks).to(tl.int64)
+            k = (block % blocks) * BLOCK_K + tl.arange(0, BLOCK_K)
+            at = step * step_size
+            before = hidden + at - step_size
+            if STARTED:
+                before = tl.where(step > 0, before, hidden_0)
+            left = tl.load(grad_pre + at + at_row + k[None, :], mask=real & (k < batch)[None, :], other=0.0)
+            inside = (k < batch)[:, None] & (column < size)[None, :]
+            right = tl.load(before + k[:, None] + column[None, :] * batch, mask=inside, other=0.0)
+            l_high, l_low = _pair(left * factor_r[:, None])
+            r_high, r_low = _pair(right * factor_c[None, :])
+            total = _multiply(l_high, l_low, r_high, r_low, total, PRODUCTS)
+        total = total * undo_r[:, None] * undo_c[None, :]
+        place = row[:, None] * BLOCK_N + column[None, :]
+        edge = tl.load(edge_at + network * BLOCK_N * BLOCK_N + place)
+        tl.store(of_values + network * nnz + edge, total, mask=edge >= 0)
+
+
+@triton.jit
+def _largest(at, batch_blocks, BLOCK_N: tl.constexpr, LENGTH: tl.constexpr):
+    """The largest magnitude over all blocks of the batch."""
+    found = tl.zeros((LENGTH,), tl.int32)
+    for block in range(batch_blocks):
+        found = tl.maximum(found, tl.load(at + block * 2 * BLOCK_N))
+    return found
 
 
 class _Tiling(NamedTuple):
-    """How a population is divided among programs, and how these multiply."""
+    """How a network is divided among programs, and how these multiply.
 
-    operand: torch.dtype
-    precision: str
+    block_n: neurons, with those that pad them. block_b: batch columns of a program. resident: columns of the matrix
+    that stay in shared memory. block_k: columns that stream into it together; num_stages of them are there at once.
+    """
+
     block_n: int
     block_b: int
-    resident: bool
+    resident: int
+    block_k: int
     num_warps: int
+    num_stages: int
+
+
+class _Blocks(NamedTuple):
+    """How the gradients are divided among programs."""
+
+    block_r: int
+    block_c: int
+    block_k: int
+    num_warps: int
+    num_stages: int
 
 
 def forward(
@@ -228,137 +465,221 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     steps, population, input_size, batch = inputs.shape
-    tiling = _tiling(inputs.device, population, pattern.size, batch)
+    tiling = _tiling(inputs.device, pattern.size, batch)
+    products, precision = _precision()
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
-    padding = (0, -input_size % _BLOCK_I, 0, tiling.block_n - pattern.size)
-    _forward[population, triton.cdiv(batch, tiling.block_b)](
-        inputs.contiguous(),
-        torch.nn.functional.pad(weight_ih.to(tiling.operand), padding),
+    one_by_one = 0 < input_size <= _FEW_INPUTS
+    if not one_by_one:
+        padding = (0, -input_size % _BLOCK_I, 0, tiling.block_n - pattern.size)
+        weight_ih = torch.nn.functional.pad(weight_ih, padding)
+    blocks = triton.cdiv(batch, tiling.block_b)
+    _forward[population, blocks](
+        inputs,
+        weight_ih,
         bias,
-        _full(values, _place(pattern, tiling.block_n), tiling.block_n).to(tiling.operand),
+        *_as_pairs(values, pattern, tiling.block_n),
         hidden if hidden_0 is None else hidden_0,
         hidden,
+        _passed(hidden, blocks, tiling),
+        *inputs.stride(),
         steps,
         pattern.size,
         batch,
         input_size,
         STARTED=hidden_0 is not None,
-        RESIDENT=tiling.resident,
         NONLINEARITY=nonlinearity,
-        PRECISION=tiling.precision,
+        PRODUCTS=products,
+        PRECISION=precision,
+        RESIDENT=tiling.resident,
+        INPUTS=input_size if one_by_one else 0,
         BLOCK_N=tiling.block_n,
         BLOCK_B=tiling.block_b,
         BLOCK_I=_BLOCK_I,
-        BLOCK_K=min(_BLOCK_K, tiling.block_n),
+        BLOCK_K=tiling.block_k,
         num_warps=tiling.num_warps,
-        num_stages=2,
+        num_stages=tiling.num_stages,
     )
     return hidden
 
 
 def preactivation_gradient(
-    grad: Tensor, hidden: Tensor, values: Tensor, pattern: SparsePattern, nonlinearity: str
-) -> Tensor:
-    """The gradient of each step's preactivation, [time, population, size, batch]."""
+    grad: Tensor,
+    hidden: Tensor,
+    values: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:
+    """The gradient of each step's preactivation, [time, population, size, batch], and what scales it, see `_backward`."""
     steps, population, size, batch = hidden.shape
-    tiling = _tiling(hidden.device, population, size, batch)
+    tiling = _tiling(hidden.device, size, batch)
+    products, _ = _precision()
     grad_pre = torch.empty_like(hidden)
-    _backward[population, triton.cdiv(batch, tiling.block_b)](
+    blocks = triton.cdiv(batch, tiling.block_b)
+    largest = hidden.new_empty(population, blocks, 2, tiling.block_n, dtype=torch.int32)
+    farthest = (size - 1) * grad.stride(2) + (batch - 1) * grad.stride(3)
+    _backward[population, blocks](
         grad,
         hidden,
-        _full(values, _place(pattern, tiling.block_n, transposed=True), tiling.block_n).to(tiling.operand),
+        *_as_pairs(values, pattern, tiling.block_n, transposed=True),
         grad_pre,
+        _passed(hidden, blocks, tiling),
+        hidden if hidden_0 is None else hidden_0,
+        largest,
         *grad.stride(),
+        steps,
+        steps - len(grad),
+        size,
+        batch,
+        STARTED=hidden_0 is not None,
+        OFFSET=tl.int32 if farthest < 2**31 else tl.int64,
+        NONLINEARITY=nonlinearity,
+        PRODUCTS=products,
+        RESIDENT=tiling.resident,
+        BLOCK_N=tiling.block_n,
+        BLOCK_B=tiling.block_b,
+        BLOCK_K=tiling.block_k,
+        num_warps=tiling.num_warps,
+        num_stages=tiling.num_stages,
+    )
+    return grad_pre, largest
+
+
+def weight_gradients(
+    grad_pre: Tensor,
+    largest: Tensor,
+    hidden: Tensor,
+    inputs: Tensor,
+    hidden_0: Tensor | None,
+    pattern: SparsePattern,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of values, weight_ih and bias."""
+    (steps, population, size, batch), input_size = hidden.shape, inputs.shape[2]
+    block_n = _block_n(size)
+    products, precision = _precision()
+    of_values = hidden.new_empty(population, pattern.nnz)
+    of_weight_ih = hidden.new_empty(population, size, input_size)
+    of_bias = hidden.new_empty(population, size)
+    blocks = _blocks(size)
+    block_i = 16 if input_size < 16 else 64
+    columns = triton.cdiv(size, blocks.block_c) + triton.cdiv(input_size + 1, block_i)
+    _gradients[population, triton.cdiv(size, blocks.block_r), columns](
+        grad_pre,
+        hidden,
+        hidden if hidden_0 is None else hidden_0,
+        inputs,
+        largest,
+        _edge_at(pattern, block_n),
+        of_values,
+        of_weight_ih,
+        of_bias,
+        *inputs.stride(),
+        largest.shape[1],
         steps,
         size,
         batch,
-        RESIDENT=tiling.resident,
-        NONLINEARITY=nonlinearity,
-        PRECISION=tiling.precision,
-        BLOCK_N=tiling.block_n,
-        BLOCK_B=tiling.block_b,
-        BLOCK_K=min(_BLOCK_K, tiling.block_n),
-        num_warps=tiling.num_warps,
-        num_stages=2,
-    )
-    return grad_pre
-
-
-def edge_gradient(after: Tensor, before: Tensor, pattern: SparsePattern) -> Tensor:
-    """Σ_t after_t before_tᵀ at every edge, [population, nnz]; the whole matrix is computed, since it is small."""
-    return outer(after, before).flatten(1).gather(1, _place(pattern, pattern.size))
-
-
-def outer(left: Tensor, right: Tensor) -> Tensor:
-    """Σ_t left_t right_tᵀ, [population, rows, columns]; left, right [time, population, rows or columns, batch]."""
-    (steps, population, rows, batch), columns = left.shape, right.shape[2]
-    product = left.new_empty(population, rows, columns)
-    operand, precision = _precision()
-    block_r, block_c = (min(64, max(16, triton.next_power_of_2(n))) for n in (rows, columns))
-    _outer[population, triton.cdiv(rows, block_r), triton.cdiv(columns, block_c)](
-        left,
-        right.contiguous(),
-        product,
-        steps,
-        rows,
-        columns,
-        batch,
-        OPERAND=tl.bfloat16 if operand == torch.bfloat16 else tl.float32,
+        input_size,
+        pattern.nnz,
+        STARTED=hidden_0 is not None,
+        PRODUCTS=products,
         PRECISION=precision,
-        BLOCK_R=block_r,
-        BLOCK_C=block_c,
-        BLOCK_K=_BLOCK_K,
+        BLOCK_N=block_n,
+        BLOCK_R=blocks.block_r,
+        BLOCK_C=blocks.block_c,
+        BLOCK_I=block_i,
+        BLOCK_K=blocks.block_k,
+        num_warps=blocks.num_warps,
+        num_stages=blocks.num_stages,
     )
-    return product
+    return of_values, of_weight_ih, of_bias
 
 
 def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:
-    """Wᵀ state, [population, size, batch]."""
-    return torch.bmm(_full(values, _place(pattern, pattern.size, transposed=True), pattern.size), state)
+    """Wᵀ state, [population, size, batch]: two steps back from `state`, through a nonlinearity whose slope is 1 at 0."""
+    grad = torch.stack((torch.zeros_like(state), state))
+    return preactivation_gradient(grad, torch.zeros_like(grad), values, None, pattern, "tanh")[0][0]
 
 
-def _full(values: Tensor, place: Tensor, width: int) -> Tensor:
-    """Matrices with `values` at their places and zeros elsewhere, [population, width, width]."""
-    return values.new_zeros(len(values), width**2).scatter_(1, place, values).view(-1, width, width)
+def _as_pairs(
+    values: Tensor, pattern: SparsePattern, block_n: int, transposed: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The matrices, or the transposed ones, as pairs [population, 2, block_n, block_n], and the scale of each row."""
+    population = len(values)
+    pairs = values.new_empty(population, 2, block_n, block_n, dtype=torch.float16)
+    scale = values.new_empty(population, block_n)
+    rows = min(_ROWS, block_n)
+    _pairs[population, block_n // rows](
+        values,
+        _edge_at(pattern, block_n),
+        pairs,
+        scale,
+        pattern.nnz,
+        *((1, block_n) if transposed else (block_n, 1)),
+        BLOCK_N=block_n,
+        ROWS=rows,
+    )
+    return pairs, scale
 
 
-def _place(pattern: SparsePattern, width: int, transposed: bool = False) -> Tensor:
-    """Each edge's place in a flattened matrix [width, width]; kept with the pattern."""
-    key = f"triton {width} {transposed}"
-    if key not in pattern.memo:
-        row, column = (pattern.source, pattern.target) if transposed else (pattern.target, pattern.source)
-        pattern.memo[key] = row * width + column
-    place: Tensor = pattern.memo[key]
-    return place
+def _edge_at(pattern: SparsePattern, width: int) -> Tensor:
+    """Which edge is at each place of a matrix [width, width], or -1; kept with the pattern."""
+    if "triton" not in pattern.memo:
+        edge = torch.arange(pattern.nnz, dtype=torch.int32, device=pattern.device).expand(pattern.population, -1)
+        empty = torch.full((pattern.population, width**2), -1, dtype=torch.int32, device=pattern.device)
+        pattern.memo["triton"] = empty.scatter_(1, pattern.target * width + pattern.source, edge)
+    found: Tensor = pattern.memo["triton"]
+    return found
 
 
-def _precision() -> tuple[torch.dtype, str]:
-    """The type of a product's operands, and how Triton multiplies float32 ones."""
-    if interpreted():  # the interpreter multiplies float32 exactly, and bfloat16 wrongly
-        return torch.float32, "ieee"
-    asked = torch.get_float32_matmul_precision()
-    return torch.bfloat16 if asked == "medium" else torch.float32, "tf32x3" if asked == "highest" else "tf32"
+def _passed(hidden: Tensor, blocks: int, tiling: _Tiling) -> Tensor:
+    """Memory for what steps pass on to each other: two states, since one is written while the other is read."""
+    numbers = 0 if tiling.resident == tiling.block_n else 2 * 2 * tiling.block_n * tiling.block_b
+    return hidden.new_empty(hidden.shape[1] * blocks * numbers, dtype=torch.float16)
 
 
-def _tiling(device: torch.device, population: int, size: int, batch: int) -> _Tiling:
-    operand, precision = _precision()
+def _precision() -> tuple[int, str]:
+    """How many float16 products stand for one of float32, and how Triton multiplies float32 itself."""
+    full = torch.get_float32_matmul_precision() == "highest"
+    if interpreted():  # the interpreter multiplies float32 exactly
+        return 3 if full else 1, "ieee"
+    return (3, "tf32x3") if full else (1, "tf32")
+
+
+def _block_n(size: int) -> int:
+    return max(16, triton.next_power_of_2(size))
+
+
+def _tiling(device: torch.device, size: int, batch: int) -> _Tiling:
+    """The same for any population, so that a network's numbers do not depend on the others."""
     machine = _machine(device)
-    block_n = max(16, triton.next_power_of_2(size))
-    passes = 2 if precision == "tf32x3" else 1  # tf32x3 splits an operand into a high and a low part
-    matrix, state = block_n**2 * operand.itemsize * passes, block_n * 32 * (operand.itemsize * passes + 4)
-    resident = matrix + state + 2 * block_n * _BLOCK_I * 4 <= machine.shared_memory
-    # The widest block of the batch that keeps half the GPU busy: narrower blocks load W more often. At most 32 columns
-    # if the compiler would find no registers for 64.
-    widths = (32,) if resident or not machine.wide else (64, 32)
-    busy = [width for width in widths if population * triton.cdiv(batch, width) >= machine.multiprocessors / 2]
-    block_b = min(max(busy, default=16), max(16, triton.next_power_of_2(batch)))
-    return _Tiling(operand, precision, block_n, block_b, resident, num_warps=8 if block_n > 64 else 4)
+    block_n = _block_n(size)
+    narrow = max(16, triton.next_power_of_2(batch))
+    for tiling in _TILINGS[block_n] if block_n in _TILINGS else _TILINGS[0]:
+        tiling = tiling._replace(block_n=block_n, block_b=min(tiling.block_b, narrow))
+        if tiling.resident == 0:
+            tiling = tiling._replace(resident=block_n)
+        if _shared_memory(tiling) <= machine.shared_memory and (machine.wide or tiling.resident <= _NOT_WIDE):
+            return tiling
+    raise RuntimeError(f"no tiling for networks of {size} neurons fits {machine.shared_memory} bytes of shared memory")
+
+
+def _shared_memory(tiling: _Tiling) -> int:
+    """Bytes of shared memory that a program takes, at most."""
+    kept = tiling.resident * (tiling.block_n + tiling.block_b)
+    streamed = tiling.num_stages * tiling.block_k * (tiling.block_n + tiling.block_b)
+    if tiling.resident == tiling.block_n:
+        return 4 * (kept + tiling.block_n * tiling.block_b)
+    return 4 * (kept + streamed)
+
+
+def _blocks(size: int) -> _Blocks:
+    narrow = max(16, triton.next_power_of_2(size))
+    return _BLOCKS._replace(block_r=min(_BLOCKS.block_r, narrow), block_c=min(_BLOCKS.block_c, narrow))
 
 
 class _Machine(NamedTuple):
-    """multiprocessors: their number; shared_memory: bytes per program, at most; wide: Hopper or later."""
+    """shared_memory: bytes per program, at most; wide: Hopper or later."""
 
-    multiprocessors: int
     shared_memory: int
     wide: bool
 
@@ -366,7 +687,36 @@ class _Machine(NamedTuple):
 @cache
 def _machine(device: torch.device) -> _Machine:
     if device.type != "cuda":
-        return _Machine(1, 1 << 17, True)
+        return _Machine(1 << 17, True)
     found = triton.runtime.driver.active.utils.get_device_properties(torch.cuda.current_device())
     wide = torch.cuda.get_device_capability(device) >= (9, 0)
-    return _Machine(found["multiprocessor_count"], found["max_shared_mem"], wide)
+    return _Machine(found["max_shared_mem"], wide)
+
+
+_BLOCK_I = 16
+"""Inputs that are multiplied at once."""
+
+_FEW_INPUTS = 8
+"""Up to as many inputs are added one by one, without a matrix product."""
+
+_ROWS = 16
+"""Rows of the matrix that a program makes pairs of."""
+
+_NOT_WIDE = 64
+"""Columns that may be resident before Hopper, whose tensor cores take the matrix from registers."""
+
+_TILINGS = {
+    256: (
+        _Tiling(256, 32, 128, 32, num_warps=8, num_stages=2),
+        _Tiling(256, 32, 64, 32, num_warps=8, num_stages=2),
+        _Tiling(256, 16, 32, 16, num_warps=8, num_stages=2),
+    ),
+    128: (
+        _Tiling(128, 32, 0, 32, num_warps=8, num_stages=2),
+        _Tiling(128, 32, 32, 32, num_warps=8, num_stages=2),
+    ),
+    0: (_Tiling(0, 32, 0, 32, num_warps=4, num_stages=2),),
+}
+"""Padded size -> tilings, the first that fits is taken; 0: any smaller size, and a resident matrix."""
+
+_BLOCKS = _Blocks(128, 128, 32, num_warps=8, num_stages=2)

@@ -1,0 +1,112 @@
+"""python -m checks.throughput: epochs of a network per second, of the networks of the default study.
+
+    python -m checks.throughput                            on the CPU's cores, a process on each
+    python -m checks.throughput --device cuda --cores      on a GPU, and on the cores beside it
+
+An epoch of a network is what a replicate does in training between two evaluations: 4 updates of 64 trials of 21 steps,
+then 64 validation trials, on 220 neurons (marmoset × 4, seq_mem with patterns of 10). On a GPU populations of several
+sizes are trained, each after two epochs in which kernels are compiled and graphs recorded; on the CPU one process per
+core trains populations of 4, as a study does.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import torch
+
+from biotune.machine import machine
+from biotune.training import Trial
+from biotune_kernels import available_backends
+from biotune_kernels.memory import describe_machine
+from checks import default_study
+
+ON_GPU = (1, 8, 64, 128)
+"""Networks that are trained together on a GPU."""
+
+ON_A_CORE = 4
+"""Networks that a process on a core trains together."""
+
+
+def measure(networks: int, device: str, seconds: float) -> float:
+    """Epochs of a network per second of one population."""
+    return _run(_trial(networks, device), seconds)
+
+
+def measure_cores(cores: int, seconds: float) -> float:
+    """Epochs of a network per second of as many processes as there are cores, at the same time."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(cores)
+    with context.Pool(cores, _set_ready, (ready,)) as pool:
+        return sum(pool.map(_on_a_core, [seconds] * cores, chunksize=1))
+
+
+def _trial(networks: int, device: str) -> Trial:
+    return Trial(
+        default_study.plan(default_study.REFERENCE_ARM, default_study.connectome(), range(networks), device=device)
+    )
+
+
+def _run(trial: Trial, seconds: float) -> float:
+    for _ in range(2):
+        trial.run_epoch()
+    begin, epochs = time.perf_counter(), 0
+    while (took := time.perf_counter() - begin) < seconds:
+        trial.run_epoch()  # ends with the losses on the CPU
+        epochs += 1
+    return epochs * len(trial.plan.replicates) / took
+
+
+_ready: Barrier
+
+
+def _set_ready(ready: Barrier) -> None:
+    global _ready
+    _ready = ready
+    torch.set_num_threads(1)
+
+
+def _on_a_core(seconds: float) -> float:
+    trial = _trial(ON_A_CORE, "cpu")
+    _ready.wait()
+    return _run(trial, seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m checks.throughput", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--cores", action="store_true", help="with --device cuda: the CPU's cores too")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of training per figure; default: 3")
+    parser.add_argument("--json", type=Path, help="write every figure to this file too")
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this PyTorch sees no CUDA device")
+    if not options.seconds > 0:
+        parser.error(f"--seconds: expected more than 0, got {options.seconds:g}")
+    print(f"{describe_machine(torch.device(options.device))}; {machine()}", flush=True)
+    found: dict[str, float] = {}
+    if options.device == "cuda":
+        for networks in ON_GPU:
+            found[f"GPU, {networks} together"] = measure(networks, "cuda", options.seconds)
+            print(f"GPU, {networks:4} together: {found[f'GPU, {networks} together']:10,.0f} /s", flush=True)
+    if options.device == "cpu" or options.cores:
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        library = available_backends("cpu")["cpu"] is None
+        name = f"{cores} cores, {'with' if library else 'without'} the C++ library"
+        found[name] = measure_cores(cores, options.seconds)
+        print(f"{name}: {found[name]:,.0f} /s")
+        if options.device == "cuda":
+            print(f"GPU / cores: {max(found.values()) / found[name]:.1f}")
+    if options.json:
+        content = {"machine": machine(), "device": describe_machine(torch.device(options.device)), "per_second": found}
+        options.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
