@@ -42,8 +42,11 @@ def test_more_evaluations_than_the_driver_can_keep_are_refused(small_space: Path
     with pytest.raises(UserError, match=r"evaluations in the confirmation .* lower confirm.replicates"):
         Plans.load(load_study(small_space, overrides=many))
     many.append("gain={scales: [0.5, 1, 2], learning_rates: [0.001, 0.01]}")
-    networks = f"{2 * 100_000 + 6 * (100_000 + 2):,}"  # at two settings; each part of the sweep on both phases' seeds
-    with pytest.raises(UserError, match=rf"\(2 arms × {networks} networks"):
+    own_best, pair = 100_000, 100_000 + 6 * (100_000 + 2)  # each part of the sweep on both phases' seeds
+    with pytest.raises(UserError, match=rf"\({2 * (own_best + pair):,} networks"):
+        Plans.load(load_study(small_space, overrides=many))
+    many.append("arms.third={}")  # then there are two pairs that the reference is in
+    with pytest.raises(UserError, match=rf"\({3 * (own_best + pair) + pair:,} networks"):
         Plans.load(load_study(small_space, overrides=many))
 
 
