@@ -116,14 +116,16 @@ def _recurrent(
     BLOCK_B: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """The matrix times the state passed on by the step before, both as pairs and scaled."""
+    """The matrix times the state passed on by the step before, both as pairs and scaled.
+
+    w_*: the first columns of the matrix, as many as are resident; s_*: the state, of which `passed` has the other rows.
+    """
     row = tl.arange(0, BLOCK_N)
     column = tl.arange(0, BLOCK_B)
     total = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     if RESIDENT == BLOCK_N:
         return _multiply(w_high, w_low, s_high, s_low, total, PRODUCTS)
-    at = passed + tl.arange(0, RESIDENT)[:, None] * BLOCK_B + column[None, :]
-    first_high, first_low = tl.load(at), tl.load(at + BLOCK_N * BLOCK_B)
+    first_high, first_low = _first_rows(s_high, RESIDENT, BLOCK_B), _first_rows(s_low, RESIDENT, BLOCK_B)
     given = (row < size)[:, None]
     for start in range(RESIDENT, connected, BLOCK_K):
         k = start + tl.arange(0, BLOCK_K)
@@ -139,13 +141,26 @@ def _recurrent(
 
 
 @triton.jit
+def _first_rows(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The first rows of a matrix: half of its rows, or half of those, and so on."""
+    for _ in tl.static_range(4):
+        if x.shape[0] > ROWS:
+            x, other = tl.split(tl.permute(tl.reshape(x, (2, x.shape[0] // 2, COLUMNS)), (1, 2, 0)))
+    return x
+
+
+@triton.jit
 def _pass_on(state, passed, RESIDENT: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_B: tl.constexpr):
-    """The state as pairs, one scale per batch column: what the next step multiplies, in memory unless all is resident"""
+    """The state as pairs, one scale per batch column: what the next step multiplies.
+
+    Rows that meet columns of the matrix which stream must stream too: they go through memory.
+    """
     high, low, undo = _split(state, 0)
     if RESIDENT < BLOCK_N:
         place = tl.arange(0, BLOCK_N)[:, None] * BLOCK_B + tl.arange(0, BLOCK_B)[None, :]
-        tl.store(passed + place, high)
-        tl.store(passed + BLOCK_N * BLOCK_B + place, low)
+        streamed = (tl.arange(0, BLOCK_N) >= RESIDENT)[:, None]
+        tl.store(passed + place, high, mask=streamed)
+        tl.store(passed + BLOCK_N * BLOCK_B + place, low, mask=streamed)
         tl.debug_barrier()  # in the next step this program's threads read what its other threads have written
     return high, low, undo
 
