@@ -11,12 +11,16 @@ import pytest
 import biotune_kernels.select
 import biotune_kernels.verification
 
-POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "grad_pre", "weight_ih", "weights", "transposed")
+POINTERS = {
+    "*fp32": "inputs bias hidden_0 hidden grad grad_pre weight_ih scale values of_values of_weight_ih of_bias",
+    "*fp16": "pairs passed",
+    "*i32": "edge_at largest",
+}
 
 
 @pytest.fixture
 def compiled() -> Callable[..., Any]:
-    """compiled(kernel of `tile`, constants, capability, weights="*fp32", **options): the kernel, compiled by Triton."""
+    """compiled(kernel of `tile`, constants, capability, **options): the kernel, compiled by Triton."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton isn't installed")
     if os.environ.get("TRITON_INTERPRET") == "1":
@@ -24,10 +28,8 @@ def compiled() -> Callable[..., Any]:
     import triton
     from triton.backends.compiler import GPUTarget
 
-    def compile_it(
-        kernel: Any, constants: dict[str, Any], capability: int, weights: str = "*fp32", **options: int
-    ) -> Any:
-        types = dict.fromkeys(POINTERS, "*fp32") | dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
+    def compile_it(kernel: Any, constants: dict[str, Any], capability: int, **options: int) -> Any:
+        types = {name: kind for kind, those in POINTERS.items() for name in those.split()}
         names = kernel.arg_names
         source = triton.compiler.ASTSource(
             fn=kernel,

@@ -38,6 +38,7 @@ def _pairs(
     along_row,
     along_column,
     BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
     ROWS: tl.constexpr,
 ):
     """The matrix, each row times a power of two, as the sum of two float16 matrices; `scale` undoes the power.
@@ -52,10 +53,16 @@ def _pairs(
     edge = tl.load(edge_at + row[:, None] * along_row + column[None, :] * along_column)
     w = tl.load(values + network * nnz + edge, mask=edge >= 0, other=0.0)
     high, low, undo = _split(w, 1)
-    place = row[:, None] * BLOCK_N + column[None, :]
+    place = _place(row, column, BLOCK_N, BLOCK_K)
     tl.store(pairs + place, high)
     tl.store(pairs + BLOCK_N * BLOCK_N + place, low)
     tl.store(scale + network * BLOCK_N + row, undo)
+
+
+@triton.jit
+def _place(row, column, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Where a pair is in memory: BLOCK_K columns after BLOCK_K columns, so that what streams together lies together."""
+    return (column // BLOCK_K * (BLOCK_N * BLOCK_K) + column % BLOCK_K)[None, :] + row[:, None] * BLOCK_K
 
 
 @triton.jit
@@ -129,14 +136,14 @@ def _recurrent(
     given = (row < size)[:, None]
     for start in range(RESIDENT, connected, BLOCK_K):
         k = start + tl.arange(0, BLOCK_K)
-        m = pairs + row[:, None] * BLOCK_N + k[None, :]
+        m = pairs + start * BLOCK_N + row[:, None] * BLOCK_K + tl.arange(0, BLOCK_K)[None, :]
         s = passed + k[:, None] * BLOCK_B + column[None, :]
-        m_high, s_high_k = tl.load(m, mask=given, other=0.0), tl.load(s)
-        m_low, s_low_k = m_high, s_high_k
+        m_high, k_high = tl.load(m, mask=given, other=0.0), tl.load(s)
         if PRODUCTS == 3:
-            m_low = tl.load(m + BLOCK_N * BLOCK_N, mask=given, other=0.0)
-            s_low_k = tl.load(s + BLOCK_N * BLOCK_B)
-        total = _multiply(m_high, m_low, s_high_k, s_low_k, total, PRODUCTS)
+            m_low, k_low = tl.load(m + BLOCK_N * BLOCK_N, mask=given, other=0.0), tl.load(s + BLOCK_N * BLOCK_B)
+            total = _multiply(m_high, m_low, k_high, k_low, total, PRODUCTS)
+        else:
+            total = tl.dot(m_high, k_high, total)
     return _multiply(w_high, w_low, first_high, first_low, total, PRODUCTS)
 
 
@@ -218,7 +225,7 @@ def _forward(
     else:
         weight_ih += network * BLOCK_N * tl.cdiv(input_size, BLOCK_I) * BLOCK_I
 
-    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w = pairs + _place(row, tl.arange(0, RESIDENT), BLOCK_N, BLOCK_K)
     w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
     state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     s_high, s_low, undo_s = _pass_on(state, passed, RESIDENT, BLOCK_N, BLOCK_B)
@@ -296,7 +303,7 @@ def _backward(
     undo_w = tl.load(scale + network * BLOCK_N + row)
 
     step_size = networks * size * batch
-    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w = pairs + _place(row, tl.arange(0, RESIDENT), BLOCK_N, BLOCK_K)
     w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
     nothing = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     s_high, s_low, undo_s = _pass_on(nothing, passed, RESIDENT, BLOCK_N, BLOCK_B)
@@ -353,7 +360,7 @@ def _times(
     return total
 
 
-@triton.jit(do_not_specialize=["steps", "size"])
+@triton.jit(do_not_specialize=["batch_blocks", "steps", "size"])
 def _gradients(
     grad_pre,
     hidden,
@@ -492,7 +499,7 @@ def forward(
         inputs,
         weight_ih,
         bias,
-        *_as_pairs(values, pattern, tiling.block_n),
+        *_as_pairs(values, pattern, tiling),
         hidden if hidden_0 is None else hidden_0,
         hidden,
         _passed(hidden, blocks, tiling),
@@ -536,7 +543,7 @@ def preactivation_gradient(
     _backward[population, blocks](
         grad,
         hidden,
-        *_as_pairs(values, pattern, tiling.block_n, transposed=True),
+        *_as_pairs(values, pattern, tiling, transposed=True),
         grad_pre,
         _passed(hidden, blocks, tiling),
         hidden if hidden_0 is None else hidden_0,
@@ -616,10 +623,10 @@ def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> T
 
 
 def _as_pairs(
-    values: Tensor, pattern: SparsePattern, block_n: int, transposed: bool = False
+    values: Tensor, pattern: SparsePattern, tiling: _Tiling, transposed: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The matrices, or the transposed ones, as pairs [population, 2, block_n, block_n], and the scale of each row."""
-    population = len(values)
+    population, block_n = len(values), tiling.block_n
     pairs = values.new_empty(population, 2, block_n, block_n, dtype=torch.float16)
     scale = values.new_empty(population, block_n)
     rows = min(_ROWS, block_n)
@@ -631,6 +638,7 @@ def _as_pairs(
         pattern.nnz,
         *((1, block_n) if transposed else (block_n, 1)),
         BLOCK_N=block_n,
+        BLOCK_K=tiling.block_k,
         ROWS=rows,
     )
     return pairs, scale
@@ -670,9 +678,12 @@ def _tiling(device: torch.device, size: int, batch: int) -> _Tiling:
     block_n = _block_n(size)
     narrow = max(16, triton.next_power_of_2(batch))
     for tiling in _TILINGS[block_n] if block_n in _TILINGS else _TILINGS[0]:
-        tiling = tiling._replace(block_n=block_n, block_b=min(tiling.block_b, narrow))
-        if tiling.resident == 0:
-            tiling = tiling._replace(resident=block_n)
+        tiling = tiling._replace(
+            block_n=block_n,
+            block_b=min(tiling.block_b, narrow),
+            resident=tiling.resident or block_n,
+            block_k=min(tiling.block_k, block_n),
+        )
         if _shared_memory(tiling) <= machine.shared_memory and (machine.wide or tiling.resident <= _NOT_WIDE):
             return tiling
     raise RuntimeError(f"no tiling for networks of {size} neurons fits {machine.shared_memory} bytes of shared memory")
