@@ -121,7 +121,8 @@ def by_definition(
         of = definition.backward(
             inward(its["towards"]), at, *given, hidden_0, alone, nonlinearity, frozenset(NAMES) - {"hidden"}
         )
-        assert of.inputs is not None and of.hidden_0 is not None
+        assert of.inputs is not None
+        assert of.hidden_0 is not None
         found = of._asdict() | {"hidden": outward(hidden), "inputs": outward(of.inputs), "hidden_0": of.hidden_0.mT}
         networks.append({name: found[name].cpu() for name in NAMES if started or name != "hidden_0"})
     return {name: torch.cat([network[name] for network in networks]) for name in networks[0]}

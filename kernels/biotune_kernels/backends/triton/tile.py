@@ -1,10 +1,15 @@
 """Networks small enough to be one dense tile, which is zero where there is no edge: all time steps in one launch.
 
-A program computes all steps of one network for a block of its batch, and needs nothing from any other program. The
-matrix stays in shared memory through all steps if it fits there in the precision chosen. Otherwise its columns stream
-from L2 at every step, and the previous state, which this program has just written, comes back through L1.
+A program computes all steps of one network for a block of its batch, and needs nothing from any other program. How the
+work is divided does not depend on the population, so neither do a network's numbers.
 
-Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them needs no mask.
+Tensor cores multiply float16 pairs: a number times a power of two is high + low, each float16, to 22 bits. Three
+products of float16, all but low * low, are as exact as three of TF32, in half the time. The matrix is split once, each
+row with a power of its own; a step splits its state, each batch column with a power of its own.
+
+As many columns of the matrix as fit stay in shared memory through all steps. The others stream from L2 at every step.
+
+Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two.
 
 A trap: Triton carries a name from one turn of a loop to the next only if the body, visited once by the compiler, gives
 it a value that differs from the one before the loop. After `a = b` before a loop, `a = b` inside it is no such value:
@@ -12,7 +17,7 @@ it a value that differs from the one before the loop. After `a = b` before a loo
 previous step's address is computed from the present one.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def,assignment"
 # a kernel's parameters have other types inside than what it is called with, so annotations would mislead
 
 from functools import cache
@@ -43,7 +48,7 @@ def _pairs(
 ):
     """The matrix, each row times a power of two, as the sum of two float16 matrices; `scale` undoes the power.
 
-    edge_at [population, BLOCK_N, BLOCK_N]: which edge is at a place, or -1; along_*: the strides of its rows and columns.
+    edge_at [population, BLOCK_N, BLOCK_N]: which edge is at a place, or -1; along_*: its strides.
     """
     network = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -152,7 +157,7 @@ def _first_rows(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """The first rows of a matrix: half of its rows, or half of those, and so on."""
     for _ in tl.static_range(4):
         if x.shape[0] > ROWS:
-            x, other = tl.split(tl.permute(tl.reshape(x, (2, x.shape[0] // 2, COLUMNS)), (1, 2, 0)))
+            x, _other = tl.split(tl.permute(tl.reshape(x, (2, x.shape[0] // 2, COLUMNS)), (1, 2, 0)))
     return x
 
 
@@ -203,8 +208,8 @@ def _forward(
 ):
     """h_t = f(W_ih x_t + b + W h_{t-1}).
 
-    input_*: strides of `inputs`. STARTED: there is a hidden_0. INPUTS: input_size if inputs are added one by one, or 0 if they are multiplied as a
-    matrix, W_ih then padded to [BLOCK_N, a multiple of BLOCK_I].
+    input_*: strides of `inputs`. STARTED: there is a hidden_0. INPUTS: input_size if inputs are added one by one, or 0
+    if they are multiplied as a matrix, W_ih then padded to [BLOCK_N, a multiple of BLOCK_I].
     """
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
@@ -232,7 +237,8 @@ def _forward(
     for step in tl.range(0, steps, num_stages=1):
         given = ()
         for i in tl.static_range(INPUTS):  # loaded now, needed after the product
-            given = given + (tl.load(inputs + i * input_row + column * input_column, mask=column < batch, other=0.0),)
+            x = tl.load(inputs + i * input_row + column * input_column, mask=column < batch, other=0.0)
+            given = given + (x,)  # noqa: RUF005
         connected = size if STARTED else tl.where(step > 0, size, 0)  # columns of W: none in a step from h_0 = 0
         before = passed + (step % 2) * 2 * BLOCK_N * BLOCK_B
         total = _recurrent(
@@ -532,7 +538,7 @@ def preactivation_gradient(
     pattern: SparsePattern,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of each step's preactivation, [time, population, size, batch], and what scales it, see `_backward`."""
+    """The gradient of each step's preactivation, [time, population, size, batch], and its largest numbers."""
     steps, population, size, batch = hidden.shape
     tiling = _tiling(hidden.device, size, batch)
     products, _ = _precision()
@@ -617,7 +623,7 @@ def weight_gradients(
 
 
 def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:
-    """Wᵀ state, [population, size, batch]: two steps back from `state`, through a nonlinearity whose slope is 1 at 0."""
+    """Wᵀ state, [population, size, batch]: as two steps back, through a nonlinearity of slope 1 at 0."""
     grad = torch.stack((torch.zeros_like(state), state))
     return preactivation_gradient(grad, torch.zeros_like(grad), values, None, pattern, "tanh")[0][0]
 
