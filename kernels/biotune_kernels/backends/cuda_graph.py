@@ -38,8 +38,8 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
     return None
 
 
-def independent(device: torch.device) -> bool:
-    return triton.independent(device)
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
+    return triton.independent(device, size, dtype)
 
 
 def forward(
