@@ -36,7 +36,8 @@ from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import choose_backend, for_recording
+from biotune_kernels.recording import for_recording
+from biotune_kernels.select import choose_backend
 
 _SECONDS = 1.0  # of measuring per contestant; if a pass takes longer, it is measured once
 _MOST_RUNS = 60
