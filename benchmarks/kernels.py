@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,7 +36,8 @@ from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.select import choose_backend, for_recording
+from biotune_kernels.recording import for_recording
+from biotune_kernels.select import choose_backend
 
 _SECONDS = 1.0  # of measuring per contestant; if a pass takes longer, it is measured once
 _MOST_RUNS = 60
@@ -143,8 +145,8 @@ class Problem:
         found = [found] if not isinstance(found, list) else found
         if any(isinstance(one, Tensor) and one.layout != torch.strided for one in found):
             return None
-        all_of_them = torch.stack([torch.as_tensor(one, device=exact.device) for one in found])
-        gradients = all_of_them.reshape(self.shape.population, -1)
+        tensors = [one if isinstance(one, Tensor) else torch.tensor(np.asarray(one)) for one in found]
+        gradients = torch.stack(tensors).to(exact.device).reshape(self.shape.population, -1)
         if gradients.shape != exact.shape:
             gradients = gradients.gather(1, self.pattern.target * self.shape.neurons + self.pattern.source)
         return float((gradients.double() - exact).norm() / exact.norm())

@@ -27,7 +27,7 @@ from biotune_kernels import available_backends
 from biotune_kernels.memory import describe_machine
 from checks import default_study
 
-ON_GPU = (1, 8, 64, 128)
+ON_GPU = (1, 16, 128)
 """Networks that are trained together on a GPU."""
 
 ON_A_CORE = 4
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m checks.throughput", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--cores", action="store_true", help="with --device cuda: the CPU's cores too")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of training per figure; default: 3")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of training per figure; default: 2")
     parser.add_argument("--json", type=Path, help="write every figure to this file too")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -91,21 +91,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--seconds: expected more than 0, got {options.seconds:g}")
     print(f"{describe_machine(torch.device(options.device))}; {machine()}", flush=True)
     found: dict[str, float] = {}
+
+    def note(name: str, per_second: float) -> None:
+        found[name] = per_second
+        print(f"{name}: {per_second:,.0f} /s", flush=True)
+        if options.json:
+            content = {"machine": machine(), "device": describe_machine(torch.device(options.device))}
+            options.json.write_text(json.dumps(content | {"per_second": found}, indent=1) + "\n")
+
     if options.device == "cuda":
         for networks in ON_GPU:
-            found[f"GPU, {networks} together"] = measure(networks, "cuda", options.seconds)
-            print(f"GPU, {networks:4} together: {found[f'GPU, {networks} together']:10,.0f} /s", flush=True)
+            note(f"GPU, {networks} together", measure(networks, "cuda", options.seconds))
     if options.device == "cpu" or options.cores:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        library = available_backends("cpu")["cpu"] is None
-        name = f"{cores} cores, {'with' if library else 'without'} the C++ library"
-        found[name] = measure_cores(cores, options.seconds)
-        print(f"{name}: {found[name]:,.0f} /s")
+        library = "with" if available_backends("cpu")["cpu"] is None else "without"
+        note(f"{cores} cores, {library} the C++ library", measure_cores(cores, options.seconds))
         if options.device == "cuda":
-            print(f"GPU / cores: {max(found.values()) / found[name]:.1f}")
-    if options.json:
-        content = {"machine": machine(), "device": describe_machine(torch.device(options.device)), "per_second": found}
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+            *on_gpu, on_cores = found.values()
+            print(f"GPU / cores: {max(on_gpu) / on_cores:.1f}")
 
 
 if __name__ == "__main__":

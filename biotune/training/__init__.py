@@ -8,10 +8,11 @@ from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, Optimizer
 from biotune.training.plan import Start, TrialPlan, updates_per_epoch
 from biotune.training.propagation import lyapunov_exponent, measure_propagation
 from biotune.training.report import UNREPORTED, BlockReport, Evaluations, Standing, TrialReport
-from biotune.training.topologies import draw_topology
+from biotune.training.topologies import DRAWN, draw_topology
 from biotune.training.trial import Convergence, ForeignState, Trial, first_network_digest
 
 __all__ = [
+    "DRAWN",
     "OPTIMIZERS",
     "UNREPORTED",
     "WITH_MOMENTUM",

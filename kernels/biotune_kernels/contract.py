@@ -10,9 +10,9 @@ A backend is a module (or folder) `backends/<name>` with these functions, and it
         None if the backend is worth a try on these edges, with such a batch and so many time steps; otherwise why not,
         in one line. "auto" and the benchmark leave it out there. Asked for by name, it still works.
 
-    independent(device) -> bool
-        Whether a network's states and gradients are the same, bit for bit, whichever networks share its population and
-        whatever its place among them.
+    independent(device, size, dtype) -> bool
+        Whether a network's states and the gradients that training asks for are the same, bit for bit, whichever
+        networks share its population and whatever its place among them.
 
     forward(inputs, values, weight_ih, bias, hidden_0, pattern, nonlinearity) -> hidden
         h_t = f(W_ih x_t + W_hh h_{t-1} + b) for t = 1 .. time, W_hh[target, source] = values.
@@ -80,7 +80,7 @@ class Backend(Protocol):
     def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None: ...
 
     @staticmethod
-    def independent(device: torch.device) -> bool: ...
+    def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool: ...
 
     @staticmethod
     def forward(

@@ -6,8 +6,6 @@ It is measured once and remembered on disk (`memory.py`).
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -19,6 +17,7 @@ from biotune_kernels.backends import DEFINITION, NAMES, load
 from biotune_kernels.contract import TOO_LARGE, TRAINED
 from biotune_kernels.memory import Finding
 from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.recording import is_for_recording
 from biotune_kernels.verification import Verification, verify
 
 logger = logging.getLogger("biotune_kernels")
@@ -31,21 +30,6 @@ _OPERATIONS = 4e9  # if a whole run would take more than this, fewer time steps 
 _REPLAYS = 5  # of a graph in a row, so that waiting for its end counts little
 
 _chosen: dict[tuple[Any, ...], "Choice"] = {}
-
-_for_recording: ContextVar[bool] = ContextVar("for_recording", default=False)
-
-
-@contextmanager
-def for_recording() -> Iterator[None]:
-    """Inside, "auto" stands for what is fastest on a GPU once its launches are recorded in a CUDA graph.
-
-    A pass that is asked for launch by launch takes as long as Python needs to ask, and another backend may be best.
-    """
-    token = _for_recording.set(True)
-    try:
-        yield
-    finally:
-        _for_recording.reset(token)
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,7 @@ def choose(
     """
     shape = (pattern.population, pattern.size, pattern.nnz, batch, time, input_size)
     precision = torch.get_float32_matmul_precision()
-    recorded = _for_recording.get() and pattern.device.type == "cuda"
+    recorded = is_for_recording() and pattern.device.type == "cuda"
     key = (shape, nonlinearity, dtype, pattern.device, torch.get_num_threads(), precision, recorded, frozenset(without))
     choice = _chosen.get(key)
     if choice is None:

@@ -12,12 +12,16 @@ import pytest
 import biotune_kernels.select
 import biotune_kernels.verification
 
-POINTERS = ("inputs", "bias", "hidden_0", "hidden", "grad", "grad_pre", "weight_ih", "weights", "transposed")
+POINTERS = {
+    "*fp32": "inputs bias hidden_0 hidden grad grad_pre weight_ih scale values of_values of_weight_ih of_bias",
+    "*fp16": "pairs passed",
+    "*i32": "edge_at largest",
+}
 
 
 @pytest.fixture
 def compiled() -> Callable[..., Any]:
-    """compiled(kernel, constants, capability, weights="*fp32", pointers, **options): the kernel, compiled by Triton.
+    """compiled(kernel, constants, capability, pointers, **options): the kernel, compiled by Triton.
 
     `pointers`: the types of those that kernels of `tile` don't have.
     """
@@ -32,12 +36,10 @@ def compiled() -> Callable[..., Any]:
         kernel: Any,
         constants: dict[str, Any],
         capability: int,
-        weights: str = "*fp32",
         pointers: Mapping[str, str] = MappingProxyType({}),
         **options: int,
     ) -> Any:
-        types = dict.fromkeys(POINTERS, "*fp32") | dict.fromkeys(("weight_ih", "weights", "transposed"), weights)
-        types |= pointers
+        types = {name: kind for kind, those in POINTERS.items() for name in those.split()} | pointers
         names = kernel.arg_names
         source = triton.compiler.ASTSource(
             fn=kernel,

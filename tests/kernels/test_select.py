@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import biotune_kernels.select
-from biotune_kernels import SparsePattern, available_backends, choose_backend, sparse_rnn
+from biotune_kernels import SparsePattern, available_backends, choose_backend, for_recording, sparse_rnn
+from biotune_kernels.backends import cuda_graph
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -116,3 +117,10 @@ def test_a_large_sparse_matrix_is_never_tried_densely(monkeypatch: pytest.Monkey
     size = 30_000
     line = torch.arange(size)
     assert choose_backend(SparsePattern(line, line.roll(1), size), 2, 2, 1) != "dense"
+
+
+def test_a_pass_that_the_caller_records_needs_no_graph_of_its_own() -> None:
+    assert cuda_graph.unsuitable(pattern(), 1, 1) is None
+    with for_recording():
+        assert "the caller records" in (cuda_graph.unsuitable(pattern(), 1, 1) or "")
+    assert cuda_graph.unsuitable(pattern(), 1, 1) is None

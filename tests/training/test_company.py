@@ -17,7 +17,7 @@ from biotune_kernels.backends import load
 INDEPENDENT = [
     name
     for name, reason in available_backends("cpu").items()
-    if reason is None and load(name).independent(torch.device("cpu"))
+    if reason is None and load(name).independent(torch.device("cpu"), 220, torch.float32)
 ]
 
 

@@ -1,7 +1,9 @@
 """What a trial gets, with `--gpus-per-trial auto` too: how many trials share a GPU is measured before the first one.
 
 One population leaves most of a GPU idle. First a confirm block takes as many replicates as there are, since more of
-them cost hardly any time; then trials are put beside each other as long as that trains more networks per second.
+them cost hardly any time; then trials are put beside each other as long as that trains more networks per second. What a
+trial takes to begin counts: its networks are drawn on the CPU, often for longer than a GPU needs to train them, and the
+GPU can train other trials meanwhile.
 """
 
 import math
@@ -24,7 +26,7 @@ from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources, fit_resources
 from biotune.training import Trial, TrialPlan, draw_topology, free_memory
 
-COUNTS = (1, 2, 4, 8)
+COUNTS = (1, 2, 4, 8, 16)
 """Numbers of trials per GPU that are tried."""
 WORTH = 1.1
 """Twice as many trials must train networks at least so many times as fast; otherwise they only wait for each other."""
@@ -41,7 +43,7 @@ class Packing:
     Attributes:
         population: replicates per confirm block.
         trials: at once per GPU.
-        rates: number of trials at once -> epochs of one network per second.
+        rates: number of trials at once -> epochs of one network per second, by what whole trials take.
         trial, block, total: bytes in use with one trial, with one confirm block, and bytes the GPU has.
     """
 
@@ -73,7 +75,7 @@ class Probe:
         self.trial = None
         free_memory(plan.device)
         self.trial = Trial(plan)
-        self.trial.run_epoch()  # compiles the kernels, and allocates what training needs
+        self.trial.run_epoch()  # chooses and compiles the kernels, and allocates what training needs
         if plan.device == "cuda":
             free, total = torch.cuda.mem_get_info()
             return total - free, total
@@ -81,15 +83,24 @@ class Probe:
         return machine.total - machine.available, machine.total
 
     def rate(self, seconds: float) -> float:
-        """Epochs of one network per second, measured for so many seconds."""
+        """Epochs of one network per second of the plan from its beginning to its budget.
+
+        It trains for so many seconds, for three epochs at least; the others are taken to last as long as the last half
+        of those that it trained.
+        """
         if self.trial is None:
             raise ValueError("there is no trial yet")
-        start, epochs, passed = time.perf_counter(), 0, 0.0
-        while passed < seconds:
+        plan, self.trial = self.trial.plan, None
+        start = time.perf_counter()
+        self.trial = Trial(plan)
+        ends = [time.perf_counter() - start]
+        while len(ends) <= min(3, plan.max_epochs) or (ends[-1] - ends[0] < seconds and len(ends) <= plan.max_epochs):
             self.trial.run_epoch()
-            epochs += 1
-            passed = time.perf_counter() - start
-        return epochs * len(self.trial.plan.replicates) / passed
+            ends.append(time.perf_counter() - start)
+        epochs = len(ends) - 1
+        half = epochs // 2
+        each = (ends[-1] - ends[half]) / (epochs - half)
+        return plan.max_epochs * len(plan.replicates) / (ends[-1] + (plan.max_epochs - epochs) * each)
 
 
 def share_out(

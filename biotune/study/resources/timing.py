@@ -1,5 +1,6 @@
 """What a dry run measures for the estimate, in processes that begin as a worker does and work as many at once."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from biotune.study.plans.plans import Plans
 from biotune.study.resources.estimate import Costs, Measured
 from biotune.study.resources.kernels import ask, backends_of, population_sizes
 from biotune.study.worker.verification import Asked, Look, look
-from biotune.training import BlockReport, Trial, free_memory, keep_freed_memory
+from biotune.training import DRAWN, BlockReport, Trial, TrialPlan, free_memory, keep_freed_memory
 
 DRAW_SECONDS = 10.0
 """If drawing a trial's topologies takes longer than this, one network is drawn and timed, and stands for all."""
@@ -35,7 +36,8 @@ def measure(plans: Plans, reading: float, *, together: int, threads: int) -> Mea
     """Measures what a study takes on this machine.
 
     First one process chooses and verifies the kernels, alone, as a study's first worker does. Then `together` processes
-    make and train a trial of every arm and phase at the same time, since each is slower for the others.
+    draw the topologies of every arm and phase, and train a trial of each kind, at the same time, since each is slower
+    for the others.
 
     Args:
         plans: of the study, on the device to be timed.
@@ -59,35 +61,41 @@ def measure(plans: Plans, reading: float, *, together: int, threads: int) -> Mea
 
 
 def time_trials(threads: int, plans: Plans) -> dict[str, dict[str, Costs]]:
-    """Phase -> arm -> what a trial of it takes in this process, on backends that are decided."""
+    """Phase -> arm -> what a trial of it takes in this process, on backends that are decided.
+
+    Topologies are drawn and timed for each arm; the rest once for all arms whose networks are alike: as many neurons
+    and edges, the same kind of network and task.
+    """
     torch.set_num_threads(threads)
     keep_freed_memory()
-    sizes = population_sizes(plans.study)
     found: dict[str, dict[str, Costs]] = {}
-    for phase, size in sizes.items():
-        found[phase] = {}
+    for phase, networks in population_sizes(plans.study).items():
+        found[phase], alike = {}, {}
         for arm in plans.study.arms:
-            found[phase][arm] = _time_trial(plans, arm, phase, size)
-            free_memory(plans.device)
+            plan = plans.plan(arm, plans.study.first_setting, phase, range(networks))
+            topology, first = _timed(partial(DRAWN.of, plan, 0))
+            made = networks if first * networks <= DRAW_SECONDS else 1
+            others = sum(_timed(partial(DRAWN.of, plan, replicate))[1] for replicate in range(1, made))
+            key = topology.size, topology.edges, made, plan.network, plan.backend, json.dumps(plan.task, sort_keys=True)
+            if key not in alike:
+                alike[key] = _time_trial(replace(plan, replicates=tuple(range(made))))
+                free_memory(plans.device)
+            begin, epoch, measured = (seconds * networks / made for seconds in alike[key])
+            found[phase][arm] = Costs((first + others) * networks / made, begin, epoch, measured)
     return found
 
 
-def _time_trial(plans: Plans, arm: str, phase: str, networks: int) -> Costs:
-    def make(count: int) -> tuple[Trial, float]:
-        return _timed(lambda: Trial(plans.plan(arm, plans.study.first_setting, phase, range(count))))
-
-    _, first = make(1)
-    made = networks if first * networks <= DRAW_SECONDS else 1
-    drawn = first + (make(made)[1] if made > 1 else 0.0)
-    trial, begin = make(made)  # the process has its topologies now
+def _time_trial(plan: TrialPlan) -> tuple[float, float, float]:
+    """Seconds to begin a trial whose topologies are drawn, of an epoch, and to measure its networks in the end."""
+    Trial(replace(plan, replicates=plan.replicates[:1]))  # a process's first trial loads what the others use
+    trial, begin = _timed(partial(Trial, plan))
     epochs = [_timed(trial.run_epoch)[1]]
     while len(epochs) == 1 or sum(epochs[1:]) < EPOCHS_SECONDS:
         if epochs[0] > 10 * EPOCHS_SECONDS:
             break
         epochs.append(_timed(trial.run_epoch)[1])
-    measured = _timed(partial(BlockReport.of, trial, 0.0))[1] if phase == "confirm" else 0.0
-    scale = networks / made
-    return Costs(max(drawn - begin, 0.0) * scale, begin * scale, fmean(epochs[1:] or epochs) * scale, measured * scale)
+    measured = _timed(partial(BlockReport.of, trial, 0.0))[1] if plan.phase == "confirm" else 0.0
+    return begin, fmean(epochs[1:] or epochs), measured
 
 
 def _look(threads: int, asked: list[Asked]) -> tuple[float, Look]:
@@ -149,7 +157,6 @@ _started = 0.0
 
 def _wait_for_all(barrier: Barrier) -> None:
     global _started
-    torch.optim.SGD([torch.zeros(1)])  # the first optimiser of a process has PyTorch import its compiler, for seconds
     _started = time.time()
     barrier.wait(START_SECONDS)
 

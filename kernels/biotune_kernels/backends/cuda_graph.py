@@ -16,6 +16,7 @@ from torch import Tensor
 from biotune_kernels.backends import triton
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.recording import is_for_recording
 
 _MOST = 8
 """Graphs kept per pattern, the most recently used ones; each holds its arguments and its results."""
@@ -35,11 +36,11 @@ def unusable(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
-    return None
+    return "the caller records its launches, so `triton` does as well" if is_for_recording() else None
 
 
-def independent(device: torch.device) -> bool:
-    return triton.independent(device)
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
+    return triton.independent(device, size, dtype)
 
 
 def forward(

@@ -50,7 +50,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
     return None
 
 
-def independent(device: torch.device) -> bool:
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
     return device.type == "cpu"  # cuBLAS chooses its kernels by the number of matrices
 
 

@@ -25,7 +25,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
     return None
 
 
-def independent(device: torch.device) -> bool:
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
     return False  # in which order autograd sums may depend on the population
 
 

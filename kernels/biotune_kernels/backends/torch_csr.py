@@ -94,7 +94,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
     return None
 
 
-def independent(device: torch.device) -> bool:
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
     return False  # the order in which BLAS and cuSPARSE sum depends on the population
 
 

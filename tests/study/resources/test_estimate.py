@@ -147,6 +147,9 @@ def test_a_trial_of_every_arm_and_phase_is_timed(small_space: Path) -> None:
             assert costs.epoch > 0
             assert costs.begin > 0
             assert (costs.measure > 0) == (phase == "confirm")
+        # the null keeps the number of edges, so its networks are timed as the connectome's
+        assert len({(costs.begin, costs.epoch) for costs in arms.values()}) == 1
+        assert len({costs.draw for costs in arms.values()}) == len(arms)
 
 
 def test_a_dry_run_counts_what_reading_took(

@@ -5,9 +5,10 @@ ones, and all in float64, run as gathered rows, with one launch per step (`rows.
 summed once, over all steps, each part by one program in a fixed order: there are no atomics, and results repeat bit for
 bit.
 
-Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks: "highest", PyTorch's default,
-takes three TF32 products for a float32 one (`tf32x3`, about as exact), "high" takes one TF32 product, "medium" one of
-bfloat16. States and sums are float32 always.
+Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks. At "highest", PyTorch's
+default, a number is the sum of two of float16, times a power of two, and three of their products make one of float32:
+22 bits, twice as fast as three TF32 products. At "high" and "medium" one float16 product does, of 11 bits as in TF32.
+States and sums are float32 always.
 
 With TRITON_INTERPRET=1 set before Python starts, Triton's interpreter runs the kernels on CPU tensors: slowly, for
 tests, and in float32 whatever the precision asked for.
@@ -46,8 +47,8 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
     return "Triton's interpreter is for tests alone" if interpreted() else None
 
 
-def independent(device: torch.device) -> bool:
-    return False  # how the work is divided into tiles depends on the population
+def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
+    return _is_tile(size, dtype)  # rows call cuBLAS, which chooses its kernels by the number of matrices
 
 
 def interpreted() -> bool:
@@ -110,7 +111,11 @@ def _launching(inputs: Tensor) -> Iterator[None]:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
+def _is_tile(size: int, dtype: torch.dtype) -> bool:
+    return size <= _TILE_SIZE and dtype == torch.float32
+
+
 def _kernels(pattern: SparsePattern, values: Tensor) -> ModuleType:
     """`tile` or `rows`, imported only when needed: Triton may not be installed, and loads slowly."""
-    name = "tile" if pattern.size <= _TILE_SIZE and values.dtype == torch.float32 else "rows"
+    name = "tile" if _is_tile(pattern.size, values.dtype) else "rows"
     return importlib.import_module(f"biotune_kernels.backends.triton.{name}")

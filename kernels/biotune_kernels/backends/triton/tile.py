@@ -1,10 +1,15 @@
 """Networks small enough to be one dense tile, which is zero where there is no edge: all time steps in one launch.
 
-A program computes all steps of one network for a block of its batch, and needs nothing from any other program. The
-matrix stays in shared memory through all steps if it fits there in the precision chosen. Otherwise its columns stream
-from L2 at every step, and the previous state, which this program has just written, comes back through L1.
+A program computes all steps of one network for a block of its batch, and needs nothing from any other program. How the
+work is divided does not depend on the population, so neither do a network's numbers.
 
-Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two, so that loading them needs no mask.
+Tensor cores multiply float16 pairs: a number times a power of two is high + low, each float16, to 22 bits. Three
+products of float16, all but low * low, are as exact as three of TF32, in half the time. The matrix is split once, each
+row with a power of its own; a step splits its state, each batch column with a power of its own.
+
+As many columns of the matrix as fit stay in shared memory through all steps. The others stream from L2 at every step.
+
+Matrices are padded with zeros to BLOCK_N x BLOCK_N, a power of two.
 
 A trap: Triton carries a name from one turn of a loop to the next only if the body, visited once by the compiler, gives
 it a value that differs from the one before the loop. After `a = b` before a loop, `a = b` inside it is no such value:
@@ -12,7 +17,7 @@ it a value that differs from the one before the loop. After `a = b` before a loo
 previous step's address is computed from the present one.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def,assignment"
 # a kernel's parameters have other types inside than what it is called with, so annotations would mislead
 
 from functools import cache
@@ -38,11 +43,12 @@ def _pairs(
     along_row,
     along_column,
     BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
     ROWS: tl.constexpr,
 ):
     """The matrix, each row times a power of two, as the sum of two float16 matrices; `scale` undoes the power.
 
-    edge_at [population, BLOCK_N, BLOCK_N]: which edge is at a place, or -1; along_*: the strides of its rows and columns.
+    edge_at [population, BLOCK_N, BLOCK_N]: which edge is at a place, or -1; along_*: its strides.
     """
     network = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -52,10 +58,16 @@ def _pairs(
     edge = tl.load(edge_at + row[:, None] * along_row + column[None, :] * along_column)
     w = tl.load(values + network * nnz + edge, mask=edge >= 0, other=0.0)
     high, low, undo = _split(w, 1)
-    place = row[:, None] * BLOCK_N + column[None, :]
+    place = _place(row, column, BLOCK_N, BLOCK_K)
     tl.store(pairs + place, high)
     tl.store(pairs + BLOCK_N * BLOCK_N + place, low)
     tl.store(scale + network * BLOCK_N + row, undo)
+
+
+@triton.jit
+def _place(row, column, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Where a pair is in memory: BLOCK_K columns after BLOCK_K columns, so that what streams together lies together."""
+    return (column // BLOCK_K * (BLOCK_N * BLOCK_K) + column % BLOCK_K)[None, :] + row[:, None] * BLOCK_K
 
 
 @triton.jit
@@ -116,36 +128,51 @@ def _recurrent(
     BLOCK_B: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """The matrix times the state passed on by the step before, both as pairs and scaled."""
+    """The matrix times the state passed on by the step before, both as pairs and scaled.
+
+    w_*: the first columns of the matrix, as many as are resident; s_*: the state, of which `passed` has the other rows.
+    """
     row = tl.arange(0, BLOCK_N)
     column = tl.arange(0, BLOCK_B)
     total = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     if RESIDENT == BLOCK_N:
         return _multiply(w_high, w_low, s_high, s_low, total, PRODUCTS)
-    at = passed + tl.arange(0, RESIDENT)[:, None] * BLOCK_B + column[None, :]
-    first_high, first_low = tl.load(at), tl.load(at + BLOCK_N * BLOCK_B)
+    first_high, first_low = _first_rows(s_high, RESIDENT, BLOCK_B), _first_rows(s_low, RESIDENT, BLOCK_B)
     given = (row < size)[:, None]
     for start in range(RESIDENT, connected, BLOCK_K):
         k = start + tl.arange(0, BLOCK_K)
-        m = pairs + row[:, None] * BLOCK_N + k[None, :]
+        m = pairs + start * BLOCK_N + row[:, None] * BLOCK_K + tl.arange(0, BLOCK_K)[None, :]
         s = passed + k[:, None] * BLOCK_B + column[None, :]
-        m_high, s_high_k = tl.load(m, mask=given, other=0.0), tl.load(s)
-        m_low, s_low_k = m_high, s_high_k
+        m_high, k_high = tl.load(m, mask=given, other=0.0), tl.load(s)
         if PRODUCTS == 3:
-            m_low = tl.load(m + BLOCK_N * BLOCK_N, mask=given, other=0.0)
-            s_low_k = tl.load(s + BLOCK_N * BLOCK_B)
-        total = _multiply(m_high, m_low, s_high_k, s_low_k, total, PRODUCTS)
+            m_low, k_low = tl.load(m + BLOCK_N * BLOCK_N, mask=given, other=0.0), tl.load(s + BLOCK_N * BLOCK_B)
+            total = _multiply(m_high, m_low, k_high, k_low, total, PRODUCTS)
+        else:
+            total = tl.dot(m_high, k_high, total)
     return _multiply(w_high, w_low, first_high, first_low, total, PRODUCTS)
 
 
 @triton.jit
+def _first_rows(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The first rows of a matrix: half of its rows, or half of those, and so on."""
+    for _ in tl.static_range(4):
+        if x.shape[0] > ROWS:
+            x, _other = tl.split(tl.permute(tl.reshape(x, (2, x.shape[0] // 2, COLUMNS)), (1, 2, 0)))
+    return x
+
+
+@triton.jit
 def _pass_on(state, passed, RESIDENT: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_B: tl.constexpr):
-    """The state as pairs, one scale per batch column: what the next step multiplies, in memory unless all is resident"""
+    """The state as pairs, one scale per batch column: what the next step multiplies.
+
+    Rows that meet columns of the matrix which stream must stream too: they go through memory.
+    """
     high, low, undo = _split(state, 0)
     if RESIDENT < BLOCK_N:
         place = tl.arange(0, BLOCK_N)[:, None] * BLOCK_B + tl.arange(0, BLOCK_B)[None, :]
-        tl.store(passed + place, high)
-        tl.store(passed + BLOCK_N * BLOCK_B + place, low)
+        streamed = (tl.arange(0, BLOCK_N) >= RESIDENT)[:, None]
+        tl.store(passed + place, high, mask=streamed)
+        tl.store(passed + BLOCK_N * BLOCK_B + place, low, mask=streamed)
         tl.debug_barrier()  # in the next step this program's threads read what its other threads have written
     return high, low, undo
 
@@ -181,8 +208,8 @@ def _forward(
 ):
     """h_t = f(W_ih x_t + b + W h_{t-1}).
 
-    input_*: strides of `inputs`. STARTED: there is a hidden_0. INPUTS: input_size if inputs are added one by one, or 0 if they are multiplied as a
-    matrix, W_ih then padded to [BLOCK_N, a multiple of BLOCK_I].
+    input_*: strides of `inputs`. STARTED: there is a hidden_0. INPUTS: input_size if inputs are added one by one, or 0
+    if they are multiplied as a matrix, W_ih then padded to [BLOCK_N, a multiple of BLOCK_I].
     """
     network = tl.program_id(0).to(tl.int64)
     networks = tl.num_programs(0).to(tl.int64)
@@ -203,14 +230,15 @@ def _forward(
     else:
         weight_ih += network * BLOCK_N * tl.cdiv(input_size, BLOCK_I) * BLOCK_I
 
-    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w = pairs + _place(row, tl.arange(0, RESIDENT), BLOCK_N, BLOCK_K)
     w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
     state = tl.load(hidden_0 + place, mask=here, other=0.0) if STARTED else tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     s_high, s_low, undo_s = _pass_on(state, passed, RESIDENT, BLOCK_N, BLOCK_B)
     for step in tl.range(0, steps, num_stages=1):
         given = ()
         for i in tl.static_range(INPUTS):  # loaded now, needed after the product
-            given = given + (tl.load(inputs + i * input_row + column * input_column, mask=column < batch, other=0.0),)
+            x = tl.load(inputs + i * input_row + column * input_column, mask=column < batch, other=0.0)
+            given = given + (x,)  # noqa: RUF005
         connected = size if STARTED else tl.where(step > 0, size, 0)  # columns of W: none in a step from h_0 = 0
         before = passed + (step % 2) * 2 * BLOCK_N * BLOCK_B
         total = _recurrent(
@@ -281,7 +309,7 @@ def _backward(
     undo_w = tl.load(scale + network * BLOCK_N + row)
 
     step_size = networks * size * batch
-    w = pairs + row[:, None] * BLOCK_N + tl.arange(0, RESIDENT)[None, :]
+    w = pairs + _place(row, tl.arange(0, RESIDENT), BLOCK_N, BLOCK_K)
     w_high, w_low = tl.load(w), tl.load(w + BLOCK_N * BLOCK_N)
     nothing = tl.zeros((BLOCK_N, BLOCK_B), tl.float32)
     s_high, s_low, undo_s = _pass_on(nothing, passed, RESIDENT, BLOCK_N, BLOCK_B)
@@ -338,7 +366,7 @@ def _times(
     return total
 
 
-@triton.jit(do_not_specialize=["steps", "size"])
+@triton.jit(do_not_specialize=["batch_blocks", "steps", "size"])
 def _gradients(
     grad_pre,
     hidden,
@@ -465,7 +493,7 @@ def forward(
     nonlinearity: str,
 ) -> Tensor:
     steps, population, input_size, batch = inputs.shape
-    tiling = _tiling(inputs.device, pattern.size, batch)
+    tiling = _tiling(inputs.device, population, pattern.size, batch)
     products, precision = _precision()
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
     one_by_one = 0 < input_size <= _FEW_INPUTS
@@ -477,7 +505,7 @@ def forward(
         inputs,
         weight_ih,
         bias,
-        *_as_pairs(values, pattern, tiling.block_n),
+        *_as_pairs(values, pattern, tiling),
         hidden if hidden_0 is None else hidden_0,
         hidden,
         _passed(hidden, blocks, tiling),
@@ -510,9 +538,9 @@ def preactivation_gradient(
     pattern: SparsePattern,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of each step's preactivation, [time, population, size, batch], and what scales it, see `_backward`."""
+    """The gradient of each step's preactivation, [time, population, size, batch], and its largest numbers."""
     steps, population, size, batch = hidden.shape
-    tiling = _tiling(hidden.device, size, batch)
+    tiling = _tiling(hidden.device, population, size, batch)
     products, _ = _precision()
     grad_pre = torch.empty_like(hidden)
     blocks = triton.cdiv(batch, tiling.block_b)
@@ -521,7 +549,7 @@ def preactivation_gradient(
     _backward[population, blocks](
         grad,
         hidden,
-        *_as_pairs(values, pattern, tiling.block_n, transposed=True),
+        *_as_pairs(values, pattern, tiling, transposed=True),
         grad_pre,
         _passed(hidden, blocks, tiling),
         hidden if hidden_0 is None else hidden_0,
@@ -560,7 +588,7 @@ def weight_gradients(
     of_values = hidden.new_empty(population, pattern.nnz)
     of_weight_ih = hidden.new_empty(population, size, input_size)
     of_bias = hidden.new_empty(population, size)
-    blocks = _blocks(size)
+    blocks = _blocks(hidden.device, population, size)
     block_i = 16 if input_size < 16 else 64
     columns = triton.cdiv(size, blocks.block_c) + triton.cdiv(input_size + 1, block_i)
     _gradients[population, triton.cdiv(size, blocks.block_r), columns](
@@ -595,16 +623,16 @@ def weight_gradients(
 
 
 def transposed_times(state: Tensor, values: Tensor, pattern: SparsePattern) -> Tensor:
-    """Wᵀ state, [population, size, batch]: two steps back from `state`, through a nonlinearity whose slope is 1 at 0."""
+    """Wᵀ state, [population, size, batch]: as two steps back, through a nonlinearity of slope 1 at 0."""
     grad = torch.stack((torch.zeros_like(state), state))
     return preactivation_gradient(grad, torch.zeros_like(grad), values, None, pattern, "tanh")[0][0]
 
 
 def _as_pairs(
-    values: Tensor, pattern: SparsePattern, block_n: int, transposed: bool = False
+    values: Tensor, pattern: SparsePattern, tiling: _Tiling, transposed: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The matrices, or the transposed ones, as pairs [population, 2, block_n, block_n], and the scale of each row."""
-    population = len(values)
+    population, block_n = len(values), tiling.block_n
     pairs = values.new_empty(population, 2, block_n, block_n, dtype=torch.float16)
     scale = values.new_empty(population, block_n)
     rows = min(_ROWS, block_n)
@@ -616,6 +644,7 @@ def _as_pairs(
         pattern.nnz,
         *((1, block_n) if transposed else (block_n, 1)),
         BLOCK_N=block_n,
+        BLOCK_K=tiling.block_k,
         ROWS=rows,
     )
     return pairs, scale
@@ -649,15 +678,23 @@ def _block_n(size: int) -> int:
     return max(16, triton.next_power_of_2(size))
 
 
-def _tiling(device: torch.device, size: int, batch: int) -> _Tiling:
-    """The same for any population, so that a network's numbers do not depend on the others."""
+def _tiling(device: torch.device, population: int, size: int, batch: int) -> _Tiling:
+    """What fits the GPU; with few networks narrow blocks of the batch, so that more of it is busy.
+
+    How wide they are changes no bit, since a column's sums do not know of other columns.
+    """
     machine = _machine(device)
     block_n = _block_n(size)
     narrow = max(16, triton.next_power_of_2(batch))
+    if population * triton.cdiv(batch, 16) <= machine.multiprocessors:
+        narrow = 16
     for tiling in _TILINGS[block_n] if block_n in _TILINGS else _TILINGS[0]:
-        tiling = tiling._replace(block_n=block_n, block_b=min(tiling.block_b, narrow))
-        if tiling.resident == 0:
-            tiling = tiling._replace(resident=block_n)
+        tiling = tiling._replace(
+            block_n=block_n,
+            block_b=min(tiling.block_b, narrow),
+            resident=tiling.resident or block_n,
+            block_k=min(tiling.block_k, block_n),
+        )
         if _shared_memory(tiling) <= machine.shared_memory and (machine.wide or tiling.resident <= _NOT_WIDE):
             return tiling
     raise RuntimeError(f"no tiling for networks of {size} neurons fits {machine.shared_memory} bytes of shared memory")
@@ -672,14 +709,20 @@ def _shared_memory(tiling: _Tiling) -> int:
     return 4 * (kept + streamed)
 
 
-def _blocks(size: int) -> _Blocks:
+def _blocks(device: torch.device, population: int, size: int) -> _Blocks:
+    """Large blocks, which load each state less often, if they keep the GPU busy; which ones changes no bit."""
+    machine = _machine(device)
     narrow = max(16, triton.next_power_of_2(size))
-    return _BLOCKS._replace(block_r=min(_BLOCKS.block_r, narrow), block_c=min(_BLOCKS.block_c, narrow))
+    programs = population * triton.cdiv(size, _SMALL_BLOCKS.block_r) * (triton.cdiv(size, _SMALL_BLOCKS.block_c) + 1)
+    few = programs <= 2 * machine.multiprocessors or not machine.wide
+    blocks = _SMALL_BLOCKS if few else _LARGE_BLOCKS
+    return blocks._replace(block_r=min(blocks.block_r, narrow), block_c=min(blocks.block_c, narrow))
 
 
 class _Machine(NamedTuple):
-    """shared_memory: bytes per program, at most; wide: Hopper or later."""
+    """multiprocessors: their number; shared_memory: bytes per program, at most; wide: Hopper or later."""
 
+    multiprocessors: int
     shared_memory: int
     wide: bool
 
@@ -687,10 +730,10 @@ class _Machine(NamedTuple):
 @cache
 def _machine(device: torch.device) -> _Machine:
     if device.type != "cuda":
-        return _Machine(1 << 17, True)
+        return _Machine(1, 1 << 17, True)
     found = triton.runtime.driver.active.utils.get_device_properties(torch.cuda.current_device())
     wide = torch.cuda.get_device_capability(device) >= (9, 0)
-    return _Machine(found["max_shared_mem"], wide)
+    return _Machine(found["multiprocessor_count"], found["max_shared_mem"], wide)
 
 
 _BLOCK_I = 16
@@ -719,4 +762,5 @@ _TILINGS = {
 }
 """Padded size -> tilings, the first that fits is taken; 0: any smaller size, and a resident matrix."""
 
-_BLOCKS = _Blocks(128, 128, 32, num_warps=8, num_stages=2)
+_LARGE_BLOCKS = _Blocks(128, 128, 32, num_warps=8, num_stages=3)
+_SMALL_BLOCKS = _Blocks(64, 64, 32, num_warps=4, num_stages=3)
