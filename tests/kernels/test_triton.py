@@ -349,32 +349,33 @@ def test_every_tiling_fits_the_gpu(
     """Tiles compiled for GPUs, which this machine need not have, fit into their shared memory."""
     import triton.language as tl
 
-    from biotune_kernels.backends.triton import tile
+    from biotune_kernels.backends.triton import gradients, tile, tiling
+    from biotune_kernels.backends.triton.pairs import precision_asked
 
     torch.set_float32_matmul_precision(precision)
-    monkeypatch.setattr(tile, "_machine", lambda device: tile._Machine(132, shared_memory, capability >= 90))
-    products, multiply = tile._precision()
+    monkeypatch.setattr(tiling, "machine_of", lambda device: tiling.Machine(132, shared_memory, capability >= 90))
+    products, multiply = precision_asked()
     gpu = torch.device("cuda")
     for size, population in itertools.product((64, 128, 256), (1, 100)):
-        tiling, blocks = tile._tiling(gpu, population, size, batch=128), tile._blocks(gpu, population, size)
+        tiles, blocks = tiling.tiling_of(gpu, population, size, batch=128), tiling.blocks_of(gpu, population, size)
         constants = {
             "STARTED": False,
             "OFFSET": tl.int32,
             "NONLINEARITY": "tanh",
             "PRODUCTS": products,
             "PRECISION": multiply,
-            "RESIDENT": tiling.resident,
+            "RESIDENT": tiles.resident,
             "INPUTS": 2,
-            "BLOCK_N": tiling.block_n,
-            "BLOCK_B": tiling.block_b,
-            "BLOCK_I": tile._BLOCK_I,
-            "BLOCK_K": tiling.block_k,
+            "BLOCK_N": tiles.block_n,
+            "BLOCK_B": tiles.block_b,
+            "BLOCK_I": tile.INPUTS_AT_ONCE,
+            "BLOCK_K": tiles.block_k,
         }
         of_gradients = {"BLOCK_R": blocks.block_r, "BLOCK_C": blocks.block_c, "BLOCK_K": blocks.block_k}
         for kernel, its, how in (
-            (tile._forward, constants, tiling),
-            (tile._backward, constants, tiling),
-            (tile._gradients, constants | of_gradients, blocks),
+            (tile._forward, constants, tiles),
+            (tile._backward, constants, tiles),
+            (gradients._gradients, constants | of_gradients, blocks),
         ):
             options = {"num_warps": how.num_warps, "num_stages": how.num_stages}
             used = compiled(kernel, its, capability, **options).metadata.shared

@@ -1,9 +1,10 @@
 """Backend `triton`: kernels for NVIDIA GPUs.
 
-Networks of up to 256 neurons run as masked dense tiles, with the loop over time inside one launch (`tile.py`). Larger
-ones, and all in float64, run as gathered rows, with one launch per step (`rows.py`). The gradient of the values is
-summed once, over all steps, each part by one program in a fixed order: there are no atomics, and results repeat bit for
-bit.
+Networks of up to 256 neurons run as masked dense tiles, with the loop over time inside one launch (`tile.py`; the
+gradients of the weights in `gradients.py`, the numbers that are multiplied in `pairs.py`, the division of the work in
+`tiling.py`). Larger ones, and all in float64, run as gathered rows, with one launch per step (`rows.py`). The gradient
+of the values is summed once, over all steps, each part by one program in a fixed order: there are no atomics, and
+results repeat bit for bit.
 
 Tiles multiply on tensor cores, as exactly as `torch.get_float32_matmul_precision()` asks. At "highest", PyTorch's
 default, a number is the sum of two of float16, times a power of two, and three of their products make one of float32:
