@@ -76,7 +76,8 @@ def seq_mem(folder: Path) -> list[str]:
 
 def nback_mem(folder: Path) -> list[str]:
     """The n-back study, with half of its trials."""
-    return ["--space", str(NBACK_MEM), "--set", "search.trials_per_arm=8", "--set", "confirm.max_epochs=60"]
+    changes = "search.trials_per_arm=8", "search.shared_settings=8", "confirm.max_epochs=60"
+    return ["--space", str(NBACK_MEM), *(word for change in changes for word in ("--set", change))]
 
 
 def large(folder: Path, synapses: int = 20_000_000) -> list[str]:

@@ -73,8 +73,8 @@ class TrainingLoop:
         self._order = torch.zeros(len(population), trials, dtype=torch.int64, device=self.device)
         self._done = torch.zeros(1, dtype=torch.int64, device=self.device)
         self._loss = torch.zeros(len(population), dtype=self.dtype, device=self.device)
-        self._updates = {size: Recorded(partial(self._update, size), self.device) for size in set(self._sizes)}
-        self._validation = Recorded(partial(self._evaluate, *self.validation), self.device)
+        self._updates = {size: Recorded(self.device) for size in set(self._sizes)}
+        self._validation = Recorded(self.device)
         self._validate()
 
     def run_epoch(self) -> None:
@@ -83,7 +83,7 @@ class TrainingLoop:
         self._done.zero_()
         self._loss.zero_()
         for size in self._sizes:
-            self._updates[size]()
+            self._updates[size](partial(self._update, size))
         self.epoch += 1
         self.training_losses.append((self._loss / self._order.shape[1]).cpu())
         self.diverged |= ~self.training_losses[-1].isfinite()
@@ -163,7 +163,9 @@ class TrainingLoop:
         return fixed_order_sum(errors) / errors.shape[1]
 
     def _validate(self) -> None:
-        losses, *accuracies = (found.to("cpu", copy=True) for found in self._validation())
+        losses, *accuracies = (
+            found.to("cpu", copy=True) for found in self._validation(partial(self._evaluate, *self.validation))
+        )
         self.validation_losses.append(losses)
         self.accuracies += accuracies
         self.diverged |= ~losses.isfinite()

@@ -1,7 +1,6 @@
 """Memory that a training step frees is kept for the next one, and given back when a trial ends."""
 
 import ctypes
-import gc
 import sys
 
 import torch
@@ -27,5 +26,4 @@ def keep_freed_memory() -> None:
 def free_memory(device: str) -> None:
     """Gives what ended trials have left on a GPU back to it, for the other trials that share it."""
     if device == "cuda":
-        gc.collect()  # recorded work and what it works on refer to each other
         torch.cuda.empty_cache()

@@ -11,31 +11,36 @@ Work = Callable[[], Sequence[Tensor] | None]
 
 
 class Recorded:
-    """A function that reads and writes fixed tensors; on an NVIDIA GPU it is recorded as a CUDA graph, and replayed.
+    """Runs work that reads and writes fixed tensors; on an NVIDIA GPU it is recorded as a CUDA graph, and replayed.
 
     A small network's pass takes a GPU less time than Python needs to ask for it. A graph asks for a whole update at
-    once. The first call runs the function as it is: kernels are compiled and backends chosen then, which can't be
-    recorded. The second call records it. Elsewhere than on a GPU every call runs the function.
+    once. The first call runs the work as it is: kernels are compiled and backends chosen then, which can't be recorded.
+    The second call records it. Elsewhere than on a GPU every call runs it.
 
     Args:
-        work: the function. Whatever it reads must stay at its address; it must not wait for the device, nor do anything
-            whose kernels or shapes depend on the values. What it returns is overwritten by the next call.
-        device: where it works.
+        device: where the work is done.
     """
 
-    def __init__(self, work: Work, device: torch.device) -> None:
-        self.work, self.device = work, device
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
         self.results: Sequence[Tensor] = ()
 
-    def __call__(self) -> Sequence[Tensor]:
+    def __call__(self, work: Work) -> Sequence[Tensor]:
+        """What the work returns; the next call overwrites it.
+
+        Args:
+            work: the same at every call. Whatever it reads must stay at its address; it must not wait for the device,
+                nor do anything whose kernels or shapes depend on the values. It isn't kept, since what it works on
+                would keep itself alive.
+        """
         if self.device.type != "cuda":
-            return self.work() or ()
+            return work() or ()
         self.calls += 1
         if self.calls == 1:
             with for_recording():
-                return self.work() or ()
+                return work() or ()
         if self.graph is None:
             graph = torch.cuda.CUDAGraph()
             # other threads of this process may use the GPU meanwhile
@@ -44,7 +49,7 @@ class Recorded:
                 torch.cuda.device(self.device),
                 torch.cuda.graph(graph, capture_error_mode="thread_local"),
             ):
-                self.results = self.work() or ()
+                self.results = work() or ()
             self.graph = graph
         self.graph.replay()
         return self.results

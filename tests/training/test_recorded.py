@@ -94,8 +94,8 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Replayed]:
     monkeypatch.setattr(module.torch.cuda, "device", nothing)
     start = Recorded.__init__
 
-    def init(self: Recorded, work: module.Work, device: torch.device) -> None:
-        start(self, work, torch.device("cuda"))
+    def init(self: Recorded, device: torch.device) -> None:
+        start(self, torch.device("cuda"))
 
     monkeypatch.setattr(Recorded, "__init__", init)
     return made
@@ -149,10 +149,14 @@ def test_a_replayed_trial_goes_on_from_a_checkpoint(make_plan: MakePlan, graphs:
 
 def test_work_that_waits_for_a_value_is_noticed(graphs: list[Replayed]) -> None:
     values = torch.ones(3)
-    work = Recorded(lambda: [values * float(values.sum())], torch.device("cpu"))
-    work()
+    recorded = Recorded(torch.device("cpu"))
+
+    def work() -> list[Tensor]:
+        return [values * float(values.sum())]
+
+    recorded(work)
     with pytest.raises(AssertionError, match="waits for a value"):
-        work()
+        recorded(work)
 
 
 @pytest.mark.skipif(not GPU, reason="needs a GPU")
@@ -163,7 +167,7 @@ def test_a_cuda_graph_trains_as_its_launches_do(
 ) -> None:
     plan = make_plan(device="cuda", backend=backend, network={"optimizer": optimizer})
     found = losses(plan)
-    monkeypatch.setattr(Recorded, "__call__", lambda self: self.work() or ())
+    monkeypatch.setattr(Recorded, "__call__", lambda _, work: work() or ())
     expected = losses(plan)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
