@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biotune_kernels import fused_sums
+from biotune_kernels import fused
 
 
 def add_halves_(scratch: Tensor, dim: int) -> Tensor:
@@ -37,8 +37,8 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         ctx.shape = values.shape
-        if (fused := fused_sums(values.device, values.dtype)) is not None:
-            return fused.row_sums(values)
+        if (kernels := fused("sums", values.device, values.dtype)) is not None:
+            return kernels.row_sums(values)
         return add_halves_(values.clone(), -1).clone()
 
     @staticmethod
@@ -62,16 +62,16 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(states, weight)
-        if (fused := fused_sums(states.device, states.dtype)) is not None:
-            return fused.readout(states, weight, bias)
+        if (kernels := fused("sums", states.device, states.dtype)) is not None:
+            return kernels.readout(states, weight, bias)
         outputs = [add_halves_(states * of_output, 2) for of_output in weight[..., None].unbind(1)]
         return torch.stack(outputs, 2) + bias[:, :, None]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         states, weight = ctx.saved_tensors
-        if (fused := fused_sums(states.device, states.dtype)) is not None:
-            return fused.readout_gradients(grad, states, weight)
+        if (kernels := fused("sums", states.device, states.dtype)) is not None:
+            return kernels.readout_gradients(grad, states, weight)
         to_states = torch.zeros_like(states) if grad.shape[2] > 1 else None
         to_weight = torch.empty_like(weight)
         for output, of_output in enumerate(grad.unbind(2)):
@@ -106,7 +106,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     Returns:
         [population].
     """
-    if (fused := fused_sums(tensors[0].device, tensors[0].dtype)) is not None:
-        return fused.norms(tensors)
+    if (kernels := fused("sums", tensors[0].device, tensors[0].dtype)) is not None:
+        return kernels.norms(tensors)
     squares = torch.cat([tensor.flatten(1).square() for tensor in tensors], dim=1)
     return add_halves_(squares, 1).sqrt()

@@ -6,7 +6,7 @@
 It knows nothing of brains, tasks or Ray; `README.md` beside this file says how the pieces fit.
 """
 
-from biotune_kernels.fused import fused_optimizers, fused_sums
+from biotune_kernels.fused import fused
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.recording import for_recording
@@ -21,8 +21,7 @@ __all__ = [
     "choose",
     "choose_backend",
     "for_recording",
-    "fused_optimizers",
-    "fused_sums",
+    "fused",
     "require_backend",
     "sparse_rnn",
     "verify",

@@ -5,8 +5,10 @@ another as they run on a CPU, would take longer than the recurrence itself. Ever
 what is summed decides alone: a network's bits depend neither on the networks beside it nor on its place among them.
 """
 
+import importlib
 from functools import cache
 from types import ModuleType
+from typing import Literal
 
 import torch
 
@@ -14,23 +16,8 @@ from biotune_kernels.backends import triton
 
 
 @cache
-def _usable(device: torch.device, dtype: torch.dtype) -> bool:
-    return triton.unusable(device, dtype) is None
-
-
-def fused_sums(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
-    """The module `biotune_kernels.fused.sums` where it is usable, otherwise None."""
-    if not _usable(device, dtype):
+def fused(what: Literal["sums", "optimizers"], device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+    """The module `biotune_kernels.fused.<what>` where it is usable, otherwise None; it loads Triton, slowly."""
+    if triton.unusable(device, dtype) is not None:
         return None
-    from biotune_kernels.fused import sums  # loads Triton, slowly
-
-    return sums
-
-
-def fused_optimizers(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
-    """The module `biotune_kernels.fused.optimizers` where it is usable, otherwise None."""
-    if not _usable(device, dtype):
-        return None
-    from biotune_kernels.fused import optimizers
-
-    return optimizers
+    return importlib.import_module(f"biotune_kernels.fused.{what}")
