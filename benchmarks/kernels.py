@@ -36,7 +36,7 @@ from biotune_kernels.contract import TOO_LARGE
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.memory import describe_machine
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.recording import for_recording
+from biotune_kernels.recording import for_recording, record
 from biotune_kernels.select import choose_backend
 
 _SECONDS = 1.0  # of measuring per contestant; if a pass takes longer, it is measured once
@@ -240,12 +240,9 @@ def _measure(shape: Shape, device: torch.device, recorded: bool) -> dict[str, Re
 
 def _recorded(run: Callable[[], object], recordable: bool) -> Callable[[], object]:
     """Many passes at once, recorded in a CUDA graph if they can be."""
-    again = run
+    again: Callable[[], object] = run
     if recordable:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            run()
-        again = graph.replay
+        again, _ = record(run)
 
     def passes() -> object:
         for _ in range(_REPLAYS - 1):

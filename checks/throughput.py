@@ -27,7 +27,7 @@ from biotune_kernels import available_backends
 from biotune_kernels.memory import describe_machine
 from checks import default_study
 
-ON_GPU = (1, 16, 128)
+ON_GPU = (1, 8, 64, 128)
 """Networks that are trained together on a GPU."""
 
 ON_A_CORE = 4

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from biotune_kernels import for_recording
+from biotune_kernels import for_recording, record
 
 Work = Callable[[], Sequence[Tensor] | None]
 
@@ -24,7 +24,7 @@ class Recorded:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.calls = 0
-        self.graph: torch.cuda.CUDAGraph | None = None
+        self.replay: Callable[[], None] | None = None
         self.results: Sequence[Tensor] = ()
 
     def __call__(self, work: Work) -> Sequence[Tensor]:
@@ -41,15 +41,9 @@ class Recorded:
         if self.calls == 1:
             with for_recording():
                 return work() or ()
-        if self.graph is None:
-            graph = torch.cuda.CUDAGraph()
-            # other threads of this process may use the GPU meanwhile
-            with (
-                for_recording(),
-                torch.cuda.device(self.device),
-                torch.cuda.graph(graph, capture_error_mode="thread_local"),
-            ):
-                self.results = work() or ()
-            self.graph = graph
-        self.graph.replay()
+        if self.replay is None:
+            with for_recording(), torch.cuda.device(self.device):
+                self.replay, found = record(work)
+            self.results = found or ()
+        self.replay()
         return self.results

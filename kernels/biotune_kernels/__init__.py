@@ -9,7 +9,7 @@ It knows nothing of brains, tasks or Ray; `README.md` beside this file says how 
 from biotune_kernels.fused import fused
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.recording import for_recording
+from biotune_kernels.recording import for_recording, record
 from biotune_kernels.select import Choice, available_backends, choose, choose_backend, require_backend
 from biotune_kernels.verification import Verification, verify
 
@@ -22,6 +22,7 @@ __all__ = [
     "choose_backend",
     "for_recording",
     "fused",
+    "record",
     "require_backend",
     "sparse_rnn",
     "verify",

@@ -17,7 +17,7 @@ from biotune_kernels.backends import DEFINITION, NAMES, load
 from biotune_kernels.contract import TOO_LARGE, TRAINED
 from biotune_kernels.memory import Finding
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.recording import is_for_recording
+from biotune_kernels.recording import is_for_recording, record
 from biotune_kernels.verification import Verification, verify
 
 logger = logging.getLogger("biotune_kernels")
@@ -260,15 +260,13 @@ def _measure(
 
 def _replay(run: Callable[[], None]) -> Callable[[], None]:
     """A function that replays `run`, recorded, `_REPLAYS` times."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        run()
+    replay, _ = record(run)
 
-    def replay() -> None:
+    def replays() -> None:
         for _ in range(_REPLAYS):
-            graph.replay()
+            replay()
 
-    return replay
+    return replays
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

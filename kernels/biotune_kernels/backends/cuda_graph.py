@@ -16,7 +16,7 @@ from torch import Tensor
 from biotune_kernels.backends import triton
 from biotune_kernels.contract import Gradients
 from biotune_kernels.pattern import SparsePattern
-from biotune_kernels.recording import is_for_recording
+from biotune_kernels.recording import is_for_recording, record
 
 _MOST = 8
 """Graphs kept per pattern, the most recently used ones; each holds its arguments and its results."""
@@ -133,8 +133,4 @@ def _record(steps: Steps, arguments: Sequence[Tensor | None]) -> tuple[Callable[
         for _ in range(_WARM_UPS):
             steps(*arguments)
     here.wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    # other threads of this process may use the GPU meanwhile
-    with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-        results = steps(*arguments)
-    return graph.replay, results
+    return record(partial(steps, *arguments), aside)
