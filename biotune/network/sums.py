@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biotune_kernels import fused
+from biotune_kernels import fused_kernels
 
 
 def add_halves_(scratch: Tensor, dim: int) -> Tensor:
@@ -37,7 +37,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         ctx.shape = values.shape
-        if (kernels := fused("sums", values.device, values.dtype)) is not None:
+        if (kernels := fused_kernels("sums", values.device, values.dtype)) is not None:
             return kernels.row_sums(values)
         return add_halves_(values.clone(), -1).clone()
 
@@ -62,7 +62,7 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(states, weight)
-        if (kernels := fused("sums", states.device, states.dtype)) is not None:
+        if (kernels := fused_kernels("sums", states.device, states.dtype)) is not None:
             return kernels.readout(states, weight, bias)
         outputs = [add_halves_(states * of_output, 2) for of_output in weight[..., None].unbind(1)]
         return torch.stack(outputs, 2) + bias[:, :, None]
@@ -70,7 +70,7 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         states, weight = ctx.saved_tensors
-        if (kernels := fused("sums", states.device, states.dtype)) is not None:
+        if (kernels := fused_kernels("sums", states.device, states.dtype)) is not None:
             return kernels.readout_gradients(grad, states, weight)
         to_states = torch.zeros_like(states) if grad.shape[2] > 1 else None
         to_weight = torch.empty_like(weight)
@@ -106,7 +106,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     Returns:
         [population].
     """
-    if (kernels := fused("sums", tensors[0].device, tensors[0].dtype)) is not None:
+    if (kernels := fused_kernels("sums", tensors[0].device, tensors[0].dtype)) is not None:
         return kernels.norms(tensors)
     squares = torch.cat([tensor.flatten(1).square() for tensor in tensors], dim=1)
     return add_halves_(squares, 1).sqrt()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biotune_kernels import fused
+from biotune_kernels import fused_kernels
 
 Number = float | Sequence[float]
 """The same for all networks, or one per network."""
@@ -82,7 +82,7 @@ class Optimizer:
             scale: [population], by which each network's gradients are multiplied first.
         """
         self.steps += 1
-        if (kernels := fused("optimizers", scale.device, scale.dtype)) is None:
+        if (kernels := fused_kernels("optimizers", scale.device, scale.dtype)) is None:
             step = _Step(self, scale)
             for parameter, gradient, moments in zip(self.parameters, gradients, self.moments, strict=True):
                 self._update(step, parameter, gradient.mul_(_each(scale, parameter)), *moments)

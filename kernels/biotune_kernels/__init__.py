@@ -6,7 +6,7 @@
 It knows nothing of brains, tasks or Ray; `README.md` beside this file says how the pieces fit.
 """
 
-from biotune_kernels.fused import fused
+from biotune_kernels.fused import fused_kernels
 from biotune_kernels.layer import sparse_rnn
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.recording import for_recording, record
@@ -21,7 +21,7 @@ __all__ = [
     "choose",
     "choose_backend",
     "for_recording",
-    "fused",
+    "fused_kernels",
     "record",
     "require_backend",
     "sparse_rnn",

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from biotune.network.sums import fixed_order_sum, norms, readout
 from biotune.training import OPTIMIZERS, WITH_MOMENTUM, Optimizer
-from biotune_kernels import available_backends, fused
+from biotune_kernels import available_backends, fused_kernels
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
-FUSED = fused("sums", torch.device(DEVICE), torch.float32)
+FUSED = fused_kernels("sums", torch.device(DEVICE), torch.float32)
 INSTALLED = "isn't installed" not in (available_backends(DEVICE)["triton"] or "")
 
 usable = pytest.mark.skipif(FUSED is None, reason="the fused kernels aren't usable")

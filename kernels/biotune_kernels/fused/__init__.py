@@ -16,7 +16,7 @@ from biotune_kernels.backends import triton
 
 
 @cache
-def fused(what: Literal["sums", "optimizers"], device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+def fused_kernels(what: Literal["sums", "optimizers"], device: torch.device, dtype: torch.dtype) -> ModuleType | None:
     """The module `biotune_kernels.fused.<what>` where it is usable, otherwise None; it loads Triton, slowly."""
     if triton.unusable(device, dtype) is not None:
         return None
