@@ -201,7 +201,7 @@ access.require_guarded(context.dashboard_url)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["token", "disabled"])
 def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
     mode: str, token_file: Path, tmp_path_factory: pytest.TempPathFactory
@@ -298,7 +298,7 @@ with connected(sys.argv[1], allow_open=sys.argv[2] == "True"):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_open_cluster_elsewhere_is_joined_where_that_is_allowed(
     token_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -344,7 +344,7 @@ with connected(None, listen="127.0.0.2") as url:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone")
 def test_the_dashboard_listens_where_it_is_told_alone_and_asks_for_the_token(token_file: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}

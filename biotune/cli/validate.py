@@ -58,7 +58,7 @@ def add_commands(commands: Any) -> None:
         ("curvature", "of log updates over the unit cube of the tuned keys; default 4"),
         ("distance", "between the optima of the reference and of a null; default 0.3"),
         ("spread", "standard deviation of a pair's log ratio at one setting; default 0.25"),
-        ("stopped", "share of an arm's trials that are stopped early, whatever their setting; default 0"),
+        ("seen", "ASHA stops trials by what correlates so much with their log updates; default: it stops none"),
     ):
         chosen.add_argument(f"--{name}", type=number, metavar="X", help=what)
     chosen.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
@@ -104,12 +104,12 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> int:
 def _selection(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.validate.selection import LARGEST_DISTANCE, Model, designs, simulate
 
-    names = ("keys", "curvature", "distance", "spread", "stopped")
+    names = ("keys", "curvature", "distance", "spread", "seen")
     model = Model(**{name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None})
     if model.distance > LARGEST_DISTANCE:
         raise UserError(f"--distance {model.distance:g}: give {LARGEST_DISTANCE} or less, so that both optima fit")
-    if model.stopped > 1:
-        raise UserError(f"--stopped {model.stopped:g}: give a share, 1 or less")
+    if model.seen is not None and model.seen > 1:
+        raise UserError(f"--seen {model.seen:g}: give a correlation, 1 or less")
     found = [simulate(design, model, arguments.studies, arguments.seed) for design in designs()]
     console.print(_claims(found))
     if arguments.json:

@@ -59,6 +59,7 @@ def test_every_test_has_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert re.search(r"line \d+ in test_hangs", log.getvalue()), "where it hung"
 
 
+@pytest.mark.slow
 def test_what_the_time_does_not_reach_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     begun = tmp_path / "begun"

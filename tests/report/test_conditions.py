@@ -148,6 +148,7 @@ class TestAxes:
 
 
 class TestWhatIsMissing:
+    @pytest.mark.slow
     def test_is_to_come_while_the_study_runs(self, simulate, read_page):
         directory = simulate(
             ratios=RATIOS, conditions=CONDITIONS, unfinished=["longer", "sparse"], phase="confirm", trials=2
@@ -171,6 +172,7 @@ class TestWhatIsMissing:
         over = {one.arm: one for one in summary.conditions.over}["degrees"]
         assert (over.conditions, over.everywhere, over.at_least["faster"]) == (5, None, 4)
 
+    @pytest.mark.slow
     def test_is_not_comparable_where_too_few_met_the_criterion(self, simulate, read_page):
         directory = simulate(ratios=RATIOS, conditions=CONDITIONS, never={"degrees": 6, "marmoset": 6}, trials=2)
         summary = make_report(directory)
@@ -300,6 +302,7 @@ class TestTables:
         assert table.loc[table["arm"] != "marmoset", "ratio"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_study_without_conditions_has_nothing_of_them(simulate, read_page, printed):
     directory = simulate(trials=2)
     summary = make_report(directory)

@@ -306,7 +306,7 @@ def test_a_journal_of_another_study_is_refused(results: Results, refused: Callab
     assert "journal.jsonl:1: is not of the study in state.json (connectomes.real is " in line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("place", [0.02, 0.3, 0.95], ids=["its first line", "search", "confirm"])
 def test_a_repaired_study_ends_as_if_it_had_never_been_damaged(
     place: float, results: Results, finished: Finished
@@ -334,7 +334,7 @@ def block_file(results: Results, confirmed: dict[str, Any]) -> Path:
     return results.path / "checkpoints" / "confirm" / f"{name}.pt"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("phase", ["search", "confirm"])
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_again(
     phase: str, results: Results, finished: Finished
@@ -365,7 +365,7 @@ def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_
     assert "failed" not in json.dumps(results.read_table("trials")["status"].tolist())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_checkpoint_of_another_plan_ends_the_study_with_what_differs(results: Results) -> None:
     following = cut_back(results, "confirmed", 1)
     [first, second] = [event for event in following if event["event"] == "confirmed"][:2]

@@ -110,7 +110,7 @@ def test_it_has_no_say_in_what_the_arms_are_compared_at(small_space: Path) -> No
     assert with_it.cell(POSITIVE_CONTROL, "own_best").setting == {"learning_rate": 0.2}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["quarter_radius", "frozen"])
 def test_a_study_finds_it(kind: str, tmp_path: Path) -> None:
     changes = [

@@ -96,7 +96,7 @@ def test_the_head_says_what_the_study_asks(name: str) -> None:
     assert "--set" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_runs_to_its_report(name: str, tmp_path: Path) -> None:
     changes = [part for change in REDUCED for part in ("--set", change)]

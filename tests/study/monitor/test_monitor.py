@@ -178,7 +178,7 @@ for _ in range(60):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_share_of_the_gpus_that_is_taken_is_published(small_space: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GPUS, small_space],
