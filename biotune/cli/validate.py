@@ -16,6 +16,7 @@ from biotune.errors import UserError
 
 if TYPE_CHECKING:
     from biotune.validate import selection
+    from biotune.validate.conditions import Family
     from biotune.validate.intervals import Coverage
     from biotune.validate.simulate import Found
 
@@ -68,6 +69,11 @@ def add_commands(commands: Any) -> None:
     intervals.add_argument("--seed", type=natural, default=1, metavar="N")
     intervals.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     intervals.set_defaults(command=_intervals)
+    over = verbs.add_parser("conditions", help="how often what is said over several conditions is wrong")
+    over.add_argument("--studies", type=count, default=300, metavar="N", help="default 300")
+    over.add_argument("--seed", type=natural, default=1, metavar="N")
+    over.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    over.set_defaults(command=_conditions)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -125,6 +131,17 @@ def _intervals(arguments: argparse.Namespace, console: Console) -> int:
     console.print(_coverages(found))
     if arguments.json:
         content = {"spread": SPREAD, "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _conditions(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.conditions import ARMS, PAIRS, RATIO, families
+
+    found = list(families(arguments.studies, arguments.seed))
+    console.print(_families(found))
+    if arguments.json:
+        content = {"arms": ARMS, "pairs": PAIRS, "ratio": RATIO, "found": [asdict(row) for row in found]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
     return 0
 
@@ -199,6 +216,21 @@ def _coverages(found: Sequence["Coverage"]) -> Table:
         rows = [cells[shape, pairs, confidence, name] for name in names]
         shown = (f"{100 * row.low:.2f} + {100 * row.high:.2f} %; {row.width:.2f}" for row in rows)
         table.add_row(shape, str(pairs), f"{50 * (1 - confidence):.2f} % each", *shown)
+    return table
+
+
+def _families(found: Sequence["Family"]) -> Table:
+    table = Table(title=f"{found[0].studies} studies of each kind: how often what is said over conditions is wrong")
+    for column in (
+        *("conditions", "correlated", "with an effect", "together: left out", "width"),
+        *("everywhere", "in too many", "alone: left out"),
+    ):
+        table.add_column(column)
+    for row in found:
+        shares = (row.left_out, row.width, row.everywhere, row.too_many, row.alone)
+        table.add_row(
+            str(row.conditions), f"{row.shared:g}", str(row.effects), *(f"{100 * share:.1f} %" for share in shares)
+        )
     return table
 
 

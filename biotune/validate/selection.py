@@ -18,10 +18,10 @@ o_a its optimum, k what one network keeps at all settings, e what it does not. T
 optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study. A search trial
 counts the budget where it would need more updates.
 
-With early stopping (`seen`) every arm's trials pass the rungs of ASHA as those of a study do, one after another, and one
-that is stopped counts the budget. What a rung compares is log T of the searched networks with noise, new at each rung,
-of such a size that it correlates with log T over the settings as stated: 1 is a rung that knows the end, and 0 one that
-stops trials whatever their setting.
+With early stopping (`seen`) every arm's trials pass ASHA's rung as those of the default study do, one after another, and
+one that is stopped counts the budget. What the rung compares is log T of the searched networks with noise of such a size
+that it correlates with log T over the settings as stated: 1 is a rung that knows the end, and 0 one that stops trials
+whatever their setting.
 """
 
 import itertools
@@ -52,7 +52,7 @@ EDGE = 0.1
 BUDGET = 3.0
 """Of a search trial, in units of the updates that an arm needs at its best setting; as in the default study."""
 
-SEARCH = SearchConfig(max_epochs=27, grace=3, reduction=3)
+SEARCH = SearchConfig(max_epochs=27, grace=9, reduction=3)
 """Whose rungs stop trials early; those of the default study."""
 
 LARGEST_DISTANCE = 0.6

@@ -31,11 +31,11 @@ def test_arms_with_one_optimum_are_compared_where_both_are_best() -> None:
     assert sum(tails(found, "claim")) <= 0.15
 
 
-def test_rungs_that_see_nothing_stop_the_best_trials_and_rungs_that_see_enough_do_not() -> None:
+def test_a_rung_that_sees_nothing_leaves_arms_few_settings_in_common_and_makes_no_claims_of_that() -> None:
     design = Design(nulls=1, agree=True, settings=16)
-    none, some, nothing = (simulate(design, Model(keys=1, seen=seen), studies=60, seed=3) for seen in (None, 0.9, 0.0))
-    assert sum(tails(nothing, "own best")) > sum(tails(none, "own best")) + 0.1
-    assert sum(tails(some, "own best")) < sum(tails(nothing, "own best")) - 0.05
+    none, nothing = (simulate(design, Model(keys=1, seen=seen), studies=60, seed=3) for seen in (None, 0.0))
+    assert sum(tails(nothing, "pair")) > sum(tails(none, "pair")) + 0.2
+    assert sum(tails(nothing, "claim")) <= 0.15
 
 
 @pytest.mark.long

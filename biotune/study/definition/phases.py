@@ -70,7 +70,7 @@ class SearchConfig(Section):
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
     max_epochs: int = Field(81, ge=1, le=1_000_000)
-    grace: int = Field(9, ge=1, le=1_000_000, description="epochs before ASHA may stop a trial")
+    grace: int = Field(27, ge=1, le=1_000_000, description="epochs before ASHA may stop a trial")
     reduction: int = Field(3, ge=2, description="at each rung one in so many trials goes on")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 
