@@ -18,10 +18,10 @@ o_a its optimum, k what one network keeps at all settings, e what it does not. T
 optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study. A search trial
 counts the budget where it would need more updates.
 
-With early stopping (`seen`) every arm's trials pass ASHA's rung as those of the default study do, one after another, and
-one that is stopped counts the budget. What the rung compares is log T of the searched networks with noise of such a size
-that it correlates with log T over the settings as stated: 1 is a rung that knows the end, and 0 one that stops trials
-whatever their setting.
+With early stopping (`seen`) every arm's trials pass ASHA's rung as those of the default study do, one after another,
+and one that is stopped counts the budget. What the rung compares is log T of the searched networks with noise of such a
+size that it correlates with log T over the settings as stated: 1 is a rung that knows the end, and 0 one that stops
+trials whatever their setting.
 """
 
 import itertools
