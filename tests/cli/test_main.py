@@ -150,6 +150,7 @@ def test_what_no_machine_has_is_refused_at_once(arguments: list[str], message: s
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untimed")
 def test_a_dry_run_prints_the_study_and_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", SPACE, *OFFLINE, "--dry-run", "--output", str(tmp_path / "results")]

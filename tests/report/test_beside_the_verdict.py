@@ -16,6 +16,7 @@ def test_a_bootstrap_t_interval_stands_beside_the_paired_t(reported, read_page):
             assert f"[{c.bootstrap.low:.2f}, {high}]" in text
 
 
+@pytest.mark.slow
 def test_the_reference_among_at_least_nineteen_draws(simulate, read_page):
     directory = simulate(pairs=19)
     degrees, random = make_report(directory).comparisons

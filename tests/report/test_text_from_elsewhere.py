@@ -29,6 +29,7 @@ def test_what_programs_and_files_said_is_text_and_nothing_else(simulate, read_pa
         assert text in elements.text
 
 
+@pytest.mark.slow
 def test_no_text_in_a_table_is_a_formula(simulate):
     formulas = ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)"]
     directory = simulate(trials=4)

@@ -57,6 +57,7 @@ class TestImportances:
         found = importances(settings, np.zeros(60), np.exp(np.random.default_rng(2).normal(size=60)), seed=1)
         assert found.explained < 0.1
 
+    @pytest.mark.slow
     def test_need_thirty_trials_that_differ(self):
         settings = self.settings(LEAST_TRIALS)
         losses = np.geomspace(1, 2, LEAST_TRIALS)

@@ -152,6 +152,7 @@ def test_a_table_of_another_study_is_refused(
     assert f"{results.path}/curves.parquet: is not of the study in state.json (study is " in line
 
 
+@pytest.mark.slow
 def test_a_table_of_another_study_is_made_again_from_the_journal(results: Results, tmp_path: Path) -> None:
     rows = put_another_studys(results, "convergence", tmp_path)
     assert main(["run", "--resume", str(results.path)]) == 0

@@ -77,6 +77,7 @@ def test_an_aa_study_of_what_draws_nothing_is_refused() -> None:
         Plans.load(study)
 
 
+@pytest.mark.slow
 def test_the_gain_sweep_scales_every_arm_at_every_rate() -> None:
     study = load_study(SPACES / "gain.yaml", overrides=REDUCED)
     plans = Plans.load(study)
