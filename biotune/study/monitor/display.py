@@ -14,6 +14,7 @@ from rich.text import Text
 from biotune.results.documents import Cell
 from biotune.results.vocabulary import ENDINGS, RUNNING
 from biotune.study.confirm.confirm import Job, make_jobs
+from biotune.study.confirm.course import course
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
 from biotune.study.resources.estimate import Span, makespan
@@ -59,6 +60,7 @@ class Display:
         self.phase = "search"
         self.jobs: Sequence[Job] = []
         self._all_jobs: Sequence[Job] = []
+        self._made_for: int | None = None  # number of looks that were taken
         self.pace: float | None = None  # seconds per epoch of a confirmed replicate
         self.started = time.monotonic()
         self.said = self.started
@@ -140,9 +142,10 @@ class Display:
         return done, sum(len(job.replicates) for job in self._to_confirm() if job.cell.arm == arm)
 
     def _to_confirm(self) -> Sequence[Job]:
-        """The blocks of all that is selected, made once; none before."""
-        if not self._all_jobs and self.record.selection is not None:
-            self._all_jobs = make_jobs(self.study, self.record.selection.cells)
+        """The blocks of all that is selected and asked for so far, made once for each look; none before."""
+        if self.record.selection is not None and self._made_for != len(self.record.looks):
+            self._made_for = len(self.record.looks)
+            self._all_jobs = make_jobs(self.study, self.record.selection.cells, course(self.study, self.record))
         return self._all_jobs
 
     def _running(self, arm: str) -> int:
