@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from biotune.cli.arguments import count, natural, number, path, ratios, seeds
+from biotune.cli.arguments import count, looks_of, natural, number, path, ratios, seeds
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
-    from biotune.validate import selection
+    from biotune.validate import looks, selection
     from biotune.validate.intervals import Coverage
     from biotune.validate.simulate import Found
 
@@ -68,6 +68,20 @@ def add_commands(commands: Any) -> None:
     intervals.add_argument("--seed", type=natural, default=1, metavar="N")
     intervals.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     intervals.set_defaults(command=_intervals)
+    sequential = verbs.add_parser(
+        "looks", help="simulate studies that take planned looks, and count what they say wrongly"
+    )
+    sequential.add_argument(
+        "--studies", type=count, default=2000, metavar="N", help="of each ratio and model; default 2000"
+    )
+    sequential.add_argument(
+        "--looks", type=looks_of, metavar="N,N,…", help="planned numbers of pairs; default 16,32,64"
+    )
+    sequential.add_argument("--ratios", type=ratios, metavar="R,R,…", help="default 1,1.05,1.2,1.35,2")
+    sequential.add_argument("--arms", type=count, metavar="N", help="besides the reference; default 3")
+    sequential.add_argument("--seed", type=natural, default=1, metavar="N")
+    sequential.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    sequential.set_defaults(command=_looks)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -126,6 +140,22 @@ def _intervals(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         content = {"spread": SPREAD, "found": [asdict(row) for row in found]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _looks(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.statistics import LEAST_PAIRS
+    from biotune.validate.looks import LOOKS, MODELS, RATIOS, simulate
+
+    looks = arguments.looks or list(LOOKS)
+    if sorted(set(looks)) != looks or looks[0] < LEAST_PAIRS:
+        raise UserError(f"--looks {','.join(map(str, looks))}: must rise, from {LEAST_PAIRS} pairs or more")
+    given = arguments.ratios or RATIOS
+    found = list(simulate(list(MODELS), given, looks, arguments.studies, arguments.seed, arguments.arms))
+    console.print(_by_look(found))
+    if arguments.json:
+        content = {"models": {name: asdict(model) for name, model in MODELS.items()}}
+        arguments.json.write_text(json.dumps(content | {"found": [asdict(row) for row in found]}, indent=2) + "\n")
     return 0
 
 
@@ -199,6 +229,30 @@ def _coverages(found: Sequence["Coverage"]) -> Table:
         rows = [cells[shape, pairs, confidence, name] for name in names]
         shown = (f"{100 * row.low:.2f} + {100 * row.high:.2f} %; {row.width:.2f}" for row in rows)
         table.add_row(shape, str(pairs), f"{50 * (1 - confidence):.2f} % each", *shown)
+    return table
+
+
+def _by_look(found: Sequence["looks.Found"]) -> Table:
+    first = found[0]
+    table = Table(
+        title=f"{first.studies} studies of each model and ratio, looks at {', '.join(map(str, first.looks))} pairs; "
+        "wrong: in any of the arms"
+    )
+    for column in ("log updates", "true ratio", "covered", "wrong direction", "wrong beyond", "wrong within"):
+        table.add_column(column)
+    for column in ("decided at the looks", "pairs", "early estimate"):
+        table.add_column(column)
+    for row in found:
+        wrong = (row.wrong_direction, row.wrong_beyond, row.wrong_within)
+        table.add_row(
+            row.model,
+            f"{row.ratio:g}",
+            "–" if row.covered is None else f"{100 * row.covered:.1f} %",
+            *(f"{100 * share:.2f} %" for share in wrong),
+            " · ".join(f"{100 * share:.0f} %" for share in row.decided.values()),
+            f"{row.pairs:.1f}",
+            "–" if row.estimate is None else f"{row.estimate:.2f}",
+        )
     return table
 
 
