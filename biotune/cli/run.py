@@ -222,22 +222,24 @@ def _realised_sparsity(study: "Study") -> list[str]:
 
 
 def _what_can_be_decided(study: "Study") -> str:
-    """Which ratios the confirmation can show, at spreads of the log ratio that such studies have."""
-    from biotune.results import POSITIVE_CONTROL
-    from biotune.statistics import bonferroni, detectable_ratio, equivalence_power
+    """Which ratios the first look can show, at spreads of the log ratio that such studies have."""
+    from biotune.statistics import detectable_ratio, equivalence_power, look_confidence
 
-    pairs, margin = study.config.confirm.replicates, study.config.equivalence_margin
+    confirm, margin = study.config.confirm, study.config.equivalence_margin
+    pairs, looks = confirm.replicates, confirm.planned
+    more = "confirm.replicates" if len(looks) == 1 else "the numbers of confirm.looks"
     if pairs < 2:
-        return "WARNING: one pair has no interval, so nothing can be decided; raise confirm.replicates to 8 or more"
-    confidence = bonferroni(sum(arm not in (study.config.reference_arm, POSITIVE_CONTROL) for arm in study.arms))
+        return f"WARNING: one pair has no interval, so nothing can be decided; raise {more} to 8 or more"
+    confidence = look_confidence(looks, pairs, len(study.config.arms) - 1)
     ratios = [detectable_ratio(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
     equal = [equivalence_power(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
     least, most = TYPICAL_SPREADS
+    those = "" if len(looks) == 1 else f", those of the first of {len(looks)} planned looks,"
     sentence = (
-        f"{pairs} pairs show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the margin, "
-        f"and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard deviation of "
-        f"a pair's log ratio is {least}; "
-        f"{ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
+        f"{pairs} pairs{those} show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the "
+        f"margin, and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard "
+        f"deviation of a pair's log ratio is {least}; {ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
     )
     hardly = equal[0] < 0.2 and ratios[0] > 1.5
-    return f"WARNING: that can hardly decide anything, raise confirm.replicates: {sentence}" if hardly else sentence
+    what = "that" if len(looks) == 1 else "the first look"
+    return f"WARNING: {what} can hardly decide anything, raise {more}: {sentence}" if hardly else sentence

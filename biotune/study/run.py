@@ -292,6 +292,7 @@ class _Run:
             look = take_look(self.study, self.record, under_way)
             self.record.apply(append(self.journal, Looked(look=look)))
             self._write_state("confirm")
+            self.display.changed(now=True)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -178,7 +178,8 @@ def _arm(
     covered = True
     for look in looks:
         seen = differences[:look]
-        shares = [statistics.share(int(np.count_nonzero(side[:look] < 1)), look) for side in (mine, theirs)]
+        met = [int(np.count_nonzero(side[:look] < 1)) for side in (mine, theirs)]
+        shares = [statistics.Share(count, look, 0.0, 1.0) for count in met]
         found = statistics.geometric_ratio(seen, statistics.look_confidence(looks, look, model.arms))
         verdict = statistics.verdict(found, model.margin, shares[0], shares[1], seen)
         faster, slower = (verdict.bound and verdict.direction == side for side in ("faster", "slower"))

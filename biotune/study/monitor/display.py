@@ -122,11 +122,29 @@ class Display:
         return table
 
     def _confirm_table(self) -> Table:
-        table = _table("confirmed", "blocks running", "epoch")
+        table = _table("confirmed", "blocks running", "epoch", *(["look"] if self._looks else []))
         for arm in self.study.arms:
             done, planned = self._replicates(arm)
-            table.add_row(Text(arm), f"{done}/{planned}", str(self._running(arm)), self._epochs(arm))
+            stands = [self._stands(arm)] if self._looks else []
+            table.add_row(Text(arm), f"{done}/{planned}", str(self._running(arm)), self._epochs(arm), *stands)
         return table
+
+    @property
+    def _looks(self) -> bool:
+        """Whether arms stop at one look and go on at another."""
+        return len(self.study.config.confirm.planned) > 1
+
+    def _stands(self, arm: str) -> str:
+        """What the looks have made of an arm: `decided at 16`, `going on to 32`, `stopped at 16`, `open at 64`."""
+        now, taken = course(self.study, self.record), self.record.looks
+        if arm == self.study.config.reference_arm or arm not in self.study.config.arms:
+            return ""
+        if now.look is not None and arm in now.going:
+            return f"going on to {now.look}" if taken else f"first, at {now.look}"
+        for look in taken:
+            if arm in look.decided:
+                return f"decided at {look.pairs}"
+        return f"open at {taken[-1].pairs}" if arm in taken[-1].going else f"stopped at {now.pairs[arm]}"
 
     def _done(self, arm: str) -> int:
         tally = self.record.tally(arm)
@@ -164,8 +182,9 @@ class Display:
         if self.phase == "confirm":
             done, planned = self._replicates(arm)
             blocks = self._running(arm)
-            running = f" ({blocks} block{'s' * (blocks > 1)} running, epoch {self._epochs(arm)})" if blocks else ""
-            return f"{done}/{planned}{running}"
+            parts = [f"{blocks} block{'s' * (blocks > 1)} running, epoch {self._epochs(arm)}"] if blocks else []
+            parts += [stands] if self._looks and self.record.looks and (stands := self._stands(arm)) else []
+            return f"{done}/{planned} ({'; '.join(parts)})" if parts else f"{done}/{planned}"
         return f"{self._done(arm)}/{self.study.config.search.trials_per_arm} (best {self._best(arm)})"
 
     def _remaining(self) -> str:

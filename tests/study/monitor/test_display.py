@@ -31,7 +31,7 @@ def study(write_space: Callable[..., Path]) -> Study:
 @pytest.fixture
 def record(study: Study) -> Record:
     """Of a search in which one trial of three epochs, six seconds long, has ended."""
-    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 3})
+    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 3}, planned=[3])
     losses = [[1.0, 1.0]] * 4
     standing = replace(UNREPORTED, score=1.0, finished=True, seconds=6.0)
     record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="sobol", setting=SETTING))
@@ -113,7 +113,7 @@ def test_without_a_terminal_the_line_says_it_too(study: Study, record: Record) -
 
 def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record: Record) -> None:
     display = make_display(study, record)
-    assert make_display(study, Record(2, {"primary": 3})).left() is None
+    assert make_display(study, Record(2, {"primary": 3}, [16])).left() is None
     searching = display.left()
     real, rewired = select(study, record)
     confirming = display.left()
@@ -141,7 +141,7 @@ def test_when_all_is_confirmed_the_report_is_left(study: Study, record: Record) 
 def test_a_block_that_ends_early_is_taken_to_last_as_long_as_those_before_it(write_space: Callable[..., Path]) -> None:
     conditions = "conditions:\n  primary: {}\n  partial: {network: {readout: 0.5}}\n"
     study = load_study(write_space(("tune:", f"{conditions}tune:"), ("max_epochs: 6", "max_epochs: 100")))
-    record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, paces=[1.0])
+    record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, [16], paces=[1.0])
     display = make_display(study, record)
     display.pace = 1.0  # a second per epoch of a replicate
     reading, of_partial = (Reading(condition=name, phase="pair") for name in study.conditions)
