@@ -240,8 +240,8 @@ def _by_look(found: Sequence["looks.Found"]) -> Table:
     )
     for column in ("log updates", "true ratio", "covered", "wrong direction", "wrong beyond", "wrong within"):
         table.add_column(column)
-    for column in ("decided at the looks", "pairs", "early estimate"):
-        table.add_column(column)
+    for column in ("decided, %", "pairs", "early estimate"):
+        table.add_column(column, no_wrap=column.startswith("decided"))
     for row in found:
         wrong = (row.wrong_direction, row.wrong_beyond, row.wrong_within)
         table.add_row(
@@ -249,7 +249,7 @@ def _by_look(found: Sequence["looks.Found"]) -> Table:
             f"{row.ratio:g}",
             "–" if row.covered is None else f"{100 * row.covered:.1f} %",
             *(f"{100 * share:.2f} %" for share in wrong),
-            " · ".join(f"{100 * share:.0f} %" for share in row.decided.values()),
+            " · ".join(f"{100 * share:.0f}" for share in row.decided.values()),
             f"{row.pairs:.1f}",
             "–" if row.estimate is None else f"{row.estimate:.2f}",
         )
