@@ -128,6 +128,7 @@ def test_while_the_next_look_is_under_way_the_last_one_is_shown(tmp_path: Path) 
     assert ratios(report)["random"][:2] == (16, 16)
     assert all(report.claims.values())
     assert not report.finished
+    assert any("an extension is under way" in limit.text for limit in report.limits)
 
 
 def test_pairs_past_the_plan_are_a_replication_of_their_own(tmp_path: Path, printed: Callable[..., str]) -> None:
