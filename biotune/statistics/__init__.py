@@ -12,7 +12,7 @@ from biotune.statistics.association import (
 from biotune.statistics.claim import claim, disagree
 from biotune.statistics.conditions import FLIPS, least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
-from biotune.statistics.forecast import POWER, decision_probability, pairs_to_decide
+from biotune.statistics.forecast import MOST_TIMES, POWER, decision_probability, pairs_to_decide
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
 from biotune.statistics.looks import FIRST_SHARE, LEAST_PAIRS, boundaries, look_confidence, nominal_levels
 from biotune.statistics.permutation import (
@@ -51,6 +51,7 @@ __all__ = [
     "LEAST_TRIALS",
     "MONTE_CARLO_FLIPS",
     "MOST_GROUPS",
+    "MOST_TIMES",
     "POWER",
     "RESAMPLES",
     "SHUFFLES",

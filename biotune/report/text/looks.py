@@ -6,7 +6,7 @@ from pathlib import Path
 from biotune.report.formatting import count, percent, several
 from biotune.report.results.summary import Forecast, Looks, Replication, Summary
 from biotune.report.text.answer import interval, spoken
-from biotune.statistics import LEAST_PAIRS, POWER
+from biotune.statistics import LEAST_PAIRS, MOST_TIMES, POWER
 
 NOT_ADJUSTED = "not adjusted for looks"
 
@@ -20,7 +20,7 @@ def looks_sentences(summary: Summary, directory: Path) -> list[str]:
     looks = summary.looks
     folder = f"{directory.parent.name}/{directory.name}"
     sentences = [*_stage(looks), *_exaggerated(summary)]
-    if looks.shown == max([*looks.taken, looks.shown]) and summary.finished:
+    if summary.finished and looks.taken and looks.shown == looks.taken[-1]:
         sentences += [_forecast(found, looks, folder, summary) for found in looks.forecasts]
     return sentences
 
@@ -62,7 +62,7 @@ def _forecast(found: Forecast, looks: Looks, folder: str, summary: Summary) -> s
         )
     later = [look for look in looks.planned if look > looks.shown]
     if found.more is None:
-        start = f"{arm}: its ratio is so near an edge that no number of pairs that can be had would decide (80 %)"
+        start = f"{arm}: its ratio is so near the margin that {MOST_TIMES} times as many pairs may not decide"
         return f"{start}{_chance_of_the_next(found, looks, folder, later, 'the next look')}."
     start = f"{arm}: about {count(found.more, 'more pair')} would decide ({percent(POWER)})"
     enough = next((look for look in later if look >= looks.shown + found.more), None)
@@ -81,8 +81,7 @@ def _forecast(found: Forecast, looks: Looks, folder: str, summary: Summary) -> s
     return (
         f"{start}, but every planned look was taken. A replication, analysed alone, would decide by itself with "
         f"{alone} pairs ({percent(POWER)}): `biotune extend {folder} --replicates {end}`, some "
-        f"{_minutes(alone * looks.seconds_of_replicated_pair)}"
-        "."
+        f"{_minutes(alone * looks.seconds_of_replicated_pair)}."
     )
 
 
@@ -92,7 +91,7 @@ def _chance_of_the_next(found: Forecast, looks: Looks, folder: str, later: list[
         return ""
     look = later[0]
     return (
-        f"; {which}, at {look} pairs, would with a probability of {percent(found.chances[look])}: "
+        f"; {which}, at {look} pairs, would decide with a probability of {percent(found.chances[look])}: "
         f"`biotune extend {folder} --to {look}`, some {_minutes(looks.seconds[look])}"
     )
 
