@@ -65,7 +65,8 @@ class Found:
         model: its name, and the true ratio. looks: of the plan.
         covered: share of the arms of which every interval up to the look where it stopped holds the true ratio; a
             bound's has one end. None if no arm is comparable.
-        wrong_direction: share of the studies in which any arm ends with a direction that is wrong, of whatever size.
+        wrong_direction: share of the studies in which any arm has a direction that is wrong, of whatever size, at any
+            look that it has part in.
         wrong_beyond: share in which any is wrongly *faster* or *slower* by more than the margin.
         wrong_within: share in which any is wrongly *equivalent*, or *slightly* faster or slower.
         decided: look -> share of the arms that are decided at it or before.
@@ -112,11 +113,13 @@ def simulate(
 
 @dataclass
 class _Ended:
-    """An arm where it stopped: its verdict, ratio and pairs, and whether every interval up to there held."""
+    """An arm where it stopped: its verdict, ratio and pairs, whether every interval up to there held, and whether any
+    look gave it a wrong direction."""
 
     verdict: Verdict
     ratio: statistics.Ratio
     covered: bool
+    misled: bool
 
 
 def _simulate(
@@ -132,7 +135,7 @@ def _simulate(
     for _ in range(studies):
         ended = _study(model, ratio, looks, random)
         said = [one.verdict for one in ended]
-        errors["direction"] += any(is_wrong_direction(verdict, ratio) for verdict in said)
+        errors["direction"] += any(one.misled for one in ended)
         errors["beyond"] += any(verdict.name in wrong & {"faster", "slower"} for verdict in said)
         errors["within"] += any(v.name in wrong and (v.slight or v.name == "equivalent") for v in said)
         for one in ended:
@@ -175,7 +178,7 @@ def _arm(
 ) -> _Ended:
     """An arm, look by look until one says all; `mine`, `theirs`: [pairs], updates as shares of the budget."""
     differences = np.log(np.minimum(mine, 1)) - np.log(np.minimum(theirs, 1))
-    covered = True
+    covered, misled = True, False
     for look in looks:
         seen = differences[:look]
         met = [int(np.count_nonzero(side[:look] < 1)) for side in (mine, theirs)]
@@ -184,6 +187,7 @@ def _arm(
         verdict = statistics.verdict(found, model.margin, shares[0], shares[1], seen)
         faster, slower = (verdict.bound and verdict.direction == side for side in ("faster", "slower"))
         covered &= (faster or found.low <= ratio) and (slower or ratio <= found.high)
+        misled |= is_wrong_direction(verdict, ratio)
         if verdict.decided or verdict.name == "not comparable":
             break
-    return _Ended(verdict, found, covered)
+    return _Ended(verdict, found, covered, misled)
