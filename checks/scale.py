@@ -162,7 +162,9 @@ class Simulation:
 def begin(study: Study, journal: Journal) -> SearchProgress:
     """The search of a study, resumed from its journal."""
     past = journal.read()
-    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 2})
+    record = Record(
+        study.config.search.replicates, updates_per_epoch={"primary": 2}, planned=study.config.confirm.planned
+    )
     return SearchProgress(study, record, journal, past)
 
 

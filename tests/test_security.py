@@ -124,7 +124,7 @@ def test_no_name_of_a_study_or_an_arm_climbs_out_of_the_results(
 
 
 def test_no_trial_of_a_crafted_journal_climbs_out_of_the_results(tmp_path: Path) -> None:
-    study, record = load_study(SPACE), Record(search_replicates=4, updates_per_epoch={"primary": 4})
+    study, record = load_study(SPACE), Record(search_replicates=4, updates_per_epoch={"primary": 4}, planned=[16])
     event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
     with pytest.raises(UserError, match=r"no trial of this study: '../../../outside'"):
         SearchProgress(study, record, Journal(tmp_path / "j"), [event | {"trial": "../../../outside"}])

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from biotune.cli.arguments import count, natural, number, path, ratios, seeds
+from biotune.cli.arguments import count, looks_of, natural, number, path, ratios, seeds
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
-    from biotune.validate import selection
+    from biotune.validate import looks, selection
     from biotune.validate.conditions import Family
     from biotune.validate.intervals import Coverage
     from biotune.validate.simulate import Found
@@ -74,6 +74,20 @@ def add_commands(commands: Any) -> None:
     over.add_argument("--seed", type=natural, default=1, metavar="N")
     over.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     over.set_defaults(command=_conditions)
+    sequential = verbs.add_parser(
+        "looks", help="simulate studies that take planned looks, and count what they say wrongly"
+    )
+    sequential.add_argument(
+        "--studies", type=count, default=2000, metavar="N", help="of each ratio and model; default 2000"
+    )
+    sequential.add_argument(
+        "--looks", type=looks_of, metavar="N,N,…", help="planned numbers of pairs; default 16,32,64"
+    )
+    sequential.add_argument("--ratios", type=ratios, metavar="R,R,…", help="default 1,1.05,1.2,1.35,2")
+    sequential.add_argument("--arms", type=count, metavar="N", help="besides the reference; default 3")
+    sequential.add_argument("--seed", type=natural, default=1, metavar="N")
+    sequential.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    sequential.set_defaults(command=_looks)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -143,6 +157,22 @@ def _conditions(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         content = {"arms": ARMS, "pairs": PAIRS, "ratio": RATIO, "found": [asdict(row) for row in found]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _looks(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.statistics import LEAST_PAIRS
+    from biotune.validate.looks import LOOKS, MODELS, RATIOS, simulate
+
+    looks = arguments.looks or list(LOOKS)
+    if sorted(set(looks)) != looks or looks[0] < LEAST_PAIRS:
+        raise UserError(f"--looks {','.join(map(str, looks))}: must rise, from {LEAST_PAIRS} pairs or more")
+    given = arguments.ratios or RATIOS
+    found = list(simulate(list(MODELS), given, looks, arguments.studies, arguments.seed, arguments.arms))
+    console.print(_by_look(found))
+    if arguments.json:
+        content = {"models": {name: asdict(model) for name, model in MODELS.items()}}
+        arguments.json.write_text(json.dumps(content | {"found": [asdict(row) for row in found]}, indent=2) + "\n")
     return 0
 
 
@@ -230,6 +260,30 @@ def _families(found: Sequence["Family"]) -> Table:
         shares = (row.left_out, row.width, row.everywhere, row.too_many, row.alone)
         table.add_row(
             str(row.conditions), f"{row.shared:g}", str(row.effects), *(f"{100 * share:.1f} %" for share in shares)
+        )
+    return table
+
+
+def _by_look(found: Sequence["looks.Found"]) -> Table:
+    first = found[0]
+    table = Table(
+        title=f"{first.studies} studies of each model and ratio, looks at {', '.join(map(str, first.looks))} pairs; "
+        "wrong: in any of the arms"
+    )
+    for column in ("log updates", "true ratio", "covered", "wrong direction", "wrong beyond", "wrong within"):
+        table.add_column(column)
+    for column in ("decided, %", "pairs", "early estimate"):
+        table.add_column(column, no_wrap=column.startswith("decided"))
+    for row in found:
+        wrong = (row.wrong_direction, row.wrong_beyond, row.wrong_within)
+        table.add_row(
+            row.model,
+            f"{row.ratio:g}",
+            "–" if row.covered is None else f"{100 * row.covered:.1f} %",
+            *(f"{100 * share:.2f} %" for share in wrong),
+            " · ".join(f"{100 * share:.0f}" for share in row.decided.values()),
+            f"{row.pairs:.1f}",
+            "–" if row.estimate is None else f"{row.estimate:.2f}",
         )
     return table
 

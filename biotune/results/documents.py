@@ -82,6 +82,7 @@ class _Search(_Part):
 
 class _Confirm(_Part):
     replicates: PositiveInt
+    looks: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     max_epochs: PositiveInt
 
 
@@ -264,6 +265,37 @@ class Selection(_Typed):
         )
 
 
+class Look(_Typed):
+    """A planned look that was taken.
+
+    Attributes:
+        pairs: of replicates, of each arm that had gone on until then.
+        going: arms of which more pairs could say more. decided: arms of which this look says all; any other arm that
+            it was about is not comparable.
+    """
+
+    pairs: PositiveInt
+    going: list[str]
+    decided: list[str]
+
+
+class Extension(_Typed):
+    """What `biotune extend` added to a study.
+
+    Attributes:
+        asked: when, in UTC.
+        to: the planned look that is to be taken, and those before it; None: none that had not been.
+        replicates: number of replicates of each arm of which those past the plan, and past an earlier extension, are a
+            replication that is analysed alone; None: there is none.
+        conditions: name -> what it overrides, of the conditions that were added.
+    """
+
+    asked: str
+    to: PositiveInt | None = None
+    replicates: PositiveInt | None = None
+    conditions: dict[str, Section] = {}
+
+
 class State(_Part):
     """state.json.
 
@@ -274,6 +306,7 @@ class State(_Part):
         connectomes: of each arm. topologies: of each arm the digest of its first confirmed replicate's.
         study_sha256, task_sha256: digests of study.yaml, and of the task's file, None if it is one of biotune's.
         conditions: name -> what it came to, the primary first.
+        looks: that were taken. extensions: what was added to the study after it was started.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         journal: how far it had come. storage: where checkpoints are, None if that is the results directory.
     """
@@ -295,6 +328,8 @@ class State(_Part):
     topologies: dict[str, str]
     streams: Streams
     selection: Selection | None
+    looks: list[Look] = []
+    extensions: list[Extension] = []
     set_aside: dict[str, str]
     journal: Head
     storage: str | None
@@ -308,6 +343,11 @@ class State(_Part):
     def criterion(self) -> Criterion:
         """Of the primary condition."""
         return self.primary.criterion
+
+    @property
+    def added_conditions(self) -> dict[str, Section]:
+        """Name -> what it overrides, of the conditions that were added after the study was started."""
+        return {name: held for extension in self.extensions for name, held in extension.conditions.items()}
 
     @property
     def budget(self) -> int:

@@ -34,7 +34,8 @@ def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page
         StorageError: they cannot be written.
     """
     _write(report.page, page, figures, _tables(report, tables))
-    Results(report.page.parents[1]).write_json("summary", report.to_json())
+    of_last = report.page.parent.name == "report"
+    Results(report.page.parents[1] if of_last else report.page.parent).write_json("summary", report.to_json())
 
 
 def write_combined(combined: CombinedReport, figures: Sequence[Figure], page: str) -> None:
@@ -203,6 +204,7 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "criterion_level": level,
         "arm": c.arm,
         "reference": c.reference,
+        "look": c.look,
         **_ratio(c.ratio),
         "verdict": c.verdict.name if c.verdict else None,
         "direction": c.verdict.direction if c.verdict else None,
@@ -227,6 +229,7 @@ def _specification(spec: Specification, reference: str) -> dict[str, Any]:
         "condition": spec.condition,
         "arm": spec.arm,
         "axis": spec.axis,
+        "added": spec.added,
         "status": spec.status,
         **_verdict(spec.comparison),
         "together_low": together.low if together else None,

@@ -254,7 +254,9 @@ def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
         return OverTasks(
             arm, reference, labels, None, f"not finished, or too few replicates met the criterion, in {several(short)}"
         )
-    series = [log_ratios_of(study.convergence, "pair", arm, reference) for study in group]
+    pairs = min(c.look for c in comparisons if c)  # a study may have gone on, or have a replication
+    ratios = [log_ratios_of(study.convergence, "pair", arm, reference) for study in group]
+    series = [one[one.index < pairs] for one in ratios]
     both = pd.concat(series, axis=1, join="inner")  # replicates that every task has
     confidence = statistics.bonferroni(len(group[0].summary.arms) - 1)
     ratio = statistics.pooled_ratio(both.to_numpy(dtype=np.float64).T, confidence)

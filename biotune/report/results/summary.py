@@ -46,7 +46,9 @@ class Comparison:
     """One arm compared with the reference.
 
     Attributes:
+        look: number of pairs that the arm has at the planned look, or is to have.
         ratio: None if there is no pair.
+        missed_ahead: number of replicates of the faster side that did not meet the criterion.
         verdict: None while replicates are still to come.
         p: two-sided sign-flip p, not adjusted; exact if p_exact, else Monte Carlo.
         bootstrap, bootstrap_verdict: the ratio with a bootstrap-t interval, and what the rule says of that one.
@@ -57,7 +59,9 @@ class Comparison:
 
     arm: str
     reference: str
+    look: int
     ratio: Ratio | None
+    missed_ahead: int
     verdict: Verdict | None
     p: float | None
     p_exact: bool
@@ -161,6 +165,7 @@ class Specification:
 
     Attributes:
         axis: what the condition varies: the keys that it sets; empty for the primary. changes: `section.key` -> value.
+        added: whether the condition was added after the study was started.
         status: "compared"; "to come"; "not run" in a finished study; "not applicable" if the arm's networks are those
             of the reference under this condition, by construction.
         comparison: with an interval at the arm's own level.
@@ -174,6 +179,7 @@ class Specification:
     condition: str
     axis: str
     changes: dict[str, Any]
+    added: bool
     status: str
     comparison: Comparison | None
     together: Ratio | None
@@ -287,6 +293,69 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What more pairs would say of an arm that is not decided.
+
+    Attributes:
+        missed: number of replicates of the faster side that did not meet the criterion: with any, more pairs can't say
+            all.
+        more: that would decide with a probability of 80 %; None if that many are not to be had, or missed stand in
+            the way.
+        alone: pairs of a replication that would decide by themselves, likewise.
+        chances: later planned look -> the probability that it would decide.
+    """
+
+    arm: str
+    missed: int
+    more: int | None
+    alone: int | None
+    chances: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The planned looks of a study, and where the report is among them.
+
+    Attributes:
+        planned: numbers of pairs. taken: those that were. shown: the one that the report is of.
+        decided: arm -> the look that decided it. going: arms of which more pairs could say more.
+        forecasts: of the arms that go on.
+        seconds: later planned look -> about how long it takes to get there. seconds_of_replicated_pair: a pair of every
+            arm.
+    """
+
+    planned: list[int]
+    taken: list[int]
+    shown: int
+    decided: dict[str, int]
+    going: list[str]
+    forecasts: list[Forecast]
+    seconds: dict[int, float]
+    seconds_of_replicated_pair: float
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one was planned: then what is not adjusted for them has to be named."""
+        return len(self.planned) > 1
+
+
+@dataclass(frozen=True)
+class Replication:
+    """Pairs past the plan, analysed alone.
+
+    Attributes:
+        first: number of replicates before them. pairs: number of pairs.
+        comparisons, own_best, claims: as of the study.
+    """
+
+    first: int
+    pairs: int
+    comparisons: list[Comparison]
+    own_best: list[Comparison]
+    claims: dict[str, Verdict | None]
+
+
+@dataclass(frozen=True)
 class AtSetting:
     """What the search found of an arm at one of the common settings.
 
@@ -335,6 +404,7 @@ class Summary:
         arms: name -> the arm's section of study.yaml, in the study's order.
         comparisons: at the setting of each pair; own_best: with each arm at its own best of the common settings.
         claims: arm -> what both say, see `biotune.statistics.claim`: the answer; None while replicates are to come.
+        looks: the planned looks, of which pairs is the one that is shown. replications: pairs past the plan.
         settings: arm -> what the search found of it at the common settings.
         conditions: the comparisons under all conditions; None if there is one condition.
         levels: the comparisons at other criterion levels.
@@ -362,6 +432,8 @@ class Summary:
     comparisons: list[Comparison]
     own_best: list[Comparison]
     claims: dict[str, Verdict | None]
+    looks: Looks
+    replications: list[Replication]
     settings: dict[str, list[AtSetting]]
     conditions: Conditions | None
     levels: list[Level]
@@ -380,6 +452,12 @@ class Summary:
     def result(self, arm: str, phase: str = "own_best", against: str = "") -> ArmResult | None:
         """An arm's results in a confirm phase; None if there are none yet."""
         return next((r for r in self.results if (r.arm, r.phase, r.against) == (arm, phase, against)), None)
+
+    @property
+    def confidences(self) -> tuple[float, float]:
+        """The least and the greatest confidence of the verdicts' intervals: arms may be at different looks."""
+        found = [c.ratio.confidence for c in (*self.comparisons, *self.own_best) if c.ratio] or [self.confidence]
+        return min(found), max(found)
 
     def contrast(self, arm: str, to: str) -> Contrast | None:
         """An arm compared with another one; None if there is no such comparison."""

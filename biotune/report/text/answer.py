@@ -44,6 +44,12 @@ def interval(comparison: Comparison) -> str:
     return _with_interval(comparison.ratio if comparison.comparable else None, comparison.verdict)
 
 
+def confidence(summary: Summary, digits: int = 2) -> str:
+    """Of the verdicts' intervals: 98.33 %, or 98.67 to 99.8 % if arms are at different looks."""
+    least, most = (percent(one, digits) for one in summary.confidences)
+    return most if least == most else f"{least.split(formatting.UNIT)[0]} to {most}"
+
+
 def bootstrap_interval(comparison: Comparison) -> str:
     """The same, with the bootstrap-t interval."""
     return _with_interval(comparison.bootstrap if comparison.comparable else None, comparison.bootstrap_verdict)
@@ -105,12 +111,14 @@ def rank_sentence(comparison: Comparison) -> str:
 def contrasts_key(summary: Summary) -> str:
     """How to read the ratios of every arm to every other."""
     pairs = len(summary.contrasts) // 2
+    levels = {found.ratio.confidence for found in summary.contrasts if found.ratio} or {bonferroni(pairs)}
+    each = several(percent(level, 2) for level in sorted(levels))
     return (
         "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
         "is faster), each arm at its own best setting and over the replicates that both have. Bold: the interval "
         f"leaves out 1. The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
-        f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
-        f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
+        f"({each} each), so those to {summary.reference} are wider here than beside the verdicts. "
+        f"Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
         "met the criterion."
     )
 
@@ -268,7 +276,7 @@ def _grounds(summary: Summary) -> str:
     )
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference} (below 1: faster), with the "
-        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates. "
+        f"{confidence(summary, 1)} interval{together}, over {number_of_pairs} of replicates. "
         f"{_settings(summary)}"
     )
 

@@ -9,8 +9,9 @@ from biotune.report.text.answer import interval, spoken
 
 
 def changes_of(spec: Specification) -> str:
-    """remap magnitude · frobenius_norm 5.9"""
-    return ", ".join(f"{key.partition('.')[2]} {formatting.value(value)}" for key, value in spec.changes.items())
+    """remap magnitude, frobenius_norm 5.9; and whether it was added later"""
+    changes = [f"{key.partition('.')[2]} {formatting.value(value)}" for key, value in spec.changes.items()]
+    return ", ".join([*changes, *(["added later"] if spec.added else [])])
 
 
 def status_of(spec: Specification) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from biotune.results import LABELS, RUNNING, TABLES, Results
-from biotune.results.documents import Cell, Reading, Selection
+from biotune.results.documents import Cell, Extension, Look, Reading, Selection
 from biotune.study.history.events import (
     Begun,
     Confirmed,
     Ended,
+    Extended,
+    Looked,
     Progress,
     Proposed,
     Selected,
@@ -143,21 +145,26 @@ class Record:
     Args:
         search_replicates: networks per search trial.
         updates_per_epoch: condition -> optimiser steps per epoch; the primary first, under which is searched.
+        planned: looks, numbers of pairs.
         mixed: tuned keys that are a choice between values of several types: a table holds them as text.
 
     Attributes:
         selection: what is confirmed; None until the search is done.
         confirmed: blocks by arm, plan of their cell, and first replicate.
+        looks: that were taken. extensions: what was added to the study.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         paces: seconds per epoch of each search trial that completed or was stopped. trained_epochs: of all of them.
     """
 
     search_replicates: int
     updates_per_epoch: Mapping[str, int]
+    planned: Sequence[int]
     mixed: frozenset[str] = frozenset()
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     selection: Selection | None = None
     confirmed: dict[tuple[str, str, int], Block] = field(default_factory=dict)
+    looks: list[Look] = field(default_factory=list)
+    extensions: list[Extension] = field(default_factory=list)
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     paces: list[float] = field(default_factory=list)
@@ -206,13 +213,27 @@ class Record:
                     self.trained_epochs += trial.epochs
                 self._count(trial, before)  # last: the display's thread divides by these counts
             case Selected():
-                self.selection = event.selection
+                self._select(event.selection)
             case Confirmed():
                 self._confirm(event)
+            case Looked(look=look):
+                if look not in self.looks:
+                    self.looks.append(look)
+            case Extended(extension=extension):
+                if extension not in self.extensions:
+                    self.extensions.append(extension)
+                    self._select(event.selection)
             case SetAside():
                 self.set_aside[event.checkpoint] = event.reason
             case Spent():
                 self.seconds[event.phase] = event.seconds
+
+    def _select(self, selection: Selection | None) -> None:
+        """What is confirmed; a block that was confirmed before is read as its cell is now."""
+        self.selection = selection
+        cells = {(cell.arm, cell.plan): cell for cell in selection.cells} if selection else {}
+        for block in self.blocks:
+            block.cell = cells.get((block.cell.arm, block.cell.plan), block.cell)
 
     def _proposed(self, name: str) -> TrialRecord:
         if name not in self.trials:
@@ -256,6 +277,15 @@ class Record:
             del self._best[trial.arm]
             if scores := [one.score for one in self.of_arm(trial.arm) if one.score is not None]:
                 self._best[trial.arm] = min(scores)
+
+    @property
+    def replications(self) -> list[int]:
+        """Numbers of replicates past the plan up to which each replication goes."""
+        return sorted({one.replicates for one in self.extensions if one.replicates is not None})
+
+    def look_of(self, replicate: int) -> int:
+        """The number of pairs at the planned look, or with the replication, that a replicate is trained for."""
+        return next(pairs for pairs in [*self.planned, *self.replications] if replicate < pairs)
 
     def trials_table(self) -> pd.DataFrame:
         """`trials.parquet`."""
@@ -345,6 +375,7 @@ class Record:
                     "against": reading.against,
                     "trial": _name(block.cell.arm, reading),
                     "replicate": replicate,
+                    "look": self.planned[0] if reading.phase == "gain_search" else self.look_of(replicate),
                 },
             )
             | self._tuned(block.cell.setting)

@@ -76,7 +76,7 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
 ) -> None:
     monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(confirm, "ray", LocalRay())
-    study, record = plans.study, Record(2, {"primary": 3})
+    study, record = plans.study, Record(2, {"primary": 3}, planned=[3])
     cells = make_cells(study, {"rewired": AT}, dict.fromkeys(study.arms, AT), {}, plans.digest)
     record.selection = Selection(pair={}, own_best={}, cells=cells)
     shown: list[list[tuple[str, int, int]]] = []

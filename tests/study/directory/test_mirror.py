@@ -140,7 +140,7 @@ def test_checkpoints_are_where_the_state_says(results: Results, bucket: str) -> 
 def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
     reported: int, saved: int, kept: bool, storage: Place
 ) -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     for index in range(2):
         record.apply(Proposed(trial=f"real-000{index}", arm="real", index=index, origin="tpe", setting={}))
     rows: list[list[float | None]] = [[1.0]] * (reported + 1)
@@ -159,7 +159,7 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
 
 
 def test_a_checkpoint_that_cannot_be_read_is_left_to_the_worker_that_meets_it(storage: Place) -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="tpe", setting={}))
     file = storage / "search" / "real-0000.pt"
     save_checkpoint(file, {"loop": {"epoch": 1}})

@@ -59,7 +59,7 @@ def searches(draw: st.DrawFn) -> list[StudyEvent]:
 
 @given(searches())
 def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]) -> None:
-    record = Record(search_replicates=2, updates_per_epoch={"primary": 3})
+    record = Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16])
     for event in events:
         record.apply(event)
         for arm in ("real", "rewired"):
@@ -78,7 +78,7 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]
 
 
 def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     columns = {name: [] for name in TABLES["matrices"].names[2:]}
     outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     matrix = columns | {"target": [0, 1], "source": [1, 0], "regions": [2, 2], "bins": [2, 2]}
@@ -100,7 +100,7 @@ def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
 
 
 def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 3, "longer": 5, "partial": 3})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 3, "longer": 5, "partial": 3}, planned=[16])
     outcome = dict.fromkeys(field.name for field in fields(Convergence)) | {"budget": 30, "left_empty": ""}
     matrix: dict[str, list[float]] = {name: [1.0] for name in TABLES["matrices"].names[2:]}
 
@@ -153,7 +153,7 @@ def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None
 
 @given(searches())
 def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> None:
-    once, twice = (Record(search_replicates=2, updates_per_epoch={"primary": 3}) for _ in range(2))
+    once, twice = (Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16]) for _ in range(2))
     setting = {"learning_rate": 0.01}
     outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     report = BlockReport(
@@ -189,7 +189,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
 
 @given(searches())
 def test_the_curves_are_what_was_reported_last_of_every_epoch(events: list[StudyEvent]) -> None:
-    record = Record(search_replicates=2, updates_per_epoch={"primary": 3})
+    record = Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16])
     said: dict[str, list[list[float | None]]] = {}
     for event in events:
         record.apply(event)

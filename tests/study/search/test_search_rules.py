@@ -37,7 +37,7 @@ def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, 
 def start(study: Study, file: Path) -> SearchProgress:
     journal = Journal(file)
     past = journal.read()
-    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}), journal, past)
+    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}, [16]), journal, past)
 
 
 def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], until: int | None = None) -> None:
@@ -352,7 +352,7 @@ def test_a_choice_of_several_types_is_held_as_text(write_space: WriteSpace, tmp_
     study = load_study(write_space(*changes))
     domain = study.config.tune["spectral_radius"]
     assert domain.mixed
-    record = Record(study.config.search.replicates, {"primary": 3}, frozenset(["spectral_radius"]))
+    record = Record(study.config.search.replicates, {"primary": 3}, [16], frozenset(["spectral_radius"]))
     progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [])
     run_all(progress, by_rate)
     results = Results(tmp_path)
