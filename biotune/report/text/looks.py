@@ -89,9 +89,10 @@ def _chance_of_the_next(found: Forecast, looks: Looks, folder: str, later: list[
     """What a look would probably show, and cost."""
     if not later:
         return ""
-    look = later[0]
+    look, chance = later[0], found.chances[later[0]]
+    likely = percent(chance) if chance >= 0.01 else f"less than {percent(0.01)}"
     return (
-        f"; {which}, at {look} pairs, would decide with a probability of {percent(found.chances[look])}: "
+        f"; {which}, at {look} pairs, would decide with a probability of {likely}: "
         f"`biotune extend {folder} --to {look}`, some {_minutes(looks.seconds[look])}"
     )
 
