@@ -10,6 +10,7 @@ from scipy import stats
 
 from biotune.cli import main
 from biotune.errors import UserError
+from biotune.statistics import look_confidence
 from biotune.validate.shapes import SHAPES, Shape, scatter
 from biotune.validate.simulate import RATIOS, Found, Model, simulate, wrong_verdicts
 
@@ -34,7 +35,7 @@ def check(found: Found) -> None:
 def test_intervals_cover_and_verdicts_are_seldom_wrong() -> None:
     for found in simulate(SPACE, ratios=[1.0, 2.0], studies=40, overrides=[NO_DATA]):
         assert (found.arms, found.pairs) == (3, 16)
-        assert found.confidence == pytest.approx(1 - 0.05 / 3)
+        assert found.confidence == pytest.approx(look_confidence((16, 32, 64), 16, 3))
         assert sum(found.verdicts.values()) == pytest.approx(1)
         check(found)
 

@@ -139,13 +139,20 @@ def _over(specs: Sequence[Specification], differences: Differences, analysis: An
         if any(spec.status == "to come" for spec in own):
             continue
         directions, primary = {spec.direction for spec in own}, own[0].direction
+        # each p at the level of its own interval: planned looks are taken at the primary condition alone
+        levels = {
+            spec.condition: 1 - spec.comparison.ratio.confidence
+            for spec in own
+            if spec.counts and spec.comparison and spec.comparison.ratio
+        }
+        alpha = max(levels.values(), default=1 - analysis.confidence(arm))
         at_least = {}
         for direction, side in SIDES.items():
             p = [
-                statistics.one_sided_p(differences[arm, spec.condition].to_numpy(), side) if spec.counts else 1.0
-                for spec in own
+                min(statistics.one_sided_p(differences[arm, name].to_numpy(), side) * alpha / level, 1.0)
+                for name, level in levels.items()
             ]
-            at_least[direction] = statistics.least_number(p, (1 - analysis.confidence(arm)) / 2)
+            at_least[direction] = statistics.least_number(p + [1.0] * (len(own) - len(p)), alpha / 2)
         yield Over(
             arm=arm,
             conditions=len(own),

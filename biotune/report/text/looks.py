@@ -1,6 +1,7 @@
 """The planned looks in words: what is decided, what more pairs would take and show, and what is not adjusted."""
 
 import math
+import shlex
 from pathlib import Path
 
 from biotune.report.formatting import count, percent, several
@@ -18,7 +19,9 @@ def looks_sentences(summary: Summary, directory: Path) -> list[str]:
         directory: of the results, for the commands that go on with them.
     """
     looks = summary.looks
-    folder = f"{directory.parent.name}/{directory.name}"
+    here = directory.resolve()
+    within = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    folder = shlex.quote(str(within))  # as it can be typed in the folder that the report is made in
     sentences = [*_stage(looks), *_exaggerated(summary)]
     if summary.finished and looks.taken and looks.shown == looks.taken[-1]:
         sentences += [_forecast(found, looks, folder, summary) for found in looks.forecasts]
