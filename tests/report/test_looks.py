@@ -1,7 +1,6 @@
 """A report of a study with planned looks: what it is of, who goes on, what more pairs would decide."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
