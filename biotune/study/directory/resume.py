@@ -11,6 +11,7 @@ from biotune.digests import study_difference
 from biotune.errors import UserError
 from biotune.results import Results
 from biotune.results.documents import Section
+from biotune.results.journal import Journal
 from biotune.seeds import streams_digest
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
@@ -69,7 +70,8 @@ def load_extended(directory: Path, space: Path | None) -> tuple[Study, dict[str,
 
 def _with_added(results: Results, new: Mapping[str, Section]) -> Study:
     """The study of a results directory, with the conditions that were added before, and new ones."""
-    before = added_conditions(results.journal().read(mend=False))
+    events, _ = Journal(results.path / "journal.jsonl").sound()  # it may be damaged, and be repaired after this
+    before = added_conditions(events)
     return load_study(results.path / "study.yaml", added={**before, **new})
 
 
