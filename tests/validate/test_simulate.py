@@ -39,7 +39,7 @@ def test_intervals_cover_and_verdicts_are_seldom_wrong() -> None:
         check(found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_at_every_true_ratio() -> None:
     found = {each.ratio: each for each in simulate(SPACE, studies=500, overrides=[NO_DATA])}
     assert set(found) == set(RATIOS)
@@ -48,7 +48,7 @@ def test_at_every_true_ratio() -> None:
     assert found[2.0].verdicts["slower"] > 0.99
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_where_many_replicates_are_censored_directions_and_sizes_stay_true(ratio: float) -> None:
     model = Model(typical=0.6)

@@ -71,7 +71,12 @@ class SearchConfig(Section):
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
     max_epochs: int = Field(81, ge=1, le=1_000_000)
-    grace: int = Field(27, ge=1, le=1_000_000, description="epochs before ASHA may stop a trial")
+    grace: int = Field(
+        default_factory=lambda given: max(given.get("max_epochs", 81) // 3, 1),
+        ge=1,
+        le=1_000_000,
+        description="epochs before ASHA may stop a trial; default: a third of max_epochs",
+    )
     reduction: int = Field(3, ge=2, description="at each rung one in so many trials goes on")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 

@@ -17,6 +17,7 @@ from biotune.results.documents import Reading, Selection
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.confirm.confirm import make_jobs
+from biotune.study.confirm.course import course
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Setting
 from biotune.study.history.record import Record, TrialRecord
@@ -304,7 +305,10 @@ def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_setting_of_its_pair
     selection = select(study, progress.record, {}, named)
     assert selection.cell("real", "own_best") == selection.cell("real", "pair", against="rewired")
     assert selection.pair["rewired"].regrets == {"rewired": 0.0, "real": None}
-    assert {job.cell.arm for job in make_jobs(study, selection.cells)} == {"real", "rewired"}
+    assert {job.cell.arm for job in make_jobs(study, selection.cells, course(study, progress.record))} == {
+        "real",
+        "rewired",
+    }
 
 
 def test_a_setting_at_which_both_trained_goes_before_a_faster_one(write_space: WriteSpace, tmp_path: Path) -> None:
