@@ -24,7 +24,7 @@ from biotune.report.figures.drawing import (
 )
 from biotune.report.formatting import number, several
 from biotune.report.results.summary import Conditions, Specification, Summary
-from biotune.report.text.answer import confidence
+from biotune.report.text.answer import confidence_under
 from biotune.report.text.conditions import changes_of, status_of
 
 _LONGEST_LABEL = 38
@@ -65,7 +65,7 @@ def draw_specifications(summary: Summary, conditions: Conditions) -> Figure:
         "What the answer depends on",
         f"Ratio of updates to criterion to {summary.reference} under each condition. The first, in bold, is the "
         "primary; the others are varied one at a time around it, and grouped by what they set. Bold lines: the "
-        f"{confidence(summary, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over "
+        f"{confidence_under(conditions, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over "
         "all arms and conditions. On the right: pairs, and how many networks of the arm and of the reference met the "
         "criterion."
         + (

@@ -32,7 +32,13 @@ def find_conditions(
         return None
     compared = confirmed[confirmed["arm"].isin(analysis.arms)]
     pairs, searched = (compared[compared["phase"] == phase] for phase in ("pair", "gain_search"))
-    under = {name: pairs[pairs["condition"] == name] for name in state.conditions}
+    primary = next(iter(state.conditions))
+    under = {  # a condition that comes to the primary's plan shares its networks, of which looks may add some
+        name: pairs[(pairs["condition"] == name) & (pairs["replicate"] < used.replicates)]
+        if name != primary
+        else pairs[pairs["condition"] == name]
+        for name, used in state.conditions.items()
+    }
     conditions = {**study["conditions"], **state.added_conditions}
     differences = {
         (arm, name): log_ratios_of(under[name], "pair", arm, analysis.reference)

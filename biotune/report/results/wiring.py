@@ -36,7 +36,7 @@ def find_trends(analysis: Analysis, confirmed: pd.DataFrame, topologies: pd.Data
         fractions = dict(sorted({**untouched, **fractions}.items(), key=lambda item: item[1]))
         if len(set(fractions.values())) >= LEAST_DOSES:
             dosed.append((f"{null['name'].replace('_', ' ')} null of the {null.get('level', 'region')}s", fractions))
-    confidence = statistics.bonferroni(len(dosed))
+    confidence = statistics.look_confidence(analysis.looks, max(analysis.pairs.values()), len(dosed))
     return [_trend(confirmed, topologies, null, fractions, confidence) for null, fractions in dosed]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
 from biotune.report.results.comparisons import is_null
-from biotune.report.results.summary import Comparison, Control, Summary, Trend
+from biotune.report.results.summary import Comparison, Conditions, Control, Summary, Trend
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni
@@ -46,7 +46,18 @@ def interval(comparison: Comparison) -> str:
 
 def confidence(summary: Summary, digits: int = 2) -> str:
     """Of the verdicts' intervals: 98.33 %, or 98.67 to 99.8 % if arms are at different looks."""
-    least, most = (percent(one, digits) for one in summary.confidences)
+    return _range(*summary.confidences, digits)
+
+
+def confidence_under(conditions: Conditions, digits: int = 2) -> str:
+    """The same, of the intervals under all conditions: planned looks are taken at the primary one."""
+    ratios = [spec.comparison.ratio for spec in conditions.specifications if spec.comparison and spec.comparison.ratio]
+    levels = [ratio.confidence for ratio in ratios] or [FAMILY_CONFIDENCE]
+    return _range(min(levels), max(levels), digits)
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    least, most = percent(low, digits), percent(high, digits)
     return most if least == most else f"{least.split(formatting.UNIT)[0]} to {most}"
 
 

@@ -16,7 +16,6 @@ from biotune.statistics import (
     LEAST_DRAWS,
     LEAST_SHARE_CONVERGED,
     RESAMPLES,
-    bonferroni,
     look_confidence,
 )
 from biotune.topology import NULLS, rounding_of
@@ -254,11 +253,12 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     replicates, common = confirm["replicates"], study["search"]["shared_settings"]
     looks = planned_looks(study)
     over_looks, unadjusted = (", and over the looks", " for arms or looks") if len(looks) > 1 else ("", "")
-    p = (
-        f"exact, over all 2^{replicates} sign flips"
-        if looks[-1] <= EXACT_PAIRS
-        else "by seeded Monte Carlo over random sign flips"
-    )
+    if looks[0] > EXACT_PAIRS:
+        p = "by seeded Monte Carlo over random sign flips"
+    elif len(looks) > 1:
+        p = f"exact, over all sign flips, up to {EXACT_PAIRS} pairs, otherwise by seeded Monte Carlo over random ones"
+    else:
+        p = f"exact, over all 2^{replicates} sign flips"
     sentences = [
         f"Confirmation: {count(replicates, 'new replicate')} per arm, with seeds and data that the search had not "
         f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
@@ -303,7 +303,7 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
             pairs = compared * (compared + 1) // 2
             sentences.append(
                 f"Every arm was compared with every other, each at its own best setting, with intervals at "
-                f"{percent(bonferroni(pairs), 2)} (95 % over {pairs} pairs of arms)."
+                f"{_levels(looks, pairs)} (95 % over {pairs} pairs of arms{over_looks})."
             )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:

@@ -11,7 +11,7 @@ from biotune.results.documents import Extension, Selection
 from biotune.results.journal import Journal
 from biotune.statistics import LEAST_PAIRS
 from biotune.study.confirm.cells import make_cells
-from biotune.study.confirm.course import course
+from biotune.study.confirm.course import is_done
 from biotune.study.definition.study import Study
 from biotune.study.history.events import Extended, append
 from biotune.study.history.record import Record
@@ -47,25 +47,26 @@ def extension_of(study: Study, record: Record, more: More, directory: Path) -> E
     Raises:
         UserError: there is no such look, it was taken, no arm goes on, or the replication would be too small.
     """
-    planned, now, to = study.config.confirm.planned, course(study, record), more.to
+    planned, to = study.config.confirm.planned, more.to
     asked = max([planned[0], *(one.to for one in record.extensions if one.to)])
+    under_way = bool(record.extensions) and not is_done(study, record)
+    if under_way and _was_asked(record, more):
+        return None
     if to is None and more.replicates is None and not more.conditions:
-        if record.extensions and now.look is not None:
-            return None
-        to = next((look for look in planned if look > asked), None)
-        if to is None:
-            raise UserError(f"{directory}: {_no_look_left(planned)}")
+        to = next((look for look in planned if look > asked), planned[-1])
     if to is not None:
         if to not in planned:
             raise UserError(f"--to {to}: is no planned look; the study planned {_listed(planned)}")
-        if to <= asked:
-            before = "asked for" if now.look == to else "taken"
-            raise UserError(f"--to {to}: was {before} before; {_after(planned, to)}")
         if record.looks and not record.looks[-1].going:
             raise UserError(
                 f"{directory}: no arm is left to go on with, since the look at {record.looks[-1].pairs} pairs says all "
                 "that more could; --replicates N adds pairs past the plan, a replication that is analysed alone"
             )
+        if to <= asked:
+            if more.to is None:
+                raise UserError(f"{directory}: {_no_look_left(planned)}")
+            taken = to in [look.pairs for look in record.looks]
+            raise UserError(f"--to {to}: was {'taken' if taken else 'asked for'} before; {_after(planned, to)}")
     if more.replicates is not None:
         _require_a_replication(planned[-1], record.replications, more.replicates)
     return Extension(
@@ -73,6 +74,15 @@ def extension_of(study: Study, record: Record, more: More, directory: Path) -> E
         to=to,
         replicates=more.replicates,
         conditions={name: dict(held) for name, held in more.conditions.items()},
+    )
+
+
+def _was_asked(record: Record, more: More) -> bool:
+    """Whether nothing is asked for that wasn't before; so a command that was killed can be given again."""
+    return (
+        (more.to is None or any(one.to == more.to for one in record.extensions))
+        and (more.replicates is None or more.replicates in record.replications)
+        and not more.conditions
     )
 
 

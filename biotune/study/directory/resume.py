@@ -83,7 +83,9 @@ def _beside(study: Study, other: Study) -> tuple[str, dict[str, Section]]:
     added = {name: held for name, held in there["conditions"].items() if name not in here["conditions"]}
     there["conditions"] = {name: held for name, held in there["conditions"].items() if name not in added}
     new = {name: held for name, held in added.items() if name not in study.conditions}
-    return study_difference(here, there), new
+    changed = [name for name in added if name not in new and other.conditions[name] != study.conditions[name]]
+    again = f"condition {changed[0]} was added before, as another" if changed else ""
+    return study_difference(here, there) or again, new
 
 
 def repair_journal(results: Results) -> Path | None:
