@@ -49,10 +49,13 @@ def extension_of(study: Study, record: Record, more: More, directory: Path) -> E
     """
     planned, to = study.config.confirm.planned, more.to
     asked = max([planned[0], *(one.to for one in record.extensions if one.to)])
+    taken = [look.pairs for look in record.looks]
     under_way = bool(record.extensions) and not is_done(study, record)
     if under_way and _was_asked(record, more):
         return None
     if to is None and more.replicates is None and not more.conditions:
+        if planned[-1] in taken:
+            raise UserError(f"{directory}: {_no_look_left(planned)}")
         to = next((look for look in planned if look > asked), planned[-1])
     if to is not None:
         if to not in planned:
@@ -63,10 +66,7 @@ def extension_of(study: Study, record: Record, more: More, directory: Path) -> E
                 "that more could; --replicates N adds pairs past the plan, a replication that is analysed alone"
             )
         if to <= asked:
-            if more.to is None:
-                raise UserError(f"{directory}: {_no_look_left(planned)}")
-            taken = to in [look.pairs for look in record.looks]
-            raise UserError(f"--to {to}: was {'taken' if taken else 'asked for'} before; {_after(planned, to)}")
+            raise UserError(f"--to {to}: was {'taken' if to in taken else 'asked for'} before; {_after(planned, to)}")
     if more.replicates is not None:
         _require_a_replication(planned[-1], record.replications, more.replicates)
     return Extension(
