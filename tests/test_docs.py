@@ -76,6 +76,7 @@ REDUCED = {
     "validate simulate": ["--studies", "2", *NO_DATA],
     "validate intervals": ["--studies", "2"],
     "validate selection": ["--studies", "2"],
+    "validate conditions": ["--studies", "2"],
     "validate looks": ["--studies", "2"],
     "validate repeat": [
         *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),
