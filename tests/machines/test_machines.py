@@ -158,7 +158,7 @@ REDUCED = {
     "search.replicates": "2",
     "search.max_epochs": "6",
     "search.grace": "2",
-    "confirm.replicates": "4",
+    "confirm.looks": "[4]",
     "confirm.max_epochs": "8",
     "task.pattern_length": "2",
     "connectome.name": "distance_rule:marmoset",
