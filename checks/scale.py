@@ -38,10 +38,11 @@ from rich.table import Table
 
 from biotune.machine import machine
 from biotune.report.figures.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
-from biotune.results import TABLES, Results
+from biotune.results import Results
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.history.record import Record, TrialRecord
+from biotune.study.history.tables import all_tables
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
 from biotune.study.resources.estimate import Span
@@ -186,8 +187,8 @@ def simulate(arms: int, trials: int) -> list[Point]:
             console.file = io.StringIO()
 
         def write_tables() -> None:
-            for name in TABLES:
-                results.write_table(name, getattr(record, f"{name}_table")())
+            for name, table in all_tables(record):
+                results.write_table(name, table)
 
         write_tables()  # what is only needed at the first time must not count for the trials
         redraw()

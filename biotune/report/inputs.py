@@ -10,7 +10,8 @@ import pandas as pd
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.results.documents import Environment, State, StudyFile, checked
+from biotune.results.documents import Environment, State, checked
+from biotune.results.study_file import StudyFile
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from biotune.study.directory.resume import (
     repair_journal,
 )
 from biotune.study.history.events import Looked, Selected, SetAside, Spent, append
+from biotune.study.history.tables import write_tables
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
@@ -123,7 +124,7 @@ def run_study(
         _, record = load_record(results)  # reports damage before anything is started
         extension = None if more is None else extension_of(study, record, more, resume)
         if extension is None and (state := results.read_state()).phase == "finished" and is_done(study, record):
-            record.write_tables(results)
+            write_tables(record, results)
             console.print(
                 f"Done since {state.finished}: only the tables and the report are made again.",
                 soft_wrap=True,
@@ -356,7 +357,7 @@ class _Run:
 
     def _write_tables(self) -> None:
         start = time.monotonic()
-        self.record.write_tables(self.results)
+        write_tables(self.record, self.results)
         # a large study's tables take long to write; this way that takes at most a tenth of the time
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 

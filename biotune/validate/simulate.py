@@ -30,8 +30,8 @@ import pandas as pd
 
 from biotune.criterion import updates_to_criterion
 from biotune.errors import UserError
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import Analysis
-from biotune.report.results.summary import Comparison
 from biotune.seeds import stream
 from biotune.statistics import Verdict, VerdictName
 from biotune.study import Study, load_study

@@ -25,6 +25,7 @@ from biotune.study.definition.load import load_study
 from biotune.study.directory.directory import load_record
 from biotune.study.history.events import Progress
 from biotune.study.history.record import Record
+from biotune.study.history.tables import all_tables
 from biotune.study.search.progress import SearchProgress
 from biotune.topology import Topology
 from biotune.training import UNREPORTED, Evaluations, TrialReport
@@ -183,7 +184,7 @@ def test_a_table_in_which_a_byte_has_changed_is_refused(results: Results, refuse
 
 def tables_of(results: Results) -> dict[str, pd.DataFrame]:
     _, record = load_record(results)
-    return {name: getattr(record, f"{name}_table")() for name in TABLES}
+    return dict(all_tables(record))
 
 
 def damaged(content: bytes, seed: int) -> bytes:

@@ -10,12 +10,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from biotune.cli import main
+from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import Extension
 from biotune.study.directory.directory import load_record
+from biotune.study.directory.resume import load_extended
+from biotune.study.history.events import Extended, append
 
 ROOT = Path(__file__).parents[2]
 RUN = "from biotune.cli import main; raise SystemExit(main())"
@@ -94,6 +99,23 @@ def test_a_study_whose_topologies_cannot_be_had_again_is_refused(refused: Callab
     results.write_json("state", state | changed | {"journal": {"events": 0, "check": ""}})
     line = refused("--replicates", "8")
     assert "this machine draws another topology for arm rewired" in line
+
+
+def test_a_condition_that_was_added_before_is_refused_as_another(
+    results: Results, small_text: str, tmp_path: Path
+) -> None:
+    added = Extension(asked="now", conditions={"fast": {"network": {"weight_decay": 0.1}}})
+    append(results.journal(), Extended(extension=added, selection=None))
+    space = tmp_path / "more.yaml"
+
+    def ask(decay: float) -> dict[str, Any]:
+        fast, other = f"fast: {{network: {{weight_decay: {decay}}}}}", "other: {network: {weight_decay: 0.3}}"
+        space.write_text(small_text.replace("tune:", f"conditions:\n  primary: {{}}\n  {fast}\n  {other}\ntune:"))
+        return load_extended(results.path, space)[1]
+
+    assert list(ask(0.1)) == ["other"]
+    with pytest.raises(UserError, match="condition fast was added before, as another"):
+        ask(0.2)
 
 
 @pytest.mark.slow

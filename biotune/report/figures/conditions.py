@@ -23,7 +23,8 @@ from biotune.report.figures.drawing import (
     ratio_axis,
 )
 from biotune.report.formatting import number, several
-from biotune.report.results.summary import Conditions, Specification, Summary
+from biotune.report.results.condition_results import Conditions, Specification
+from biotune.report.results.summary import Summary
 from biotune.report.text.answer import confidence_under
 from biotune.report.text.conditions import changes_of, status_of
 

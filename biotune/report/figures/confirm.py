@@ -29,8 +29,9 @@ from biotune.report.figures.drawing import (
 )
 from biotune.report.formatting import NOTHING, count, number, percent, several
 from biotune.report.formatting import ratio as as_ratio
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import log_ratios_of
-from biotune.report.results.summary import Comparison, Summary
+from biotune.report.results.summary import Summary
 from biotune.report.text.answer import claim_name, confidence, spoken
 from biotune.report.text.looks import NOT_ADJUSTED
 

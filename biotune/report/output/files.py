@@ -10,17 +10,10 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
+from biotune.report.results.arm_results import Association, Comparison, Contrast, Trend
 from biotune.report.results.combined import is_tuned
-from biotune.report.results.summary import (
-    Association,
-    Comparison,
-    Contrast,
-    GainPoint,
-    SearchResult,
-    Specification,
-    Summary,
-    Trend,
-)
+from biotune.report.results.condition_results import GainPoint, Specification
+from biotune.report.results.summary import SearchResult, Summary
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results

@@ -14,8 +14,9 @@ from biotune import statistics
 from biotune.report import formatting
 from biotune.report.formatting import several
 from biotune.report.inputs import Inputs
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import log_ratios_of
-from biotune.report.results.summary import Comparison, Summary
+from biotune.report.results.summary import Summary
 from biotune.results import GAIN_KEYS
 from biotune.statistics import LEAST_SHARE_CONVERGED, Ratio
 

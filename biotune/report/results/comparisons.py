@@ -10,7 +10,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.criterion import updates_to_criterion
-from biotune.report.results.summary import ArmResult, Comparison, Contrast, Level
+from biotune.report.results.arm_results import ArmResult, Comparison, Contrast, Level
 from biotune.seeds import stream
 from biotune.statistics import Share, Verdict
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.report.results.comparisons import Analysis, log_ratios_of, rows_of_pair
-from biotune.report.results.summary import Axis, BestGain, Conditions, GainPoint, Over, Specification
+from biotune.report.results.condition_results import Axis, BestGain, Conditions, GainPoint, Over, Specification
 from biotune.results.documents import State
 from biotune.seeds import stream
 

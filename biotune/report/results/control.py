@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from biotune.report.results.arm_results import ArmResult, Comparison, Control
 from biotune.report.results.comparisons import Analysis, rows_of_pair
-from biotune.report.results.summary import ArmResult, Comparison, Control
 from biotune.results import POSITIVE_CONTROL
 from biotune.statistics import LEAST_SHARE_CONVERGED
 

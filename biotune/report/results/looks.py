@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from biotune.errors import UserError
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import Analysis
-from biotune.report.results.summary import Comparison, Forecast, Looks, Replication
+from biotune.report.results.summary import Forecast, Looks, Replication
 from biotune.results.documents import Cell, Look, State
 from biotune.statistics import Ratio, Verdict, claim, decision_probability, look_confidence, pairs_to_decide
 
@@ -78,7 +79,8 @@ def find_looks(
         shown=shown,
         decided={arm: look.pairs for look in taken for arm in look.decided},
         going=going,
-        forecasts=[_forecast(both, analysis, later) for both in ways],
+        # one pair has no spread to tell anything from
+        forecasts=[_forecast(both, analysis, later) for both in ways if both[0].look > 1],
         seconds={look: (look - shown) * per_pair for look in later},
         seconds_of_replicated_pair=second * _cells(state, list(analysis.arms), analysis.reference),
     )

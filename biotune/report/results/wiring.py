@@ -10,8 +10,8 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.report.formatting import several
+from biotune.report.results.arm_results import Association, Trend
 from biotune.report.results.comparisons import Analysis, by_arm, is_null
-from biotune.report.results.summary import Association, Trend
 from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation, rank_correlation_within
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
+from biotune.report.results.arm_results import Comparison, Control, Trend
 from biotune.report.results.comparisons import is_null
-from biotune.report.results.summary import Comparison, Conditions, Control, Summary, Trend
+from biotune.report.results.condition_results import Conditions
+from biotune.report.results.summary import Summary
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni

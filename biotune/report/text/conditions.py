@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from biotune.report import formatting
 from biotune.report.formatting import several
-from biotune.report.results.summary import Axis, BestGain, Conditions, Over, Specification
+from biotune.report.results.condition_results import Axis, BestGain, Conditions, Over, Specification
 from biotune.report.text.answer import interval, spoken
 
 

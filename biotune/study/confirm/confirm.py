@@ -1,6 +1,6 @@
 """The confirm phase: every cell of the selection on fresh seeds; none is stopped for being slow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,17 @@ class Job:
 def make_jobs(study: Study, cells: Sequence[Cell], now: Course) -> list[Job]:
     """What the confirm phase runs, in the order of the cells."""
     return [Job(cell, block) for cell in cells for block in blocks_of(study, cell, now)]
+
+
+def jobs_left(jobs: Iterable[Job], record: Record) -> list[Job]:
+    """The jobs without the replicates that are confirmed: a condition that is added may ask more of a cell."""
+    done = record.confirmed_of()
+    found = []
+    for job in jobs:
+        known = done.get((job.cell.arm, job.cell.plan), set())
+        if left := tuple(replicate for replicate in job.replicates if replicate not in known):
+            found.append(replace(job, replicates=left))
+    return found
 
 
 def run_confirm(
@@ -117,7 +128,7 @@ class _Confirmation:
         self.study, self.record, self.journal, self.plan = study, record, journal, plan
         self.checkpoints, self.resources, self.every, self.set_aside = checkpoints, resources, every, set_aside
         jobs = reversed(make_jobs(study, record.selection.cells, course(study, record)))
-        self.left = [job for job in jobs if job.key not in record.confirmed]
+        self.left = jobs_left(jobs, record)
         self.running: dict[Any, Job] = {}
         self.failed: dict[str, str] = {}
         self.retries = Retries(journal.file.parent)

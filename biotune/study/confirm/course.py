@@ -77,12 +77,12 @@ def _replicates(study: Study, cell: Cell, reading: Reading, now: Course) -> int:
 
 def is_done(study: Study, record: Record) -> bool:
     """Whether all that was asked for was confirmed, and every look of it taken."""
-    now, selection = course(study, record), record.selection
+    now, selection, done = course(study, record), record.selection, record.confirmed_of()
     return (
         selection is not None
         and now.look is None
         and all(
-            (cell.arm, cell.plan, block[0]) in record.confirmed
+            done.get((cell.arm, cell.plan), set()).issuperset(block)
             for cell in selection.cells
             for block in blocks_of(study, cell, now)
         )

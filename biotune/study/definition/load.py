@@ -232,6 +232,11 @@ QUICK = {
 def _cut_down(content: dict[str, Any]) -> list[str]:
     """Cuts a study down to a first look; returns a note of what is left out."""
     less: list[str] = []
+    confirm = content.setdefault("confirm", {})
+    if isinstance(confirm, dict) and (looks := confirm.pop("looks", None)):
+        less.append("without planned looks")
+        if isinstance(looks, list):
+            confirm.setdefault("replicates", looks[0])
     sections: dict[str, type[BaseModel]] = {"search": SearchConfig, "confirm": ConfirmConfig}
     for name, model in sections.items():
         section = content.setdefault(name, {})
@@ -242,9 +247,6 @@ def _cut_down(content: dict[str, Any]) -> list[str]:
             if isinstance(found, int) and found > most:
                 section[key] = most
                 less.append(f"{name}.{key} {most} instead of {found}")
-    confirm = content.get("confirm")
-    if isinstance(confirm, dict) and confirm.pop("looks", None):
-        less.append("without planned looks")
     conditions = _items(content.get("conditions"))
     if len(conditions) > 1:
         content["conditions"] = dict(conditions[:1])

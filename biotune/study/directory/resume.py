@@ -100,8 +100,18 @@ def repair_journal(results: Results) -> Path | None:
     journal = results.journal()
     events, head = journal.sound()
     selected = any(event.get("event") == "selected" for event in events)
-    state = {"phase": "confirm" if selected else "search", "finished": None, "journal": head}
-    results.write_state(results.read_state().model_copy(update=state))  # first: it must not know of more than there is
+    # what stood in the part that is cut off may be written again when the study goes on; until then it is not known
+    looks = [event["look"]["pairs"] for event in events if event.get("event") == "looked"]
+    extended = [event["extension"] for event in events if event.get("event") == "extended"]
+    before = results.read_state()
+    state = {
+        "phase": "confirm" if selected else "search",
+        "finished": None,
+        "journal": head,
+        "looks": [look for look in before.looks if look.pairs in looks],
+        "extensions": before.extensions[: len(extended)],
+    }
+    results.write_state(before.model_copy(update=state))  # first: it must not know of more than there is
     return journal.repair()
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from biotune.results.documents import Cell
 from biotune.results.vocabulary import ENDINGS, RUNNING
-from biotune.study.confirm.confirm import Job, make_jobs
+from biotune.study.confirm.confirm import Job, jobs_left, make_jobs
 from biotune.study.confirm.course import course
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
@@ -235,8 +235,7 @@ class Display:
 
         return [
             max(expected(job.cell) - reached.get(job.key, 0), 1) * len(job.replicates)
-            for job in self._to_confirm()
-            if job.key not in record.confirmed
+            for job in jobs_left(self._to_confirm(), record)
         ]
 
 

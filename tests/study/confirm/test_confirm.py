@@ -18,6 +18,7 @@ from biotune.study.confirm.extension import More, extend, extension_of
 from biotune.study.directory.directory import new_record
 from biotune.study.history.events import Looked, Selected, append, replay
 from biotune.study.history.record import Record
+from biotune.study.history.tables import convergence_table
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources
 from biotune.training import BlockReport, TrialPlan
@@ -137,7 +138,7 @@ def test_a_replication_and_a_condition_are_added_to_what_was_confirmed(
     run(plans, record)
     look = take_look(plans.study, record, course(plans.study, record))
     record.apply(append(journal, Looked(look=look)))
-    before = record.convergence_table()
+    before = convergence_table(record)
 
     conditions = {"fast": {"network": {"weight_decay": 0.1}}}
     study = load_study(space, added=conditions)
@@ -151,7 +152,7 @@ def test_a_replication_and_a_condition_are_added_to_what_was_confirmed(
     run(more, again)
     assert is_done(study, again)
 
-    table = again.convergence_table()
+    table = convergence_table(again)
     of_plan = table[(table["look"] == 3) & (table["condition"] == "primary")].reset_index(drop=True)
     assert of_plan.equals(before)
     past = table[table["look"] == 7]
@@ -163,4 +164,4 @@ def test_a_replication_and_a_condition_are_added_to_what_was_confirmed(
     }
     once_more = new_record(study)
     replay(journal, journal.read(), once_more.apply)
-    assert once_more.convergence_table().equals(table)
+    assert convergence_table(once_more).equals(table)

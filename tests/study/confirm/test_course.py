@@ -11,6 +11,7 @@ from biotune.results.documents import Cell, CommonSetting, Extension, Look, Sele
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.confirm.cells import make_cells
+from biotune.study.confirm.confirm import Job, jobs_left
 from biotune.study.confirm.course import blocks_of, course, is_done, take_look
 from biotune.study.confirm.extension import More, extension_of
 from biotune.study.directory.directory import new_record
@@ -202,6 +203,7 @@ class TestWhatMayBeAdded:
     def test_is_nothing_after_the_last_look(self, study: Study, record: Record) -> None:
         ask(record, to=16)
         for pairs in (4, 8, 16):
+            confirm(study, record, {})
             record.apply(Looked(look=Look(pairs=pairs, going=["random"], decided=[])))
         line = self.refused(study, record)
         assert "the last of the planned looks, at 16 pairs, was taken; --replicates N adds" in line
@@ -212,3 +214,35 @@ class TestWhatMayBeAdded:
         found = extension_of(study, record, More(replicates=20), Path())
         assert found is not None
         assert (found.to, found.replicates) == (None, 20)
+
+    def test_is_nothing_new_if_what_was_asked_for_is_asked_for_again(self, study: Study, record: Record) -> None:
+        confirm(study, record, {"rewired": 1.25, "random": 1.25})
+        look(study, record)
+        ask(record, to=16)
+        ask(record, replicates=20)
+        for more in (More(to=16), More(replicates=20), More(to=16, replicates=20)):
+            assert extension_of(study, record, more, Path()) is None
+        assert "--to 8: was asked for before" in self.refused(study, record, to=8)
+
+    def test_is_no_replication_that_is_done(self, study: Study, record: Record) -> None:
+        confirm(study, record, {"rewired": 3.0, "random": 3.0})
+        look(study, record)
+        ask(record, replicates=20)
+        confirm(study, record, {})
+        assert "give 24 or more" in self.refused(study, record, replicates=20)
+
+    def test_is_no_look_that_no_arm_got_to(self, study: Study, record: Record) -> None:
+        ask(record, to=16)
+        confirm(study, record, {"rewired": 3.0, "random": 3.0})
+        look(study, record)
+        assert "no arm is left to go on with, since the look at 4 pairs" in self.refused(study, record)
+
+
+def test_of_a_cell_that_is_asked_for_more_only_the_new_replicates_are_left(study: Study, record: Record) -> None:
+    [cell] = [cell for cell in cells(record) if (cell.arm, cell.condition) == ("rewired", "primary")]
+    losses = [[1.0] * 3] * 2
+    outcome = Convergence(True, False, 50.0, 300, 0.1, 0.1, 0.1, "")
+    report = BlockReport(Evaluations(0, losses, losses, []), [outcome] * 3, [{}] * 3, None, 1.0)
+    record.apply(Confirmed(cell=cell, replicates=[0, 1, 2], report=report))
+    left = jobs_left([Job(cell, (0, 1, 2, 3, 4)), Job(cell, (0, 1))], record)
+    assert [job.replicates for job in left] == [(3, 4)]

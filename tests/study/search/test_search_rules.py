@@ -21,6 +21,7 @@ from biotune.study.confirm.course import course
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Setting
 from biotune.study.history.record import Record, TrialRecord
+from biotune.study.history.tables import curves_table, trials_table
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.sampler import sobol_settings
 from biotune.training import UNREPORTED, Evaluations, TrialReport
@@ -146,7 +147,7 @@ def test_a_failed_trial_is_counted_and_kept(small_space: Path, tmp_path: Path) -
     assert silent is not None
     progress.end(silent.trial)
     run_all(progress, by_rate)
-    table = progress.record.trials_table().set_index("trial")
+    table = trials_table(progress.record).set_index("trial")
     assert table.loc[first.trial, "status"] == table.loc[silent.trial, "status"] == "failed"
     assert table.loc[first.trial, "error"] == "the worker died"
     assert len(table) == 10
@@ -218,7 +219,7 @@ def test_what_a_retried_trial_reports_again_is_kept_once(small_space: Path, tmp_
     progress.report(trial.trial, report(5, 0.5))
     progress.report(trial.trial, report(3, 0.4))  # from an older checkpoint, its whole history
     progress.report(trial.trial, report(6, 0.3, first=4))
-    curves = progress.record.curves_table()
+    curves = curves_table(progress.record)
     assert curves.groupby("replicate")["epoch"].apply(list).tolist() == [list(range(7))] * 2
     assert curves["updates"].max() == 18
 
@@ -360,5 +361,5 @@ def test_a_choice_of_several_types_is_held_as_text(write_space: WriteSpace, tmp_
     progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [])
     run_all(progress, by_rate)
     results = Results(tmp_path)
-    results.write_table("trials", record.trials_table())
+    results.write_table("trials", trials_table(record))
     assert set(results.read_table("trials")["tune.spectral_radius"]) <= {"as_it_comes", "0.9", "1"}
