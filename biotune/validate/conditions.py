@@ -8,7 +8,7 @@ pairs; θ is 0 but for the conditions that have an effect, where it is log(ratio
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,13 +78,10 @@ def _study(conditions: int, shared: float, effects: int, random: np.random.Gener
     common = math.sqrt(shared) * random.normal(0, SPREAD, (ARMS, 1, PAIRS))
     own = math.sqrt(1 - shared) * random.normal(0, SPREAD, (ARMS, conditions, PAIRS))
     differences = truth[None, :, None] + common + own
-    confidence = statistics.bonferroni(ARMS)
-
-    together = _ends(statistics.simultaneous_ratios(differences.reshape(-1, PAIRS), random))
-    bonferroni = _ends(
-        [statistics.geometric_ratio(d, statistics.bonferroni(ARMS * conditions)) for d in _rows(differences)]
-    )
-    alone = _ends([statistics.geometric_ratio(d, confidence) for d in _rows(differences)])
+    confidence, rows = statistics.bonferroni(ARMS), differences.reshape(-1, PAIRS)
+    together = _ends(statistics.simultaneous_ratios(rows, random))
+    bonferroni = _ends([statistics.geometric_ratio(d, statistics.bonferroni(len(rows))) for d in rows])
+    alone = _ends([statistics.geometric_ratio(d, confidence) for d in rows])
     everywhere = too_many = False
     for arm, ends in enumerate(alone.reshape(ARMS, conditions, 2)):
         everywhere |= bool((ends[:, 1] < 0).all() or (ends[:, 0] > 0).all())
@@ -102,11 +99,7 @@ def _study(conditions: int, shared: float, effects: int, random: np.random.Gener
     )
 
 
-def _rows(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    return differences.reshape(-1, PAIRS)
-
-
-def _ends(ratios: list[statistics.Ratio | None] | list[statistics.Ratio]) -> NDArray[np.float64]:
+def _ends(ratios: Sequence[statistics.Ratio | None]) -> NDArray[np.float64]:
     """[comparisons, 2], as log ratios."""
     return np.log([(ratio.low, ratio.high) for ratio in ratios if ratio])
 
