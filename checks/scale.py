@@ -170,7 +170,12 @@ def begin(study: Study, journal: Journal) -> SearchProgress:
 
 
 def simulate(arms: int, trials: int) -> list[Point]:
-    """Simulates a study of `trials` trials, and says at `POINTS` points what they cost."""
+    """Simulates a study of `trials` trials in a process of its own, and says at `POINTS` points what they cost."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # memory is measured from the start
+        return pool.apply(_simulate, (arms, trials))
+
+
+def _simulate(arms: int, trials: int) -> list[Point]:
     with tempfile.TemporaryDirectory() as folder:
         space = Path(folder) / "space.yaml"
         write_short_study(space, "scale", trials, arms=arms, replicates=REPLICATES, epochs=EPOCHS, grace=GRACE)
@@ -290,9 +295,7 @@ def main() -> None:
         parser.error("--trials: give a multiple of 40, for four arms and ten points")
     simulations = {}
     for arms in (4, 1):
-        # in a process of its own, since memory is measured from the start
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            simulations["four arms" if arms > 1 else "one arm"] = pool.apply(simulate, (arms, arguments.trials))
+        simulations["four arms" if arms > 1 else "one arm"] = simulate(arms, arguments.trials)
     console = Console(width=120)
     for name, points in simulations.items():
         table = Table(title=f"{name}\n{machine()}")
