@@ -117,8 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_float32_matmul_precision(options.precision)
     tolerance = TOLERANCE[options.precision]
     given = {"neurons": options.neurons, "device": options.device}
-    plan = default_study.plan("marmoset", default_study.connectome(), range(options.replicates), **given)
-    print(f"{plan.connectome.name}, device {options.device}, precision {options.precision}; {machine()}\n\n{HEADER}")
+    connectome = default_study.connectome()
+    plan = default_study.plan("marmoset", connectome, range(options.replicates), **given)
+    print(f"{connectome.name}, device {options.device}, precision {options.precision}; {machine()}\n\n{HEADER}")
     found = [by_definition(plan, options.epochs)]
     print(row(found[0], tolerance), flush=True)
     for name in names:

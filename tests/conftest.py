@@ -1,10 +1,15 @@
-"""A bucket on this machine, served by moto as Amazon would serve it.
+"""What tests of several folders need: a small study that was run, and a bucket on this machine.
+
+The bucket is served by moto as Amazon would serve it.
 
 What serves it is imported late: tests/kernels run where nothing is installed but torch, pytest and hypothesis.
 """
 
+import fcntl
 import logging
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -92,3 +97,53 @@ def begin_results() -> Callable[..., "Results"]:
         return results
 
     return begin
+
+
+SMALL = """# Is a small study run from end to end?
+name: small
+seed: 3
+task: {name: seq_mem, pattern_length: 2, trials: 60, batch: 16}
+connectome: {name: "distance_rule:mouse_gamanut"}
+topology: {neurons_per_region: 2}
+arms:
+  real: {}
+  rewired: {null: {name: degree_preserving, level: neuron}}
+reference_arm: real
+tune:
+  learning_rate: {loguniform: [1.0e-3, 1.0e-1]}
+  nonlinearity: {choice: [tanh, relu]}
+search: {trials_per_arm: 5, shared_settings: 2, replicates: 2, max_epochs: 9, grace: 1, reduction: 3}
+confirm: {replicates: 3, max_epochs: 6, population: 2}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_text() -> str:
+    """A small study, as YAML."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> "tuple[Path, Results, str]":
+    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy.
+
+    It is run by the first of the processes that tests are divided among, and the others wait for it.
+    """
+    from biotune.results import Results
+
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = shared / "finished"
+    space, output, printed = folder / "space.yaml", folder / "results", folder / "printed.txt"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            folder.mkdir(exist_ok=True)
+            space.write_text(small_text)
+            tune_main = Path(__file__).parents[1] / "tune_main.py"
+            command = [sys.executable, tune_main, "--space", space, "--output", output, "--concurrency", "1"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
+            printed.write_text(done.stdout)
+    [directory] = output.iterdir()
+    return space, Results.open(directory), printed.read_text()

@@ -1,9 +1,6 @@
 """`biotune run`, which is also `python tune_main.py`: search, confirm, report."""
 
 import argparse
-import os
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -24,10 +21,6 @@ EXAMPLES = """examples:
   python tune_main.py --space search_spaces/seq_mem.yaml --address auto --storage s3://bucket/studies
   python tune_main.py --resume results/seq_mem-20260101T120000Z
 """
-
-
-TYPICAL_SPREADS = (0.15, 0.35)
-"""Standard deviations of a pair's log ratio, about the least and the greatest that studies of marmoset had."""
 
 
 def add_commands(commands: Any) -> None:
@@ -138,108 +131,21 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
-    import torch
     import yaml
 
-    from biotune.study.plans.plans import Plans
-    from biotune.study.resources.estimate import estimate, total
-    from biotune.study.resources.fit import fit_resources
-    from biotune.study.resources.kernels import all_on
-    from biotune.study.resources.timing import measure
+    from biotune.study.dry_run import DryRun
 
-    start = time.monotonic()
-    plans = Plans.load(study, trains_here=arguments.address is None)
-    note = study.task.prepare()
-    reading = time.monotonic() - start
+    dry_run = DryRun(
+        study,
+        elsewhere=arguments.address is not None,
+        cpus=arguments.cpus_per_trial,
+        gpus=None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial,
+        concurrency=arguments.concurrency,
+        kernels=arguments.kernels or "auto",
+    )
     console.print(yaml.safe_dump(study.resolved(), sort_keys=False), soft_wrap=True)
-    different = list({id(one): one for one in plans.connectomes.values()}.values())
-    for arm, connectome in plans.connectomes.items():
-        if connectome.provenance.substitutes:
-            console.print(f"NOTE: arm {arm}: {connectome.name} instead of {connectome.provenance.substitutes}")
-    for said in [
-        *study.notes,
-        *_realised_sparsity(study),
-        *(f"{c.name}: {text}" for c in different for text in c.provenance.notes),
-        note,
-    ]:
-        if said:
-            console.print(f"NOTE: {said}", soft_wrap=True)
-    search, confirm, arms = study.config.search, study.config.confirm, len(study.arms)
-    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    threads = min(arguments.cpus_per_trial or 1, int(here["CPU"]))  # the trials may be another machine's, larger
-    room = max(int(here["CPU"]) // threads, 1)
-    if arguments.address is None:
-        gpus = None if arguments.gpus_per_trial == "auto" else arguments.gpus_per_trial
-        # a dry run may be about another machine, on which more trials run at once than fit here
-        fitting = fit_resources([here], arguments.cpus_per_trial, gpus, arguments.concurrency, grows=True)
-        concurrency, device = fitting.concurrency, fitting.device
-    else:  # a dry run doesn't join a cluster, so it doesn't know what it has
-        concurrency, device = arguments.concurrency or room, "cpu"
-    drawn = plans.try_draws(seconds=2.0)
-    plans = replace(plans, device=device, backends=all_on(arguments.kernels or "auto", study.arms))
+    for note in dry_run.notes:
+        console.print(f"NOTE: {note}", soft_wrap=True)
     console.print("Timing a trial of each arm …", style="dim")
-    together = min(concurrency, room) if device == "cpu" else 1
-    parts = estimate(study, measure(plans, reading, together=together, threads=threads), concurrency)
-    besides = ", ".join(f"{name} {span}" for name, span in parts.items() if name not in ("search", "confirm"))
-    where = "cores" if device == "cpu" else "GPUs, as if each had one to itself"
-    console.print(
-        f"search: {arms} arms × {search.trials_per_arm} trials of {search.replicates} networks, "
-        f"{arms * search.trials_per_arm} trials; {parts['search']}\n"
-        f"confirm: {arms} arms × {confirm.replicates} networks at the setting of its pair, as many at its own best, "
-        f"and {study.config.reference_arm} at the setting of every pair; "
-        f"{_under(study)}{parts['confirm']}\n"
-        f"besides: {besides}\n"
-        f"in all {total(parts.values())}, {concurrency} at once on {where}, as fast as this machine\n"
-        f"drawn to try: {', '.join(f'{count} of {confirm.replicates} {arm}' for arm, count in drawn.items())}\n"
-        f"{_what_can_be_decided(study)}",
-        soft_wrap=True,
-    )
+    console.print(str(dry_run.estimate()), soft_wrap=True)
     return 0
-
-
-def _under(study: "Study") -> str:
-    """How much is confirmed under further conditions."""
-    declared, swept = len(study.config.conditions) - 1, sum(one.gain is not None for one in study.conditions.values())
-    parts = [f"under {declared} further conditions"] if declared else []
-    parts += [f"at {swept} points of the gain sweep"] if swept else []
-    return f"and {' and '.join(parts)}, until the criterion is met; " if parts else ""
-
-
-def _realised_sparsity(study: "Study") -> list[str]:
-    """A line for each target_sparsity that the number of neurons per region rounds to another share."""
-    from biotune.topology import rounding_of
-
-    asked = dict.fromkeys(
-        (arm.topology.neurons_per_region, arm.topology.target_sparsity)
-        for arm in study.arms.values()
-        if isinstance(arm.topology.neurons_per_region, int)
-    )
-    return [
-        f"topology.target_sparsity: {sparsity:g} of {neurons} neurons is {came}"
-        for neurons, sparsity in asked
-        if isinstance(neurons, int) and (came := rounding_of(sparsity, neurons))
-    ]
-
-
-def _what_can_be_decided(study: "Study") -> str:
-    """Which ratios the first look can show, at spreads of the log ratio that such studies have."""
-    from biotune.statistics import detectable_ratio, equivalence_power, look_confidence
-
-    confirm, margin = study.config.confirm, study.config.equivalence_margin
-    pairs, looks = confirm.replicates, confirm.planned
-    more = "confirm.replicates" if len(looks) == 1 else "the numbers of confirm.looks"
-    if pairs < 2:
-        return f"WARNING: one pair has no interval, so nothing can be decided; raise {more} to 8 or more"
-    confidence = look_confidence(looks, pairs, len(study.config.arms) - 1)
-    ratios = [detectable_ratio(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
-    equal = [equivalence_power(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
-    least, most = TYPICAL_SPREADS
-    those = "" if len(looks) == 1 else f", those of the first of {len(looks)} planned looks,"
-    sentence = (
-        f"{pairs} pairs{those} show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the "
-        f"margin, and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard "
-        f"deviation of a pair's log ratio is {least}; {ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
-    )
-    hardly = equal[0] < 0.2 and ratios[0] > 1.5
-    what = "that" if len(looks) == 1 else "the first look"
-    return f"WARNING: {what} can hardly decide anything, raise {more}: {sentence}" if hardly else sentence

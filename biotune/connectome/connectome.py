@@ -97,6 +97,9 @@ class Connectome:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def __repr__(self) -> str:
+        return f"<Connectome {self.name}: {self.size} nodes, {self.edges} edges>"
+
     @property
     def edges(self) -> int:
         """Number of edges."""
@@ -126,6 +129,10 @@ class Connectome:
         matrix = np.zeros((self.size, self.size))
         matrix[self.target, self.source] = self.weight
         return matrix
+
+    def with_positions(self, positions: np.ndarray) -> "Connectome":
+        """The same regions with their centres, `[size, 3]` in mm."""
+        return replace(self, positions=np.asarray(positions, np.float64))
 
     def with_edges(self, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> "Connectome":
         """The same regions under other edges, e.g. a null's; checked and sorted as on construction."""

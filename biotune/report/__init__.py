@@ -9,7 +9,7 @@ from pathlib import Path
 
 from biotune.report.figures import draw_figures
 from biotune.report.figures.combined import draw_combined
-from biotune.report.inputs import read_studies, read_study
+from biotune.report.inputs import Inputs, read_studies, read_study
 from biotune.report.output.files import write_combined, write_report
 from biotune.report.output.page import render_combined, render_page
 from biotune.report.output.terminal import print_combined, print_report
@@ -21,6 +21,7 @@ from biotune.report.text.report import Report, describe
 __all__ = [
     "CombinedReport",
     "Report",
+    "describe_study",
     "make_combined_report",
     "make_report",
     "print_combined",
@@ -38,7 +39,11 @@ def read_report(directory: Path | str) -> Report:
     Raises:
         UserError: not a results directory, damaged, or written by another version.
     """
-    inputs = read_study(directory)
+    return describe_study(read_study(directory))
+
+
+def describe_study(inputs: Inputs) -> Report:
+    """As `read_report`, of what has been read already."""
     return describe(summarise(inputs), inputs)
 
 
@@ -58,7 +63,7 @@ def make_report(directory: Path | str, look: int | None = None) -> Report:
             cannot be written.
     """
     inputs = read_study(directory, look)
-    report = describe(summarise(inputs), inputs)
+    report = describe_study(inputs)
     tables = inputs.tables.at(report.pairs)
     figures = draw_figures(report, tables)
     write_report(report, tables, figures.all, render_page(report, figures, inputs.text))
@@ -75,7 +80,7 @@ def make_combined_report(directories: Sequence[Path | str], output: Path | str) 
         UserError: as `make_report`; or a directory is given twice, or the folder holds something else.
     """
     inputs = read_studies(directories)
-    reports = {label: describe(summarise(one), one) for label, one in inputs.items()}
+    reports = {label: describe_study(one) for label, one in inputs.items()}
     page = Path(output).expanduser().resolve() / "index.html"
     combined = describe_combined(combine(inputs, reports, page), reports)
     figures = draw_combined(combined)

@@ -109,6 +109,9 @@ class Reading(_Typed):
     phase: Label
     against: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.phase} under {self.condition}{f' against {self.against}' if self.against else ''}"
+
 
 class Cell(_Typed):
     """An arm at a setting under a condition, to be confirmed: trained once, whatever it is read as.
@@ -171,11 +174,11 @@ class Selection(_Typed):
         for cell in self.cells:
             if cell.arm == arm and wanted in cell.readings:
                 return cell
-        arms = ", ".join(dict.fromkeys(cell.arm for cell in self.cells))
-        raise UserError(
-            f"nothing of an arm {arm!r} is confirmed as {phase!r} under {wanted.condition!r}"
-            f"{f' against {against!r}' if against else ''}; the arms are {arms}"
-        )
+        held = [reading for cell in self.cells if cell.arm == arm for reading in cell.readings]
+        if not held:
+            arms = ", ".join(dict.fromkeys(cell.arm for cell in self.cells))
+            raise UserError(f"no arm {arm!r} is confirmed; the arms are {arms}")
+        raise UserError(f"nothing of {arm} is confirmed as {wanted}; there is {'; '.join(map(str, held))}")
 
 
 class Look(_Typed):

@@ -49,6 +49,9 @@ class Topology:
         if not np.all(key[1:] > key[:-1]):
             raise ValueError("edges must be sorted by (target, source), each pair once")
 
+    def __repr__(self) -> str:
+        return f"<Topology: {self.size} neurons, {self.edges} edges>"
+
     @property
     def edges(self) -> int:
         """Number of edges."""

@@ -70,7 +70,7 @@ class TrialPlan:
     Attributes:
         task: the task's name and options. trials: of one replicate. train_share: of them that are trained on.
         batch: trials per update.
-        connectome: who connects to whom.
+        connectome: who connects to whom; None: the topologies are given to the trial, not drawn.
         topology: the options of `biotune.topology.expand`. draw: which draw of the topologies; 0 is the first.
         null: name, level ("region" or "neuron"), weights and fraction, or None for the connectome as it is.
         network: what the networks are, and how they are trained.
@@ -87,7 +87,7 @@ class TrialPlan:
     trials: int
     train_share: float
     batch: int
-    connectome: Connectome
+    connectome: Connectome | None
     topology: Mapping[str, Any]
     null: Mapping[str, Any] | None
     network: NetworkOptions
@@ -114,7 +114,7 @@ class TrialPlan:
         content = {
             "study": self.study,
             "task": {**self.task, "sha256": task_digest(**self.task)},
-            "connectome": self.connectome.digest,
+            "connectome": self._wiring,
             "topology": dict(self.topology),
             "null": self.null and dict(self.null),
             "network": asdict(self.network),
@@ -136,6 +136,10 @@ class TrialPlan:
         return json.loads(json.dumps(content | {name: getattr(self, name) for name in plain}, default=str))
 
     @property
+    def _wiring(self) -> str | None:
+        return None if self.connectome is None else self.connectome.digest
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what its replicates have in common: by it the cell that they are of is known."""
         return hashlib.sha256(json.dumps(self._common(), sort_keys=True).encode()).hexdigest()
@@ -150,7 +154,7 @@ class TrialPlan:
         text. Plans that have both in common train the same networks."""
         network = asdict(self.network)
         drawn = {key: network.pop(key) for key in _DRAWN_BY}
-        start = [self.connectome.digest, dict(self.topology), self.null and dict(self.null), self.draw, drawn]
+        start = [self._wiring, dict(self.topology), self.null and dict(self.null), self.draw, drawn]
         others = [network[key] for key in ("signs", "dale", "readout")]  # of which some can't be drawn
         return json.dumps([*start, *others], default=str), json.dumps(network, default=str)
 

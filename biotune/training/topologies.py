@@ -16,17 +16,28 @@ def draw_topology(plan: TrialPlan, replicate: int) -> Topology:
     def draw(purpose: str) -> np.random.Generator:
         return plan.generator(replicate, purpose, *([plan.draw] if plan.draw else []))
 
-    connectome, null, rewired, changed = plan.connectome, plan.null, 0.0, 0.0
+    connectome, null, rewired, changed = wiring_of(plan), plan.null, 0.0, 0.0
     options = {} if null is None else {"null": null["name"], "weights": null["weights"], "fraction": null["fraction"]}
     if null is not None and null["level"] == "region":
         connectome = rewire_connectome(connectome, **options, generator=draw("connectome"))
-        rewired, changed = _changes(plan.connectome, connectome)
+        rewired, changed = _changes(wiring_of(plan), connectome)
     topology = expand(connectome, **plan.topology, generator=draw("expansion"))
     if null is not None and null["level"] == "neuron":
         expansion = topology
         topology = rewire_topology(topology, **options, positions=connectome.positions, generator=draw("topology"))
         rewired, changed = _changes(expansion, topology)
     return replace(topology, rewired=rewired, entries_changed=changed)
+
+
+def wiring_of(plan: TrialPlan) -> Connectome:
+    """The connectome that a plan's topologies are drawn from.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if plan.connectome is None:
+        raise ValueError("this plan has no connectome to draw from: its topologies are given to the trial")
+    return plan.connectome
 
 
 def _changes(before: Connectome | Topology, after: Connectome | Topology) -> tuple[float, float]:
@@ -46,7 +57,7 @@ class Topologies:
 
     def of(self, plan: TrialPlan, replicate: int) -> Topology:
         """The topology of one replicate of a plan, drawn if it was not met before."""
-        connectome = plan.connectome
+        connectome = wiring_of(plan)
         content = [connectome.name, connectome.digest]
         key = json.dumps(
             [*content, dict(plan.topology), plan.null and dict(plan.null), plan.draw, plan.seed, plan.phase, replicate]

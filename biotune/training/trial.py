@@ -53,21 +53,24 @@ class Trial:
 
     Args:
         plan: what to train.
+        topologies: one per replicate; None: they are drawn from the plan.
 
     Attributes:
         topologies: one per replicate.
         loop: the population and its training.
         propagation: how signals propagate through each replicate before training, see `measure_propagation`; of the
-            confirmation only, since no table has it of search trials.
+            confirmation only, since no table has it of search trials, or of topologies that are given.
         test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
             before the budget.
     """
 
-    def __init__(self, plan: TrialPlan) -> None:
+    def __init__(self, plan: TrialPlan, topologies: Sequence[Topology] | None = None) -> None:
         self.plan = plan
         self.task: Task = make_task(**plan.task)
         trained = None if plan.start is None else plan.start.load()
-        if trained is None:
+        if topologies is not None:
+            self.topologies = list(topologies)
+        elif trained is None:
             self.topologies = [DRAWN.of(plan, replicate) for replicate in plan.replicates]
         else:
             self.topologies = list(trained.topologies)
@@ -94,7 +97,8 @@ class Trial:
             batch=plan.batch,
             order=_Orders(plan),
         )
-        reported = plan.phase == "confirm" or plan.until_met  # in a `BlockReport`, unlike a trial of the search
+        # in a `BlockReport`, unlike a trial of the search
+        reported = topologies is None and (plan.phase == "confirm" or plan.until_met)
         self.propagation = measure_propagation(self.loop) if reported else []
         self.test_losses: torch.Tensor | None = None
 

@@ -1,69 +1,18 @@
 """Small studies, written as YAML the way a user writes them."""
 
-import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import biotune.study  # noqa: F401  # before a test's own import of Ray
-from biotune.results import Results
 from checks.ray_head import Head, ray_head
-
-TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
-
-SMALL = """# Is a small study run from end to end?
-name: small
-seed: 3
-task: {name: seq_mem, pattern_length: 2, trials: 60, batch: 16}
-connectome: {name: "distance_rule:mouse_gamanut"}
-topology: {neurons_per_region: 2}
-arms:
-  real: {}
-  rewired: {null: {name: degree_preserving, level: neuron}}
-reference_arm: real
-tune:
-  learning_rate: {loguniform: [1.0e-3, 1.0e-1]}
-  nonlinearity: {choice: [tanh, relu]}
-search: {trials_per_arm: 5, shared_settings: 2, replicates: 2, max_epochs: 9, grace: 1, reduction: 3}
-confirm: {replicates: 3, max_epochs: 6, population: 2}
-"""
-
-
-@pytest.fixture(scope="session")
-def small_text() -> str:
-    return SMALL
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> tuple[Path, Results, str]:
-    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy.
-
-    It is run by the first of the processes that tests are divided among, and the others wait for it.
-    """
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
-    folder = shared / "finished"
-    space, output, printed = folder / "space.yaml", folder / "results", folder / "printed.txt"
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            folder.mkdir(exist_ok=True)
-            space.write_text(small_text)
-            command = [sys.executable, TUNE_MAIN, "--space", space, "--output", output, "--concurrency", "1"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr
-            printed.write_text(done.stdout)
-    [directory] = output.iterdir()
-    return space, Results.open(directory), printed.read_text()
 
 
 @pytest.fixture
-def write_space(tmp_path: Path) -> Callable[..., Path]:
-    def write(*changes: tuple[str, str], text: str = SMALL) -> Path:
+def write_space(tmp_path: Path, small_text: str) -> Callable[..., Path]:
+    def write(*changes: tuple[str, str], text: str = small_text) -> Path:
         for old, new in changes:
             assert old in text, old
             text = text.replace(old, new)

@@ -80,6 +80,10 @@ class Figure:
     svg: str
     png: bytes
 
+    def _repr_svg_(self) -> str:
+        """What a notebook shows: as a part of its page, without the head of a file."""
+        return self.svg[self.svg.index("<svg") :]
+
 
 @contextmanager
 def style() -> Iterator[None]:

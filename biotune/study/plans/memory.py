@@ -90,8 +90,8 @@ def require_memory(needs: Needs, available: float | None = None, where: str = "t
     if total > available:
         key, (most, what) = max(needs.items(), key=lambda item: item[1][0])
         raise UserError(
-            f"needs about {_size(total)} of memory, and {where} has {_size(available)}: {what} take {_size(most)}; "
-            f"lower {key} or what else is in that product"
+            f"needs about {spelled_size(total)} of memory, and {where} has {spelled_size(available)}: {what} take "
+            f"{spelled_size(most)}; lower {key} or what else is in that product"
         )
 
 
@@ -105,6 +105,7 @@ def _size_of(study: Study, arm: str, condition: str, connectome: Connectome) -> 
     return float(counts.sum()), between + (within if topology.intrinsic else 0.0)
 
 
-def _size(size: float) -> str:
+def spelled_size(size: float) -> str:
+    """A number of bytes: `1.5 GiB`."""
     power = min(int(math.log(max(size, 1), 1024)), 8)
     return f"{size / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB', 'ZiB', 'YiB')[power]}"

@@ -183,7 +183,7 @@ def test_an_arm_that_was_not_confirmed_is_named_with_those_that_were(study: Stud
     cells = make_cells(study, pairs(study), every(study), {}, digest)
     selection = Selection(pair=pairs(study), own_best=every(study), cells=cells)
     assert selection.cell("real", "own_best") == selection.cell("real", "pair", against="rewired") == cells[1]
-    expected = "nothing of an arm 'reel' is confirmed as 'pair' under 'primary'; the arms are rewired, real"
+    expected = "no arm 'reel' is confirmed; the arms are rewired, real"
     with pytest.raises(UserError, match=expected):
         selection.cell("reel", "pair")
     with pytest.raises(UserError, match="as 'pair' under 'primary' against 'reel'"):
