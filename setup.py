@@ -1,4 +1,6 @@
-"""Builds the optional C++ library of the `cpu` backend; everything else about the package is in pyproject.toml.
+"""Builds the optional C++ library of the `cpu` backend, and packs the example studies.
+
+Everything else about the package is in pyproject.toml.
 
 If no C++ compiler works, the package installs without the library and says so; other backends take its place.
 """
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import BaseError, CCompilerError
 
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wno-psabi"]
@@ -19,6 +22,19 @@ INSTRUCTIONS = {
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 FOLDER = "kernels/biotune_kernels/backends/cpu"
+
+
+class BuildPackages(build_py):
+    """Puts the studies of search_spaces/ into the package, so that an installed biotune has them too."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # an editable install reads them where they are
+            return
+        folder = Path(self.build_lib, "biotune", "search_spaces")
+        self.mkpath(str(folder))
+        for file in sorted(Path("search_spaces").glob("*.yaml")):
+            self.copy_file(str(file), str(folder / file.name))
 
 
 class BuildLibrary(build_ext):
@@ -50,5 +66,5 @@ class BuildLibrary(build_ext):
 
 setup(
     ext_modules=[Extension("biotune_kernels.backends.cpu._sparse_rnn", [f"{FOLDER}/library.cpp"], language="c++")],
-    cmdclass={"build_ext": BuildLibrary},
+    cmdclass={"build_py": BuildPackages, "build_ext": BuildLibrary},
 )

@@ -1,4 +1,4 @@
-"""What a wheel and a source distribution hold: the two packages whole, and nothing else of the repository."""
+"""What a wheel and a source distribution hold: the two packages whole, the example studies, and nothing else."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ def source(tmp_path: Path) -> Path:
     pytest.importorskip("setuptools", minversion="77")
     copy = tmp_path / "source"
     leave = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
-    for folder in ("biotune", "kernels", "benchmarks", "checks", "tests"):
+    for folder in ("biotune", "kernels", "benchmarks", "checks", "search_spaces", "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=leave)
     for file in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy)
@@ -35,9 +35,14 @@ def build(source: Path, kind: str) -> Path:
 
 
 def packages(source: Path) -> set[str]:
-    """Every file of both packages, as installed."""
+    """Every file of both packages."""
     folders = source / "biotune", source / "kernels" / "biotune_kernels"
     return {str(file.relative_to(one.parent)) for one in folders for file in one.rglob("*") if file.is_file()}
+
+
+def examples(source: Path) -> set[str]:
+    """The studies that come along."""
+    return {f"search_spaces/{file.name}" for file in (source / "search_spaces").glob("*.yaml")}
 
 
 @pytest.mark.long
@@ -46,7 +51,7 @@ def test_a_wheel_holds_the_packages_and_the_library(source: Path) -> None:
     with zipfile.ZipFile(build(source, "wheel")) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     library = {name for name in held if name.startswith(LIBRARY)}
-    assert held - library == expected
+    assert held - library == expected | {f"biotune/{name}" for name in examples(source)}
     assert len(library) == any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++"))
 
 
@@ -56,4 +61,5 @@ def test_a_source_distribution_holds_what_a_wheel_is_built_from(source: Path) ->
         held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
     assert {name.removeprefix("kernels/") for name in held if name.startswith(("biotune/", "kernels/"))} == expected
     assert {"pyproject.toml", "setup.py", "README.md", "LICENSE"} <= held
+    assert {name for name in held if name.startswith("search_spaces/")} == examples(source)
     assert not {name for name in held if name.startswith(("tests/", "benchmarks/", "checks/"))}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   python tune_main.py --space search_spaces/seq_mem.yaml
-  python tune_main.py --space search_spaces/seq_mem.yaml --dry-run
+  python tune_main.py --space seq_mem --dry-run
   python tune_main.py --space search_spaces/seq_mem.yaml --arms marmoset,degrees --seed 7
   python tune_main.py --space search_spaces/seq_mem.yaml --set task.pattern_length=10 --set search.trials_per_arm=32
   python tune_main.py --space search_spaces/seq_mem.yaml --address auto --output /shared/results
@@ -41,7 +41,10 @@ def add_commands(commands: Any) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
     parser.add_argument(
-        "--space", type=path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
+        "--space",
+        type=path,
+        metavar="FILE",
+        help="the study's YAML, or the name of one that comes with biotune: seq_mem",
     )
     parser.add_argument(
         "--resume",
@@ -87,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.io.storage import BucketPath, place
     from biotune.study import load_study
+    from biotune.study.definition.examples import example_names
     from biotune.study.directory.mirror import fetch
     from biotune.study.directory.resume import load_resumed
     from biotune.study.run import run_study
@@ -115,7 +119,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             resume, storage = fetch(resume, arguments.output), storage or resume.parent
         study = load_resumed(resume, arguments.space)
     elif arguments.space is None:
-        raise UserError("--space FILE is missing; the studies that come with biotune are in search_spaces/")
+        raise UserError(f"--space FILE is missing; studies that come with biotune: {', '.join(example_names())}")
     else:
         study = load_study(
             arguments.space,

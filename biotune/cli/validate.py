@@ -32,7 +32,13 @@ def add_commands(commands: Any) -> None:
     simulate = verbs.add_parser(
         "simulate", help="simulate studies with a known true ratio, and count the report's verdicts"
     )
-    simulate.add_argument("--space", type=path, default=Path("search_spaces/seq_mem.yaml"), metavar="FILE")
+    simulate.add_argument(
+        "--space",
+        type=path,
+        default=Path("seq_mem"),
+        metavar="FILE",
+        help="the study's YAML, or the name of one that comes with biotune; default seq_mem",
+    )
     simulate.add_argument("--studies", type=count, default=500, metavar="N", help="studies per ratio; default 500")
     simulate.add_argument("--ratios", type=ratios, metavar="R,R,…", help="default 1,1.05,1.2,2")
     simulate.add_argument("--seed", type=natural, default=1, metavar="N")
@@ -89,7 +95,13 @@ def add_commands(commands: Any) -> None:
     sequential.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     sequential.set_defaults(command=_looks)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
-    repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
+    repeat.add_argument(
+        "--space",
+        type=path,
+        required=True,
+        metavar="FILE",
+        help="the study's YAML, or the name of one that comes with biotune",
+    )
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
     repeat.add_argument("--output", type=path, default=Path("results"), metavar="DIR", help="default: results/")
     repeat.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY.PATH=VALUE")

@@ -13,6 +13,7 @@ from biotune.results import GAIN_KEYS, POSITIVE_CONTROL
 from biotune.study.definition.comparisons import ArmConfig
 from biotune.study.definition.conditions import make_conditions
 from biotune.study.definition.config import StudyConfig
+from biotune.study.definition.examples import study_file
 from biotune.study.definition.mistakes import Mistake, Mistakes, conflict_of, every_mistake, related, validated
 from biotune.study.definition.networks import ConnectomeConfig, NetworkConfig, TopologyConfig
 from biotune.study.definition.phases import ConfirmConfig, Domain, SearchConfig, settings_at_ends
@@ -48,7 +49,7 @@ def load_study(
     """Reads and validates a study.
 
     Args:
-        file: the YAML file.
+        file: the YAML file, or the name of a study that comes with biotune, see `examples`.
         overrides: each `key.path=value`, as for `--set`; the value is read as YAML.
         seed: replaces the file's.
         arms: the arms of the file to keep; the reference arm is always kept.
@@ -59,6 +60,7 @@ def load_study(
     Raises:
         UserError: with a line for each mistake: file, line, key, what was found, what is possible.
     """
+    file = study_file(file)
     source = read_yaml(file)
     content = source.content
     if not isinstance(content, dict):

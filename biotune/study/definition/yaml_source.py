@@ -65,7 +65,9 @@ def read_yaml(file: Path | str) -> YamlSource:
     try:
         text = Path(file).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{file}: no such file; the studies that come with biotune are in search_spaces/") from None
+        raise UserError(
+            f"{file}: no such file; `--space NAME` means a study that comes with biotune, such as seq_mem"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
