@@ -4,13 +4,14 @@ import argparse
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from biotune.cli import connectome, extend, import_, monitor, new, null, report, run, task, validate
+from biotune.cli.arguments import path
 from biotune.errors import UserError, suggestion
 
 COMMANDS = (new, run, extend, report, import_, monitor, validate, connectome, task, null)
@@ -30,14 +31,32 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}{f'; {near}' if near else ''} ({self.prog} --help lists what there is)")
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints what completes commands and options in a shell; paths are completed where an option takes one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        import shtab
+
+        _, shell, _ = given
+        for action in _actions(parser):
+            if action.type is path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # which is how shtab is told
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The arguments of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _actions(command)
+
+
 def _options(parser: argparse.ArgumentParser) -> list[str]:
     """The long options of a parser and of its subcommands."""
-    found = []
-    for action in parser._actions:
-        found += [option for option in action.option_strings if option.startswith("--")]
-        if isinstance(action, argparse._SubParsersAction):
-            found += [option for command in action.choices.values() for option in _options(command)]
-    return found
+    return [option for action in _actions(parser) for option in action.option_strings if option.startswith("--")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?")
     parser.add_argument("--version", action="version", version=f"biotune {version('biotune')}")
     _add_debug(parser)
+    parser.add_argument(
+        "--print-completion", choices=("bash", "zsh", "tcsh"), action=_PrintCompletion, help="for this shell, then end"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_commands(commands)

@@ -32,7 +32,9 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "run",
         help="run a study: search, confirm, report",
-        epilog=EXAMPLES.replace("python tune_main.py", "biotune run"),
+        epilog=EXAMPLES.replace("python tune_main.py --space", "biotune run").replace(
+            "python tune_main.py", "biotune run"
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(command)
@@ -40,6 +42,13 @@ def add_commands(commands: Any) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
+    parser.add_argument(
+        "study",
+        type=path,
+        nargs="?",
+        metavar="STUDY",
+        help="the same as --space",
+    )
     parser.add_argument(
         "--space",
         type=path,
@@ -97,6 +106,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.study.worker.verification import require_known
 
     require_known(arguments.kernels or "auto")
+    if arguments.space is not None and arguments.study is not None:
+        raise UserError(f"{arguments.study}: --space {arguments.space} is given too; give one of them")
+    space = arguments.space or arguments.study
     storage = None if arguments.storage is None else place(arguments.storage)
     resume = None if arguments.resume is None else place(arguments.resume)
     if arguments.repair and resume is None:
@@ -117,12 +129,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             raise UserError(f"{', '.join(given)}: a resumed study goes on as it was started; leave this out")
         if isinstance(resume, BucketPath):
             resume, storage = fetch(resume, arguments.output), storage or resume.parent
-        study = load_resumed(resume, arguments.space)
-    elif arguments.space is None:
+        study = load_resumed(resume, space)
+    elif space is None:
         raise UserError(f"--space FILE is missing; studies that come with biotune: {', '.join(example_names())}")
     else:
         study = load_study(
-            arguments.space,
+            space,
             overrides=arguments.overrides,
             seed=arguments.seed,
             arms=arguments.arms,

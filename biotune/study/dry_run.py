@@ -11,10 +11,10 @@ from biotune.statistics import detectable_ratio, equivalence_power, look_confide
 from biotune.study.definition.study import Study
 from biotune.study.plans.memory import needs_of_record, needs_of_training, spelled_size
 from biotune.study.plans.plans import Plans
+from biotune.study.resources import timing
 from biotune.study.resources.estimate import Span, estimate, total
 from biotune.study.resources.fit import fit_resources
 from biotune.study.resources.kernels import all_on
-from biotune.study.resources.timing import measure
 from biotune.topology import rounding_of
 
 TYPICAL_SPREADS = (0.15, 0.35)
@@ -116,7 +116,7 @@ class DryRun:
         drawn = self.plans.try_draws(seconds=2.0)
         plans = replace(self.plans, device=self.device, backends=all_on(self.kernels, study.arms))
         together = min(self.concurrency, self.room) if self.device == "cpu" else 1
-        measured = measure(plans, self.reading, together=together, threads=self.threads)
+        measured = timing.measure(plans, self.reading, together=together, threads=self.threads)
         arms = len(study.arms)
         return Estimate(
             parts=estimate(study, measured, self.concurrency),

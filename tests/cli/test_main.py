@@ -35,6 +35,8 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--space", "search_spaces/seqmem.yaml"], "no such file"),
         ([], "--space FILE is missing"),
+        ([SPACE, "--space", SPACE], f"{SPACE}: --space {SPACE} is given too; give one of them"),
+        (["seq_men"], "did you mean 'seq_mem'"),
         (["--space", SPACE, "--arms", "marmosett"], "did you mean 'marmoset'"),
         (["--space", SPACE, "--set", "search.trials_per_arm=0"], "trials_per_arm"),
         (["--space", SPACE, "--set", "connectome.name=marmosett"], "did you mean 'marmoset'"),
@@ -187,7 +189,7 @@ def test_help_and_version_load_nothing_that_takes_time(arguments: list[str]) -> 
     ("arguments", "message"),
     [
         (["rn"], "invalid choice: 'rn' .*did you mean 'run'"),
-        (["run", "--spcae", "x"], "unrecognized arguments: --spcae x; did you mean '--space'"),
+        (["run", "--spcae", "x"], "unrecognized arguments: --spcae; did you mean '--space'"),
         (["validate", "simulate", "--rations", "2"], "did you mean '--ratios'"),
         (["connectome", "shwo", "marmoset"], "did you mean 'show'"),
         (["run", "--concurrency", "0"], "is not a whole number of at least 1"),
@@ -275,3 +277,23 @@ def test_a_dry_run_says_what_can_be_decided_and_how_files_were_read(
         assert f"{pairs} pairs show, with a power of 80 %" in printed
         assert ("can hardly decide anything" in printed) == warned
         assert re.search(rf"drawn to try: [1-9]\d* of {pairs} real", printed)  # as many as two seconds are enough for
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_what_completes_commands_in_a_shell_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--print-completion", shell])
+    assert ended.value.code == 0
+    script = capsys.readouterr().out
+    assert "--checkpoint-every" in script
+    assert "extend" in script
+
+
+def test_bash_completes_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    script = tmp_path / "biotune.bash"
+    script.write_text(capsys.readouterr().out)
+    asked = f"source {script}; COMP_WORDS=(biotune ext); COMP_CWORD=1; _shtab_biotune; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["extend"], done.stderr

@@ -6,10 +6,9 @@ In a clone they are the folder search_spaces/; setup.py puts the same files into
 import os.path
 from pathlib import Path
 
-import biotune
 from biotune.errors import UserError, suggestion
 
-_PACKAGE = Path(biotune.__file__).parent
+_PACKAGE = Path(__file__).parents[2]
 _FOLDERS = (_PACKAGE / "search_spaces", _PACKAGE.parent / "search_spaces")
 """Where they are: installed, and in a clone, whether or not it is installed as editable."""
 
