@@ -49,6 +49,14 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="training time between two checkpoints of a trial, which it may lose when it is killed; default 10",
     )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="TRACKER",
+        help="tell a tracker of the study while it runs: tensorboard, mlflow:URI, wandb or wandb:PROJECT; can be "
+        "repeated",
+    )
 
 
 def options_of(arguments: argparse.Namespace, storage: "Place | None", kernels: str = "auto") -> "Options":
@@ -74,6 +82,7 @@ def options_of(arguments: argparse.Namespace, storage: "Place | None", kernels: 
         kernels=kernels,
         checkpoint_every=arguments.checkpoint_every,
         storage=storage,
+        log=arguments.log,
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -34,6 +35,7 @@ from biotune.study.history.tables import write_tables
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
+from biotune.study.monitor.tracking import Tracker, Tracking, make_trackers
 from biotune.study.opening import Opened, now, open_study, resumed_plans, used_conditions
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.estimate import RAY, Span, report
@@ -62,6 +64,7 @@ class Options:
         kernels: the backend that all networks run on; with "auto" the fastest is measured.
         checkpoint_every: seconds of training that a trial may lose when it is killed.
         storage: where the workers keep their checkpoints and the results are copied to; None: the results directory.
+        log: trackers that are told of the study while it runs: see `biotune.study.monitor.tracking`.
     """
 
     output: Path = Path("results")
@@ -74,6 +77,7 @@ class Options:
     kernels: str = "auto"
     checkpoint_every: float = 10.0
     storage: Place | None = None
+    log: Sequence[str] = ()
 
 
 class Interrupted(Exception):
@@ -117,6 +121,7 @@ def run_study(
         StorageError: the disk is full; everything so far is kept.
         Interrupted: the user pressed Ctrl-C; everything so far is kept.
     """
+    trackers = make_trackers(options.log, study.config.name)
     if resume:
         results = Results.open(resume)
         if repair:
@@ -129,6 +134,7 @@ def run_study(
                 f"Done since {state.finished}: only the tables and the report are made again.",
                 soft_wrap=True,
             )
+            Tracking(trackers, results, record, partial(console.print, style="bold yellow", soft_wrap=True)).close()
             return results.path
         plans = resumed_plans(results, study, trains_here=options.address is None)
         storage = resumed_storage(results, options.storage)
@@ -183,7 +189,7 @@ def run_study(
                 if extension := extension_of(study, record, more, resume):
                     extend(opened.plans, record, opened.progress.journal, extension)
             afterwards = report(opened.plans.study, process)
-            run = _Run(opened, resources, options.checkpoint_every, console, interrupted, afterwards)
+            run = _Run(opened, resources, options.checkpoint_every, console, interrupted, afterwards, trackers)
             try:
                 run.search_and_confirm()
             except StorageError as error:
@@ -194,6 +200,8 @@ def run_study(
                 raise Incomplete(directory, str(error)) from error
             except KeyboardInterrupt:
                 raise Interrupted(directory) from None
+            finally:
+                run.tracking.close()
     return directory
 
 
@@ -204,7 +212,7 @@ class _Run:
         opened: the study.
         resources: of a trial. every: seconds between two checkpoints of a trial.
         console: where progress and messages are printed. interrupted: whether the user asked to stop.
-        afterwards: how long the report will take.
+        afterwards: how long the report will take. trackers: that are told of it.
     """
 
     def __init__(
@@ -215,6 +223,7 @@ class _Run:
         console: Console,
         interrupted: Callable[[], bool],
         afterwards: Span,
+        trackers: dict[str, Tracker],
     ) -> None:
         self.plans, self.results, self.state, self.kernels = opened.plans, opened.results, opened.state, opened.kernels
         self.progress, self.checkpoints, self.mirror = opened.progress, opened.checkpoints, opened.mirror
@@ -234,6 +243,8 @@ class _Run:
             afterwards=afterwards,
         )
         self.metrics = Metrics(self.study, self.record, gpus=resources.gpus > 0)
+        say = partial(console.print, style="bold yellow", soft_wrap=True)
+        self.tracking = Tracking(trackers, self.results, self.record, say)
         self.written = time.monotonic()
 
     def search_and_confirm(self) -> None:
@@ -339,6 +350,7 @@ class _Run:
     def _changed(self) -> None:
         self.display.changed()
         self.metrics.publish(self.display.phase)
+        self.tracking.update()
         if time.monotonic() - self.written >= TABLE_SECONDS:
             self._write_tables()
         if self.mirror is not None and time.monotonic() >= self.mirror.due:

@@ -1,5 +1,6 @@
 """Studies from Python: read, estimated, run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import biotune as bt
 
 if __name__ == "__main__":
     study = bt.Study.read({space!r}, {{"search.trials_per_arm": 2, "confirm.replicates": 2}})
-    results = study.run({output!r}, concurrency=1)
+    results = study.run({output!r}, concurrency=1, log=["tensorboard", "mlflow:sqlite:///{database}"])
     print(results.verdicts["claim"]["rewired"], results.path.parent.name)
     again = bt.Study.resume(results.path)
     assert again.table("trials").equals(results.table("trials"))
@@ -67,10 +68,16 @@ def test_an_estimate_says_how_long_how_much_memory_and_what_it_can_show(tmp_path
 def test_is_run_and_resumed(tmp_path: Path, small_text: str) -> None:
     space, script = tmp_path / "space.yaml", tmp_path / "script.py"
     space.write_text(small_text)
-    script.write_text(RUN.format(space=str(space), output=str(tmp_path / "out")))
+    script.write_text(RUN.format(space=str(space), output=str(tmp_path / "out"), database=tmp_path / "mlflow.db"))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "undecided out" in done.stdout or "not comparable out" in done.stdout
     assert "<Network: " in done.stdout.splitlines()[-1]
     [directory] = (tmp_path / "out").iterdir()
     assert (directory / "report" / "index.html").is_file()
+    sent = json.loads((directory / "tracking.json").read_text())["trackers"]
+    assert len(sent) == 2
+    for runs in sent.values():
+        assert all(run["ended"] for run in runs.values())
+        assert {"real-0000", "real-0001", "rewired-0000", "rewired-0001"} < set(runs)  # and blocks that were confirmed
+    assert {folder.name for folder in (directory / "tensorboard").iterdir()} == set(sent["tensorboard"])

@@ -3,42 +3,39 @@
 Both are made from the study's journal each time, also while it runs, so that they never contradict it.
 """
 
-import math
 import shutil
-import statistics
 from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
-from tensorboardX import SummaryWriter
-from tensorboardX.summary import hparams
 
 from biotune.errors import UserError
 from biotune.results import RUNNING, Results
 from biotune.study.directory.directory import load_record
 from biotune.study.history.record import TrialRecord
+from biotune.study.monitor.tracking.news import medians, news_of_trial
+from biotune.study.monitor.tracking.send import read_sent
+from biotune.study.monitor.tracking.trackers import TensorBoard
 from biotune.study.search.sampler import distribution
 
 
 def write_tensorboard(results: Results) -> Path:
-    """Writes `tensorboard/<trial>/`, an event file per search trial: its losses, and its setting as hparams."""
+    """Writes `tensorboard/<trial>/`, an event file per search trial: its losses, and its setting as hparams.
+
+    A study that was run with `--log tensorboard` has written them itself, and may be writing them now.
+    """
     _, record = load_record(results)
-    folder = results.path / "tensorboard"
-    shutil.rmtree(folder, ignore_errors=True)
+    board = TensorBoard()
+    board.open(results.path)
+    if "tensorboard" in read_sent(results).trackers:
+        return board.folder
+    shutil.rmtree(board.folder, ignore_errors=True)
     for trial in record.trials.values():
-        with SummaryWriter(logdir=str(folder / trial.trial)) as writer:
-            for name in ("training", "validation"):
-                for epoch, loss in _medians(trial, name).items():
-                    writer.add_scalar(f"{name}_loss", loss, epoch)
-            best = {} if trial.score is None else {"best_loss": trial.score}
-            setting = {key: value if _is_plain(value) else str(value) for key, value in trial.setting.items()}
-            for summary in hparams({"arm": trial.arm, **setting}, best):
-                writer.file_writer.add_summary(summary)  # add_hparams would make a folder of its own
-            for name, value in best.items():
-                writer.add_scalar(name, value, trial.epochs)
-    return folder
+        board.send(news_of_trial(trial), None)
+    board.close()
+    return board.folder
 
 
 def write_optuna(results: Results) -> Path:
@@ -52,14 +49,15 @@ def write_optuna(results: Results) -> Path:
     for arm in study.arms:
         copy = optuna.create_study(storage=storage, study_name=f"{study.config.name}/{arm}", direction="minimize")
         for trial in record.of_arm(arm):
-            state = _state(trial)
+            state, rows = _state(trial), medians(trial.curves)
+            validation = {epoch: row["validation_loss"] for epoch, row in rows.items() if "validation_loss" in row}
             try:
                 told = create_trial(
                     state=state,
                     value=trial.objective if state == TrialState.COMPLETE else None,
                     params=trial.setting,
                     distributions=distributions,
-                    intermediate_values=_medians(trial, "validation"),
+                    intermediate_values=validation,
                     user_attrs={"trial": trial.trial, "status": trial.status, "origin": trial.origin},
                 )
             except ValueError as error:
@@ -76,13 +74,3 @@ def _state(trial: TrialRecord) -> TrialState:
     if trial.status == "failed":
         return TrialState.FAIL
     return TrialState.PRUNED if trial.score is None else TrialState.COMPLETE
-
-
-def _medians(trial: TrialRecord, name: str) -> dict[int, float]:
-    """Median loss over the replicates by epoch; epochs in which a replicate has none are left out."""
-    rows = getattr(trial.curves, name)
-    return {epoch: statistics.median(row) for epoch, row in enumerate(rows.tolist()) if not any(map(math.isnan, row))}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value))
