@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live display on a terminal, otherwise a line now and then."""
+"""What a person sees while a study runs: a live display on a terminal or in a notebook, else a line now and then."""
 
 import time
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from biotune.study.confirm.confirm import Job, jobs_left, make_jobs
 from biotune.study.confirm.course import course
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
+from biotune.study.monitor.notebook import NotebookLive
 from biotune.study.resources.estimate import Span, makespan
 
 LINE_SECONDS = 10.0
@@ -64,7 +65,11 @@ class Display:
         self.pace: float | None = None  # seconds per epoch of a confirmed replicate
         self.started = time.monotonic()
         self.said = self.started
-        self.live = Live(self, console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+        self.live: Live | NotebookLive | None = None
+        if console.is_jupyter:
+            self.live = NotebookLive(self)
+        elif console.is_terminal:
+            self.live = Live(self, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
         if self.live:
@@ -93,6 +98,8 @@ class Display:
 
     def changed(self, now: bool = False) -> None:
         """Something has happened. Without a terminal a line is printed, at most every `LINE_SECONDS` unless `now`."""
+        if isinstance(self.live, NotebookLive):
+            self.live.refresh(now)
         if self.live is None and (now or time.monotonic() - self.said >= LINE_SECONDS):
             self.said = time.monotonic()
             counts = " · ".join(f"{arm} {self._count(arm)}" for arm in self.study.arms)
