@@ -7,9 +7,11 @@ this module imports Ray only within its functions.
 """
 
 import errno
+import logging
 import os
 import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,10 @@ SETTINGS = {
 
 for name, value in SETTINGS.items():
     os.environ.setdefault(name, value)
+
+# in a notebook without ipywidgets Ray says twice that it shows no widgets of its own, and tqdm that it shows no bar
+logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 UNPACKED_JOBS = "working_dir_files"
 """The folder that Ray unpacks the files of submitted jobs in. Seen in Ray 2.60."""

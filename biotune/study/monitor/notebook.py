@@ -42,6 +42,6 @@ class NotebookLive:
     def _html(self) -> Any:
         from IPython.display import HTML
 
-        console = Console(record=True, file=io.StringIO(), width=100, force_terminal=True)
+        console = Console(record=True, file=io.StringIO(), width=100, force_terminal=True, force_jupyter=False)
         console.print(self.shown)
         return HTML(console.export_html(inline_styles=True, code_format="<pre style='line-height: 1.25'>{code}</pre>"))
