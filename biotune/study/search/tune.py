@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
-from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
+from ray.tune import CLIReporter, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -268,6 +268,7 @@ def run_search(
                 stop=_OnEnding(ending),
                 failure_config=FailureConfig(max_failures=0),
                 callbacks=[_OnStart(scheduler), _OnStep(changed, ending)],
+                progress_reporter=CLIReporter(),  # the one for notebooks clears all that the cell has shown
                 verbose=0,
             ),
         ).fit()
