@@ -57,7 +57,7 @@ def watched(head: Any, browser: Browser, space: Path) -> Iterator[Page]:
             study.send_signal(signal.SIGINT)
             study.wait(60)
     printed = log.read_text()
-    assert f"Dashboard: http://{head.dashboard}\n" in printed
+    assert f"Dashboard: http://{head.dashboard} (it asks for the token" in printed
     assert "--resume" in printed
 
 
