@@ -1,0 +1,128 @@
+"""The first screen of the page: what came out, how sure that is, under which conditions, and what to do next.
+
+The words of the other sections, selected and put in order; the question stands above them.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from biotune.report import formatting
+from biotune.report.formatting import percent, several
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import headline, trend_sentence
+from biotune.report.text.limits import least_shown
+from biotune.report.text.looks import as_typed, more_pairs, replicate_it, stage
+from biotune.report.text.report import Report
+from biotune.statistics import POWER
+
+MOST_ARMS = 3
+"""Arms of which the first screen says what holds over the conditions; the section on these has all."""
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What stands above everything else, in sentences; commands are between backticks.
+
+    Attributes:
+        found: what came out. sure: what that is based on. conditions: where it holds. steps: what to do next.
+    """
+
+    found: list[str]
+    sure: list[str]
+    conditions: list[str]
+    steps: list[str]
+
+
+def first_screen(report: Report) -> FirstScreen:
+    """Selects the words of a report that a reader needs first."""
+    return FirstScreen(
+        found=[*map(trend_sentence, report.trends), headline(report)],
+        sure=[report.answer[1], *_resolution(report), *stage(report), *_control(report)],
+        conditions=_conditions(report),
+        steps=_steps(report, _directory(report.page)),
+    )
+
+
+def _directory(page: Path) -> Path:
+    """The results directory of a page, which lies in a folder of it."""
+    return page.parents[1]
+
+
+def _resolution(summary: Summary) -> list[str]:
+    """The least ratio that the study can show, of the arm with the widest spread."""
+    least = [ratio for c in summary.comparisons if (ratio := least_shown(c)) is not None]
+    if not least:
+        return []
+    return [
+        f"A true ratio of {formatting.ratio(max(least))} or more would be shown to be slower with a power of "
+        f"{percent(POWER)} (faster: 1 divided by it); a smaller difference often ends as undecided."
+    ]
+
+
+def _control(report: Report) -> list[str]:
+    return [report.control_sentence] if report.control and report.control.found is not False else []
+
+
+def _conditions(report: Report) -> list[str]:
+    if report.conditions is None:
+        neurons = report.measures.get("neurons", {}).get(report.reference)
+        size = f", with networks of {formatting.number(neurons[1])} neurons" if neurons else ""
+        return [
+            f"One condition alone: {formatting.task(report.task['name'])}{size}, as the methods say. "
+            "Whether it holds under others was not asked."
+        ]
+    said, left = report.conditions_sentences[:MOST_ARMS], report.conditions_sentences[MOST_ARMS:]
+    names = dict.fromkeys(spec.condition for spec in report.conditions.specifications)
+    return [f"{formatting.count(len(names), 'condition')}: {several(names)}.", *said, *(["…"] if left else [])]
+
+
+def _steps(report: Report, directory: Path) -> list[str]:
+    """What to do next, the most urgent first."""
+    if not report.finished:
+        return [f"If it does not run any more: `biotune run --resume {as_typed(directory)}` goes on with it."]
+    again = [*_connectomes(report), *_in_full(report)]
+    if again:
+        return again
+    steps = [*_not_met(report), *more_pairs(report, directory)]
+    if report.conditions is None:
+        steps.append(
+            "Ask under which other conditions it holds: add `conditions` to the study's YAML, then "
+            f"`biotune extend {as_typed(directory)} --space FILE`."
+        )
+    if report.comparisons and not steps and not report.replications:
+        steps.append(replicate_it(report, directory))
+    return steps
+
+
+def _connectomes(summary: Summary) -> list[str]:
+    asked = dict.fromkeys(used["asked"] for used in summary.connectomes.values() if used["substituted"])
+    commands = " and ".join(f"`biotune connectome fetch {shlex.quote(name)}`" for name in asked)
+    return [f"Get the connectome that was asked for, {commands}, and run the study again."] if asked else []
+
+
+def _in_full(summary: Summary) -> list[str]:
+    if not summary.quick:
+        return []
+    command = _without_quick(summary.environment)
+    return [f"Run the study in full, without `--quick`{f': `{command}`' if command else ''}."]
+
+
+def _without_quick(environment: Mapping[str, Any]) -> str:
+    """The command of the run as it would be in full; empty if it wasn't one of the command line."""
+    words = shlex.split(environment["command"])
+    return shlex.join(word for word in words if word != "--quick") if "--quick" in words else ""
+
+
+def _not_met(report: Report) -> list[str]:
+    """What to change where too few networks met the criterion."""
+    short = [arm for arm, claim in report.claims.items() if claim and claim.name == "not comparable"]
+    short += [found.arm for found in report.looks.forecasts if found.missed and found.arm not in short]
+    if not short:
+        return []
+    return [
+        f"Too few networks met the criterion to decide on {several(short)}: see in the learning curves why, and raise "
+        "`confirm.max_epochs` or `criterion.fraction_of_null` in a new study. More pairs can't decide it."
+    ]
