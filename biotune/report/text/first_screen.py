@@ -12,14 +12,18 @@ from typing import Any
 from biotune.report import formatting
 from biotune.report.formatting import percent, several
 from biotune.report.results.summary import Summary
-from biotune.report.text.answer import headline, trend_sentence
+from biotune.report.text.answer import claim_name, confidence, headline, trend_sentence
+from biotune.report.text.conditions import in_one_line
 from biotune.report.text.limits import least_shown
 from biotune.report.text.looks import as_typed, more_pairs, replicate_it, stage
 from biotune.report.text.report import Report
-from biotune.statistics import POWER
+from biotune.statistics import FAMILY_CONFIDENCE, POWER
 
-MOST_ARMS = 3
+MOST_ARMS = 4
 """Arms of which the first screen says what holds over the conditions; the section on these has all."""
+
+MOST_CLAIMS = 2
+"""Different claims that a sentence can hold beside the list of the arms; with more the list says it better."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,11 @@ class FirstScreen:
     """What stands above everything else, in sentences; commands are between backticks.
 
     Attributes:
-        found: what came out. sure: what that is based on. conditions: where it holds. steps: what to do next.
+        found: what came out. key: how to read the ratios of the arms. sure: what that is based on. conditions: where it holds. steps: what to do next.
     """
 
     found: list[str]
+    key: str
     sure: list[str]
     conditions: list[str]
     steps: list[str]
@@ -39,8 +44,9 @@ class FirstScreen:
 def first_screen(report: Report) -> FirstScreen:
     """Selects the words of a report that a reader needs first."""
     return FirstScreen(
-        found=[*map(trend_sentence, report.trends), headline(report)],
-        sure=[report.answer[1], *_resolution(report), *stage(report), *_control(report)],
+        found=[*map(trend_sentence, report.trends), _headline(report)],
+        key=_key(report),
+        sure=[_grounds(report), *_resolution(report), *stage(report), *_control(report)],
         conditions=_conditions(report),
         steps=_steps(report, _directory(report.page)),
     )
@@ -51,14 +57,42 @@ def _directory(page: Path) -> Path:
     return page.parents[1]
 
 
+def _headline(report: Report) -> str:
+    claims = {claim_name(report, c.arm) for c in report.comparisons}
+    if len(claims) <= MOST_CLAIMS:
+        return headline(report)
+    return f"{formatting.count(len(report.comparisons), 'arm')} compared with {report.reference}:"
+
+
+def _key(report: Report) -> str:
+    two = "; where there are two, at the setting of the pair, then with each arm at its own best"
+    return (
+        f"Updates to criterion as a ratio to {report.reference}, below 1 is faster, with intervals"
+        f"{two if any(map(report.has_two_ratios, report.arms)) else ''}."
+    )
+
+
+def _grounds(report: Report) -> str:
+    pairs = sorted({c.ratio.pairs for c in report.comparisons if c.ratio})
+    if not pairs:
+        return report.answer[1]
+    compared = len(report.comparisons)
+    together = f" ({percent(FAMILY_CONFIDENCE)} over the {compared} comparisons)" if compared > 1 else ""
+    both = " A direction is claimed only if both ratios have it." if any(map(report.has_two_ratios, report.arms)) else ""
+    return (
+        f"Intervals of {confidence(report, 1)}{together}, over {several(map(str, pairs))} pairs of new networks with "
+        f"new seeds and data.{both}"
+    )
+
+
 def _resolution(summary: Summary) -> list[str]:
     """The least ratio that the study can show, of the arm with the widest spread."""
     least = [ratio for c in summary.comparisons if (ratio := least_shown(c)) is not None]
     if not least:
         return []
     return [
-        f"A true ratio of {formatting.ratio(max(least))} or more would be shown to be slower with a power of "
-        f"{percent(POWER)} (faster: 1 divided by it); a smaller difference often ends as undecided."
+        f"With a power of {percent(POWER)} they show a true ratio of {formatting.ratio(max(least))} or more, or of "
+        f"{formatting.ratio(1 / max(least))} or less; a smaller difference often ends as undecided."
     ]
 
 
@@ -74,9 +108,9 @@ def _conditions(report: Report) -> list[str]:
             f"One condition alone: {formatting.task(report.task['name'])}{size}, as the methods say. "
             "Whether it holds under others was not asked."
         ]
-    said, left = report.conditions_sentences[:MOST_ARMS], report.conditions_sentences[MOST_ARMS:]
     names = dict.fromkeys(spec.condition for spec in report.conditions.specifications)
-    return [f"{formatting.count(len(names), 'condition')}: {several(names)}.", *said, *(["…"] if left else [])]
+    arms = [in_one_line(over, report.conditions) for over in report.conditions.over]
+    return [f"{formatting.count(len(names), 'condition')}: {several(names)}.", *arms[:MOST_ARMS]]
 
 
 def _steps(report: Report, directory: Path) -> list[str]:
@@ -87,7 +121,7 @@ def _steps(report: Report, directory: Path) -> list[str]:
     if again:
         return again
     steps = [*_not_met(report), *more_pairs(report, directory)]
-    if report.conditions is None:
+    if report.conditions is None and _any_comparable(report):
         steps.append(
             "Ask under which other conditions it holds: add `conditions` to the study's YAML, then "
             f"`biotune extend {as_typed(directory)} --space FILE`."
@@ -95,6 +129,10 @@ def _steps(report: Report, directory: Path) -> list[str]:
     if report.comparisons and not steps and not report.replications:
         steps.append(replicate_it(report, directory))
     return steps
+
+
+def _any_comparable(summary: Summary) -> bool:
+    return any(claim and claim.name != "not comparable" for claim in summary.claims.values())
 
 
 def _connectomes(summary: Summary) -> list[str]:

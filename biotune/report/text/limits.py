@@ -92,7 +92,7 @@ def _substitutes(summary: Summary) -> list[Limit]:
         Limit(
             "banner",
             f"Not the connectome asked for: nothing here is a finding about {asked}. {used} stands in for it.",
-            f"{asked} could not be obtained ({reason.rstrip('.')}), so {used} took its place in {several(arms)}.",
+            f"{asked} could not be obtained ({reason.rstrip('.')}); {used} took its place in {several(arms)}.",
         )
         for (asked, used, reason), arms in replaced.items()
     ]
