@@ -38,8 +38,10 @@ def in_one_line(over: Over, conditions: Conditions) -> str:
         return f"{over.arm}: {over.everywhere} under each of {over.conditions}."
     own = [spec for spec in conditions.specifications if spec.arm == over.arm]
     parts = [f"{own[0].direction or 'no direction'} under the primary"]
-    parts += [f"{direction} under at least {u} of {over.conditions}" for direction, u in over.at_least.items() if u]
-    parts += [f"{spec.direction} under {spec.condition}" for spec in own if spec.condition in over.exceptions]
+    for direction, u in over.at_least.items():
+        named = [spec.condition for spec in own if spec.condition in over.exceptions and spec.direction == direction]
+        by_name = f" ({several(named)})" if named else ""
+        parts += [f"{direction} under at least {u} of {over.conditions}{by_name}"] if u or named else []
     return f"{over.arm}: {', '.join(parts)}."
 
 
