@@ -17,17 +17,17 @@ def describe_dataset(report: Report, state: State) -> dict[str, Any]:
         report: all numbers and words. state: of the study, for its dates.
     """
     summary = "../summary.json" if report.page.parent.name == "report" else "summary.json"
+    warnings = [limit.text for limit in report.limits if limit.kind == "banner"]
     content = {
         "@context": "https://schema.org",
         "@type": "Dataset",
         "name": f"{report.name}: {report.question}",
-        "description": " ".join(report.answer),
+        "description": " ".join([*warnings, *report.answer]),
         "dateCreated": state.started,
         "dateModified": state.finished,
         "creativeWorkStatus": "Complete" if report.finished else "Incomplete",
         "isBasedOn": list(_connectomes(report)),
         "variableMeasured": [_ratio(c) for c in report.comparisons if c.ratio and c.comparable],
-        "measurementTechnique": report.methods,
         "citation": [_software(report.environment), *report.citations],
         "distribution": {"@type": "DataDownload", "encodingFormat": "application/json", "contentUrl": summary},
     }

@@ -4,10 +4,8 @@ The words of the other sections, selected and put in order; the question stands 
 """
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import percent, several
@@ -78,7 +76,9 @@ def _grounds(report: Report) -> str:
         return report.answer[1]
     compared = len(report.comparisons)
     together = f" ({percent(FAMILY_CONFIDENCE)} over the {compared} comparisons)" if compared > 1 else ""
-    both = " A direction is claimed only if both ratios have it." if any(map(report.has_two_ratios, report.arms)) else ""
+    both = (
+        " A direction is claimed only if both ratios have it." if any(map(report.has_two_ratios, report.arms)) else ""
+    )
     return (
         f"Intervals of {confidence(report, 1)}{together}, over {several(map(str, pairs))} pairs of new networks with "
         f"new seeds and data.{both}"
@@ -144,14 +144,9 @@ def _connectomes(summary: Summary) -> list[str]:
 def _in_full(summary: Summary) -> list[str]:
     if not summary.quick:
         return []
-    command = _without_quick(summary.environment)
-    return [f"Run the study in full, without `--quick`{f': `{command}`' if command else ''}."]
-
-
-def _without_quick(environment: Mapping[str, Any]) -> str:
-    """The command of the run as it would be in full; empty if it wasn't one of the command line."""
-    words = shlex.split(environment["command"])
-    return shlex.join(word for word in words if word != "--quick") if "--quick" in words else ""
+    command = str(summary.environment["command"])
+    in_full = f": `{command.replace(' --quick', '')}`" if " --quick" in command else ""
+    return [f"Run the study in full, without `--quick`{in_full}."]
 
 
 def _not_met(report: Report) -> list[str]:
