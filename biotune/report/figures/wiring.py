@@ -110,8 +110,8 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
         "What each arm's wiring looks like",
         "The matrix of replicate 0 of each arm before training, rows targets and columns sources, ordered by region: a "
         "pixel is the mean weight between the neurons of two regions, in units of the connectome; blank if there is "
-        f"no edge, or if edges have the weight 0.{in_bins}{unnamed} Look at what an arm has kept of the reference's pattern, "
-        "and what it has lost.",
+        f"no edge, or if edges have the weight 0.{in_bins}{unnamed} Look at what an arm has kept of the reference's "
+        "pattern, and what it has lost.",
         "Matrices ordered by region, one replicate each: "
         + "; ".join(
             f"{arm} has edges in {percent(len(rows) / int(rows['bins'].iloc[0]) ** 2)} of its blocks"
@@ -159,8 +159,8 @@ def draw_regions(summary: Summary, matrices: pd.DataFrame, named: dict[str, list
         "regions",
         "Which regions are wired to which",
         "The matrix of replicate 0 before training of one arm for each connectome, rows targets and columns sources, "
-        f"with the names of the regions, shortened to {LONGEST_TICK} characters.{_left_out(named)} The regions of the other arms of a "
-        "connectome are in the same order.",
+        f"with the names of the regions, shortened to {LONGEST_TICK} characters.{_left_out(named)} "
+        "The regions of the other arms of a connectome are in the same order.",
         "Strongest connections between regions: "
         + "; ".join(f"{arm}: {', '.join(found) or 'none'}" for arm, found in strongest.items())
         + ".",

@@ -29,7 +29,8 @@ class FirstScreen:
     """What stands above everything else, in sentences; commands are between backticks.
 
     Attributes:
-        found: what came out. key: how to read the ratios of the arms. sure: what that is based on. conditions: where it holds. steps: what to do next.
+        found: what came out. key: how to read the ratios of the arms.
+        sure: what that is based on. conditions: where it holds. steps: what to do next.
     """
 
     found: list[str]
@@ -66,8 +67,12 @@ def _key(report: Report) -> str:
     two = "; where there are two, at the setting of the pair, then with each arm at its own best"
     return (
         f"Updates to criterion as a ratio to {report.reference}, below 1 is faster, with intervals"
-        f"{two if any(map(report.has_two_ratios, report.arms)) else ''}."
+        f"{two if _two_ratios(report) else ''}."
     )
+
+
+def _two_ratios(report: Report) -> bool:
+    return any(map(report.has_two_ratios, report.arms))
 
 
 def _grounds(report: Report) -> str:

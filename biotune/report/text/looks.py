@@ -26,7 +26,7 @@ def looks_sentences(summary: Summary, directory: Path) -> list[str]:
 
 
 def stage(summary: Summary) -> list[str]:
-    """Where among the planned looks the report is, and a warning of what was decided early; empty if one was planned."""
+    """Where among the planned looks the report is, and a warning of what was decided early."""
     return [*_stage(summary.looks), *_exaggerated(summary)]
 
 
@@ -90,8 +90,8 @@ def replicate_it(summary: Summary, directory: Path) -> str:
     """The command for a replication of as many pairs as were planned, for a study that has none."""
     pairs = max(summary.looks.shown, LEAST_PAIRS)
     return (
-        f"`biotune extend {as_typed(directory)} --replicates {_end(summary) + pairs}` replicates it: {pairs} new pairs, "
-        f"analysed alone, in some {_minutes(pairs * summary.looks.seconds_of_replicated_pair)}."
+        f"`biotune extend {as_typed(directory)} --replicates {_end(summary) + pairs}` replicates it: {pairs} new "
+        f"pairs, analysed alone, in some {_minutes(pairs * summary.looks.seconds_of_replicated_pair)}."
     )
 
 
