@@ -91,6 +91,7 @@ def test_where_nothing_was_learnt_more_pairs_are_not_advised(simulate, read_page
     make_report(directory)
     found = parts(read_page(directory).text)
     assert "not comparable" in found["What came out"]
+    assert "0 of 48 confirmed networks met the criterion" in found["How sure"]
     assert "confirm.max_epochs" in found["What to do next"]
     assert "extend" not in found["What to do next"]
 

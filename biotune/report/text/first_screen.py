@@ -64,6 +64,8 @@ def _headline(report: Report) -> str:
 
 
 def _key(report: Report) -> str:
+    if not _pairs(report):
+        return ""
     two = "; where there are two, at the setting of the pair, then with each arm at its own best"
     return (
         f"Updates to criterion as a ratio to {report.reference}, below 1 is faster, with intervals"
@@ -75,10 +77,15 @@ def _two_ratios(report: Report) -> bool:
     return any(map(report.has_two_ratios, report.arms))
 
 
+def _pairs(report: Report) -> list[int]:
+    """Numbers of pairs behind the ratios that are shown."""
+    return sorted({c.ratio.pairs for c in report.comparisons if c.ratio and c.comparable})
+
+
 def _grounds(report: Report) -> str:
-    pairs = sorted({c.ratio.pairs for c in report.comparisons if c.ratio})
+    pairs = _pairs(report)
     if not pairs:
-        return report.answer[1]
+        return _without_ratios(report)
     compared = len(report.comparisons)
     together = f" ({percent(FAMILY_CONFIDENCE)} over the {compared} comparisons)" if compared > 1 else ""
     both = (
@@ -87,6 +94,17 @@ def _grounds(report: Report) -> str:
     return (
         f"Intervals of {confidence(report, 1)}{together}, over {several(map(str, pairs))} pairs of new networks with "
         f"new seeds and data.{both}"
+    )
+
+
+def _without_ratios(report: Report) -> str:
+    if not report.comparisons:
+        return report.answer[1]
+    own = [result.converged for result in report.results if result.phase == "own_best"]
+    met, trained = sum(share.count for share in own), sum(share.total for share in own)
+    return (
+        f"No ratio is given: {met} of {formatting.count(trained, 'confirmed network')} met the criterion within the "
+        f"budget of {formatting.count(report.budget, 'update')}."
     )
 
 
