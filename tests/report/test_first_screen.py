@@ -96,6 +96,22 @@ def test_where_nothing_was_learnt_more_pairs_are_not_advised(simulate, read_page
     assert "extend" not in found["What to do next"]
 
 
+def test_what_is_decided_under_all_conditions_is_to_be_replicated(simulate, read_page):
+    ratios = {"marmoset": 1.0, "degrees": 0.5}
+    directory = simulate(ratios=ratios, conditions={"off": ({"network": {"remap": False}}, {"degrees": 0.5})})
+    make_report(directory)
+    found = parts(read_page(directory).text)
+    assert "2 conditions: primary and off." in found["Under which conditions"]
+    assert "degrees: faster under each of 2." in found["Under which conditions"]
+    assert "--replicates 32 replicates it: 16 new pairs" in found["What to do next"].replace("  ", " ")
+
+
+def test_one_arm_alone_is_to_be_compared(simulate, read_page):
+    directory = simulate(ratios={"marmoset": 1.0})
+    make_report(directory)
+    assert "Add arms to compare marmoset with" in parts(read_page(directory).text)["What to do next"]
+
+
 def test_an_unfinished_study_is_to_go_on(simulate, read_page):
     directory = simulate(phase="search", trials=3)
     make_report(directory)

@@ -149,9 +149,9 @@ def _steps(report: Report, directory: Path) -> list[str]:
             "Ask under which other conditions it holds: add `conditions` to the study's YAML, then "
             f"`biotune extend {as_typed(directory)} --space FILE`."
         )
-    if report.comparisons and not steps and not report.replications:
-        steps.append(replicate_it(report, directory))
-    return steps
+    if not report.comparisons:
+        return [f"Add arms to compare {report.reference} with, in a new study."]
+    return steps or [replicate_it(report, directory)]
 
 
 def _any_comparable(summary: Summary) -> bool:
