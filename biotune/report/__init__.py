@@ -66,7 +66,7 @@ def make_report(directory: Path | str, look: int | None = None) -> Report:
     report = describe_study(inputs)
     tables = inputs.tables.at(report.pairs)
     figures = draw_figures(report, tables)
-    write_report(report, tables, figures.all, render_page(report, figures, inputs.text))
+    write_report(report, tables, figures.all, render_page(report, figures, inputs))
     return report
 
 

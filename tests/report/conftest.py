@@ -61,19 +61,23 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> CombinedReport:
 
 
 class Page(HTMLParser):
-    """A report's tags with their attributes, and its text."""
+    """A report's tags with their attributes, its text, and what programs read of it."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.parts: list[str] = []
+        self.metadata = ""
         self.feed((directory / "report" / "index.html").read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.parts.append(data)
+        if self.cdata_elem == "script":
+            self.metadata += data
+        else:
+            self.parts.append(data)
 
     @property
     def text(self) -> str:

@@ -319,7 +319,7 @@ def test_a_study_without_conditions_has_nothing_of_them(simulate, read_page, pri
     summary = make_report(directory)
     assert summary.conditions is None
     assert summary.conditions_sentences == []
-    assert "Under which conditions" not in read_page(directory).text
+    assert "Under which conditions does it hold?" not in read_page(directory).text
     for name in ("specification_curve.svg", "gain.svg"):
         assert not (directory / "report" / "figures" / name).exists()
     for name in ("conditions.csv", "gain.csv"):

@@ -1,5 +1,8 @@
 """The figures of the wiring: speed against the dose of a null, each arm's matrix, speed against measures."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from biotune.connectome.names import MOST_NAMED, shown
+from biotune.connectome.names import MOST_KEPT, MOST_NAMED, shown
 from biotune.report.figures.drawing import (
     INK,
     MARKERS,
@@ -99,14 +102,16 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     binned = (matrices["bins"] < matrices["regions"]).any()
     in_bins = " There are more regions than can be shown, so consecutive ones share a pixel." if binned else ""
+    numbered = any(summary.connectomes[arm]["regions"] is None for arm in arms)
+    unnamed = f" Regions without names, or more than {MOST_KEPT}, have numbers only." if numbered else ""
     return finish(
         canvas,
         "matrices",
         "What each arm's wiring looks like",
         "The matrix of replicate 0 of each arm before training, rows targets and columns sources, ordered by region: a "
         "pixel is the mean weight between the neurons of two regions, in units of the connectome; blank if there is "
-        f"no edge, or if edges have the weight 0.{in_bins} Look at what an arm has kept of the reference's pattern, "
-        "and what it has lost.",
+        f"no edge, or if edges have the weight 0.{in_bins}{unnamed} Look at what an arm has kept of the reference's "
+        "pattern, and what it has lost.",
         "Matrices ordered by region, one replicate each: "
         + "; ".join(
             f"{arm} has edges in {percent(len(rows) / int(rows['bins'].iloc[0]) ** 2)} of its blocks"
@@ -118,13 +123,13 @@ def draw_matrices(summary: Summary, matrices: pd.DataFrame) -> Figure:
 
 
 def named_regions(summary: Summary, matrices: pd.DataFrame) -> dict[str, list[str]]:
-    """One arm of each connectome whose regions have names, and are few enough for these to be read, and the names."""
+    """One arm of each connectome whose regions have names, each with a pixel of its own, and the names."""
     found: dict[str, list[str]] = {}
     shown_already = set()
     for arm in sorted(summary.arms, key=lambda arm: arm != summary.reference):
         used, rows = summary.connectomes[arm], matrices[matrices["arm"] == arm]
         names = used["regions"]
-        if names is None or len(names) > MOST_NAMED or used["digest"] in shown_already or rows.empty:
+        if names is None or used["digest"] in shown_already or rows.empty:
             continue
         if (rows["bins"] == len(names)).all() and (rows["regions"] == len(names)).all():
             shown_already.add(used["digest"])
@@ -133,16 +138,17 @@ def named_regions(summary: Summary, matrices: pd.DataFrame) -> dict[str, list[st
 
 
 def draw_regions(summary: Summary, matrices: pd.DataFrame, named: dict[str, list[str]]) -> Figure:
-    """The matrix of an arm of each connectome, with the names of its regions."""
+    """The matrix of an arm of each connectome, with the names of its regions, or of every n-th if they are many."""
     canvas = Canvas(figsize=(WIDTH, 5.2 * len(named) + 0.35), dpi=200, layout="constrained")
     panels = dict(zip(named, canvas.subplots(len(named), 1, squeeze=False).flat, strict=True))
     _draw_blocks(canvas, panels, matrices[matrices["arm"].isin(named)])
     strongest = {}
     for arm, names in named.items():
-        places, ticks = range(1, len(names) + 1), shown(names, LONGEST_TICK)
-        size = min(7.5, 72 * 4 / len(names))
-        panels[arm].set_xticks(places, ticks, rotation=90, fontsize=size)
-        panels[arm].set_yticks(places, ticks, fontsize=size)
+        ticks, step = shown(names, LONGEST_TICK), _step(names)
+        places = range(1, len(names) + 1, step)
+        size = min(7.5, 72 * 4 / len(places))
+        panels[arm].set_xticks(places, ticks[::step], rotation=90, fontsize=size)
+        panels[arm].set_yticks(places, ticks[::step], fontsize=size)
         rows = matrices[(matrices["arm"] == arm) & (matrices["target"] != matrices["source"])]
         rows = rows.assign(mean=rows["weight"] / rows["pairs"]).nlargest(3, "mean")
         strongest[arm] = [
@@ -153,12 +159,23 @@ def draw_regions(summary: Summary, matrices: pd.DataFrame, named: dict[str, list
         "regions",
         "Which regions are wired to which",
         "The matrix of replicate 0 before training of one arm for each connectome, rows targets and columns sources, "
-        f"with the names of the regions, shortened to {LONGEST_TICK} characters. The regions of the other arms of a "
-        "connectome are in the same order.",
+        f"with the names of the regions, shortened to {LONGEST_TICK} characters.{_left_out(named)} "
+        "The regions of the other arms of a connectome are in the same order.",
         "Strongest connections between regions: "
         + "; ".join(f"{arm}: {', '.join(found) or 'none'}" for arm, found in strongest.items())
         + ".",
     )
+
+
+def _step(names: Sequence[str]) -> int:
+    """Every so many-th name is shown, so that they can be read."""
+    return math.ceil(len(names) / MOST_NAMED)
+
+
+def _left_out(named: dict[str, list[str]]) -> str:
+    """Which names are left out; empty if none is."""
+    sparse = [f"one in {_step(names)} of {arm}" for arm, names in named.items() if _step(names) > 1]
+    return f" Of many regions not all can be named: {several(sparse)}." if sparse else ""
 
 
 def _draw_blocks(canvas: Canvas, panels: dict[str, Axes], matrices: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """The page: one self-contained file, made from a report and its figures; nothing is computed here."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from markupsafe import Markup
 from biotune.report import formatting
 from biotune.report.figures import Figures
 from biotune.report.figures.drawing import INK, PAPER, Figure
+from biotune.report.inputs import Inputs
+from biotune.report.output.metadata import describe_dataset
 from biotune.report.text.answer import (
     bootstrap_interval,
     claim_name,
@@ -24,25 +27,34 @@ from biotune.report.text.answer import (
 )
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.conditions import changes_of
+from biotune.report.text.first_screen import first_screen
 from biotune.report.text.looks import NOT_ADJUSTED
 from biotune.report.text.methods import kernels_seen
 from biotune.report.text.report import Report
 from biotune.results import PROPAGATION
 
 _DOI = re.compile(r"(?:https?://doi\.org/|doi:)?\b(10\.\d{4,9}/[^\s,;()&<>]*[^\s,;()&<>.])")
+_HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 _ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 
 
-def render_page(report: Report, figures: Figures, study: str) -> str:
+def render_page(report: Report, figures: Figures, inputs: Inputs) -> str:
     """The page of a study as HTML.
 
     Args:
         report: all numbers and words.
         figures: of its sections.
-        study: text of study.yaml.
+        inputs: what the report was made from.
     """
-    provenance, kernels = dict(_flat(report.environment)), kernels_seen(report.environment)
-    return _template("page.html").render(s=report, figures=figures, study=study, provenance=provenance, kernels=kernels)
+    return _template("page.html").render(
+        s=report,
+        first=first_screen(report),
+        figures=figures,
+        study=inputs.text,
+        provenance=dict(_flat(report.environment)),
+        kernels=kernels_seen(report.environment),
+        metadata=describe_dataset(report, inputs.state),
+    )
 
 
 def render_combined(combined: CombinedReport, figures: Sequence[Figure]) -> str:
@@ -89,6 +101,8 @@ def _template(name: str) -> Template:
         "code": _with_code,
         "linked": _linked,
         "sections": _sections,
+        "contents": _contents,
+        "json": _json,
     }
     return environment.get_template(name)
 
@@ -112,6 +126,17 @@ def _sections(measures: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     topology = {name: found for name, found in measures.items() if name not in start}
     headings = {"the topology, with the initial weights": topology, "how the networks start, before training": start}
     return [(heading, found) for heading, found in headings.items() if found]
+
+
+def _contents(main: str) -> list[tuple[str, Markup]]:
+    """The sections of a page: id and heading of each."""
+    return [(place, Markup(heading)) for place, heading in _HEADING.findall(main)]
+
+
+def _json(content: Mapping[str, Any]) -> Markup:
+    """JSON that can stand in a page, whatever names it holds."""
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+    return Markup(text.replace("<", r"\u003c").replace("&", r"\u0026"))
 
 
 def _with_code(sentence: str) -> Markup:

@@ -30,7 +30,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print()
     for limit in report.limits:
         if limit.kind == "banner":
-            console.print(Text(limit.text, style="bold yellow"), highlight=False)
+            console.print(Text(f"{limit.text} {limit.reasons}".strip(), style="bold yellow"), highlight=False)
     for sentence in [*map(trend_sentence, report.trends), *report.answer]:
         console.print(Text(sentence), highlight=False)
     if report.results:

@@ -98,6 +98,11 @@ def answer(summary: Summary) -> tuple[str, str]:
     return _found(summary), _grounds(summary)
 
 
+def headline(summary: Summary) -> str:
+    """What the study found, in a sentence without numbers."""
+    return _found(summary, numbers=False) if summary.comparisons else _without_comparison(summary)[0]
+
+
 def ranks_note(arms: Mapping[str, Any], comparisons: Sequence[Comparison]) -> str:
     """Why the reference's rank among the draws of nulls isn't given; empty if it is given, or if there is no null."""
     short = [c for c in comparisons if c.ratio and c.rank is None and is_null(arms[c.arm])]
@@ -217,16 +222,16 @@ def _without_comparison(summary: Summary) -> tuple[str, str]:
     )
 
 
-def _found(summary: Summary) -> str:
+def _found(summary: Summary, *, numbers: bool = True) -> str:
     groups: dict[str, list[str]] = {name: [] for name in _CLAUSES}
     own = {c.arm: c for c in summary.own_best}
     for comparison in summary.comparisons:
         arm = comparison.arm
         name = claim_name(summary, arm)
-        numbers = _numbers(comparison)
+        shown = _numbers(comparison)
         if summary.has_two_ratios(arm) and arm in own:
-            numbers = f"{numbers}; {_numbers(own[arm])}"
-        groups[name].append(arm if name in ("not comparable", "to come") else f"{arm} ({numbers})")
+            shown = f"{shown}; {_numbers(own[arm])}"
+        groups[name].append(f"{arm} ({shown})" if numbers and name not in ("not comparable", "to come") else arm)
     clauses = [_clause(name, arms, summary) for name, arms in groups.items() if arms]
     stand_ins = sorted({c["name"] for c in summary.connectomes.values() if c["substituted"]})
     opening = f"With {several(stand_ins)} in place of the connectome that was asked for, " if stand_ins else ""

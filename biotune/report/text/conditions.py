@@ -32,6 +32,19 @@ def conditions_sentences(conditions: Conditions, reference: str) -> list[str]:
     return [*sentences, *([best_gain_sentence(conditions.best_gain)] if conditions.best_gain else [])]
 
 
+def in_one_line(over: Over, conditions: Conditions) -> str:
+    """What holds of an arm over the conditions, as short as it can be said."""
+    if over.everywhere:
+        return f"{over.arm}: {over.everywhere} under each of {over.conditions}."
+    own = [spec for spec in conditions.specifications if spec.arm == over.arm]
+    parts = [f"{own[0].direction or 'no direction'} under the primary"]
+    for direction, u in over.at_least.items():
+        named = [spec.condition for spec in own if spec.condition in over.exceptions and spec.direction == direction]
+        by_name = f" ({several(named)})" if named else ""
+        parts += [f"{direction} under at least {u} of {over.conditions}{by_name}"] if u or named else []
+    return f"{over.arm}: {', '.join(parts)}."
+
+
 def best_gain_sentence(best: Sequence[BestGain]) -> str:
     """Each arm at its own best gain and learning rate."""
     compared = [

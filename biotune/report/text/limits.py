@@ -9,6 +9,7 @@ import pandas as pd
 
 from biotune.report import formatting
 from biotune.report.formatting import count, percent, several
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.summary import Summary
 from biotune.report.text.answer import control_sentence
 from biotune.report.text.settings import chosen_settings
@@ -24,10 +25,15 @@ _ONE_RADIUS = 1e-3
 
 @dataclass(frozen=True)
 class Limit:
-    """Something that a reader must know before believing the answer; a banner is shown above it, a note below."""
+    """Something that a reader must know before believing the answer; a banner is shown above it, a note below.
+
+    Attributes:
+        text: what is so. reasons: why, which the page folds away; empty if there is no more to say.
+    """
 
     kind: Literal["banner", "note"]
     text: str
+    reasons: str = ""
 
 
 def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials: pd.DataFrame) -> list[Limit]:
@@ -36,7 +42,7 @@ def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials
     Args:
         study: content of study.yaml. state: of the study. trials: the table of search trials.
     """
-    banners = [Limit("banner", text) for text in _warnings(summary)]
+    banners = [*_warnings(summary), *_substitutes(summary), *_control(summary)]
     notes = [
         *_same(state),
         *_replicates(summary),
@@ -48,12 +54,12 @@ def find_limits(summary: Summary, study: Mapping[str, Any], state: State, trials
         *_reading(summary),
         *_working_tree(summary.environment),
     ]
-    return banners + [Limit("note", text) for text in notes]
+    return [*banners, *(Limit("note", text) for text in notes)]
 
 
-def _warnings(summary: Summary) -> list[str]:
+def _warnings(summary: Summary) -> list[Limit]:
     quick = "A first look (--quick), with few trials and replicates: no result, whatever the verdicts say."
-    return [*_unfinished(summary), *([quick] if summary.quick else []), *_substitutes(summary), *_control(summary)]
+    return [Limit("banner", text) for text in [*_unfinished(summary), *([quick] if summary.quick else [])]]
 
 
 def _same(state: State) -> list[str]:
@@ -76,21 +82,25 @@ def _unfinished(summary: Summary) -> list[str]:
     return [f"Unfinished: the study had reached {reached} when this was written. The report shows the results so far."]
 
 
-def _substitutes(summary: Summary) -> list[str]:
+def _substitutes(summary: Summary) -> list[Limit]:
     replaced: dict[tuple[str, str, str], list[str]] = {}
     for arm, used in summary.connectomes.items():
         if used["substituted"]:
             key = (used["asked"], used["name"], used["reason"] or "no reason was recorded")
             replaced.setdefault(key, []).append(arm)
     return [
-        f"Not the connectome asked for: {used} stands in for {asked} in {several(arms)}, because {asked} could not be "
-        f"obtained ({reason.rstrip('.')}). Nothing here is a finding about {asked}."
+        Limit(
+            "banner",
+            f"Not the connectome asked for: nothing here is a finding about {asked}. {used} stands in for it.",
+            f"{asked} could not be obtained ({reason.rstrip('.')}); {used} took its place in {several(arms)}.",
+        )
         for (asked, used, reason), arms in replaced.items()
     ]
 
 
-def _control(summary: Summary) -> list[str]:
-    return [control_sentence(summary.control)] if summary.control and summary.control.found is False else []
+def _control(summary: Summary) -> list[Limit]:
+    control = summary.control
+    return [Limit("banner", control_sentence(control))] if control and control.found is False else []
 
 
 def _reading(summary: Summary) -> list[str]:
@@ -139,13 +149,21 @@ def _replicates(summary: Summary) -> list[str]:
     return texts
 
 
+def least_shown(comparison: Comparison) -> float | None:
+    """The least true ratio that is shown as a direction with a power of 80 %; None if that can't be said."""
+    ratio = comparison.ratio
+    if ratio is None or comparison.detectable is None or not comparison.comparable:
+        return None
+    return detectable_ratio(ratio.spread, ratio.pairs, ratio.confidence, margin=0)
+
+
 def _power(summary: Summary) -> list[str]:
     texts = []
     for c in summary.comparisons:
-        if c.ratio is None or c.detectable is None or c.equivalence_power is None or not c.comparable:
+        least = least_shown(c)
+        if least is None or c.ratio is None or c.equivalence_power is None:
             continue
-        beyond = formatting.ratio(c.detectable)
-        either = formatting.ratio(detectable_ratio(c.ratio.spread, c.ratio.pairs, c.ratio.confidence, margin=0))
+        beyond, either = formatting.ratio(c.detectable), formatting.ratio(least)
         texts.append(
             f"{c.arm}: with a power of 80 %, {c.ratio.pairs} pairs with this spread show that an arm of true ratio "
             f"{either} is slower, and of {beyond} that it is slower by more than the margin (faster: 1 divided by "

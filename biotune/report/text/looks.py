@@ -18,14 +18,86 @@ def looks_sentences(summary: Summary, directory: Path) -> list[str]:
     Args:
         directory: of the results, for the commands that go on with them.
     """
-    looks = summary.looks
-    here = directory.resolve()
-    within = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    folder = shlex.quote(str(within))  # as it can be typed in the folder that the report is made in
-    sentences = [*_stage(looks), *_exaggerated(summary)]
-    if summary.finished and looks.taken and looks.shown == looks.taken[-1]:
+    looks, folder = summary.looks, as_typed(directory)
+    sentences = stage(summary)
+    if _may_go_on(summary):
         sentences += [_forecast(found, looks, folder, summary) for found in looks.forecasts]
     return sentences
+
+
+def stage(summary: Summary) -> list[str]:
+    """Where among the planned looks the report is, and a warning of what was decided early."""
+    return [*_stage(summary.looks), *_exaggerated(summary)]
+
+
+def as_typed(directory: Path) -> str:
+    """A directory as it can be typed in the folder that the report is made in."""
+    here = directory.resolve()
+    within = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    return shlex.quote(str(within))
+
+
+def _may_go_on(summary: Summary) -> bool:
+    looks = summary.looks
+    return summary.finished and bool(looks.taken) and looks.shown == looks.taken[-1]
+
+
+def more_pairs(summary: Summary, directory: Path) -> list[str]:
+    """What the next pairs would decide, for all arms that are open, and the command that adds them; empty if nothing
+    can be said.
+
+    Args:
+        directory: of the results.
+    """
+    looks, folder = summary.looks, as_typed(directory)
+    open_ones = [found for found in looks.forecasts if not found.missed] if _may_go_on(summary) else []
+    later = [look for look in looks.planned if look > looks.shown]
+    if not open_ones:
+        return []
+    if later:
+        return [*_needed(open_ones), _next_look(open_ones, looks, folder, later[0])]
+    alone = {found.arm: found.alone for found in open_ones if found.alone is not None}
+    return [_least_replication(alone, summary, folder)] if alone else []
+
+
+def _needed(forecasts: list[Forecast]) -> list[str]:
+    """How many more pairs would decide each arm."""
+    needed = [f"{found.arm} about {found.more}" for found in forecasts if found.more is not None]
+    return [f"More pairs to decide with a probability of {percent(POWER)}: {several(needed)}."] if needed else []
+
+
+def _next_look(forecasts: list[Forecast], looks: Looks, folder: str, look: int) -> str:
+    chances = several(f"{found.arm} {_likely(found.chances[look])}" for found in forecasts)
+    return (
+        f"`biotune extend {folder} --to {look}` takes the next look, {look - looks.shown} pairs more, in some "
+        f"{_minutes(looks.seconds[look])}; the probability that it decides: {chances}."
+    )
+
+
+def _least_replication(alone: dict[str, int], summary: Summary, folder: str) -> str:
+    """The replication that is the first to decide an arm."""
+    arm = min(alone, key=lambda name: alone[name])
+    pairs = max(alone[arm], LEAST_PAIRS)
+    others = " (the others take more)" if len(alone) > 1 else ""
+    return (
+        f"`biotune extend {folder} --replicates {_end(summary) + pairs}` adds a replication of {pairs} pairs in some "
+        f"{_minutes(pairs * summary.looks.seconds_of_replicated_pair)}; analysed alone, it would decide {arm} with a "
+        f"probability of {percent(POWER)}{others}."
+    )
+
+
+def replicate_it(summary: Summary, directory: Path) -> str:
+    """The command for a replication of as many pairs as were planned, for a study that has none."""
+    pairs = max(summary.looks.shown, LEAST_PAIRS)
+    return (
+        f"`biotune extend {as_typed(directory)} --replicates {_end(summary) + pairs}` replicates it: {pairs} new "
+        f"pairs, analysed alone, in some {_minutes(pairs * summary.looks.seconds_of_replicated_pair)}."
+    )
+
+
+def _end(summary: Summary) -> int:
+    """Number of replicates up to the end of the plan, and of the replications past it."""
+    return max([summary.looks.planned[-1], *(one.first + one.pairs for one in summary.replications)])
 
 
 def _stage(looks: Looks) -> list[str]:
@@ -80,7 +152,7 @@ def _forecast(found: Forecast, looks: Looks, folder: str, summary: Summary) -> s
     if found.alone is None:
         return f"{start}, but every planned look was taken."
     alone = max(found.alone, LEAST_PAIRS)
-    end = max([looks.planned[-1], *(one.first + one.pairs for one in summary.replications)]) + alone
+    end = _end(summary) + alone
     return (
         f"{start}, but every planned look was taken. A replication, analysed alone, would decide by itself with "
         f"{alone} pairs ({percent(POWER)}): `biotune extend {folder} --replicates {end}`, some "
@@ -92,12 +164,15 @@ def _chance_of_the_next(found: Forecast, looks: Looks, folder: str, later: list[
     """What a look would probably show, and cost."""
     if not later:
         return ""
-    look, chance = later[0], found.chances[later[0]]
-    likely = percent(chance) if chance >= 0.01 else f"less than {percent(0.01)}"
+    look = later[0]
     return (
-        f"; {which}, at {look} pairs, would decide with a probability of {likely}: "
+        f"; {which}, at {look} pairs, would decide with a probability of {_likely(found.chances[look])}: "
         f"`biotune extend {folder} --to {look}`, some {_minutes(looks.seconds[look])}"
     )
+
+
+def _likely(chance: float) -> str:
+    return percent(chance) if chance >= 0.01 else f"less than {percent(0.01)}"
 
 
 def _minutes(seconds: float) -> str:

@@ -26,7 +26,16 @@ CONTROLS = {
 }
 """Positive control -> what it is, in words."""
 
+BIOTUNE = {
+    "title": "biotune: does the wiring of a brain make a recurrent network learn faster?",
+    "authors": "The biotune developers",
+    "repository": "https://github.com/biotune/biotune",
+    "license": "MIT",
+}
+"""How to cite biotune itself, as CITATION.cff says."""
+
 SOFTWARE = (
+    f"{BIOTUNE['title']} {BIOTUNE['authors']}, {BIOTUNE['repository']}.",
     "Ray Tune: Liaw et al. 2018, arXiv:1807.05118.",
     "ASHA: Li et al. 2020, A system for massively parallel hyperparameter tuning, MLSys 2:230.",
     "Optuna: Akiba et al. 2019, KDD 2623, 10.1145/3292500.3330701.",
