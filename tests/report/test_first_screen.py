@@ -14,7 +14,8 @@ LOOKS = (16, 32, 64)
 
 def parts(text):
     """The text below each title of the first screen, which ends where the verdicts begin."""
-    places = [text.index(f" {title} ") for title in TITLES]
+    start = text.index(f" {TITLES[0]} ")  # past the list of contents
+    places = [text.index(f" {title} ", start) for title in TITLES]
     assert places == sorted(places)
     ends = [*places[1:], text.index(" Verdicts ", places[-1])]
     return {title: text[a + len(title) + 2 : b] for title, a, b in zip(TITLES, places, ends, strict=True)}
