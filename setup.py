@@ -1,4 +1,4 @@
-"""Builds the optional C++ library of the `cpu` backend, and packs the example studies.
+"""Builds the optional C++ library of the `cpu` backend, packs the example studies, and makes README.md fit elsewhere.
 
 Everything else about the package is in pyproject.toml.
 
@@ -6,10 +6,12 @@ If no C++ compiler works, the package installs without the library and says so; 
 """
 
 import platform
+import re
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.errors import BaseError, CCompilerError
@@ -22,6 +24,7 @@ INSTRUCTIONS = {
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 FOLDER = "kernels/biotune_kernels/backends/cpu"
+REPOSITORY = "https://github.com/biotune/biotune"
 
 
 class BuildPackages(build_py):
@@ -58,13 +61,36 @@ class BuildLibrary(build_ext):
         """Only what was built: an install without a compiler must not look for the library."""
         return {built: place for built, place in super().get_output_mapping().items() if Path(built).is_file()}
 
+    def get_ext_filename(self, fullname: str) -> str:
+        """Without the version of Python, see `TagWheel`."""
+        return str(Path(*fullname.split(".")).with_suffix(".so"))
+
     def _compile(self, name: str, flags: list[str]) -> str:
         sources = [f"{FOLDER}/{name}.cpp"]
         depends = [f"{FOLDER}/{header}.h" for header in ("interface", "vector", "passes")]
         return self.compiler.compile(sources, self.build_temp, extra_postargs=FLAGS + flags, depends=depends)[0]
 
 
+class TagWheel(bdist_wheel):
+    """The library is loaded with ctypes, and not compiled against Python: a platform's wheel is for all versions."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+def readme() -> str:
+    """README.md with links that lead somewhere from any page: the package's page has no files beside it."""
+
+    def absolute(link: re.Match[str]) -> str:
+        return f"{link['mark']}[{link['text']}]({REPOSITORY}/{'raw' if link['mark'] else 'blob'}/main/{link['path']})"
+
+    relative = re.compile(r"(?P<mark>!?)\[(?P<text>[^]]*)\]\((?P<path>(?!https?:|#)[^)]*)\)")
+    return relative.sub(absolute, Path("README.md").read_text(encoding="utf-8"))
+
+
 setup(
+    long_description=readme(),
+    long_description_content_type="text/markdown",
     ext_modules=[Extension("biotune_kernels.backends.cpu._sparse_rnn", [f"{FOLDER}/library.cpp"], language="c++")],
-    cmdclass={"build_py": BuildPackages, "build_ext": BuildLibrary},
+    cmdclass={"build_py": BuildPackages, "build_ext": BuildLibrary, "bdist_wheel": TagWheel},
 )

@@ -94,8 +94,8 @@ def ratio_matrix(updates: ArrayLike, looks: Sequence[int] = ()) -> list[list[Rat
         looks: planned numbers of pairs, over which the intervals hold together too; none: one look.
 
     Returns:
-        [arms][arms], row to column: the ratio at [b][a] is 1 over that at [a][b]. None on the diagonal, and for arms
-        without a replicate in common.
+        `[arms][arms]`, row to column: the ratio at `[b][a]` is 1 over that at `[a][b]`. None on the diagonal, and for
+        arms without a replicate in common.
 
     Raises:
         ValueError: updates isn't [arms, replicates].

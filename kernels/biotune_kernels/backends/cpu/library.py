@@ -91,7 +91,8 @@ class CWeights(ctypes.Structure):
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled library; None if none, or one of another version, was built."""
-    for file in sorted(Path(__file__).parent.glob("_sparse_rnn*.so")):
+    built = Path(__file__).parent.glob("_sparse_rnn*.so")
+    for file in sorted(built, key=lambda one: one.stat().st_mtime, reverse=True):  # an older one may lie beside it
         found = ctypes.CDLL(str(file))
         if found.sparse_rnn_version() != _VERSION:
             continue
