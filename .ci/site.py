@@ -1,8 +1,8 @@
 """What mkdocs does to the pages besides, so that the same files read well beside the code and on the site.
 
 - A few files from outside docs/ become pages, and links that leave docs/ lead to the repository.
-- docs/notebooks/*.py (cells between `# %%`) become pages; with EXECUTE_NOTEBOOKS=true they are run, and show
-  what came out.
+- docs/notebooks/*.py (cells between `# %%`) become pages. If EXECUTED_NOTEBOOKS names a folder that
+  `python -m checks.notebooks --output FOLDER` has filled, they show what came out.
 """
 
 import os
@@ -26,10 +26,15 @@ FROM_OUTSIDE = {
 """Page -> the file that it is made of."""
 
 NOTEBOOKS = {
-    f"notebooks/{file.stem}.md": file
-    for file in sorted(
-        (DOCS / "notebooks").glob("*.py"),
-        key=lambda file: (not file.stem.startswith("first"), file.stem.startswith("coming"), file.stem),
+    f"notebooks/{name}.md": DOCS / "notebooks" / f"{name}.py"
+    for name in (
+        "first_study",
+        "own_connectome",
+        "own_task",
+        "reading_critically",
+        "inside_a_network",
+        "coming_from_conn2res",
+        "coming_from_bio_rnn_mem",
     )
 }
 """Page -> the file that it is made of, in the order in which they are listed."""
@@ -92,14 +97,11 @@ def led(markdown: str, page: str, repository: str) -> str:
 
 
 def notebook(file: Path) -> str:
-    """A notebook as Markdown, with what its cells show if it is run."""
+    """A notebook as Markdown, with what its cells showed if it was run."""
     import jupytext
 
-    content = jupytext.read(file)
-    if os.environ.get("EXECUTE_NOTEBOOKS") == "true":
-        from nbclient import NotebookClient
-
-        NotebookClient(content, timeout=1200, resources={"metadata": {"path": str(file.parent)}}).execute()
+    executed = os.environ.get("EXECUTED_NOTEBOOKS")
+    content = jupytext.read(Path(executed) / f"{file.stem}.ipynb" if executed else file)
     parts = []
     for cell in content.cells:
         if cell.cell_type == "markdown":
@@ -112,7 +114,9 @@ def notebook(file: Path) -> str:
 def shown(output: Any) -> str:
     """An output of a cell, as HTML within Markdown."""
     data = output.get("data", {})
-    if "image/png" in data:
+    if "image/svg+xml" in data:
+        held = "".join(data["image/svg+xml"])
+    elif "image/png" in data:
         held = f'<img alt="figure" src="data:image/png;base64,{data["image/png"].strip()}">'
     elif "text/html" in data:
         held = re.sub(r"\n\s*\n", "\n", "".join(data["text/html"]))  # an empty line would end the HTML

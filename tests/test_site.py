@@ -87,7 +87,7 @@ def test_a_link_to_nothing_stops_the_build(hooks: ModuleType) -> None:
 
 def test_a_notebook_becomes_a_page(hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("jupytext")
-    monkeypatch.delenv("EXECUTE_NOTEBOOKS", raising=False)
+    monkeypatch.delenv("EXECUTED_NOTEBOOKS", raising=False)
     file = tmp_path / "one.py"
     file.write_text("# %% [markdown]\n# # First\n# Words.\n\n# %%\n1 + 1\n")
     assert hooks.notebook(file) == "# First\nWords.\n\n```python\n1 + 1\n```"

@@ -68,9 +68,8 @@ shown = trials.inputs[:, :LENGTH, 1]
 explained = np.zeros((LENGTH, network.task.time))
 for step in range(network.task.time):
     seen = np.column_stack([states[:, step], np.ones(len(states))])
-    weights, *_ = np.linalg.lstsq(
-        seen[fit].T @ seen[fit] + 1e-3 * np.eye(seen.shape[1]), seen[fit].T @ shown[fit], rcond=None
-    )
+    ridge = seen[fit].T @ seen[fit] + 1e-3 * np.eye(seen.shape[1])
+    weights = np.linalg.solve(ridge, seen[fit].T @ shown[fit])
     left = shown[test] - seen[test] @ weights
     explained[:, step] = 1 - left.var(axis=0) / shown[test].var(axis=0)
 
