@@ -95,3 +95,31 @@ def test_the_slurm_script_takes_no_setting_from_a_variable_that_sbatch_sets() ->
     taken = set(re.findall(r"\$\{(\w+):-", (CLUSTERS / "slurm.sh").read_text()))
     assert "VENV" in taken
     assert not [name for name in taken if name == "ENVIRONMENT" or name.startswith(("SLURM_", "SBATCH_"))]
+
+
+class TestTheImage:
+    LINES = re.sub(r"\\\n", " ", (CLUSTERS / "Dockerfile").read_text()).splitlines()
+
+    def instructions(self, name: str) -> list[str]:
+        return [line.removeprefix(f"{name} ") for line in self.LINES if line.startswith(f"{name} ")]
+
+    def test_starts_from_one_version_and_runs_as_a_user(self) -> None:
+        [base] = self.instructions("FROM")
+        assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+        assert self.instructions("USER") == ["1000"]
+        assert self.LINES.index("USER 1000") > max(n for n, line in enumerate(self.LINES) if line.startswith("RUN"))
+
+    def test_copies_what_it_installs_and_runs(self) -> None:
+        assert self.instructions("COPY") == ["--chown=ray:ray . ."]
+        ignored = {line.strip("*/") for line in Path(".dockerignore").read_text().splitlines() if line[:1] != "#"}
+        needed = {"pyproject.toml", "setup.py", "README.md", "constraints.txt", "tune_main.py", "biotune", "kernels"}
+        assert all(Path(name).exists() for name in {*needed, "search_spaces"})
+        assert not {*needed, "search_spaces"} & ignored
+
+    def test_installs_and_starts_a_study_as_the_readme_does(self) -> None:
+        readme = Path("README.md").read_text()
+        [install] = [line for line in self.instructions("RUN") if line.startswith("pip install")]
+        assert "-c constraints.txt -e ." in install
+        assert "-c constraints.txt -e ." in readme
+        [start] = [line for line in self.LINES if line.startswith("#   watch:")]
+        assert start.partition(" python ")[2] in readme
