@@ -10,7 +10,17 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from biotune.report import CombinedReport, Report, make_combined_report, make_report, print_report
+from biotune.report import (
+    CombinedReport,
+    Report,
+    describe_study,
+    make_combined_report,
+    make_report,
+    print_report,
+)
+from biotune.report.figures import Figures
+from biotune.report.inputs import read_study
+from biotune.report.output.page import render_page
 from biotune.report.results.arm_results import Comparison
 from checks.simulated_results import Simulation
 
@@ -85,6 +95,20 @@ class Page(HTMLParser):
 
     def attributes(self, name: str) -> list[str | None]:
         return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+@pytest.fixture
+def make_page() -> Callable[[Path], Report]:
+    """Makes the page of a results directory without its figures, whose drawing takes most of a report's time."""
+
+    def make(directory: Path) -> Report:
+        inputs = read_study(directory)
+        report = describe_study(inputs)
+        report.page.parent.mkdir(exist_ok=True)
+        report.page.write_text(render_page(report, Figures([], [], []), inputs))
+        return report
+
+    return make
 
 
 @pytest.fixture

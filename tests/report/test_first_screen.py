@@ -5,7 +5,6 @@ from pathlib import Path
 
 import yaml
 
-from biotune.report import make_report
 from biotune.results.documents import Look
 
 TITLES = ["What came out", "How sure", "Under which conditions", "What to do next"]
@@ -65,11 +64,11 @@ def test_several_studies_have_a_list_of_contents_too(of_several):
         assert html.count(f'id="{place}"') == 1
 
 
-def test_open_arms_lead_to_the_next_look(simulate, read_page):
+def test_open_arms_lead_to_the_next_look(simulate, make_page, read_page):
     first = Look(pairs=16, going=["random"], decided=["degrees"])
     ratios = {"marmoset": 1.0, "degrees": 0.5, "random": 1.08}
     directory = simulate(ratios=ratios, looks=LOOKS, taken=[first], spread=0.25)
-    report = make_report(directory)
+    report = make_page(directory)
     [forecast] = report.looks.forecasts
     step = parts(read_page(directory).text)["What to do next"]
     assert f"random about {forecast.more}" in step
@@ -79,17 +78,17 @@ def test_open_arms_lead_to_the_next_look(simulate, read_page):
     assert "degrees" not in step  # decided
 
 
-def test_a_first_look_is_to_be_run_in_full(simulate, read_page):
+def test_a_first_look_is_to_be_run_in_full(simulate, make_page, read_page):
     directory = simulate(pairs=4, edit=lambda study: study.update(quick=True))
-    make_report(directory)
+    make_page(directory)
     step = parts(read_page(directory).text)["What to do next"]
     assert "without --quick" in step.replace("  ", " ")
     assert "extend" not in step
 
 
-def test_where_nothing_was_learnt_more_pairs_are_not_advised(simulate, read_page):
+def test_where_nothing_was_learnt_more_pairs_are_not_advised(simulate, make_page, read_page):
     directory = simulate(never={"marmoset": 16, "degrees": 16, "random": 16})
-    make_report(directory)
+    make_page(directory)
     found = parts(read_page(directory).text)
     assert "not comparable" in found["What came out"]
     assert "0 of 48 confirmed networks met the criterion" in found["How sure"]
@@ -97,25 +96,25 @@ def test_where_nothing_was_learnt_more_pairs_are_not_advised(simulate, read_page
     assert "extend" not in found["What to do next"]
 
 
-def test_what_is_decided_under_all_conditions_is_to_be_replicated(simulate, read_page):
+def test_what_is_decided_under_all_conditions_is_to_be_replicated(simulate, make_page, read_page):
     ratios = {"marmoset": 1.0, "degrees": 0.5}
     directory = simulate(ratios=ratios, conditions={"off": ({"network": {"remap": False}}, {"degrees": 0.5})})
-    make_report(directory)
+    make_page(directory)
     found = parts(read_page(directory).text)
     assert "2 conditions: primary and off." in found["Under which conditions"]
     assert "degrees: faster under each of 2." in found["Under which conditions"]
     assert "--replicates 32 replicates it: 16 new pairs" in found["What to do next"].replace("  ", " ")
 
 
-def test_one_arm_alone_is_to_be_compared(simulate, read_page):
+def test_one_arm_alone_is_to_be_compared(simulate, make_page, read_page):
     directory = simulate(ratios={"marmoset": 1.0})
-    make_report(directory)
+    make_page(directory)
     assert "Add arms to compare marmoset with" in parts(read_page(directory).text)["What to do next"]
 
 
-def test_an_unfinished_study_is_to_go_on(simulate, read_page):
+def test_an_unfinished_study_is_to_go_on(simulate, make_page, read_page):
     directory = simulate(phase="search", trials=3)
-    make_report(directory)
+    make_page(directory)
     text = read_page(directory).text
     assert "no verdict" in text[text.index(TITLES[0]) :]
     assert f"biotune run --resume {directory}" in text[text.index(TITLES[3]) :]
@@ -141,10 +140,10 @@ def test_programs_read_what_was_found_and_what_to_cite(reported, read_page):
     assert (directory / "report" / found["distribution"]["contentUrl"]).resolve() == directory / "summary.json"
 
 
-def test_metadata_holds_any_text(simulate, read_page):
+def test_metadata_holds_any_text(simulate, make_page, read_page):
     asked = 'Is "</script><b>&amp; harmless?'
     directory = simulate(description=asked, phase="search", trials=1)
-    make_report(directory)
+    make_page(directory)
     page = read_page(directory)
     assert asked in json.loads(page.metadata)["name"]
     assert "b" not in {tag for tag, _ in page.tags}

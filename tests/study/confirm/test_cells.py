@@ -186,5 +186,5 @@ def test_an_arm_that_was_not_confirmed_is_named_with_those_that_were(study: Stud
     expected = "no arm 'reel' is confirmed; the arms are rewired, real"
     with pytest.raises(UserError, match=expected):
         selection.cell("reel", "pair")
-    with pytest.raises(UserError, match="as 'pair' under 'primary' against 'reel'"):
+    with pytest.raises(UserError, match="nothing of real is confirmed as pair under primary against reel; there is "):
         selection.cell("real", "pair", against="reel")

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from biotune.cli import run, tune_main
+from biotune.cli import tune_main
 from biotune.errors import UserError
-from biotune.study import Study, load_study
+from biotune.study import Study, dry_run, load_study
 from biotune.study.plans.plans import Plans
 from biotune.study.resources import timing
 from biotune.study.resources.estimate import UNTIL_MET, Costs, Measured, Span, estimate, makespan, report, total
@@ -166,7 +166,7 @@ def test_a_dry_run_counts_what_reading_took(
 
     plans = Plans.load(load_study(small_space))
     monkeypatch.setattr(Plans, "load", load)
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(dry_run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(timing, "measure", measure)
     assert tune_main(["--space", str(small_space), "--dry-run"]) == 0
     printed = capsys.readouterr().out
