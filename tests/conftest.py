@@ -8,6 +8,7 @@ What serves it is imported late: tests/kernels run where nothing is installed bu
 import fcntl
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import uuid
@@ -124,26 +125,38 @@ def small_text() -> str:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> "tuple[Path, Results, str]":
-    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy.
-
-    It is run by the first of the processes that tests are divided among, and the others wait for it.
-    """
-    from biotune.results import Results
-
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Any]:
+    """Makes something that many tests look at: the first of the processes that tests are divided among makes it, in a
+    folder that it is given, and the others wait for it."""
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
-    folder = shared / "finished"
-    space, output, printed = folder / "space.yaml", folder / "results", folder / "printed.txt"
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            folder.mkdir(exist_ok=True)
-            space.write_text(small_text)
-            tune_main = Path(__file__).parents[1] / "tune_main.py"
-            command = [sys.executable, tune_main, "--space", space, "--output", output, "--concurrency", "1"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr
-            printed.write_text(done.stdout)
-    [directory] = output.iterdir()
-    return space, Results.open(directory), printed.read_text()
+
+    def make(name: str, of: Callable[[Path], Any]) -> Any:
+        folder, made = shared / name, shared / f"{name}.pickle"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                folder.mkdir(exist_ok=True)
+                made.write_bytes(pickle.dumps(of(folder)))
+        return pickle.loads(made.read_bytes())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(once: Callable[..., Any], small_text: str) -> "tuple[Path, Results, str]":
+    """The small study, run one trial at a time: its YAML, its results, and what it printed. Tests change a copy."""
+    from biotune.results import Results
+
+    def run(folder: Path) -> tuple[Path, Path, str]:
+        space, output = folder / "space.yaml", folder / "results"
+        space.write_text(small_text)
+        tune_main = Path(__file__).parents[1] / "tune_main.py"
+        command = [sys.executable, tune_main, "--space", space, "--output", output, "--concurrency", "1"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        [directory] = output.iterdir()
+        return space, directory, done.stdout
+
+    space, directory, printed = once("finished", run)
+    return space, Results.open(directory), printed

@@ -37,37 +37,44 @@ def simulate(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+def reported(once: Callable[..., Any]) -> tuple[Path, Report]:
     """A study with an arm of every kind, and its report: for the tests that only look."""
-    directory = Simulation(
-        ratios={"marmoset": 1.0, "degrees": 0.5, "lesioned": 2.0, "random": 1.0, "sparse": 1.2, "frozen": 1.0},
-        own_best={"degrees": 1.0},
-        never={"frozen": 6},
-        diverging={"lesioned": 1},
-        substituted=True,
-    ).write(tmp_path_factory.mktemp("reported") / "simulated-20260101T120000Z")
-    return directory, make_report(directory)
+
+    def make(folder: Path) -> tuple[Path, Report]:
+        directory = Simulation(
+            ratios={"marmoset": 1.0, "degrees": 0.5, "lesioned": 2.0, "random": 1.0, "sparse": 1.2, "frozen": 1.0},
+            own_best={"degrees": 1.0},
+            never={"frozen": 6},
+            diverging={"lesioned": 1},
+            substituted=True,
+        ).write(folder / "simulated-20260101T120000Z")
+        return directory, make_report(directory)
+
+    return once("reported", make)
 
 
 @pytest.fixture(scope="session")
-def of_several(tmp_path_factory: pytest.TempPathFactory) -> CombinedReport:
+def of_several(once: Callable[..., Any]) -> CombinedReport:
     """The three ways of treating gain, two tasks and an unfinished study with a substitute, side by side."""
-    folder = tmp_path_factory.mktemp("several")
-    studies = [
-        Simulation(name="gain", radius=None, ratios={"marmoset": 1.0, "degrees": 0.5, "random": 0.6}),
-        Simulation(name="gain_equal", seed=2, ratios={"marmoset": 1.0, "degrees": 0.6, "random": 1.0}),
-        Simulation(
-            name="gain_tuned",
-            tuned_radius=True,
-            ratios={"marmoset": 1.0, "degrees": 1.0, "random": 0.6},
-            own_best={"degrees": 0.7},
-        ),
-        Simulation(name="nback", task="nback_mem", ratios={"marmoset": 1.0, "degrees": 0.8, "random": 0.6}),
-        Simulation(name="other", ratios={"mouse": 1.0, "lesioned": 2.0}, phase="search", substituted=True),
-    ]
-    directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
-    make_report(directories[0])
-    return make_combined_report(directories, folder / "combined-report")
+
+    def make(folder: Path) -> CombinedReport:
+        studies = [
+            Simulation(name="gain", radius=None, ratios={"marmoset": 1.0, "degrees": 0.5, "random": 0.6}),
+            Simulation(name="gain_equal", seed=2, ratios={"marmoset": 1.0, "degrees": 0.6, "random": 1.0}),
+            Simulation(
+                name="gain_tuned",
+                tuned_radius=True,
+                ratios={"marmoset": 1.0, "degrees": 1.0, "random": 0.6},
+                own_best={"degrees": 0.7},
+            ),
+            Simulation(name="nback", task="nback_mem", ratios={"marmoset": 1.0, "degrees": 0.8, "random": 0.6}),
+            Simulation(name="other", ratios={"mouse": 1.0, "lesioned": 2.0}, phase="search", substituted=True),
+        ]
+        directories = [study.write(folder / f"{study.name}-20260101T120000Z") for study in studies]
+        make_report(directories[0])
+        return make_combined_report(directories, folder / "combined-report")
+
+    return once("of_several", make)
 
 
 class Page(HTMLParser):

@@ -104,6 +104,7 @@ def test_follows_dark_and_light(reported, tmp_path):
     assert light["ink"] != dark["ink"]
 
 
+@pytest.mark.slow
 def test_print_is_short_and_has_what_is_unfolded(reported, tmp_path):
     page = reported[0] / "report" / "index.html"
     (tmp_path / "all.html").write_text(page.read_text().replace("<details>", "<details open>"))
