@@ -21,9 +21,10 @@ def named(nonlinearity: Nonlinearity) -> tuple[str, Tensor | None]:
 @triton.jit
 def kind_of(kinds, network, NONLINEARITY: tl.constexpr):
     """The place of a network's nonlinearity in `NONLINEARITIES`, if each has its own."""
+    kind = network  # of no use otherwise
     if NONLINEARITY == "each":
-        return tl.load(kinds + network)
-    return network  # of no use
+        kind = tl.load(kinds + network).to(tl.int64)
+    return kind
 
 
 @triton.jit
