@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from biotune.network import Population, add_halves_
-from biotune.training.loop import TrainingLoop
+from biotune.training.loop import Loop
 
 LEAST_SLOPE = 0.1
 """A neuron is saturated at a step at which its nonlinearity has a smaller slope than this."""
@@ -22,7 +22,7 @@ LYAPUNOV_TRIALS = 8
 """Validation trials, at most, over which the Lyapunov exponent is taken."""
 
 
-def measure_propagation(loop: TrainingLoop) -> list[dict[str, float | str]]:
+def measure_propagation(loop: Loop) -> list[dict[str, float | str]]:
     """How signals propagate through each network as it is now; nothing is changed, and no random number drawn.
 
     A network's numbers are its own, whichever networks are beside it, if the kernel backend is `independent`.

@@ -59,8 +59,6 @@ class Trial:
         loop: the population and its training.
         propagation: how signals propagate through each replicate before training, see `measure_propagation`; of the
             confirmation only, since no table has it of search trials.
-        test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
-            before the budget.
     """
 
     def __init__(self, plan: TrialPlan) -> None:
@@ -93,10 +91,11 @@ class Trial:
             gradient_clip=plan.network.gradient_clip,
             batch=plan.batch,
             order=_Orders(plan),
+            test_at=plan.max_epochs,
+            test=self._test_trials,
         )
         reported = plan.phase == "confirm" or plan.until_met  # in a `BlockReport`, unlike a trial of the search
         self.propagation = measure_propagation(self.loop) if reported else []
-        self.test_losses: torch.Tensor | None = None
 
     @property
     def budget(self) -> int:
@@ -127,18 +126,14 @@ class Trial:
     def run_epoch(self) -> None:
         """Trains for one epoch; at the budget the test trials are scored too."""
         self.loop.run_epoch()
-        if self.loop.epoch == self.plan.max_epochs:
-            count = self.plan.trials - self.plan.training_trials
-            self.test_losses, _ = self.loop.evaluate(
-                [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
-            )
 
     def convergence(self) -> list[Convergence]:
         """Where each replicate stands now, by the evaluations so far."""
         losses = torch.stack(self.loop.validation_losses).double().numpy()
         within = losses[: self.plan.max_epochs + 1]
         early = self.plan.until_met and self.finished and len(losses) <= self.plan.max_epochs
-        tests = [math.nan] * losses.shape[1] if self.test_losses is None else self.test_losses.tolist()
+        tested = self.loop.test_losses
+        tests = [math.nan] * losses.shape[1] if tested is None else tested.tolist()
         outcome = []
         for replicate, (steps, converged) in enumerate(self._reached()):
             best, final = np.nanmin(np.append(within[:, replicate], np.inf)), within[-1, replicate]
@@ -168,7 +163,7 @@ class Trial:
             "plan": self.plan.identity(),
             "topologies": [topology.digest for topology in self.topologies],
             "loop": self.loop.state_dict(),
-            "test_losses": self.test_losses,
+            "test_losses": self.loop.test_losses,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -183,7 +178,11 @@ class Trial:
             if there != here.digest:
                 raise ForeignState(f"was trained on other edges than this machine draws for replicate {replicate}")
         self.loop.load_state_dict(state["loop"])
-        self.test_losses = state["test_losses"]
+        self.loop.test_losses = state["test_losses"]
+
+    def _test_trials(self) -> list[Trials]:
+        count = self.plan.trials - self.plan.training_trials
+        return [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
 
 
 def draw_population(plan: TrialPlan, task: Task, topologies: Sequence[Topology]) -> Population:
