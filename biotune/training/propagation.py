@@ -41,13 +41,15 @@ def measure_propagation(loop: Loop) -> list[dict[str, float | str]]:
         - `left_empty`: the reason why each NaN has no value, `name: reason; ...`.
     """
     population = loop.population
+    nonlinearity = population.nonlinearity
+    assert isinstance(nonlinearity, str)  # the same of all, as in every trial
     norms = loop.gradient_norms()
     with torch.no_grad():
         states = population.states(loop.validation[0])
-    activity, saturated = _activity(states, population.nonlinearity)
+    activity, saturated = _activity(states, nonlinearity)
     # [population, trials, steps, neurons]: one trial after another
     first = states[..., :LYAPUNOV_TRIALS].permute(1, 3, 0, 2).cpu().double()
-    slopes = _slopes(first, population.nonlinearity).flatten(1, 2).numpy()
+    slopes = _slopes(first, nonlinearity).flatten(1, 2).numpy()
     return [
         _row(
             mean_activity=float(activity[replicate]),

@@ -79,12 +79,12 @@ class Steps:
 
     def validate(self) -> list[Tensor]:
         """Loss [population] on the validation trials, and accuracy [population] if the task has one; on the CPU."""
-        found = self._validation(partial(self._evaluate, *self.validation))
+        found = self._validation(partial(self.measure, self.validation))
         return [one.to("cpu", copy=True) for one in found]
 
     def evaluate(self, data: Data) -> list[Tensor]:
         """Likewise on other trials."""
-        return [one.cpu() for one in self._evaluate(*data)]
+        return [one.cpu() for one in self.measure(data)]
 
     def gradient_norms(self, order: np.ndarray, batch: int) -> Tensor:
         """[population], the norm of each network's gradient over all its trained parameters before it is clipped, of
@@ -120,8 +120,9 @@ class Steps:
         return fixed_order_sum(errors) / errors.shape[1]
 
     @torch.no_grad()
-    def _evaluate(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
-        """Loss [population], and accuracy [population] if the task has one."""
+    def measure(self, data: Data) -> list[Tensor]:
+        """Loss [population], and accuracy [population] if the task has one, where the networks are."""
+        inputs, targets = data
         outputs = self.population(inputs, self.scored)
         losses = self._losses(outputs, targets)
         if self.loss == "mse":

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from biotune.errors import UserError
 from biotune.network import Draws, Population
 from biotune.tasks import Task, Trials, make_task
 from biotune.topology import Topology
-from biotune.training.loop import TrainingLoop
+from biotune.training.engine import EngineLoop, Engines
+from biotune.training.loop import Loop, TrainingLoop
 from biotune.training.optimizers import Optimizer
 from biotune.training.plan import TrialPlan
 from biotune.training.propagation import measure_propagation
@@ -53,6 +55,8 @@ class Trial:
 
     Args:
         plan: what to train.
+        engines: that train its networks; None: they are trained here, on the plan's device.
+        rungs: epochs after which it must be judged whether the trial goes on; an engine doesn't pass them by itself.
 
     Attributes:
         topologies: one per replicate.
@@ -61,7 +65,7 @@ class Trial:
             confirmation only, since no table has it of search trials.
     """
 
-    def __init__(self, plan: TrialPlan) -> None:
+    def __init__(self, plan: TrialPlan, engines: Engines | None = None, rungs: Sequence[int] = ()) -> None:
         self.plan = plan
         self.task: Task = make_task(**plan.task)
         trained = None if plan.start is None else plan.start.load()
@@ -72,11 +76,16 @@ class Trial:
         population = draw_population(plan, self.task, self.topologies)
         if trained is not None:
             take_up(population, trained)
-        population.to(plan.device)
+        if engines is None:
+            population.to(plan.device)
         data = [self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates]
         train = plan.training_trials
         self.initial_values = population.values.detach().cpu().double().numpy().copy()
-        self.loop = TrainingLoop(
+        make: Callable[..., Loop] = TrainingLoop
+        if engines is not None:
+            until = (plan.level, plan.sustain) if plan.until_met else None
+            make = partial(EngineLoop, engines, epochs=plan.epochs, until=until, goals=rungs)
+        self.loop = make(
             population,
             self.task,
             training=[Trials(one.inputs[:train], one.targets[:train]) for one in data],
@@ -234,7 +243,7 @@ class _Orders:
 
     EPOCHS = 50
 
-    def __init__(self, plan: TrialPlan) -> None:
+    def __init__(self, plan: TrialPlan, engines: Engines | None = None, rungs: Sequence[int] = ()) -> None:
         self.plan = plan
         self.block: int | None = None
 

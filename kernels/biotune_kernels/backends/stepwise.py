@@ -112,7 +112,8 @@ def backward(
 def _activate(pre: Tensor, state: Tensor, nonlinearity: Nonlinearity) -> Tensor:
     """f(pre), written to `state`."""
     if isinstance(nonlinearity, Tensor):
-        return torch.where(is_relu(nonlinearity), pre.clamp_min(0), pre.tanh(), out=state)
+        relu = pre.clamp_min(0)
+        return torch.where(is_relu(nonlinearity), relu, torch.tanh(pre, out=state), out=state)
     return torch.tanh(pre, out=state) if nonlinearity == "tanh" else torch.clamp_min(pre, 0, out=state)
 
 
@@ -120,7 +121,10 @@ def _through(total: Tensor, state: Tensor, grad_pre: Tensor, nonlinearity: Nonli
     """total * f', written to `grad_pre`."""
     by_tanh, by_relu = torch.ops.aten.tanh_backward, torch.ops.aten.threshold_backward
     if isinstance(nonlinearity, Tensor):
-        torch.where(is_relu(nonlinearity), by_relu(total, state, 0), by_tanh(total, state), out=grad_pre)
+        # into a tensor laid out as it is for one name: PyTorch's rounding depends on that
+        by_tanh.grad_input(total, state, grad_input=grad_pre)
+        relu = by_relu.grad_input(total, state, 0, grad_input=torch.empty_like(grad_pre))
+        torch.where(is_relu(nonlinearity), relu, grad_pre, out=grad_pre)
     elif nonlinearity == "tanh":
         by_tanh.grad_input(total, state, grad_input=grad_pre)
     else:
