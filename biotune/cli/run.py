@@ -82,7 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=share_or_auto,
         metavar="X",
         help="GPUs per trial; with a fraction, trials share one; auto: measure how many trials should share one; "
-        "default: a quarter if there are any",
+        "default: none, an engine on each GPU trains the networks of all trials",
+    )
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="an engine trains the networks of all trials together on the cores too, if there is no GPU",
     )
     parser.add_argument("--concurrency", type=count, metavar="N", help="trials at once; default: as many as fit")
     parser.add_argument(
@@ -169,6 +174,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         raise UserError(
             "--listen: the address of a cluster's dashboard is set by `ray start --dashboard-host`; leave it out"
         )
+    if arguments.engine and arguments.gpus_per_trial is not None:
+        raise UserError(
+            "--engine, --gpus-per-trial: an engine's trials have no GPU of their own; leave one of them out"
+        )
     options = Options(
         output=arguments.output,
         address=arguments.address,
@@ -177,6 +186,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
+        engine=arguments.engine,
         kernels=arguments.kernels or "auto",
         checkpoint_every=arguments.checkpoint_every,
         storage=storage,

@@ -47,6 +47,10 @@ class Loop(ABC):
     def run_epoch(self) -> None:
         """Trains for one epoch, then evaluates on the validation trials, and at the budget on the test trials."""
 
+    def close(self) -> None:
+        """Lets go of what is held elsewhere for the training, if anything is."""
+        return
+
     @abstractmethod
     def gradient_norms(self) -> Tensor:
         """[population], the norm of each replicate's gradient over all its trained parameters before it is clipped, of

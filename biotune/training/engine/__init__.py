@@ -10,17 +10,19 @@ are `independent` are taken.
 """
 
 from biotune.training.engine.engine import Engine, Heard
-from biotune.training.engine.handed import EngineLost, Handed, NoRoom, Signature
+from biotune.training.engine.handed import EngineError, EngineLost, Handed, NoEngine, NoRoom, Signature
 from biotune.training.engine.loop import EngineLoop, Engines
 from biotune.training.engine.slots import Slots, independent
 
 __all__ = [
     "Engine",
+    "EngineError",
     "EngineLoop",
     "EngineLost",
     "Engines",
     "Handed",
     "Heard",
+    "NoEngine",
     "NoRoom",
     "Signature",
     "Slots",

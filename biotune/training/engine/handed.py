@@ -16,7 +16,15 @@ class EngineLost(Exception):
     """The engine has ended, or knows nothing of the trial: what was handed over has to be handed over again."""
 
 
-class NoRoom(UserError):
+class EngineError(UserError):
+    """Engines cannot train a trial, and trying again would not help."""
+
+
+class NoEngine(EngineError):
+    """One engine after another was lost."""
+
+
+class NoRoom(EngineError):
     """Not even one trial's networks fit into the memory of the engine's device."""
 
 

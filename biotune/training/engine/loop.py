@@ -14,7 +14,7 @@ from torch import Tensor
 from biotune.network import Population
 from biotune.tasks import Task, Trials
 from biotune.training.engine.engine import Heard, Row
-from biotune.training.engine.handed import EngineLost, Handed, Signature
+from biotune.training.engine.handed import EngineLost, Handed, NoEngine, Signature
 from biotune.training.loop import Loop, stacked
 from biotune.training.optimizers import Optimizer
 from biotune.training.steps import Steps
@@ -127,9 +127,11 @@ class EngineLoop(Loop):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        accuracies = self.accuracies or [None] * len(self.validation_losses)
-        losses: list[Tensor | None] = [*self.training_losses]
-        self.rows = list(zip([None, *losses], self.validation_losses, accuracies, strict=True))
+        accuracies: list[Tensor | None] = list(self.accuracies)
+        accuracies = accuracies or [None for _ in self.validation_losses]
+        losses: list[Tensor | None] = [None]
+        losses += self.training_losses
+        self.rows = list(zip(losses, self.validation_losses, accuracies, strict=True))
         self.handed = replace(self.handed, state=state | {"test_losses": self.test_losses})
         self.close()
         self._join()
@@ -184,7 +186,7 @@ class EngineLoop(Loop):
     def _count(self, error: EngineLost) -> None:
         self.deaths += 1
         if self.deaths > DEATHS:
-            raise EngineLost(f"{DEATHS} engines were lost in a row, without an epoch in between ({error})") from error
+            raise NoEngine(f"{DEATHS} engines were lost in a row, without an epoch in between ({error})") from None
 
 
 def _handed(
