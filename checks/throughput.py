@@ -17,8 +17,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.synchronize import Barrier
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import torch

@@ -87,9 +87,11 @@ class Slots:
             self._testing = Recorded(self.device)
 
         def fill(tensor: Tensor, content: Tensor | np.ndarray | float) -> None:
-            if isinstance(content, float):
+            if isinstance(content, np.ndarray):
+                content = torch.tensor(content)  # a copy: what comes from another process cannot be written to
+            elif not isinstance(content, Tensor):
                 content = torch.tensor(content, dtype=torch.float64)
-            value = torch.as_tensor(content).to(self.device, tensor.dtype)
+            value = content.to(self.device, tensor.dtype)
             tensor.detach().index_copy_(0, at, value.expand(len(slots), *tensor.shape[1:]))
 
         for name, parameter in self.population.named_parameters():
