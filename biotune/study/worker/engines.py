@@ -2,13 +2,14 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 import torch
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from biotune.errors import KernelError, UserError
 from biotune.training import Engine, EngineLost, Handed, Heard
@@ -104,17 +105,27 @@ class EngineActors:
 
 
 def _ask(method: Any, *arguments: Any) -> Any:
-    try:
-        return ray.get(method.remote(*arguments), timeout=ANSWER_SECONDS)
-    except RayTaskError as error:
-        if isinstance(error.cause, EngineLost | UserError | KernelError):
-            raise error.cause from None
-        raise
-    except GetTimeoutError:
-        raise EngineLost(f"no answer for {ANSWER_SECONDS:g} seconds") from None
-    except RayActorError as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise EngineLost(lines[-1]) from None
+    """What an engine answers; one that is being started anew is waited for. It may be asked the same twice."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return ray.get(method.remote(*arguments), timeout=ANSWER_SECONDS)
+        except RayTaskError as error:
+            if isinstance(error.cause, EngineLost | UserError | KernelError):
+                raise error.cause from None
+            raise
+        except GetTimeoutError:
+            raise EngineLost(f"no answer for {ANSWER_SECONDS:g} seconds") from None
+        except ActorUnavailableError as error:
+            if time.monotonic() > end:
+                raise EngineLost(_last_line(error)) from None
+            time.sleep(0.5)
+        except RayActorError as error:
+            raise EngineLost(_last_line(error)) from None
+
+
+def _last_line(error: RayError) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 @contextmanager
@@ -139,8 +150,7 @@ def started(count: int, device: str, threads: int, study: str) -> Iterator[Engin
             try:
                 ray.get(one.load.remote(), timeout=ANSWER_SECONDS)
             except RayError as error:
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                raise UserError(f"an engine cannot begin on {device} ({lines[-1]})") from None
+                raise UserError(f"an engine cannot begin on {device} ({_last_line(error)})") from None
         yield EngineActors(actors)
     finally:
         for one in actors:

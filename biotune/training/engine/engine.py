@@ -282,6 +282,8 @@ class Engine:
         """
 
         def join() -> None:
+            if key in self.courses:  # it wasn't known whether the first request had arrived
+                self._forget(key)
             course = self.courses[key] = _Course.of(handed, goal)
             self._group(handed.signature).courses.append(course)
 
