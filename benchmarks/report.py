@@ -62,8 +62,8 @@ def repeat(results: Results, into: Results, curves: int) -> int:
     tables["curves"] = pd.concat([tables["curves"][~confirmed], again(tables["curves"][confirmed])])
     for name in ("convergence", "topologies"):
         tables[name] = again(tables[name])
-    study["confirm"]["replicates"] = times * replicates
-    changed = {"journal": Head(), "study_sha256": study_digest(study)}
+    study["confirm"] |= {"replicates": times * replicates, "looks": None}
+    changed = {"journal": Head(), "study_sha256": study_digest(study), "looks": [], "extensions": []}
     into.write_study(study)
     into.write_state(results.read_state().model_copy(update=changed))
     into.write_environment(results.read_environment())

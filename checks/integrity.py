@@ -33,6 +33,7 @@ def differences(one: Results, other: Results) -> list[str]:
 
 def _numbers(results: Results) -> dict[str, str]:
     summary = results.read_json("summary")
+    summary["looks"] |= dict.fromkeys([key for key in summary["looks"] if key.startswith("seconds")])
     return {key: json.dumps(value) for key, value in summary.items() if key not in ("seconds", "environment")}
 
 

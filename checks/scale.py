@@ -38,10 +38,11 @@ from rich.table import Table
 
 from biotune.machine import machine
 from biotune.report.figures.drawing import ARM_COLOURS, INK, LINE_STYLES, REFERENCE_COLOUR, WIDTH, log_axis, style
-from biotune.results import TABLES, Results
+from biotune.results import Results
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.history.record import Record, TrialRecord
+from biotune.study.history.tables import all_tables
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
 from biotune.study.resources.estimate import Span
@@ -162,12 +163,19 @@ class Simulation:
 def begin(study: Study, journal: Journal) -> SearchProgress:
     """The search of a study, resumed from its journal."""
     past = journal.read()
-    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 2})
+    record = Record(
+        study.config.search.replicates, updates_per_epoch={"primary": 2}, planned=study.config.confirm.planned
+    )
     return SearchProgress(study, record, journal, past)
 
 
 def simulate(arms: int, trials: int) -> list[Point]:
-    """Simulates a study of `trials` trials, and says at `POINTS` points what they cost."""
+    """Simulates a study of `trials` trials in a process of its own, and says at `POINTS` points what they cost."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # memory is measured from the start
+        return pool.apply(_simulate, (arms, trials))
+
+
+def _simulate(arms: int, trials: int) -> list[Point]:
     with tempfile.TemporaryDirectory() as folder:
         space = Path(folder) / "space.yaml"
         write_short_study(space, "scale", trials, arms=arms, replicates=REPLICATES, epochs=EPOCHS, grace=GRACE)
@@ -184,8 +192,8 @@ def simulate(arms: int, trials: int) -> list[Point]:
             console.file = io.StringIO()
 
         def write_tables() -> None:
-            for name in TABLES:
-                results.write_table(name, getattr(record, f"{name}_table")())
+            for name, table in all_tables(record):
+                results.write_table(name, table)
 
         write_tables()  # what is only needed at the first time must not count for the trials
         redraw()
@@ -287,9 +295,7 @@ def main() -> None:
         parser.error("--trials: give a multiple of 40, for four arms and ten points")
     simulations = {}
     for arms in (4, 1):
-        # in a process of its own, since memory is measured from the start
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            simulations["four arms" if arms > 1 else "one arm"] = pool.apply(simulate, (arms, arguments.trials))
+        simulations["four arms" if arms > 1 else "one arm"] = simulate(arms, arguments.trials)
     console = Console(width=120)
     for name, points in simulations.items():
         table = Table(title=f"{name}\n{machine()}")

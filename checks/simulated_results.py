@@ -118,6 +118,7 @@ class Simulation(SimulatedStudy):
                 "convergence",
                 arm=arm,
                 replicate=replicate,
+                look=next(look for look in [*(self.looks or [self.pairs]), self.replication or 0] if replicate < look),
                 converged=converged,
                 diverged=diverged,
                 updates=found,

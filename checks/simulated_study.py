@@ -1,6 +1,6 @@
 """A study with known ratios: its study.yaml, its state and what it selected; `simulated_results` has its tables."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,10 @@ from biotune.results.documents import (
     Criterion,
     Data,
     Environment,
+    Extension,
     Gain,
     Git,
+    Look,
     Machine,
     Reading,
     SeenKernels,
@@ -43,6 +45,8 @@ class SimulatedStudy:
         own_best: arm -> true ratio at its own best setting, where that is another than its pair's.
         conditions: name -> what it overrides, and arm -> true ratio under it; an arm without one is the reference.
         gain: scale and learning rate -> arm -> true ratio there to the reference's updates to criterion elsewhere.
+        looks: planned. taken: those that were, `pairs` being the pairs that were confirmed. replication: up to which
+            number of replicates there is one past the plan.
         unfinished: conditions of which nothing was confirmed.
     """
 
@@ -57,6 +61,9 @@ class SimulatedStudy:
     own_best: Mapping[str, float] = field(default_factory=dict)
     conditions: Mapping[str, tuple[dict[str, Any], Mapping[str, float]]] = field(default_factory=dict)
     gain: Mapping[tuple[float, float], Mapping[str, float]] = field(default_factory=dict)
+    looks: Sequence[int] | None = None
+    taken: Sequence[Look] = ()
+    replication: int | None = None
     unfinished: Collection[str] = ()
     phase: str = "finished"
     trials: int = 8
@@ -118,7 +125,12 @@ class SimulatedStudy:
                 "reduction": 3,
                 "sampler": "tpe",
             },
-            "confirm": {"replicates": self.pairs, "max_epochs": self.max_epochs, "population": 8},
+            "confirm": {
+                "replicates": self.looks[0] if self.looks else self.pairs,
+                "looks": list(self.looks) if self.looks else None,
+                "max_epochs": self.max_epochs,
+                "population": 8,
+            },
             "criterion": {"metric": "validation_loss", "fraction_of_null": 0.1, "sustain": SUSTAIN},
             "equivalence_margin": 0.2,
             "positive_control": self.control,
@@ -163,6 +175,10 @@ class SimulatedStudy:
             topologies=dict.fromkeys(self.arms, "ef" * 32),
             streams=Streams(sha256="ab" * 32, numpy="2.0.0"),
             selection=None if self.phase == "search" else self.selection(),
+            looks=list(self.taken),
+            extensions=[Extension(asked="2026-01-02T12:00:00Z", replicates=self.replication)]
+            if self.replication
+            else [],
             set_aside={},
             journal=Head(),
             storage=None,

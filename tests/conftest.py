@@ -4,12 +4,14 @@ What serves it is imported late: tests/kernels run where nothing is installed bu
 """
 
 import logging
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, which is no failure
 settings.load_profile("any machine")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the cores are shared: of two threads one would wait, busily, for the other to get one
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,13 @@ def test_examples_at_the_head_of_a_package_run(package: ModuleType) -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line[:60] for _, line in COMMANDS])
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        pytest.param(page, line, marks=[pytest.mark.slow] if "--dry-run" in line else [], id=line[:60])
+        for page, line in COMMANDS
+    ],
+)
 def test_commands_in_the_docs_run(page: Path, line: str) -> None:
     program, *arguments = shlex.split(line, comments=True)
     if "--dry-run" in arguments:
@@ -70,6 +76,8 @@ REDUCED = {
     "validate simulate": ["--studies", "2", *NO_DATA],
     "validate intervals": ["--studies", "2"],
     "validate selection": ["--studies", "2"],
+    "validate conditions": ["--studies", "2"],
+    "validate looks": ["--studies", "2"],
     "validate repeat": [
         *("--seeds", "1", *NO_DATA, "--set", "topology.neurons_per_region=2", "--set", "task.trials=40"),
         *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
@@ -82,13 +90,15 @@ REDUCED = {
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
 BIOTUNE = "from biotune.cli import main; raise SystemExit(main())"
-SLOW = ("validate repeat", "checks.")
+LONG = ("validate repeat", "checks.")
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(line, marks=[pytest.mark.slow] if any(one in line for one in SLOW) else [], id=line[:60])
+        pytest.param(
+            line, marks=pytest.mark.long if any(one in line for one in LONG) else pytest.mark.slow, id=line[:60]
+        )
         for name in ("validation", "replication", "reliability", "reproducibility")
         for block in re.findall(r"^```sh\n(.*?)^```", Path(f"docs/{name}.md").read_text(), re.M | re.S)
         for line in block.splitlines()

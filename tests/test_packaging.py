@@ -40,7 +40,7 @@ def packages(source: Path) -> set[str]:
     return {str(file.relative_to(one.parent)) for one in folders for file in one.rglob("*") if file.is_file()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_wheel_holds_the_packages_and_the_library(source: Path) -> None:
     expected = packages(source)
     with zipfile.ZipFile(build(source, "wheel")) as wheel:

@@ -124,7 +124,7 @@ def test_no_name_of_a_study_or_an_arm_climbs_out_of_the_results(
 
 
 def test_no_trial_of_a_crafted_journal_climbs_out_of_the_results(tmp_path: Path) -> None:
-    study, record = load_study(SPACE), Record(search_replicates=4, updates_per_epoch={"primary": 4})
+    study, record = load_study(SPACE), Record(search_replicates=4, updates_per_epoch={"primary": 4}, planned=[16])
     event = {"event": "proposed", "arm": "marmoset", "index": 0, "origin": "shared", "setting": {}}
     with pytest.raises(UserError, match=r"no trial of this study: '../../../outside'"):
         SearchProgress(study, record, Journal(tmp_path / "j"), [event | {"trial": "../../../outside"}])
@@ -201,7 +201,7 @@ access.require_guarded(context.dashboard_url)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["token", "disabled"])
 def test_only_a_cluster_elsewhere_that_asks_for_no_token_is_refused(
     mode: str, token_file: Path, tmp_path_factory: pytest.TempPathFactory
@@ -298,7 +298,7 @@ with connected(sys.argv[1], allow_open=sys.argv[2] == "True"):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_open_cluster_elsewhere_is_joined_where_that_is_allowed(
     token_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -344,7 +344,7 @@ with connected(None, listen="127.0.0.2") as url:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone")
 def test_the_dashboard_listens_where_it_is_told_alone_and_asks_for_the_token(token_file: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}

@@ -65,6 +65,14 @@ def ratios(text: str) -> list[float]:
     return found
 
 
+def looks_of(text: str) -> list[int]:
+    """A list of whole numbers of at least 1 with commas between them."""
+    try:
+        return [_whole(part, 1) for part in text.split(",")]
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{_short(text)} is not a list of numbers of pairs, such as 16,32,64") from None
+
+
 def seeds(text: str) -> list[int]:
     """A range of seeds, `FIRST-LAST`, or a list with commas between them."""
     parts = text.split("-") if "-" in text else text.split(",")

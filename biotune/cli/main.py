@@ -10,10 +10,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from biotune.cli import connectome, import_, monitor, null, report, run, task, validate
+from biotune.cli import connectome, extend, import_, monitor, null, report, run, task, validate
 from biotune.errors import UserError, suggestion
 
-COMMANDS = (run, report, import_, monitor, validate, connectome, task, null)
+COMMANDS = (run, extend, report, import_, monitor, validate, connectome, task, null)
 """One file each, in the order of `biotune --help`."""
 
 

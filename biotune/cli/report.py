@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from biotune.cli.arguments import path
+from biotune.cli.arguments import count, path
 from biotune.errors import UserError
 
 
@@ -31,6 +31,12 @@ def add_commands(commands: Any) -> None:
         metavar="FOLDER",
         help="for the page of several; default: combined-report in the folder that contains them",
     )
+    command.add_argument(
+        "--look",
+        type=count,
+        metavar="N",
+        help="the report of an earlier planned look, at so many pairs, in report-look-N/; default: the last",
+    )
     command.set_defaults(command=_report)
 
 
@@ -39,11 +45,13 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
 
     first, *others = arguments.directories
     if others:
+        if arguments.look is not None:
+            raise UserError("--look: several studies are compared at the last look of each; leave it out")
         parents = [directory.resolve().parent for directory in arguments.directories]
         output = arguments.output or Path(os.path.commonpath(parents)) / "combined-report"
         print_combined(make_combined_report(arguments.directories, output), console)
         return 0
     if arguments.output is not None:
         raise UserError("--output: the report of one directory goes into that directory; leave it out")
-    print_report(make_report(first), console)
+    print_report(make_report(first, arguments.look), console)
     return 0

@@ -4,13 +4,13 @@ import argparse
 import os
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from biotune.cli.arguments import count, names, natural, path, seconds, share_or_auto
-from biotune.errors import UserError, run_command
+from biotune.cli.arguments import names, natural, path
+from biotune.cli.running import add_machine_arguments, options_of, run_and_report
+from biotune.errors import UserError
 
 if TYPE_CHECKING:
     from biotune.study import Study
@@ -50,13 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space", type=path, metavar="FILE", help="the study's YAML, such as search_spaces/seq_mem.yaml"
     )
-    parser.add_argument("--output", type=path, default=Path("results"), metavar="DIR", help="default: results/")
-    parser.add_argument(
-        "--storage",
-        metavar="URI",
-        help="where the workers keep checkpoints and the results are copied to: a folder that all machines see, "
-        "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; default: the results directory",
-    )
     parser.add_argument(
         "--resume",
         metavar="DIR",
@@ -67,41 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --resume: if the journal is damaged, keep it and go on from the part before the damage",
     )
-    parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster, or auto; default: start Ray here")
-    parser.add_argument(
-        "--allow-open-cluster", action="store_true", help="join a cluster elsewhere even if it asks for no token"
-    )
-    parser.add_argument(
-        "--listen",
-        metavar="HOST",
-        help="address that the dashboard listens on; 0.0.0.0: all; default: 127.0.0.1, this machine alone",
-    )
-    parser.add_argument("--cpus-per-trial", type=count, metavar="N", help="cores, and threads, per trial; default 1")
-    parser.add_argument(
-        "--gpus-per-trial",
-        type=share_or_auto,
-        metavar="X",
-        help="GPUs per trial; with a fraction, trials share one; auto: measure how many trials should share one; "
-        "default: none, an engine on each GPU trains the networks of all trials",
-    )
-    parser.add_argument(
-        "--engine",
-        action="store_true",
-        help="an engine trains the networks of all trials together on the cores too, if there is no GPU",
-    )
-    parser.add_argument("--concurrency", type=count, metavar="N", help="trials at once; default: as many as fit")
+    add_machine_arguments(parser)
     parser.add_argument(
         "--kernels",
         metavar="NAME",
         help="the backend that all networks run on (kernels/README.md lists them); default: auto, the fastest on the "
         "machines that trials run on",
-    )
-    parser.add_argument(
-        "--checkpoint-every",
-        type=seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="training time between two checkpoints of a trial, which it may lose when it is killed; default 10",
     )
     parser.add_argument("--seed", type=natural, metavar="N", help="replaces the study's seed")
     parser.add_argument("--arms", type=names, metavar="A,B", help="run only these arms and the reference arm")
@@ -129,11 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.io.storage import BucketPath, place
-    from biotune.report import make_report, print_report
     from biotune.study import load_study
-    from biotune.study.directory.mirror import fetch, mirror_results
+    from biotune.study.directory.mirror import fetch
     from biotune.study.directory.resume import load_resumed
-    from biotune.study.run import Incomplete, Interrupted, Options, run_study
+    from biotune.study.run import run_study
     from biotune.study.worker.verification import require_known
 
     require_known(arguments.kernels or "auto")
@@ -170,47 +133,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         )
     if arguments.dry_run:
         return _dry_run(study, arguments, console)
-    if arguments.listen and arguments.address:
-        raise UserError(
-            "--listen: the address of a cluster's dashboard is set by `ray start --dashboard-host`; leave it out"
-        )
-    if arguments.engine and arguments.gpus_per_trial is not None:
-        raise UserError(
-            "--engine, --gpus-per-trial: an engine's trials have no GPU of their own; leave one of them out"
-        )
-    options = Options(
-        output=arguments.output,
-        address=arguments.address,
-        allow_open=arguments.allow_open_cluster,
-        listen=arguments.listen or "127.0.0.1",
-        cpus=arguments.cpus_per_trial,
-        gpus=arguments.gpus_per_trial,
-        concurrency=arguments.concurrency,
-        engine=arguments.engine,
-        kernels=arguments.kernels or "auto",
-        checkpoint_every=arguments.checkpoint_every,
-        storage=storage,
-    )
-
-    def report(directory: Path) -> None:
-        console.print("Making the report …", style="dim")
-        print_report(make_report(directory), console)
-        mirror_results(directory)
-
-    try:
-        directory = run_study(study, options, console, resume=resume, repair=arguments.repair)
-    except Interrupted as interrupted:
-        console.print(f"Interrupted; to go on:\n  {run_command()} --resume {interrupted.directory}", soft_wrap=True)
-        return 130
-    except Incomplete as incomplete:
-        report(incomplete.directory)
-        raise
-    try:
-        report(directory)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; the study is done, to report it:\n  biotune report {directory}", soft_wrap=True)
-        return 130
-    return 0
+    options = options_of(arguments, storage, arguments.kernels or "auto")
+    return run_and_report(lambda: run_study(study, options, console, resume=resume, repair=arguments.repair), console)
 
 
 def _dry_run(study: "Study", arguments: argparse.Namespace, console: Console) -> int:
@@ -298,22 +222,24 @@ def _realised_sparsity(study: "Study") -> list[str]:
 
 
 def _what_can_be_decided(study: "Study") -> str:
-    """Which ratios the confirmation can show, at spreads of the log ratio that such studies have."""
-    from biotune.results import POSITIVE_CONTROL
-    from biotune.statistics import bonferroni, detectable_ratio, equivalence_power
+    """Which ratios the first look can show, at spreads of the log ratio that such studies have."""
+    from biotune.statistics import detectable_ratio, equivalence_power, look_confidence
 
-    pairs, margin = study.config.confirm.replicates, study.config.equivalence_margin
+    confirm, margin = study.config.confirm, study.config.equivalence_margin
+    pairs, looks = confirm.replicates, confirm.planned
+    more = "confirm.replicates" if len(looks) == 1 else "the numbers of confirm.looks"
     if pairs < 2:
-        return "WARNING: one pair has no interval, so nothing can be decided; raise confirm.replicates to 8 or more"
-    confidence = bonferroni(sum(arm not in (study.config.reference_arm, POSITIVE_CONTROL) for arm in study.arms))
+        return f"WARNING: one pair has no interval, so nothing can be decided; raise {more} to 8 or more"
+    confidence = look_confidence(looks, pairs, len(study.config.arms) - 1)
     ratios = [detectable_ratio(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
     equal = [equivalence_power(spread, pairs, confidence, margin) for spread in TYPICAL_SPREADS]
     least, most = TYPICAL_SPREADS
+    those = "" if len(looks) == 1 else f", those of the first of {len(looks)} planned looks,"
     sentence = (
-        f"{pairs} pairs show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the margin, "
-        f"and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard deviation of "
-        f"a pair's log ratio is {least}; "
-        f"{ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
+        f"{pairs} pairs{those} show, with a power of 80 %, a true ratio of {ratios[0]:.2f} as slower by more than the "
+        f"margin, and equal arms as practically equivalent in {100 * equal[0]:.0f} % of studies, if the standard "
+        f"deviation of a pair's log ratio is {least}; {ratios[1]:.2f} and {100 * equal[1]:.0f} % if it is {most}"
     )
     hardly = equal[0] < 0.2 and ratios[0] > 1.5
-    return f"WARNING: that can hardly decide anything, raise confirm.replicates: {sentence}" if hardly else sentence
+    what = "that" if len(looks) == 1 else "the first look"
+    return f"WARNING: {what} can hardly decide anything, raise {more}: {sentence}" if hardly else sentence

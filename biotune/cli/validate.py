@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from biotune.cli.arguments import count, natural, number, path, ratios, seeds
+from biotune.cli.arguments import count, looks_of, natural, number, path, ratios, seeds
 from biotune.errors import UserError
 
 if TYPE_CHECKING:
-    from biotune.validate import selection
+    from biotune.validate import looks, selection
+    from biotune.validate.conditions import Family
     from biotune.validate.intervals import Coverage
     from biotune.validate.simulate import Found
 
@@ -58,7 +59,7 @@ def add_commands(commands: Any) -> None:
         ("curvature", "of log updates over the unit cube of the tuned keys; default 4"),
         ("distance", "between the optima of the reference and of a null; default 0.3"),
         ("spread", "standard deviation of a pair's log ratio at one setting; default 0.25"),
-        ("stopped", "share of an arm's trials that are stopped early, whatever their setting; default 0"),
+        ("seen", "ASHA stops trials by what correlates so much with their log updates; default: it stops none"),
     ):
         chosen.add_argument(f"--{name}", type=number, metavar="X", help=what)
     chosen.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
@@ -68,6 +69,25 @@ def add_commands(commands: Any) -> None:
     intervals.add_argument("--seed", type=natural, default=1, metavar="N")
     intervals.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
     intervals.set_defaults(command=_intervals)
+    over = verbs.add_parser("conditions", help="how often what is said over several conditions is wrong")
+    over.add_argument("--studies", type=count, default=300, metavar="N", help="default 300")
+    over.add_argument("--seed", type=natural, default=1, metavar="N")
+    over.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    over.set_defaults(command=_conditions)
+    sequential = verbs.add_parser(
+        "looks", help="simulate studies that take planned looks, and count what they say wrongly"
+    )
+    sequential.add_argument(
+        "--studies", type=count, default=2000, metavar="N", help="of each ratio and model; default 2000"
+    )
+    sequential.add_argument(
+        "--looks", type=looks_of, metavar="N,N,…", help="planned numbers of pairs; default 16,32,64"
+    )
+    sequential.add_argument("--ratios", type=ratios, metavar="R,R,…", help="default 1,1.05,1.2,1.35,2")
+    sequential.add_argument("--arms", type=count, metavar="N", help="besides the reference; default 3")
+    sequential.add_argument("--seed", type=natural, default=1, metavar="N")
+    sequential.add_argument("--json", type=path, metavar="FILE", help="also write the shares to this file")
+    sequential.set_defaults(command=_looks)
     repeat = verbs.add_parser("repeat", help="run a whole study with each of several seeds, and count its verdicts")
     repeat.add_argument("--space", type=path, required=True, metavar="FILE", help="the study's YAML")
     repeat.add_argument("--seeds", type=seeds, required=True, metavar="FIRST-LAST", help="or a list: 1,5,9")
@@ -104,12 +124,12 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> int:
 def _selection(arguments: argparse.Namespace, console: Console) -> int:
     from biotune.validate.selection import LARGEST_DISTANCE, Model, designs, simulate
 
-    names = ("keys", "curvature", "distance", "spread", "stopped")
+    names = ("keys", "curvature", "distance", "spread", "seen")
     model = Model(**{name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None})
     if model.distance > LARGEST_DISTANCE:
         raise UserError(f"--distance {model.distance:g}: give {LARGEST_DISTANCE} or less, so that both optima fit")
-    if model.stopped > 1:
-        raise UserError(f"--stopped {model.stopped:g}: give a share, 1 or less")
+    if model.seen is not None and model.seen > 1:
+        raise UserError(f"--seen {model.seen:g}: give a correlation, 1 or less")
     found = [simulate(design, model, arguments.studies, arguments.seed) for design in designs()]
     console.print(_claims(found))
     if arguments.json:
@@ -126,6 +146,33 @@ def _intervals(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         content = {"spread": SPREAD, "found": [asdict(row) for row in found]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _conditions(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.validate.conditions import ARMS, PAIRS, RATIO, families
+
+    found = list(families(arguments.studies, arguments.seed))
+    console.print(_families(found))
+    if arguments.json:
+        content = {"arms": ARMS, "pairs": PAIRS, "ratio": RATIO, "found": [asdict(row) for row in found]}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def _looks(arguments: argparse.Namespace, console: Console) -> int:
+    from biotune.statistics import LEAST_PAIRS
+    from biotune.validate.looks import LOOKS, MODELS, RATIOS, simulate
+
+    looks = arguments.looks or list(LOOKS)
+    if sorted(set(looks)) != looks or looks[0] < LEAST_PAIRS:
+        raise UserError(f"--looks {','.join(map(str, looks))}: must rise, from {LEAST_PAIRS} pairs or more")
+    given = arguments.ratios or RATIOS
+    found = list(simulate(list(MODELS), given, looks, arguments.studies, arguments.seed, arguments.arms))
+    console.print(_by_look(found))
+    if arguments.json:
+        content = {"models": {name: asdict(model) for name, model in MODELS.items()}}
+        arguments.json.write_text(json.dumps(content | {"found": [asdict(row) for row in found]}, indent=2) + "\n")
     return 0
 
 
@@ -199,6 +246,45 @@ def _coverages(found: Sequence["Coverage"]) -> Table:
         rows = [cells[shape, pairs, confidence, name] for name in names]
         shown = (f"{100 * row.low:.2f} + {100 * row.high:.2f} %; {row.width:.2f}" for row in rows)
         table.add_row(shape, str(pairs), f"{50 * (1 - confidence):.2f} % each", *shown)
+    return table
+
+
+def _families(found: Sequence["Family"]) -> Table:
+    table = Table(title=f"{found[0].studies} studies of each kind: how often what is said over conditions is wrong")
+    for column in (
+        *("conditions", "correlated", "with an effect", "together: left out", "width"),
+        *("everywhere", "in too many", "alone: left out"),
+    ):
+        table.add_column(column)
+    for row in found:
+        shares = (row.left_out, row.width, row.everywhere, row.too_many, row.alone)
+        table.add_row(
+            str(row.conditions), f"{row.shared:g}", str(row.effects), *(f"{100 * share:.1f} %" for share in shares)
+        )
+    return table
+
+
+def _by_look(found: Sequence["looks.Found"]) -> Table:
+    first = found[0]
+    table = Table(
+        title=f"{first.studies} studies of each model and ratio, looks at {', '.join(map(str, first.looks))} pairs; "
+        "wrong: in any of the arms"
+    )
+    for column in ("log updates", "true ratio", "covered", "wrong direction", "wrong beyond", "wrong within"):
+        table.add_column(column)
+    for column in ("decided, %", "pairs", "early estimate"):
+        table.add_column(column, no_wrap=column.startswith("decided"))
+    for row in found:
+        wrong = (row.wrong_direction, row.wrong_beyond, row.wrong_within)
+        table.add_row(
+            row.model,
+            f"{row.ratio:g}",
+            "–" if row.covered is None else f"{100 * row.covered:.1f} %",
+            *(f"{100 * share:.2f} %" for share in wrong),
+            " · ".join(f"{100 * share:.0f}" for share in row.decided.values()),
+            f"{row.pairs:.1f}",
+            "–" if row.estimate is None else f"{row.estimate:.2f}",
+        )
     return table
 
 

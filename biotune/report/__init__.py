@@ -42,9 +42,13 @@ def read_report(directory: Path | str) -> Report:
     return describe(summarise(inputs), inputs)
 
 
-def make_report(directory: Path | str) -> Report:
+def make_report(directory: Path | str, look: int | None = None) -> Report:
     """Writes summary.json and report/ (index.html, figures/, tables/) into the results directory of a study, finished
     or not.
+
+    Args:
+        directory: of the results.
+        look: number of pairs of an earlier planned look; all goes to report-look-N/ then. None: the last.
 
     Returns:
         All numbers and words of the report.
@@ -53,10 +57,11 @@ def make_report(directory: Path | str) -> Report:
         UserError: the directory isn't a results directory, is damaged, or was written by another version; or the report
             cannot be written.
     """
-    inputs = read_study(directory)
+    inputs = read_study(directory, look)
     report = describe(summarise(inputs), inputs)
-    figures = draw_figures(report, inputs.tables)
-    write_report(report, inputs.tables, figures.all, render_page(report, figures, inputs.text))
+    tables = inputs.tables.at(report.pairs)
+    figures = draw_figures(report, tables)
+    write_report(report, tables, figures.all, render_page(report, figures, inputs.text))
     return report
 
 

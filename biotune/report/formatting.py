@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 NOTHING = "–"
+UNIT = "\N{NO-BREAK SPACE}%"
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
@@ -38,7 +39,7 @@ def percent(share: float, digits: int = 0) -> str:
     """A share in percent, with at most this many decimals: 0.98333 is 98 %, or 98.33 % with two."""
     text = f"{100 * share:.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{text}\N{NO-BREAK SPACE}%"
+    return f"{text}{UNIT}"
 
 
 def several(names: Iterable[str], last: str = "and") -> str:

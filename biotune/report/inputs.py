@@ -10,7 +10,8 @@ import pandas as pd
 
 from biotune.errors import UserError
 from biotune.results import Results
-from biotune.results.documents import Environment, State, StudyFile, checked
+from biotune.results.documents import Environment, State, checked
+from biotune.results.study_file import StudyFile
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class Tables:
         """Reads all."""
         return cls(**{table.name: results.read_table(table.name) for table in dataclasses.fields(cls)})
 
+    def at(self, pairs: int) -> "Tables":
+        """What was confirmed at a look at so many pairs; the search and what it chose gain by are the same at all."""
+        names = ("curves", "topologies", "convergence")
+
+        def of(table: pd.DataFrame) -> pd.DataFrame:
+            kept = table["replicate"] < pairs
+            return table[kept | table["phase"].isin(["search", "gain_search"]) if "phase" in table else kept]
+
+        return dataclasses.replace(self, **{name: of(getattr(self, name)) for name in names})
+
     def under(self, condition: str) -> "Tables":
         """What was confirmed under a condition. Of the curves, those of the search are the primary's."""
         tables = {name: getattr(self, name) for name in ("curves", "topologies", "convergence")}
@@ -43,6 +54,7 @@ class Inputs:
         text: of study.yaml.
         study: the content of study.yaml. state, environment: of state.json and environment.json.
         tables: of the primary condition. every: of all conditions.
+        look: number of pairs of the look to be shown; None: the last.
     """
 
     path: Path
@@ -52,9 +64,15 @@ class Inputs:
     environment: Environment
     tables: Tables
     every: Tables
+    look: int | None = None
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report: of an earlier look, one of its own."""
+        return self.path / ("report" if self.look is None else f"report-look-{self.look}")
 
     @classmethod
-    def read(cls, results: Results) -> "Inputs":
+    def read(cls, results: Results, look: int | None = None) -> "Inputs":
         """Reads all.
 
         Raises:
@@ -65,18 +83,18 @@ class Inputs:
         text = (results.path / "study.yaml").read_text()
         every = Tables.read(results)
         primary = every.under(next(iter(state.conditions)))
-        return cls(results.path, text, study, state, environment, primary, every)
+        return cls(results.path, text, study, state, environment, primary, every, look)
 
 
-def read_study(directory: Path | str) -> Inputs:
-    """Reads a results directory, finished or not.
+def read_study(directory: Path | str, look: int | None = None) -> Inputs:
+    """Reads a results directory, finished or not; of an earlier look than the last if that is given.
 
     Raises:
         UserError: not a results directory, damaged, or written by another version.
     """
     results = Results.open(directory)
     results.require_whole()
-    return Inputs.read(results)
+    return Inputs.read(results, look)
 
 
 def read_studies(directories: Sequence[Path | str]) -> dict[str, Inputs]:

@@ -40,7 +40,7 @@ from biotune.results.documents import Environment, State, checked
 from biotune.results.journal import Journal
 from biotune.results.tables import DIGESTS_KEY, TABLES
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of this layout, in `state.json`; raised whenever a reader of the old one would misread the new one."""
 
 

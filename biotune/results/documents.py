@@ -1,12 +1,11 @@
-"""The documents of a results directory: state.json and environment.json, and what the report reads of study.yaml.
+"""The documents of a results directory: state.json and environment.json; `study_file` has what is read of study.yaml.
 
 They are checked as they are read, before anything is computed from them.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,7 +13,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
-    model_validator,
 )
 
 from biotune.errors import UserError
@@ -24,101 +22,17 @@ from biotune.results.vocabulary import Label
 Document = TypeVar("Document", bound=BaseModel)
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """Further keys of a file are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-
-def _one_range(domain: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    if len(domain) != 1 or any(kind != "choice" and len(ends) != 2 for kind, ends in domain.items()):
-        raise ValueError("must be one range")
-    return domain
 
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Section = dict[str, Any]
 
 
-class _Task(_Part):
-    name: str
-    trials: PositiveInt
-    train_share: Positive
-    batch: PositiveInt
-
-
-class _Null(_Part):
-    name: str
-    fraction: FiniteFloat = 1.0
-
-
-class _Arm(_Part):
-    null: _Null | None = None
-    connectome: Section | None = None
-    topology: Section | None = None
-    network: Section | None = None
-
-
-class _Condition(_Part):
-    task: Section = {}
-    topology: Section = {}
-    network: Section = {}
-
-
-class _Gain(_Part):
-    scales: list[Positive]
-    learning_rates: list[Positive]
-
-
-class _Search(_Part):
-    trials_per_arm: NonNegativeInt
-    shared_settings: NonNegativeInt
-    replicates: PositiveInt
-    max_epochs: PositiveInt
-    grace: PositiveInt
-    reduction: PositiveInt
-    sampler: Literal["tpe", "random", "grid"]
-
-
-class _Confirm(_Part):
-    replicates: PositiveInt
-    max_epochs: PositiveInt
-
-
-class _StudyCriterion(_Part):
-    fraction_of_null: Positive
-    sustain: PositiveInt
-
-
-class StudyFile(_Part):
-    """study.yaml."""
-
-    name: str
-    description: str | None = None
-    seed: NonNegativeInt
-    task: _Task
-    topology: Section
-    network: Section
-    arms: Annotated[dict[str, _Arm | None], Field(min_length=1)]
-    reference_arm: str
-    conditions: Annotated[dict[str, _Condition], Field(min_length=1)]
-    gain: _Gain | None = None
-    tune: dict[str, Annotated[dict[str, list[Any]], AfterValidator(_one_range)]]
-    search: _Search
-    confirm: _Confirm
-    criterion: _StudyCriterion
-    equivalence_margin: Positive
-    quick: bool
-    positive_control: Literal["frozen", "quarter_radius"] | None = None
-
-    @model_validator(mode="after")
-    def _the_reference_is_an_arm(self) -> "StudyFile":
-        if self.reference_arm not in self.arms:
-            raise ValueError(f"reference_arm {self.reference_arm!r} is not one of the arms")
-        return self
-
-
-class UsedConnectome(_Part):
+class UsedConnectome(Part):
     """The connectome that an arm was laid out from.
 
     Attributes:
@@ -140,21 +54,21 @@ class UsedConnectome(_Part):
     regions: list[str] | None = None
 
 
-class Criterion(_Part):
+class Criterion(Part):
     """The validation loss of guessing, and the one that is to be met."""
 
     null_loss: Positive
     level: Positive
 
 
-class Gain(_Part):
+class Gain(Part):
     """A scale of the initial recurrent matrix, and a learning rate."""
 
     scale: Positive
     learning_rate: Positive
 
 
-class UsedCondition(_Part):
+class UsedCondition(Part):
     """A condition that arms are confirmed under.
 
     Attributes:
@@ -171,14 +85,14 @@ class UsedCondition(_Part):
     gain: Gain | None = None
 
 
-class Streams(_Part):
+class Streams(Part):
     """The digest of what NumPy's generators draw, see `biotune.seeds.streams_digest`, and NumPy's version."""
 
     sha256: str
     numpy: str
 
 
-class _Typed(_Part):
+class _Typed(Part):
     """A part that events of the journal have too: no value is converted to the type that is needed."""
 
     model_config = ConfigDict(strict=True)
@@ -264,7 +178,38 @@ class Selection(_Typed):
         )
 
 
-class State(_Part):
+class Look(_Typed):
+    """A planned look that was taken.
+
+    Attributes:
+        pairs: of replicates, of each arm that had gone on until then.
+        going: arms of which more pairs could say more. decided: arms of which this look says all; any other arm that
+            it was about is not comparable.
+    """
+
+    pairs: PositiveInt
+    going: list[str]
+    decided: list[str]
+
+
+class Extension(_Typed):
+    """What `biotune extend` added to a study.
+
+    Attributes:
+        asked: when, in UTC.
+        to: the planned look that is to be taken, and those before it; None: none that had not been.
+        replicates: number of replicates of each arm of which those past the plan, and past an earlier extension, are a
+            replication that is analysed alone; None: there is none.
+        conditions: name -> what it overrides, of the conditions that were added.
+    """
+
+    asked: str
+    to: PositiveInt | None = None
+    replicates: PositiveInt | None = None
+    conditions: dict[str, Section] = {}
+
+
+class State(Part):
     """state.json.
 
     Attributes:
@@ -274,6 +219,7 @@ class State(_Part):
         connectomes: of each arm. topologies: of each arm the digest of its first confirmed replicate's.
         study_sha256, task_sha256: digests of study.yaml, and of the task's file, None if it is one of biotune's.
         conditions: name -> what it came to, the primary first.
+        looks: that were taken. extensions: what was added to the study after it was started.
         set_aside: checkpoints that could not be read, and why: "search/real-0003.pt" -> reason.
         journal: how far it had come. storage: where checkpoints are, None if that is the results directory.
     """
@@ -295,6 +241,8 @@ class State(_Part):
     topologies: dict[str, str]
     streams: Streams
     selection: Selection | None
+    looks: list[Look] = []
+    extensions: list[Extension] = []
     set_aside: dict[str, str]
     journal: Head
     storage: str | None
@@ -308,6 +256,11 @@ class State(_Part):
     def criterion(self) -> Criterion:
         """Of the primary condition."""
         return self.primary.criterion
+
+    @property
+    def added_conditions(self) -> dict[str, Section]:
+        """Name -> what it overrides, of the conditions that were added after the study was started."""
+        return {name: held for extension in self.extensions for name, held in extension.conditions.items()}
 
     @property
     def budget(self) -> int:
@@ -330,7 +283,7 @@ class State(_Part):
         }
 
 
-class SeenKernels(_Part):
+class SeenKernels(Part):
     """Kernels that were set beside their definition on a kind of machine, and the largest deviation of their passes.
 
     Attributes:
@@ -354,7 +307,7 @@ class SeenKernels(_Part):
     nonlinearity: list[str]
 
 
-class Machine(_Part):
+class Machine(Part):
     """The machine that the study was started on."""
 
     system: str
@@ -364,14 +317,14 @@ class Machine(_Part):
     gpus: list[str]
 
 
-class Git(_Part):
+class Git(Part):
     """The commit of the code that ran, and whether files had changes that it does not hold."""
 
     commit: str
     dirty: bool
 
 
-class Data(_Part):
+class Data(Part):
     """Where a connectome was read from, see `biotune.connectome.Provenance`."""
 
     kind: str
@@ -381,7 +334,7 @@ class Data(_Part):
     licence: str
 
 
-class Environment(_Part):
+class Environment(Part):
     """environment.json.
 
     Attributes:

@@ -66,6 +66,7 @@ _CONVERGENCE = pa.schema(
         ("against", pa.string()),  # of the reference in a pair, the other arm; else empty
         ("trial", pa.string()),
         ("replicate", pa.int32()),
+        ("look", pa.int32()),  # pairs at the look that it was trained for; past the plan, those with its replication
         ("converged", pa.bool_()),
         ("diverged", pa.bool_()),
         ("updates", pa.float64()),  # updates to criterion; the budget if it was not met (censored)

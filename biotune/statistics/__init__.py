@@ -12,7 +12,9 @@ from biotune.statistics.association import (
 from biotune.statistics.claim import claim, disagree
 from biotune.statistics.conditions import FLIPS, least_number, one_sided_p, simultaneous_ratios
 from biotune.statistics.curves import interquartile_mean, kaplan_meier, log_loss_area, median_updates, quartiles
+from biotune.statistics.forecast import MOST_TIMES, POWER, decision_probability, pairs_to_decide
 from biotune.statistics.intervals import FAMILY_CONFIDENCE, Share, bonferroni, jackknife_interval, share
+from biotune.statistics.looks import FIRST_SHARE, LEAST_PAIRS, boundaries, look_confidence, nominal_levels
 from biotune.statistics.permutation import (
     EXACT_PAIRS,
     LEAST_DRAWS,
@@ -39,14 +41,18 @@ from biotune.statistics.verdict import LEAST_SHARE_CONVERGED, Direction, Verdict
 __all__ = [
     "EXACT_PAIRS",
     "FAMILY_CONFIDENCE",
+    "FIRST_SHARE",
     "FLIPS",
     "FOLDS",
     "LEAST_DOSES",
     "LEAST_DRAWS",
+    "LEAST_PAIRS",
     "LEAST_SHARE_CONVERGED",
     "LEAST_TRIALS",
     "MONTE_CARLO_FLIPS",
     "MOST_GROUPS",
+    "MOST_TIMES",
+    "POWER",
     "RESAMPLES",
     "SHUFFLES",
     "TREES",
@@ -62,8 +68,10 @@ __all__ = [
     "VerdictName",
     "bonferroni",
     "bootstrap_t",
+    "boundaries",
     "choose",
     "claim",
+    "decision_probability",
     "detectable_ratio",
     "disagree",
     "dose_trend",
@@ -77,11 +85,14 @@ __all__ = [
     "least_number",
     "log_loss_area",
     "log_ratios",
+    "look_confidence",
     "median_updates",
+    "nominal_levels",
     "null_rank",
     "one_sided_p",
     "own_best",
     "pair_setting",
+    "pairs_to_decide",
     "pooled_ratio",
     "quartiles",
     "rank_correlation",

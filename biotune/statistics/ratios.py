@@ -8,6 +8,7 @@ come only from a generator that the caller passes.
 import dataclasses
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy import stats
 
 from biotune.statistics.curves import interquartile_mean
 from biotune.statistics.intervals import bonferroni, jackknife_interval
+from biotune.statistics.looks import look_confidence
 
 RESAMPLES = 9_999
 """Number of resamples of the bootstrap."""
@@ -78,7 +80,7 @@ def geometric_ratio(differences: NDArray[np.float64], confidence: float) -> Rati
     return Ratio(ratio_of(mean), ratio_of(mean - half), ratio_of(mean + half), spread, n, confidence)
 
 
-def ratio_matrix(updates: ArrayLike) -> list[list[Ratio | None]]:
+def ratio_matrix(updates: ArrayLike, looks: Sequence[int] = ()) -> list[list[Ratio | None]]:
     """The ratio of every arm to every other, with intervals that hold together with 95 %.
 
     exp(d̄_ab ± t_{1 - 0.05 / (2 m), n_ab - 1} s_ab / √n_ab), d_ab the log ratios over the n_ab replicates that both arms
@@ -89,6 +91,7 @@ def ratio_matrix(updates: ArrayLike) -> list[list[Ratio | None]]:
 
     Args:
         updates: [arms, replicates], updates to criterion, the budget if censored; NaN where a replicate is missing.
+        looks: planned numbers of pairs, over which the intervals hold together too; none: one look.
 
     Returns:
         [arms][arms], row to column: the ratio at [b][a] is 1 over that at [a][b]. None on the diagonal, and for arms
@@ -101,14 +104,16 @@ def ratio_matrix(updates: ArrayLike) -> list[list[Ratio | None]]:
     if table.ndim != 2:
         raise ValueError(f"updates must be [arms, replicates], found {table.shape}")
     arms = len(table)
-    confidence = bonferroni(arms * (arms - 1) // 2)
+    compared = arms * (arms - 1) // 2
     ratios: list[list[Ratio | None]] = [[None] * arms for _ in range(arms)]
     known = ~np.isnan(table)
     for a in range(arms):
         for b in range(arms):
             common = known[a] & known[b]
             if a != b and common.any():
-                ratios[a][b] = geometric_ratio(log_ratios(table[a, common], table[b, common]), confidence)
+                differences = log_ratios(table[a, common], table[b, common])
+                confidence = look_confidence(looks, len(differences), compared) if looks else bonferroni(compared)
+                ratios[a][b] = geometric_ratio(differences, confidence)
     return ratios
 
 

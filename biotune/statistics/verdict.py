@@ -54,6 +54,11 @@ class Verdict:
         return next((direction for direction, names in _NAMES.items() if self.name in names), None)
 
     @property
+    def decided(self) -> bool:
+        """Whether it says all that more pairs could: a direction with its size, or *equivalent*."""
+        return self.name == "equivalent" or (self.direction is not None and not self.name.endswith("size open"))
+
+    @property
     def slight(self) -> bool:
         """Whether there is a difference that is practically equivalent: smaller than the margin."""
         return self.name.startswith("slightly ")

@@ -20,6 +20,8 @@ from biotune.results.journal import DamagedJournal
 from biotune.study.cluster.connect import connected, nodes
 from biotune.study.cluster.head import watched_head
 from biotune.study.confirm.confirm import Job, run_confirm
+from biotune.study.confirm.course import course, is_done, take_look
+from biotune.study.confirm.extension import More, extend, extension_of, require_networks
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Study
 from biotune.study.directory.directory import load_record, locked, new_directory, require_folder
@@ -27,11 +29,12 @@ from biotune.study.directory.mirror import resumed_storage
 from biotune.study.directory.resume import (
     repair_journal,
 )
-from biotune.study.history.events import Selected, SetAside, Spent, append
+from biotune.study.history.events import Looked, Selected, SetAside, Spent, append
+from biotune.study.history.tables import write_tables
 from biotune.study.interrupt import interruptible
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.metrics import Metrics
-from biotune.study.opening import Opened, now, open_study, resumed_plans
+from biotune.study.opening import Opened, now, open_study, resumed_plans, used_conditions
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.estimate import RAY, Span, report
 from biotune.study.resources.fit import Resources
@@ -93,7 +96,13 @@ class Incomplete(UserError):
 
 
 def run_study(
-    study: Study, options: Options, console: Console, resume: Path | None = None, *, repair: bool = False
+    study: Study,
+    options: Options,
+    console: Console,
+    resume: Path | None = None,
+    *,
+    repair: bool = False,
+    more: More | None = None,
 ) -> Path:
     """Runs a study, or what is left of one, and returns its results directory.
 
@@ -101,8 +110,9 @@ def run_study(
         study: what to run.
         options: how.
         console: where progress and messages are printed.
-        resume: the directory of the same study, killed or interrupted.
+        resume: the directory of the same study, killed or interrupted; or finished, if more is asked for.
         repair: if its journal is damaged, go on from the part before the damage.
+        more: what is added to it; the study has the conditions of this already.
 
     Raises:
         UserError: something that the user can correct; nothing has been written yet.
@@ -115,8 +125,9 @@ def run_study(
         if repair:
             _repair(results, console)
         _, record = load_record(results)  # reports damage before anything is started
-        if (state := results.read_state()).phase == "finished":
-            record.write_tables(results)
+        extension = None if more is None else extension_of(study, record, more, resume)
+        if extension is None and (state := results.read_state()).phase == "finished" and is_done(study, record):
+            write_tables(record, results)
             console.print(
                 f"Done since {state.finished}: only the tables and the report are made again.",
                 soft_wrap=True,
@@ -124,6 +135,8 @@ def run_study(
             return results.path
         plans = resumed_plans(results, study, trains_here=options.address is None)
         storage = resumed_storage(results, options.storage)
+        if extension is not None:
+            require_networks(plans, extension, resume)
     else:
         plans = Plans.load(study, trains_here=options.address is None)
         plans = replace(plans, backends=all_on(options.kernels, study.arms))
@@ -169,6 +182,10 @@ def run_study(
         with locked(directory):
             remove_leftovers(directory)
             opened = open_study(plans, results, storage, resources)
+            if more is not None and resume is not None:
+                record = opened.progress.record  # nobody but this process writes to it from here on
+                if extension := extension_of(study, record, more, resume):
+                    extend(opened.plans, record, opened.progress.journal, extension)
             afterwards = report(opened.plans.study, process)
             threads = resources.cpus if resources.engine_gpus else max(int(node.get("CPU", 1)) for node in nodes())
             run = _Run(opened, resources, options.checkpoint_every, console, interrupted, afterwards)
@@ -211,6 +228,8 @@ class _Run:
         self.engines: EngineActors | None = None
         self.record, self.journal = opened.progress.record, opened.progress.journal
         self.study, self.directory = opened.plans.study, opened.results.path
+        used = used_conditions(self.study, self.plans.same)
+        self.state = self.state.model_copy(update={"conditions": used})
         self.banners = _substitutions(self.state.connectomes)
         self.display = Display(
             self.study,
@@ -261,21 +280,33 @@ class _Run:
                 selection = select(self.study, self.record, self.plans.same, self.plans.digest)
                 self.record.apply(append(self.journal, Selected(selection=selection)))
             with self._phase("confirm"):
-                run_confirm(
-                    self.study,
-                    self.record,
-                    self.journal,
-                    self.plans.confirm,
-                    checkpoints=self.checkpoints / "confirm",
-                    resources=self.resources,
-                    every=self.every,
-                    engines=self.engines,
-                    set_aside=self._set_aside,
-                    changed=self._confirming,
-                    interrupted=self.interrupted,
-                )
+                self._confirm()
         self._write_state("finished", finished=now())
         self._copy()
+
+    def _confirm(self) -> None:
+        """Confirms what is asked for, look by look: an arm that one decides has no part in the next."""
+        while True:
+            run_confirm(
+                self.study,
+                self.record,
+                self.journal,
+                self.plans.confirm,
+                checkpoints=self.checkpoints / "confirm",
+                resources=self.resources,
+                every=self.every,
+                engines=self.engines,
+                set_aside=self._set_aside,
+                changed=self._confirming,
+                interrupted=self.interrupted,
+            )
+            under_way = course(self.study, self.record)
+            if self.interrupted() or under_way.look is None:
+                return
+            look = take_look(self.study, self.record, under_way)
+            self.record.apply(append(self.journal, Looked(look=look)))
+            self._write_state("confirm")
+            self.display.changed(now=True)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -339,7 +370,7 @@ class _Run:
 
     def _write_tables(self) -> None:
         start = time.monotonic()
-        self.record.write_tables(self.results)
+        write_tables(self.record, self.results)
         # a large study's tables take long to write; this way that takes at most a tenth of the time
         self.written = time.monotonic() + 9 * (time.monotonic() - start)
 
@@ -349,6 +380,8 @@ class _Run:
             "finished": finished,
             "seconds": self.record.seconds,
             "selection": self.record.selection,
+            "looks": self.record.looks,
+            "extensions": self.record.extensions,
             "set_aside": self.record.set_aside,
             "journal": self.journal.head,
         }

@@ -1,7 +1,7 @@
 """Runs a whole study with many seeds and counts its verdicts: how often is a verdict due to chance?
 
     biotune validate repeat --space search_spaces/aa.yaml --seeds 1-10
-    biotune validate repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.replicates=8
+    biotune validate repeat --space search_spaces/seq_mem.yaml --seeds 1,7 --set confirm.looks=[8,16]
 
 One study has one verdict, and can't say how often such a study is wrong. Run with many seeds, including search and
 selection, an A/A study shows how often it finds a difference although there is none; any other study shows how often it

@@ -2,7 +2,7 @@
 
     biotune validate selection
     biotune validate selection --keys 1 --curvature 6 --studies 2000
-    biotune validate selection --keys 1 --stopped 0.5
+    biotune validate selection --keys 1 --seen 0.5
 
 Arms that are equally fast at their best settings, but have these at different places, differ at nearly every setting
 that both share. So what arms are compared at can make a difference out of nothing. Each simulated study searches the
@@ -15,8 +15,13 @@ Arm a needs T updates at the setting x, a point in the unit cube of the tuned ke
 
 o_a its optimum, k what one network keeps at all settings, e what it does not. The reference's optimum and a null's are
 `distance` apart, in a random direction, both at least 0.1 from the ends of every range; nulls that agree have one
-optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study. Early stopping
-(`stopped`) is the worst there could be: it stops trials whatever their setting, all but one of each arm at the most.
+optimum, nulls that disagree one each. The common settings are a scrambled Sobol sequence, as in a study. A search trial
+counts the budget where it would need more updates.
+
+With early stopping (`seen`) every arm's trials pass ASHA's rung as those of the default study do, one after another,
+and one that is stopped counts the budget. What the rung compares is log T of the searched networks with noise of such a
+size that it correlates with log T over the settings as stated: 1 is a rung that knows the end, and 0 one that stops
+trials whatever their setting.
 """
 
 import itertools
@@ -32,6 +37,8 @@ from scipy.stats import qmc
 from biotune import statistics
 from biotune.seeds import stream
 from biotune.statistics import Chosen, Verdict
+from biotune.study.definition.phases import SearchConfig
+from biotune.study.search.rungs import Rungs
 
 REFERENCE = "reference"
 ESTIMANDS = ("pair", "own best", "claim")
@@ -42,8 +49,11 @@ NULLS, SETTINGS = (1, 3, 5), (8, 16, 32)
 EDGE = 0.1
 """How near an optimum may come to the end of a range."""
 
-LATE = 3.0
-"""By what a trial's updates are multiplied if it was stopped early."""
+BUDGET = 3.0
+"""Of a search trial, in units of the updates that an arm needs at its best setting; as in the default study."""
+
+SEARCH = SearchConfig(max_epochs=27, grace=9, reduction=3)
+"""Whose rungs stop trials early; those of the default study."""
 
 LARGEST_DISTANCE = 0.6
 """Between two optima: further apart, few places are left for the two."""
@@ -57,8 +67,8 @@ class Model:
         keys: number of tuned keys. curvature: of log updates over the unit cube. distance: between optima.
         spread: standard deviation of a pair's log ratio at one setting. kept: share of its variance that a network has
             at all settings.
-        stopped: share of an arm's search trials that are stopped early; each then counts `LATE` times its updates,
-            since networks that have not met the criterion yet count with the budget.
+        seen: correlation of what a rung compares with the log updates, over the settings of an arm; None without early
+            stopping.
         searched, pairs: replicates of a search trial, and of a confirmed cell. margin: of equivalence.
     """
 
@@ -67,7 +77,7 @@ class Model:
     distance: float = 0.3
     spread: float = 0.25
     kept: float = 0.5
-    stopped: float = 0.0
+    seen: float | None = None
     searched: int = 4
     pairs: int = 16
     margin: float = 0.2
@@ -168,15 +178,27 @@ def _draw(design: Design, model: Model, random: np.random.Generator) -> _Study:
     scale = model.spread / math.sqrt(2)
     for arm, optimum in zip([REFERENCE, *names], [reference, *optima], strict=True):
         true[arm] = model.curvature * ((settings - optimum) ** 2).sum(axis=1)
-        searched[arm] = true[arm] + _networks(len(settings), model.searched, scale, model, random).mean(axis=1)
-        if model.stopped:
-            stopped = random.random(len(settings)) < model.stopped
-            stopped[random.integers(len(settings))] = False
-            searched[arm] += math.log(LATE) * stopped
+        updates = true[arm] + _networks(len(settings), model.searched, scale, model, random).mean(axis=1)
+        stopped = np.zeros(len(updates), bool) if model.seen is None else _stopped(updates, model.seen, random)
+        searched[arm] = np.where(stopped, math.log(BUDGET), np.minimum(updates, math.log(BUDGET)))
         confirmed[arm] = true[arm][:, None] + _networks(len(settings), model.pairs, scale, model, random)
     for held in (true, searched, confirmed):
         held["doubled"] = held["null 0"]
     return _Study(true, searched, confirmed)
+
+
+def _stopped(updates: NDArray[np.float64], seen: float, random: np.random.Generator) -> NDArray[np.bool_]:
+    """[settings], which trials ASHA stops, where a rung's objective correlates with their log updates as stated."""
+    rungs = Rungs(SEARCH)
+    stopped = np.zeros(len(updates), bool)
+    standard = (updates - updates.mean()) / updates.std()
+    for trial, value in enumerate(standard):
+        for epoch in SEARCH.rungs:
+            compared = seen * value + math.sqrt(1 - seen**2) * random.normal()
+            if rungs.verdict(str(trial), epoch, compared) == "stop":
+                stopped[trial] = True
+                break
+    return stopped
 
 
 def _networks(

@@ -30,8 +30,8 @@ import pandas as pd
 
 from biotune.criterion import updates_to_criterion
 from biotune.errors import UserError
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import Analysis
-from biotune.report.results.summary import Comparison
 from biotune.seeds import stream
 from biotune.statistics import Verdict, VerdictName
 from biotune.study import Study, load_study
@@ -110,7 +110,8 @@ class Simulator:
             arms=study.resolved()["arms"],
             reference=self.reference,
             margin=self.margin,
-            planned=self.pairs,
+            pairs=dict.fromkeys(config.arms, self.pairs),
+            looks=config.confirm.planned,
             finished=True,
             seed=config.seed,
         )
@@ -148,10 +149,10 @@ class Simulator:
             bounds += sum(verdict.bound for verdict in found)
             shown += sum(c.comparable for c in comparisons)
             covered += sum(c.comparable and _covers(c, ratio) for c in comparisons)
-            errors["direction"] += any(v.direction and not _is_direction(v, ratio) for v in found)
+            errors["direction"] += any(is_wrong_direction(v, ratio) for v in found)
             errors["beyond"] += any(v.name in wrong & {"faster", "slower"} for v in found)
             errors["within"] += any(v.name in wrong and (v.slight or v.name == "equivalent") for v in found)
-        arms, confidence = len(self.arms), self.analysis.confidence
+        arms, confidence = len(self.arms), self.analysis.confidence(self.reference)
         shares = {name: count / (arms * studies) for name, count in verdicts.most_common()}
         return Found(
             ratio=ratio,
@@ -179,8 +180,9 @@ def _covers(comparison: Comparison, ratio: float) -> bool:
     return (faster or found.low <= ratio) and (slower or ratio <= found.high)
 
 
-def _is_direction(verdict: Verdict, ratio: float) -> bool:
-    return (ratio < 1) if verdict.direction == "faster" else (ratio > 1)
+def is_wrong_direction(verdict: Verdict, ratio: float) -> bool:
+    """Whether a verdict has a direction that is not that of the true ratio; of a ratio of 1 each is wrong."""
+    return verdict.direction is not None and not ((ratio < 1) if verdict.direction == "faster" else (ratio > 1))
 
 
 def wrong_verdicts(ratio: float, margin: float) -> set[VerdictName]:

@@ -35,6 +35,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     return counted
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_each_ways_ratio_to_the_peer(
     tmp_path: Path, epochs: Counter[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

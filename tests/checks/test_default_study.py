@@ -40,6 +40,7 @@ def test_the_stand_in_is_the_one_that_the_study_would_take(tmp_path: Path, monke
     assert (found.name, found.digest) == (stand_in.name, stand_in.digest)
 
 
+@pytest.mark.slow
 def test_a_machine_without_ray_and_tables_can_learn() -> None:
     program = f"""
 import sys

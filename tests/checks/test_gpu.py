@@ -26,6 +26,7 @@ def check(folder: Path, *options: str) -> tuple[int, list[str], dict]:
     return done.returncode, written, json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_is_named_last_and_the_other_stages_run(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")  # names are relative to where it is
     planted = tmp_path / "test_planted.py"
@@ -48,7 +49,7 @@ def test_a_test_that_fails_is_named_last_and_the_other_stages_run(tmp_path: Path
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_stages_with_their_tables(tmp_path: Path) -> None:
     tests = "tests/kernels/test_pattern.py"
     code, summary, found = check(tmp_path, "--minutes", "10", "--tests", tests, "--study")
@@ -66,6 +67,7 @@ def test_all_stages_with_their_tables(tmp_path: Path) -> None:
         assert (tmp_path / file).stat().st_size
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_cut_off(tmp_path: Path) -> None:
     code, summary, found = check(tmp_path, "--stages", "learning", "--minutes", "0.02")
     assert code == 1

@@ -13,7 +13,7 @@ import pytest
 from checks.soak import Soak
 from checks.watching import MARK, GrowingJournal, Terminal, marked
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def run(module: str, file: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], str]:

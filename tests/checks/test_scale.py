@@ -126,6 +126,7 @@ def test_a_sampler_of_another_kind_forgets_nothing_and_is_not_marked(tmp_path: P
     assert origins == ["shared"] * 8 + ["random"] * 32
 
 
+@pytest.mark.slow
 def test_what_the_driver_holds_of_a_trial_is_little_and_does_not_grow(tmp_path: Path) -> None:
     points = simulate(arms=1, trials=400)
     middle, last = points[4], points[-1]
@@ -138,7 +139,7 @@ def test_what_the_driver_holds_of_a_trial_is_little_and_does_not_grow(tmp_path: 
     assert "<svg" in (tmp_path / "scale.svg").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_prints_both_ways_of_sharing_the_trials_out(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "checks.scale", "--trials", "80"]
     files = ["--json", str(tmp_path / "scale.json"), "--figure", str(tmp_path / "scale.png")]

@@ -140,7 +140,7 @@ def test_results_of_another_schema_are_refused_in_a_sentence(
         (["--address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),
     ],
 )
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_no_machine_has_is_refused_at_once(arguments: list[str], message: str, tmp_path: Path) -> None:
     command = [sys.executable, "tune_main.py", "--space", SPACE, *OFFLINE, "--output", str(tmp_path / "results")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
@@ -150,6 +150,7 @@ def test_what_no_machine_has_is_refused_at_once(arguments: list[str], message: s
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untimed")
 def test_a_dry_run_prints_the_study_and_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", SPACE, *OFFLINE, "--dry-run", "--output", str(tmp_path / "results")]

@@ -128,7 +128,7 @@ def test_each_kind_is_read_undamaged_and_some_mutations_are_refused(child, kind,
     assert read_all(child, kind, mutations, tmp_path) < mutations
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", SEEDS)
 def test_thousands_of_mutations(child, kind, tmp_path):
     read_all(child, kind, 40 if kind == "feather 1" else 400, tmp_path)

@@ -207,7 +207,7 @@ def test_a_bucket_that_is_not_there_or_not_open_is_said(bucket: str, s3: str) ->
         answers("1000000000")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_bucket_that_is_away_for_a_while_is_waited_for(bucket: str, s3: str) -> None:
     put(place(bucket) / "x", b"content")
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -28,6 +28,7 @@ usable = pytest.mark.skipif(FUSED is None, reason="the fused kernels aren't usab
 sizes = st.sampled_from([1, 2, 3, 31, 33, 70])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(FUSED is not None, reason="the tests below run here")
 @pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
 def test_in_the_interpreter() -> None:

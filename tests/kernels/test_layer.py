@@ -80,7 +80,7 @@ def test_the_operator_passes_opcheck(backend: str) -> None:
     torch.library.opcheck(sparse_rnn_backward_operator, (torch.ones_like(hidden), hidden, *tensors, *rest, everything))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("backend", [*NATIVE, "auto"])
 def test_compiles_in_one_piece(backend: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIOTUNE_CACHE", str(tmp_path))

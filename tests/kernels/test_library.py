@@ -15,7 +15,7 @@ X86_FLAGS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("compiler", ["g++", "clang++", ARM64])
 def test_equals_plain_loops(compiler: str, tmp_path: Path) -> None:
     needed = {compiler} | ({"qemu-aarch64"} if compiler == ARM64 else set())

@@ -150,6 +150,7 @@ def check(shape: tuple, nonlinearity: str, dtype: torch.dtype, started: bool) ->
         assert all(torch.equal(found[name], again[name]) for name in found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(WHY_NOT is None, reason="the tests below run here")
 @pytest.mark.skipif(not INSTALLED, reason="triton isn't installed")
 @pytest.mark.skipif(GPU, reason="there is a GPU")
@@ -335,7 +336,7 @@ def full_precision_after() -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["highest", "high"])
 @pytest.mark.parametrize(("capability", "shared_memory"), [(80, 166912), (89, 101376), (90, 232448)])
 def test_every_tiling_fits_the_gpu(

@@ -69,9 +69,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     return arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "machine",  # one of them alone tells which it is, if all at once make a difference
-    [*(pytest.param(machine, marks=pytest.mark.slow) for machine in list(MACHINES)[1:-1]), "all of it at once"],
+    [*(pytest.param(machine, marks=pytest.mark.long) for machine in list(MACHINES)[1:-1]), "all of it at once"],
 )
 def test_other_processors_and_libraries_draw_the_same(
     machine: str, here: dict[str, np.ndarray], tmp_path: Path
@@ -157,7 +158,7 @@ REDUCED = {
     "search.replicates": "2",
     "search.max_epochs": "6",
     "search.grace": "2",
-    "confirm.replicates": "4",
+    "confirm.looks": "[4]",
     "confirm.max_epochs": "8",
     "task.pattern_length": "2",
     "connectome.name": "distance_rule:marmoset",
@@ -182,13 +183,23 @@ def ratio(found: dict) -> float:
     return float(np.exp(np.mean(np.log(updates["random"] / updates["marmoset"]))))
 
 
-OTHER = [(name, ()) for name in list(MACHINES)[1:]] + [("as it is", ("--threads", "2"))]
+OTHER = [*((name, ()) for name in list(MACHINES)[1:]), ("as it is", ("--threads", "2"))]
 if library() is not None:
     OTHER.append(("as it is", ("--instructions", "0")))
+SOON = {("torch without vectors", ()), ("as it is", ("--instructions", "0"))}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("machine", "options"), OTHER, ids=[f"{m} {' '.join(o)}".strip() for m, o in OTHER])
+@pytest.mark.parametrize(
+    ("machine", "options"),
+    [
+        pytest.param(
+            *other,
+            id=f"{other[0]} {' '.join(other[1])}".strip(),
+            marks=pytest.mark.slow if other in SOON else pytest.mark.long,
+        )
+        for other in OTHER
+    ],
+)
 def test_the_confirm_phase_finds_the_same(machine: str, options: tuple[str, ...], confirmed_here: dict) -> None:
     found = confirm(machine, *options)
     for arm, here in confirmed_here.items():
@@ -201,7 +212,7 @@ def test_the_confirm_phase_finds_the_same(machine: str, options: tuple[str, ...]
         assert found == confirmed_here
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not DISPATCHED, reason="NumPy uses no instructions here that it could leave")
 def test_a_study_gives_the_same_tables_with_other_instructions_of_numpy(tmp_path: Path) -> None:
     tables = []

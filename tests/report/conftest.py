@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from biotune.report import CombinedReport, Report, make_combined_report, make_report, print_report
-from biotune.report.results.summary import Comparison
+from biotune.report.results.arm_results import Comparison
 from checks.simulated_results import Simulation
 
 

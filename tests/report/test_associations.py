@@ -8,6 +8,7 @@ from biotune.report import make_report
 from biotune.results import PROPAGATION, Results
 
 
+@pytest.mark.slow
 def test_measures_are_marked_as_association(simulate, read_page):
     directory = simulate()
     results = Results(directory)
@@ -36,6 +37,7 @@ def test_measures_are_marked_as_association(simulate, read_page):
     assert {"figure-associations", "figure-measures"} <= set(read_page(directory).attributes("id"))
 
 
+@pytest.mark.slow
 def test_how_networks_start_stands_apart_from_their_topology(simulate, read_page):
     directory = simulate()
     results = Results(directory)

@@ -45,6 +45,7 @@ class TestBadInput:
         with pytest.raises(UserError, match=r"state.json: lacks conditions"):
             read_report(directory)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("file", ["study.yaml", "state.json", "environment.json"])
     def test_every_key_of_the_files_may_be_wrong(self, simulate, file):
         results = Results(simulate(ratios={"marmoset": 1.0, "degrees": 0.5}, trials=1, pairs=2))

@@ -1,5 +1,7 @@
 """What stands beside a verdict: the bootstrap-t interval, and the reference's rank among the draws of a null."""
 
+import pytest
+
 from biotune.report import make_report, read_report
 
 
@@ -14,6 +16,7 @@ def test_a_bootstrap_t_interval_stands_beside_the_paired_t(reported, read_page):
             assert f"[{c.bootstrap.low:.2f}, {high}]" in text
 
 
+@pytest.mark.slow
 def test_the_reference_among_at_least_nineteen_draws(simulate, read_page):
     directory = simulate(pairs=19)
     degrees, random = make_report(directory).comparisons
@@ -24,6 +27,7 @@ def test_the_reference_among_at_least_nineteen_draws(simulate, read_page):
     assert "permutation p = 0.050" in text
 
 
+@pytest.mark.slow
 def test_fewer_draws_give_a_sentence_instead(simulate, read_page):
     directory = simulate(pairs=18)
     summary = make_report(directory)

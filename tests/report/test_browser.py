@@ -93,6 +93,7 @@ def test_follows_dark_and_light(reported, tmp_path):
     assert light["ink"] != dark["ink"]
 
 
+@pytest.mark.slow
 def test_print_unfolds_what_is_folded_on_the_screen(reported, tmp_path):
     page = (reported[0] / "report" / "index.html").read_text()
     (tmp_path / "folded.html").write_text(re.sub(r"details::details-content {[^}]*}", "", page))

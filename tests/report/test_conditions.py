@@ -55,6 +55,17 @@ def log_ratios(directory, arm, condition):
 
 
 class TestSpecifications:
+    def test_have_the_pairs_that_their_condition_asks_for_and_no_more(self, simulate):
+        """A condition may come to the plan of the primary, of which looks and replications confirm further pairs."""
+        results = Results(simulate(ratios=RATIOS, conditions=CONDITIONS, trials=0))
+        state = results.read_json("state")
+        state["conditions"]["magnitude"]["replicates"] = 8
+        results.write_json("state", state)
+        further = read_report(results.path).conditions
+        table = results.read_table("convergence")
+        results.write_table("convergence", table[(table["condition"] != "magnitude") | (table["replicate"] < 8)])
+        assert read_report(results.path).conditions == further
+
     def test_are_every_arm_under_every_condition_the_primary_first(self, varied):
         _, summary = varied
         names = [(spec.arm, spec.condition) for spec in summary.conditions.specifications]
@@ -148,6 +159,7 @@ class TestAxes:
 
 
 class TestWhatIsMissing:
+    @pytest.mark.slow
     def test_is_to_come_while_the_study_runs(self, simulate, read_page):
         directory = simulate(
             ratios=RATIOS, conditions=CONDITIONS, unfinished=["longer", "sparse"], phase="confirm", trials=2
@@ -171,6 +183,7 @@ class TestWhatIsMissing:
         over = {one.arm: one for one in summary.conditions.over}["degrees"]
         assert (over.conditions, over.everywhere, over.at_least["faster"]) == (5, None, 4)
 
+    @pytest.mark.slow
     def test_is_not_comparable_where_too_few_met_the_criterion(self, simulate, read_page):
         directory = simulate(ratios=RATIOS, conditions=CONDITIONS, never={"degrees": 6, "marmoset": 6}, trials=2)
         summary = make_report(directory)
@@ -300,6 +313,7 @@ class TestTables:
         assert table.loc[table["arm"] != "marmoset", "ratio"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_study_without_conditions_has_nothing_of_them(simulate, read_page, printed):
     directory = simulate(trials=2)
     summary = make_report(directory)

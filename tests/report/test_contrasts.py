@@ -49,6 +49,7 @@ def test_is_in_the_files(reported):
         assert entry["differs"] == row["differs"] == found.differs
 
 
+@pytest.mark.slow
 def test_marks_where_two_arms_differ_and_says_which_are_not_comparable(simulate, read_page):
     directory = simulate(ratios={"marmoset": 1.0, "degrees": 1.0, "random": 2.0}, never={"degrees": 4})
     make_report(directory)
@@ -59,6 +60,7 @@ def test_marks_where_two_arms_differ_and_says_which_are_not_comparable(simulate,
     assert section.count("not comparable</small>") == 4
 
 
+@pytest.mark.slow
 def test_two_arms_have_none(simulate, read_page):
     directory = simulate(ratios={"marmoset": 1.0, "degrees": 0.5})
     summary = make_report(directory)
@@ -67,6 +69,7 @@ def test_two_arms_have_none(simulate, read_page):
     assert "compared with every other" not in summary.methods[-1]
 
 
+@pytest.mark.slow
 def test_an_arm_that_is_still_to_be_confirmed_is_shown_as_such(simulate, read_page):
     directory = simulate(phase="confirm", confirmed={"random": 0})
     summary = make_report(directory)

@@ -77,6 +77,7 @@ def test_the_control_alone_makes_no_figure_of_the_question(simulate: Simulate) -
     assert read_report(controlled(simulate, 2.0, phase="confirm", confirmed=none_else)).control is None
 
 
+@pytest.mark.slow
 def test_page_terminal_and_tables_have_it(simulate: Simulate) -> None:
     directory = controlled(simulate, 2.0)
     summary = make_report(directory)

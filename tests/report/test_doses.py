@@ -12,6 +12,7 @@ RATIOS = {"marmoset": 1.0, "a tenth": 0.98, "half": 0.8, "all": 0.6}
 FRACTIONS = {"a tenth": 0.1, "half": 0.5, "all": 1.0}
 
 
+@pytest.mark.slow
 def test_the_dose_comes_first(simulate, read_page, printed, drawn):
     directory = simulate(ratios=RATIOS, fractions=FRACTIONS)
     summary = make_report(directory)
@@ -36,12 +37,14 @@ def test_the_dose_comes_first(simulate, read_page, printed, drawn):
     assert table["entries_changed"].tolist() == ["0, 0.136, 0.6, 1"]
 
 
+@pytest.mark.slow
 def test_a_trend_that_cannot_be_told(simulate, read_page):
     directory = simulate(ratios=dict.fromkeys(RATIOS, 1.0), fractions=FRACTIONS)
     make_report(directory)
     assert "does not show whether learning gets faster or slower" in read_page(directory).text
 
 
+@pytest.mark.slow
 def test_no_trend_where_an_arm_does_not_converge(simulate, read_page):
     directory = simulate(ratios=RATIOS, fractions=FRACTIONS, never={"all": 8})
     [trend] = make_report(directory).trends
@@ -49,6 +52,7 @@ def test_no_trend_where_an_arm_does_not_converge(simulate, read_page):
     assert "fewer than 80 % of the replicates of all met the criterion" in read_page(directory).text
 
 
+@pytest.mark.slow
 def test_no_trend_over_doses_that_the_results_do_not_have(simulate, read_page):
     directory = simulate(ratios=RATIOS, fractions=FRACTIONS)
     results = Results(directory)
@@ -63,6 +67,7 @@ def test_no_trend_over_doses_that_the_results_do_not_have(simulate, read_page):
     assert read_report(directory).trends[0].reason == "the null changed as much in all arms"
 
 
+@pytest.mark.slow
 def test_both_shares_stand_beside_each_null(simulate, read_page):
     directory = simulate(fractions={"degrees": 0.5})
     make_report(directory)

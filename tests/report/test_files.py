@@ -82,6 +82,7 @@ def test_a_substituted_connectome_is_said_everywhere(reported, read_page, printe
         assert "in place of" in place
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(simulate):
     directory = simulate(trials=3)
 

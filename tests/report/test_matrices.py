@@ -11,6 +11,7 @@ HOSTILE = ["$\\frac{", "[bold red]", "<b onerror=x>", "a\nb", "--><b>", "x" * 20
 """Names of ten regions."""
 
 
+@pytest.mark.slow
 def test_each_arms_matrix(simulate, read_page):
     directory = simulate()
     make_report(directory)
@@ -20,6 +21,7 @@ def test_each_arms_matrix(simulate, read_page):
     assert "figure-matrices" not in read_page(directory).attributes("id")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [[f"area {n}" for n in range(10)], HOSTILE], ids=["plain", "hostile"])
 @pytest.mark.filterwarnings("error")
 def test_each_connectomes_matrix_with_the_names_of_its_regions(simulate, read_page, drawn, names):
@@ -40,6 +42,7 @@ def test_each_connectomes_matrix_with_the_names_of_its_regions(simulate, read_pa
     assert not page.attributes("onerror")
 
 
+@pytest.mark.slow
 def test_names_of_regions_are_left_out_if_they_are_too_many_to_be_read_or_do_not_fit(simulate, read_page):
     directory = simulate()
     results = Results(directory)
@@ -51,6 +54,7 @@ def test_names_of_regions_are_left_out_if_they_are_too_many_to_be_read_or_do_not
         assert "figure-regions" not in read_page(directory).attributes("id")
 
 
+@pytest.mark.slow
 def test_a_matrix_without_any_weight_is_drawn_blank(simulate, read_page):
     directory = simulate()
     results = Results(directory)

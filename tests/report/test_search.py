@@ -37,6 +37,7 @@ def test_a_grid_has_none(simulate):
     assert [found.expected_best for found in read_report(directory).search] == [[], [], []]
 
 
+@pytest.mark.slow
 def test_importances_from_thirty_completed_trials_on(simulate, read_page):
     assert make_report(simulate(trials=14)).importances is None  # 9 of 14 complete in each of three arms
     directory = simulate(trials=16)

@@ -1,11 +1,13 @@
 """Text from files, programs and studies is text on the page, in the tables and in the terminal, and nothing else."""
 
 import pandas as pd
+import pytest
 
 from biotune.report import make_report
 from biotune.results import Results
 
 
+@pytest.mark.slow
 def test_what_programs_and_files_said_is_text_and_nothing_else(simulate, read_page):
     directory = simulate(trials=3, substituted=True)
     results = Results(directory)
@@ -27,6 +29,7 @@ def test_what_programs_and_files_said_is_text_and_nothing_else(simulate, read_pa
         assert text in elements.text
 
 
+@pytest.mark.slow
 def test_no_text_in_a_table_is_a_formula(simulate):
     formulas = ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)"]
     directory = simulate(trials=4)
@@ -38,6 +41,7 @@ def test_no_text_in_a_table_is_a_formula(simulate):
     assert (pd.read_csv(directory / "report/tables/arms.csv")["converged_low"] >= 0).all()  # numbers stay numbers
 
 
+@pytest.mark.slow
 def test_names_from_the_results_are_text_and_nothing_else(simulate, read_page, printed):
     nasty = '<script>alert(1)</script>"&$x_1$'
     directory = simulate(ratios={nasty: 1.0, "a'><b>": 0.5}, trials=3, description="Is <i>this</i> it?")

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from biotune.report import make_report
 from biotune.results import Results
@@ -33,22 +34,26 @@ class TestUnfinished:
         assert "random is still to be confirmed" in summary.answer[0]
         assert "random: 9 of 16 replicates confirmed" in read_page(directory).text
 
+    @pytest.mark.slow
     def test_an_arm_without_a_pair_yet(self, simulate, printed, verdicts):
         summary = make_report(simulate(phase="confirm", confirmed={"random": 0}))
         assert verdicts(summary.comparisons) == {"degrees": "faster", "random": None}
         assert "random" in printed(summary)
 
+    @pytest.mark.slow
     def test_the_reference_still_to_come(self, simulate, verdicts):
         summary = make_report(simulate(phase="confirm", confirmed={"marmoset": 0}))
         assert verdicts(summary.comparisons) == {"degrees": None, "random": None}
         assert "still to be confirmed" in summary.answer[0]
 
+    @pytest.mark.slow
     def test_missing_replicates_of_a_finished_study_count_against_it(self, simulate, verdicts):
         summary = make_report(simulate(confirmed={"random": 9, "degrees": 0}))
         assert verdicts(summary.comparisons) == {"degrees": "not comparable", "random": "undecided"}
         assert "7 of its 16 replicates did not meet the criterion" in summary.comparisons[1].verdict.reason
         assert any("the missing ones count as not converged" in limit.text for limit in summary.limits)
 
+    @pytest.mark.slow
     def test_remaking_it_removes_figures_that_are_no_longer_its(self, simulate):
         directory = simulate()
         make_report(directory)
@@ -68,11 +73,13 @@ class TestDegenerateStudies:
         assert "nothing to compare" in summary.answer[1]
         assert "reference" in printed(summary)
 
+    @pytest.mark.slow
     def test_one_pair(self, simulate, verdicts):
         summary = make_report(simulate(pairs=1))
         assert set(verdicts(summary.comparisons).values()) == {"undecided"}
         assert any("raise confirm.replicates" in limit.text for limit in summary.limits)
 
+    @pytest.mark.slow
     def test_nothing_converged(self, simulate, read_page, verdicts):
         directory = simulate(never={"marmoset": 16, "degrees": 16, "random": 16})
         summary = make_report(directory)
@@ -80,6 +87,7 @@ class TestDegenerateStudies:
         assert summary.result("random").median_updates == np.inf
         assert "0 of 16" in read_page(directory).text
 
+    @pytest.mark.slow
     def test_every_loss_is_nan(self, simulate, verdicts):
         directory = simulate(diverging={"degrees": 16})
         summary = make_report(directory)
@@ -105,6 +113,7 @@ class TestDegenerateStudies:
         [random] = [arm for arm in summary.search if arm.arm == "random"]
         assert random.best_trial is None
 
+    @pytest.mark.slow
     def test_all_pairs_identical_is_pointed_out(self, simulate, verdicts):
         directory = simulate()
         results = Results(directory)
@@ -120,6 +129,7 @@ class TestDegenerateStudies:
         assert verdicts(summary.comparisons)["random"] == "equivalent"
         assert any("random: every pair has the same ratio" in limit.text for limit in summary.limits)
 
+    @pytest.mark.slow
     def test_a_criterion_that_is_met_at_once_is_pointed_out(self, simulate, verdicts):
         directory = simulate()
         results = Results(directory)
@@ -128,6 +138,7 @@ class TestDegenerateStudies:
         assert verdicts(summary.comparisons)["degrees"] == "equivalent"
         assert any("before the first update" in limit.text for limit in summary.limits)
 
+    @pytest.mark.slow
     def test_more_pairs_than_flips_can_be_listed(self, simulate, read_page):
         directory = simulate(pairs=22)
         assert not make_report(directory).comparisons[0].p_exact

@@ -73,6 +73,7 @@ def damages(draw: st.DrawFn) -> Callable[[bytes], bytes]:
     return damage
 
 
+@pytest.mark.slow
 @settings(IN_A_FOLDER, max_examples=500)
 @given(EVENTS, damages())
 def test_damage_is_named_by_its_line_and_nothing_is_taken_from_what_has_any(

@@ -69,6 +69,7 @@ class TestRankCorrelation:
         of_each = [stats.spearmanr(measure[arm == a], updates[arm == a]).statistic for a in range(4)]
         assert within.value == pytest.approx(np.mean(of_each))
 
+    @pytest.mark.slow
     def test_interval_covers_other_draws_of_the_same_arms(self):
         generator = np.random.default_rng(5)
         many = networks(generator, 20_000)
@@ -79,6 +80,7 @@ class TestRankCorrelation:
             covered.append(found.low <= true <= found.high)
         assert 0.91 <= np.mean(covered) <= 0.98
 
+    @pytest.mark.slow
     def test_leaves_out_0_rarely_without_an_effect_however_much_the_arms_differ(self):
         generator = np.random.default_rng(6)
         left_out, over_arms = [], []

@@ -46,6 +46,7 @@ class TestSimultaneousRatios:
         assert 0.95 * least < width(0.999) < 1.06 * least
         assert width(0.999) < width(0.7) < width(0.0) < 1.03 * bonferroni
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("shared", [0.0, 0.7])
     def test_hold_together_in_at_least_93_percent_of_studies(self, shared):
         generator, studies, held = np.random.default_rng(3), 200, 0

@@ -148,6 +148,7 @@ class TestPooledRatio:
     def test_of_one_replicate_is_open(self):
         assert statistics.pooled_ratio(np.array([[0.1], [0.3]]), 0.95).high == math.inf
 
+    @pytest.mark.slow
     def test_covers_where_replicates_share_what_makes_them_fast(self):
         generator = np.random.default_rng(5)
         covered = []

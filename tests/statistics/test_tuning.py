@@ -40,6 +40,7 @@ class TestImportances:
             }
         )
 
+    @pytest.mark.slow
     def test_finds_what_the_loss_depends_on(self):
         settings = self.settings(80)
         arm = np.arange(80) % 4
@@ -50,11 +51,13 @@ class TestImportances:
         assert found.lost["rate"] > found.lost["kind"] > 0.05
         assert abs(found.lost["idle"]) < 0.03
 
+    @pytest.mark.slow
     def test_say_that_they_know_nothing_of_noise(self):
         settings = self.settings(60)
         found = importances(settings, np.zeros(60), np.exp(np.random.default_rng(2).normal(size=60)), seed=1)
         assert found.explained < 0.1
 
+    @pytest.mark.slow
     def test_need_thirty_trials_that_differ(self):
         settings = self.settings(LEAST_TRIALS)
         losses = np.geomspace(1, 2, LEAST_TRIALS)

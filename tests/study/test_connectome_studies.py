@@ -78,7 +78,7 @@ def test_files_and_random_graphs_are_arms_like_any_other(tmp_path: Path) -> None
     assert drawn["ring"].edges == drawn["small"].edges == 80
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "arms"), [("celegans", 4), ("mushroom_body", 5), ("species", 5)])
 def test_the_study_runs_to_its_report(name: str, arms: int, tmp_path: Path) -> None:
     changes = [argument for change in REDUCED for argument in ("--set", change)]

@@ -25,6 +25,7 @@ from biotune.study.definition.load import load_study
 from biotune.study.directory.directory import load_record
 from biotune.study.history.events import Progress
 from biotune.study.history.record import Record
+from biotune.study.history.tables import all_tables
 from biotune.study.search.progress import SearchProgress
 from biotune.topology import Topology
 from biotune.training import UNREPORTED, Evaluations, TrialReport
@@ -152,6 +153,7 @@ def test_a_table_of_another_study_is_refused(
     assert f"{results.path}/curves.parquet: is not of the study in state.json (study is " in line
 
 
+@pytest.mark.slow
 def test_a_table_of_another_study_is_made_again_from_the_journal(results: Results, tmp_path: Path) -> None:
     rows = put_another_studys(results, "convergence", tmp_path)
     assert main(["run", "--resume", str(results.path)]) == 0
@@ -182,7 +184,7 @@ def test_a_table_in_which_a_byte_has_changed_is_refused(results: Results, refuse
 
 def tables_of(results: Results) -> dict[str, pd.DataFrame]:
     _, record = load_record(results)
-    return {name: getattr(record, f"{name}_table")() for name in TABLES}
+    return dict(all_tables(record))
 
 
 def damaged(content: bytes, seed: int) -> bytes:
@@ -294,7 +296,7 @@ def test_a_trial_that_nobody_proposed_is_named_by_the_search_that_goes_on(result
         journal.append(event)
     study = load_study(results.path / "study.yaml")
     with pytest.raises(UserError, match=r"journal\.jsonl:2: trial 'rewired-0000' was proposed before another"):
-        SearchProgress(study, Record(2, {"primary": 3}), journal, journal.read())
+        SearchProgress(study, Record(2, {"primary": 3}, planned=[16]), journal, journal.read())
 
 
 def test_a_journal_of_another_study_is_refused(results: Results, refused: Callable[..., str], tmp_path: Path) -> None:
@@ -306,7 +308,7 @@ def test_a_journal_of_another_study_is_refused(results: Results, refused: Callab
     assert "journal.jsonl:1: is not of the study in state.json (connectomes.real is " in line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("place", [0.02, 0.3, 0.95], ids=["its first line", "search", "confirm"])
 def test_a_repaired_study_ends_as_if_it_had_never_been_damaged(
     place: float, results: Results, finished: Finished
@@ -334,7 +336,7 @@ def block_file(results: Results, confirmed: dict[str, Any]) -> Path:
     return results.path / "checkpoints" / "confirm" / f"{name}.pt"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("phase", ["search", "confirm"])
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_again(
     phase: str, results: Results, finished: Finished
@@ -365,7 +367,7 @@ def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_its_networks_trained_
     assert "failed" not in json.dumps(results.read_table("trials")["status"].tolist())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_checkpoint_of_another_plan_ends_the_study_with_what_differs(results: Results) -> None:
     following = cut_back(results, "confirmed", 1)
     [first, second] = [event for event in following if event["event"] == "confirmed"][:2]

@@ -21,8 +21,6 @@ from biotune.study.search.progress import SearchProgress
 from checks import faults
 from checks.integrity import events_of
 
-pytestmark = pytest.mark.slow
-
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 
 
@@ -38,6 +36,7 @@ def only_results(output: Path) -> Results:
     return Results.open(directory)
 
 
+@pytest.mark.slow
 def test_a_study_killed_in_search_confirm_and_report_ends_as_if_left_alone(small_space: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     assert faults.main(["--space", str(small_space), "--kills", "3", "--json", str(found)]) == 0
@@ -96,6 +95,7 @@ def faulty(folder: Path, script: list[str]) -> list[str]:
     return ["--set", f"task.name={folder / 'faulty.py'}:Faulty"]
 
 
+@pytest.mark.long
 def test_trials_that_fail_in_every_way_end_as_failed_or_diverged_and_the_study_goes_on(
     small_space: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +157,7 @@ def faults_of_confirmed(results: Results) -> list[str]:
     return [fault for fault in faults.faults(results) if "trial" not in fault]
 
 
+@pytest.mark.long
 def test_a_trial_that_takes_all_memory_is_retried_and_a_block_that_never_fits_ends_in_an_error(
     small_space: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_trial_that_takes_all_memory_is_retried_and_a_block_that_never_fits_en
     assert [event["event"] for event in events_of(results)].count("confirmed") == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("phase", ["search", "confirm"])
 def test_a_study_whose_head_dies_says_so_and_can_be_resumed(phase: str, small_text: str, tmp_path: Path) -> None:
     endless = {"search": "search.max_epochs=100000", "confirm": "confirm.max_epochs=100000"}[phase]

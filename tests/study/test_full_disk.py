@@ -148,7 +148,7 @@ def when(output: Path, process: subprocess.Popen[str], ready: Callable[[str], bo
     raise AssertionError("the moment never came")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("every", "ready"),
     [
@@ -184,7 +184,7 @@ def test_a_study_whose_disk_fills_up_goes_on_when_there_is_room(
     assert differences(undisturbed, Results.open(kept)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_finds_no_room_to_begin_leaves_nothing(disk: Disk, small_space: Path) -> None:
     (disk.seen / "results").mkdir()
     disk.fill()

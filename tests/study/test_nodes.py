@@ -22,7 +22,7 @@ from biotune.io.storage import place
 from biotune.results import TABLES, Results
 from biotune.results.journal import Event, Journal
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TUNE_MAIN = Path(__file__).parents[2] / "tune_main.py"
 

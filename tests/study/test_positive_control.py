@@ -96,7 +96,7 @@ def test_one_that_changes_nothing_or_cannot_be_is_refused(
 def test_it_has_no_say_in_what_the_arms_are_compared_at(small_space: Path) -> None:
     def chosen(control: list[float], overrides: list[str]) -> Selection:
         study = load_study(small_space, overrides=["search.trials_per_arm=2", *overrides])
-        record = Record(2, {"primary": 3})
+        record = Record(2, {"primary": 3}, planned=[16])
         for arm in study.arms:
             updates = control if arm == POSITIVE_CONTROL else [5.0, 6.0]
             for index, mean in enumerate(updates):
@@ -110,7 +110,7 @@ def test_it_has_no_say_in_what_the_arms_are_compared_at(small_space: Path) -> No
     assert with_it.cell(POSITIVE_CONTROL, "own_best").setting == {"learning_rate": 0.2}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["quarter_radius", "frozen"])
 def test_a_study_finds_it(kind: str, tmp_path: Path) -> None:
     changes = [

@@ -96,7 +96,7 @@ def test_every_arm_trains(overrides: list[str]) -> None:
         assert plans.plan(arm, setting, "confirm", [0]).network.radius == (0.9 if matched else None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_runs_to_its_report(tmp_path: Path) -> None:
     changes = [*REDUCED, "tune.learning_rate={choice: [1.0e-2]}", "tune.optimizer={choice: [Adam]}"]
     options = [part for change in changes for part in ("--set", change)]

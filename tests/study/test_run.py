@@ -101,8 +101,13 @@ def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable
     raise AssertionError("it was never ready to be interrupted")
 
 
-@pytest.mark.slow  # kills are in test_faults.py
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(  # kills are in test_faults.py
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
     finished: tuple[Path, Results, str], tmp_path: Path, how: int
 ) -> None:
@@ -122,7 +127,7 @@ def test_a_study_that_was_interrupted_and_resumed_ends_as_if_undisturbed(
     assert "only the tables and the report are made again" in tune("--resume", directory).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_at_once_changes_only_what_the_sampler_proposes(
     finished: tuple[Path, Results, str], tmp_path: Path
 ) -> None:
@@ -135,7 +140,7 @@ def test_more_at_once_changes_only_what_the_sampler_proposes(
     complete(at_once, trials=10, confirmed=12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_that_fail_or_diverge_never_end_the_study(small_space: Path, tmp_path: Path) -> None:
     # a learning rate that no network survives, for most of the range; the clip must let it through
     changes = ["tune.learning_rate={loguniform: [1.0e-3, 1.0e+30]}", "network.gradient_clip=1e30", "search.grace=9"]
@@ -169,7 +174,7 @@ class Dying(SeqMem):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("after", [13, 45], ids=["in search", "in confirm"])
 def test_a_trial_whose_worker_is_killed_is_taken_up_again(
     finished: tuple[Path, Results, str], tmp_path: Path, after: int
@@ -205,7 +210,7 @@ class Failing(SeqMem):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_cannot_be_confirmed_is_reported_on_and_tried_again_on_resume(
     finished: tuple[Path, Results, str], tmp_path: Path
 ) -> None:
@@ -227,7 +232,7 @@ def test_what_cannot_be_confirmed_is_reported_on_and_tried_again_on_resume(
     same_numbers(undisturbed, results)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_in_which_nothing_trains_is_reported_on(small_space: Path, tmp_path: Path) -> None:
     changes = ["tune={learning_rate: {choice: [1.0e+30]}}", "network.gradient_clip=1e30", "network.nonlinearity=relu"]
     arguments = [part for change in changes for part in ("--set", change)]
@@ -237,7 +242,7 @@ def test_a_study_in_which_nothing_trains_is_reported_on(small_space: Path, tmp_p
     assert "Report: " in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_is_resumed_only_on_the_device_it_was_started_on(
     finished: tuple[Path, Results, str], tmp_path: Path
 ) -> None:
@@ -250,7 +255,7 @@ def test_a_study_is_resumed_only_on_the_device_it_was_started_on(
     assert "was started on cuda, and its trials would now run on cpu" in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_starts_from_the_networks_that_another_trained(
     finished: tuple[Path, Results, str], tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_an_aa_study_of_what_draws_nothing_is_refused() -> None:
         Plans.load(study)
 
 
+@pytest.mark.slow
 def test_the_gain_sweep_scales_every_arm_at_every_rate() -> None:
     study = load_study(SPACES / "gain.yaml", overrides=REDUCED)
     plans = Plans.load(study)
@@ -96,7 +97,7 @@ def test_the_head_says_what_the_study_asks(name: str) -> None:
     assert "--set" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_runs_to_its_report(name: str, tmp_path: Path) -> None:
     changes = [part for change in REDUCED for part in ("--set", change)]

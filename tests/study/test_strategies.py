@@ -96,7 +96,7 @@ def test_macaque_can_be_its_own_reference() -> None:
     assert sorted(study.arms) == sorted(["macaque", *arms])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_study_runs_to_its_report(tmp_path: Path) -> None:
     changes = [part for change in REDUCED for part in ("--set", change)]
     command = [sys.executable, ROOT / "tune_main.py", "--space", SPACE, "--output", tmp_path, *changes]

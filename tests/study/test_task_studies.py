@@ -43,7 +43,7 @@ def test_every_arm_trains(name: str) -> None:
         assert len(trial.loop.accuracies) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_runs_to_its_report_with_its_accuracies(name: str, tmp_path: Path) -> None:
     changes = [part for change in REDUCED for part in ("--set", change)]
@@ -60,7 +60,7 @@ def test_a_study_runs_to_its_report_with_its_accuracies(name: str, tmp_path: Pat
         assert "of them correctly" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_matching_is_learnt_in_loss_and_in_accuracy() -> None:
     overrides = ["connectome={name: 'distance_rule:marmoset'}"]
     study = load_study(ROOT / "search_spaces" / "nback_mem.yaml", overrides=overrides)

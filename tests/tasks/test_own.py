@@ -62,7 +62,7 @@ def test_the_how_to_gives_a_task_that_is_learnt(project: Path, monkeypatch: pyte
     assert trial.loop.best_losses()[0] < 0.8 * study.task.null_loss
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_how_to_runs_on_workers(project: Path) -> None:
     command = [sys.executable, TUNE_MAIN, "--space", "study.yaml", "--output", "results"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -155,7 +155,7 @@ def ask(_: int) -> bytes:
     return encoder.latents("digits").tobytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_ask_at_once_get_the_same_encoder(machine: Path, none_shipped: None) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         answers = pool.map(ask, range(3), chunksize=1)

@@ -305,7 +305,7 @@ def test_norm_and_moduli_scale_with_the_weights(factor, seed):
         assert scaled[name] == pytest.approx(factor * one[name])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_topology_is_measured_but_for_what_is_too_dear():
     cortex = load_connectome("distance_rule:macaque")
     sparse = expand(

@@ -190,6 +190,7 @@ def evenly(counts: Counter, kinds: int) -> bool:
     return len(counts) == kinds and chi_square < freedom + 3.7 * np.sqrt(2 * freedom) + 8
 
 
+@pytest.mark.slow
 def test_degree_preserving_draws_evenly_from_all_graphs_with_these_degrees():
     """One output and one input each, none to itself: the 9 derangements of four nodes."""
     ring = graph(4, [(0, 1), (1, 2), (2, 3), (3, 0)])
@@ -255,6 +256,7 @@ def test_one_swap_in_an_almost_complete_graph_is_found():
     assert set(free) == {(1, 0, 3, 2), (1, 2, 3, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("published", ["marmoset", "mouse_gamanut", "human"], indirect=True)
 def test_degree_preserving_mixes_the_published_connectomes_however_dense(published):
     """After the usual number of trades no more edges are where they were than after ten times as many."""

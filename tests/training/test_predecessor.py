@@ -89,6 +89,7 @@ def ratios(losses: np.ndarray, nonlinearity: str, arm: str) -> dict[int, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_the_predecessors_loss_is_reached_by_epoch_200(marmoset: Connectome, nonlinearity: str) -> None:
     losses = train(marmoset, nonlinearity, "connectome", replicates=1, epochs=201)
@@ -98,7 +99,7 @@ def test_the_predecessors_loss_is_reached_by_epoch_200(marmoset: Connectome, non
     assert all(1 / FACTOR < ratio < FACTOR for ratio in found.values()), found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("nonlinearity", "arm"), MEASURED, ids=lambda value: value)
 def test_the_predecessors_losses_are_reached(marmoset: Connectome, nonlinearity: str, arm: str) -> None:
     found = ratios(train(marmoset, nonlinearity, arm, replicates=5, epochs=500), nonlinearity, arm)

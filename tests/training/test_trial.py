@@ -241,6 +241,7 @@ def test_the_test_trials_are_fresh_and_scored_at_the_budget(make_plan: MakePlan)
 DALE = {"signs": 0.25, "dale": True, "remap": "magnitude", "learning_rate": 0.05}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 def test_outgoing_weights_keep_their_neurons_sign_through_training(make_plan: MakePlan, optimizer: str) -> None:
     free = {**DALE, "dale": False, "optimizer": optimizer, "learning_rate": 0.05 if optimizer == "Adam" else 3.0}

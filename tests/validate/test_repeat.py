@@ -46,13 +46,14 @@ def test_seeds_are_a_range_or_a_list(seeds: str) -> None:
     assert "neither a range of seeds" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_study_that_does_not_end_well_ends_it(tmp_path: Path) -> None:
     done = run("--space", tmp_path / "none.yaml", "--seeds", "1-3", overrides=[])
     assert done.returncode == 2
     assert done.stderr.count("none.yaml") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_aa_study_finds_no_difference_from_any_seed(tmp_path: Path) -> None:
     space, file = ROOT / "search_spaces" / "aa.yaml", tmp_path / "verdicts.json"
     done = run("--space", space, "--seeds", "1,2", "--output", tmp_path / "r", "--json", file, overrides=REDUCED)

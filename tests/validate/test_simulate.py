@@ -34,12 +34,12 @@ def check(found: Found) -> None:
 def test_intervals_cover_and_verdicts_are_seldom_wrong() -> None:
     for found in simulate(SPACE, ratios=[1.0, 2.0], studies=40, overrides=[NO_DATA]):
         assert (found.arms, found.pairs) == (3, 16)
-        assert found.confidence == pytest.approx(1 - 0.05 / 3)
+        assert found.confidence == pytest.approx(1 - 0.8 * 0.05 / 3)  # what the first of its looks spends
         assert sum(found.verdicts.values()) == pytest.approx(1)
         check(found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_at_every_true_ratio() -> None:
     found = {each.ratio: each for each in simulate(SPACE, studies=500, overrides=[NO_DATA])}
     assert set(found) == set(RATIOS)
@@ -48,7 +48,7 @@ def test_at_every_true_ratio() -> None:
     assert found[2.0].verdicts["slower"] > 0.99
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_where_many_replicates_are_censored_directions_and_sizes_stay_true(ratio: float) -> None:
     model = Model(typical=0.6)

@@ -22,8 +22,10 @@ from biotune.report.figures.drawing import (
     log_axis,
     ratio_axis,
 )
-from biotune.report.formatting import number, percent, several
-from biotune.report.results.summary import Conditions, Specification, Summary
+from biotune.report.formatting import number, several
+from biotune.report.results.condition_results import Conditions, Specification
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import confidence_under
 from biotune.report.text.conditions import changes_of, status_of
 
 _LONGEST_LABEL = 38
@@ -64,7 +66,7 @@ def draw_specifications(summary: Summary, conditions: Conditions) -> Figure:
         "What the answer depends on",
         f"Ratio of updates to criterion to {summary.reference} under each condition. The first, in bold, is the "
         "primary; the others are varied one at a time around it, and grouped by what they set. Bold lines: the "
-        f"{percent(summary.confidence, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over "
+        f"{confidence_under(conditions, 1)} interval of an arm; thin ones: intervals that hold together with 95 % over "
         "all arms and conditions. On the right: pairs, and how many networks of the arm and of the reference met the "
         "criterion."
         + (

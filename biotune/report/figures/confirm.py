@@ -29,9 +29,11 @@ from biotune.report.figures.drawing import (
 )
 from biotune.report.formatting import NOTHING, count, number, percent, several
 from biotune.report.formatting import ratio as as_ratio
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import log_ratios_of
-from biotune.report.results.summary import Comparison, Summary
-from biotune.report.text.answer import claim_name, spoken
+from biotune.report.results.summary import Summary
+from biotune.report.text.answer import claim_name, confidence, spoken
+from biotune.report.text.looks import NOT_ADJUSTED
 
 
 def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
@@ -88,7 +90,7 @@ def draw_ratios(summary: Summary, convergence: pd.DataFrame) -> Figure:
         canvas,
         "ratios",
         f"How many updates each arm needs, relative to {summary.reference}",
-        f"Dots and bold lines: geometric mean ratio and its {percent(summary.confidence, 2)} interval at the setting "
+        f"Dots and bold lines: geometric mean ratio and its {confidence(summary)} interval at the setting "
         "of each pair; ticks above: each pair of replicates. The grey band is the margin fixed before the run, "
         f"{as_ratio(low)} to {as_ratio(high)}. Look first on which side of 1 a line lies: wholly left of it the arm is "
         "faster, wholly right of it slower. Then whether it lies wholly beyond the band, across its edge (the size is "
@@ -196,7 +198,7 @@ def draw_kaplan_meier(summary: Summary, own: pd.DataFrame) -> Figure:
         "How many have learnt after how many updates",
         "Each arm at its own best setting: Kaplan–Meier curves with pointwise 95 % bands: the share of replicates "
         "that have met the criterion, against updates. A curve further left is faster; one that ends below 100 % has "
-        "replicates that never met it.",
+        f"replicates that never met it.{f' The bands are {NOT_ADJUSTED}.' if summary.looks.several else ''}",
         " ".join(_spoken_result(summary, arm) for arm in arms),
     )
 

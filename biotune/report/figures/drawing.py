@@ -198,7 +198,8 @@ def criterion_lines(axes: Axes, summary: Summary) -> None:
 
 def finish(canvas: Canvas, name: str, title: str, caption: str, alternative: str) -> Figure:
     """The figure as files, the same bytes for the same content."""
-    canvas.draw_without_rendering()  # lays out once what would be laid out again for each file
+    if layout := canvas.get_layout_engine():
+        layout.execute(canvas)  # once; otherwise each file would be laid out anew
     canvas.set_layout_engine(None)
     svg, png = io.StringIO(), io.BytesIO()
     canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

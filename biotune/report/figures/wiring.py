@@ -24,7 +24,8 @@ from biotune.report.figures.drawing import (
 )
 from biotune.report.formatting import count, percent, several
 from biotune.report.formatting import ratio as as_ratio
-from biotune.report.results.summary import Association, Summary, Trend
+from biotune.report.results.arm_results import Association, Trend
+from biotune.report.results.summary import Summary
 from biotune.statistics import FAMILY_CONFIDENCE, geometric_ratio
 
 SCATTERS = 6

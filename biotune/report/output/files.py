@@ -10,17 +10,10 @@ from biotune.errors import StorageError, UserError
 from biotune.io.files import remove_leftovers, replacing
 from biotune.report.figures.drawing import Figure
 from biotune.report.inputs import Tables
+from biotune.report.results.arm_results import Association, Comparison, Contrast, Trend
 from biotune.report.results.combined import is_tuned
-from biotune.report.results.summary import (
-    Association,
-    Comparison,
-    Contrast,
-    GainPoint,
-    SearchResult,
-    Specification,
-    Summary,
-    Trend,
-)
+from biotune.report.results.condition_results import GainPoint, Specification
+from biotune.report.results.summary import SearchResult, Summary
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.report import Report
 from biotune.results import Results
@@ -34,7 +27,8 @@ def write_report(report: Report, tables: Tables, figures: Sequence[Figure], page
         StorageError: they cannot be written.
     """
     _write(report.page, page, figures, _tables(report, tables))
-    Results(report.page.parents[1]).write_json("summary", report.to_json())
+    of_last = report.page.parent.name == "report"
+    Results(report.page.parents[1] if of_last else report.page.parent).write_json("summary", report.to_json())
 
 
 def write_combined(combined: CombinedReport, figures: Sequence[Figure], page: str) -> None:
@@ -203,6 +197,7 @@ def _comparison(phase: str, level: float | None, c: Comparison) -> dict[str, Any
         "criterion_level": level,
         "arm": c.arm,
         "reference": c.reference,
+        "look": c.look,
         **_ratio(c.ratio),
         "verdict": c.verdict.name if c.verdict else None,
         "direction": c.verdict.direction if c.verdict else None,
@@ -227,6 +222,7 @@ def _specification(spec: Specification, reference: str) -> dict[str, Any]:
         "condition": spec.condition,
         "arm": spec.arm,
         "axis": spec.axis,
+        "added": spec.added,
         "status": spec.status,
         **_verdict(spec.comparison),
         "together_low": together.low if together else None,

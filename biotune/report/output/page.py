@@ -14,6 +14,8 @@ from biotune.report.figures.drawing import INK, PAPER, Figure
 from biotune.report.text.answer import (
     bootstrap_interval,
     claim_name,
+    confidence,
+    confidence_under,
     contrasts_key,
     in_short,
     interval,
@@ -22,6 +24,7 @@ from biotune.report.text.answer import (
 )
 from biotune.report.text.combined import CombinedReport
 from biotune.report.text.conditions import changes_of
+from biotune.report.text.looks import NOT_ADJUSTED
 from biotune.report.text.methods import kernels_seen
 from biotune.report.text.report import Report
 from biotune.results import PROPAGATION
@@ -61,7 +64,7 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["inline"] = _inline
+    environment.globals |= {"inline": _inline, "not_adjusted": NOT_ADJUSTED}
     environment.filters |= {
         "number": formatting.number,
         "ratio": formatting.ratio,
@@ -74,6 +77,8 @@ def _template(name: str) -> Template:
         "task": formatting.task,
         "interval": interval,
         "claim": claim_name,
+        "confidence": confidence,
+        "confidence_under": confidence_under,
         "in_short": in_short,
         "bootstrap": bootstrap_interval,
         "contrasts": contrasts_key,
@@ -81,6 +86,7 @@ def _template(name: str) -> Template:
         "rank": rank_sentence,
         "trend": trend_sentence,
         "count": formatting.count,
+        "code": _with_code,
         "linked": _linked,
         "sections": _sections,
     }
@@ -106,6 +112,11 @@ def _sections(measures: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     topology = {name: found for name, found in measures.items() if name not in start}
     headings = {"the topology, with the initial weights": topology, "how the networks start, before training": start}
     return [(heading, found) for heading, found in headings.items() if found]
+
+
+def _with_code(sentence: str) -> Markup:
+    """A sentence whose commands, between backticks, are shown as such."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(sentence))))
 
 
 def _linked(citation: str) -> Markup:

@@ -37,6 +37,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print()
         console.print(_verdicts(report))
     said = [report.control_sentence] if report.control and report.control.found is not False else []
+    for sentence in [*report.looks_sentences, *report.replication_sentences]:
+        console.print(Text(sentence), highlight=False, soft_wrap="`" in sentence)  # a command is copied in one piece
     for sentence in [*report.conditions_sentences, *report.disagreements, *said]:
         console.print(Text(sentence), highlight=False)
     # in one line, so that it can be clicked on or copied

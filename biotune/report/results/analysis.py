@@ -4,23 +4,26 @@ from biotune.report.inputs import Inputs
 from biotune.report.results.comparisons import Analysis, by_arm, loss_areas, other_levels
 from biotune.report.results.conditions import find_conditions
 from biotune.report.results.control import find_control
+from biotune.report.results.looks import claims_of, find_looks, find_replications, pairs_at, planned_looks, shown_look
 from biotune.report.results.search import at_common_settings, find_importances, search_result
-from biotune.report.results.summary import Comparison, Summary
+from biotune.report.results.summary import Summary
 from biotune.report.results.wiring import find_associations, find_trends, measure_ranges
 from biotune.results import LABELS
-from biotune.statistics import Verdict, claim
 
 
 def summarise(inputs: Inputs) -> Summary:
     """Computes all numbers of the report."""
-    study, state, tables = inputs.study, inputs.state, inputs.tables
+    study, state = inputs.study, inputs.state
     arms = {name: dict(arm or {}) for name, arm in study["arms"].items()}
+    reference, planned, shown = study["reference_arm"], planned_looks(study), shown_look(study, state, inputs.look)
+    tables = inputs.tables.at(shown)
     analysis = Analysis(
         arms=arms,
-        reference=study["reference_arm"],
+        reference=reference,
         margin=study["equivalence_margin"],
-        planned=study["confirm"]["replicates"],
-        finished=state.phase == "finished",
+        pairs=pairs_at(arms, reference, planned, state.looks, shown),
+        looks=planned,
+        finished=state.phase == "finished" or bool(state.looks),
         seed=study["seed"],
     )
     budget = state.budget
@@ -33,17 +36,18 @@ def summarise(inputs: Inputs) -> Summary:
     sustain = study["criterion"]["sustain"]
     selection = state.selection
     comparisons, own_best = analysis.compare_all(pairs), analysis.compare_all(own)
+    every = inputs.every
     return Summary(
         name=study["name"],
-        finished=analysis.finished,
+        finished=state.phase == "finished" or inputs.look is not None,
         phase=state.phase,
         quick=study["quick"],
         task=study["task"],
         reference=analysis.reference,
         arms=arms,
         margin=analysis.margin,
-        confidence=analysis.confidence,
-        pairs=analysis.planned,
+        confidence=analysis.confidence(reference),
+        pairs=shown,
         criterion={
             "level": level,
             "null_loss": null_loss,
@@ -60,9 +64,11 @@ def summarise(inputs: Inputs) -> Summary:
         ],
         comparisons=comparisons,
         own_best=own_best,
-        claims=_claims(comparisons, own_best),
+        claims=claims_of(comparisons, own_best),
+        looks=find_looks(study, state, analysis, comparisons, own_best, every.curves),
+        replications=list(find_replications(state, analysis, inputs.tables.convergence)),
         settings={arm: at_common_settings(arm, tables.trials) for arm in arms},
-        conditions=find_conditions(study, state, analysis, inputs.every.convergence),
+        conditions=find_conditions(study, state, analysis, every.at(shown).convergence),
         levels=other_levels(analysis, pairs, curves[curves["phase"] == "pair"], level, null_loss, sustain, budget),
         contrasts=analysis.contrasts(own),
         control=find_control(study, analysis, pairs, areas),
@@ -74,11 +80,5 @@ def summarise(inputs: Inputs) -> Summary:
         connectomes={arm: used.model_dump() for arm, used in state.connectomes.items()},
         seconds=state.seconds,
         environment=inputs.environment.model_dump(),
-        page=inputs.path / "report" / "index.html",
+        page=inputs.report / "index.html",
     )
-
-
-def _claims(pairs: list[Comparison], own_best: list[Comparison]) -> dict[str, Verdict | None]:
-    """arm -> what both comparisons say; None until both have a verdict."""
-    own = {c.arm: c.verdict for c in own_best}
-    return {c.arm: claim(c.verdict, verdict) if c.verdict and (verdict := own.get(c.arm)) else None for c in pairs}

@@ -14,8 +14,9 @@ from biotune import statistics
 from biotune.report import formatting
 from biotune.report.formatting import several
 from biotune.report.inputs import Inputs
+from biotune.report.results.arm_results import Comparison
 from biotune.report.results.comparisons import log_ratios_of
-from biotune.report.results.summary import Comparison, Summary
+from biotune.report.results.summary import Summary
 from biotune.results import GAIN_KEYS
 from biotune.statistics import LEAST_SHARE_CONVERGED, Ratio
 
@@ -254,8 +255,14 @@ def _over_tasks_of(group: Sequence[_Study], arm: str) -> OverTasks:
         return OverTasks(
             arm, reference, labels, None, f"not finished, or too few replicates met the criterion, in {several(short)}"
         )
-    series = [log_ratios_of(study.convergence, "pair", arm, reference) for study in group]
+    pairs = min(c.look for c in comparisons if c)  # a study may have gone on, or have a replication
+    plans = {tuple(study.summary.looks.planned) for study in group}
+    if len(plans) > 1:  # no plan that they share: the pairs that all had before anything was seen
+        pairs = min(pairs, *(plan[0] for plan in plans))
+    ratios = [log_ratios_of(study.convergence, "pair", arm, reference) for study in group]
+    series = [one[one.index < pairs] for one in ratios]
     both = pd.concat(series, axis=1, join="inner")  # replicates that every task has
-    confidence = statistics.bonferroni(len(group[0].summary.arms) - 1)
+    looks = [pairs] if len(plans) > 1 else group[0].summary.looks.planned
+    confidence = statistics.look_confidence(looks, pairs, len(group[0].summary.arms) - 1)
     ratio = statistics.pooled_ratio(both.to_numpy(dtype=np.float64).T, confidence)
     return OverTasks(arm, reference, labels, ratio, "")

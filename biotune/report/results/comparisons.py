@@ -1,8 +1,8 @@
 """Every arm compared with the reference: at the study's criterion and at others, from the confirmed replicates."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.criterion import updates_to_criterion
-from biotune.report.results.summary import ArmResult, Comparison, Contrast, Level
+from biotune.report.results.arm_results import ArmResult, Comparison, Contrast, Level
 from biotune.seeds import stream
 from biotune.statistics import Share, Verdict
 
@@ -23,35 +23,44 @@ class Analysis:
     """What all comparisons of a study share.
 
     Attributes:
-        planned: number of replicates that the study asks for.
+        pairs: arm -> number of pairs that it is to have; of the reference, the most that any arm has.
+        looks: planned numbers of pairs.
+        finished: whether a replicate that is missing is not to come any more.
     """
 
     arms: Mapping[str, Any]
     reference: str
     margin: float
-    planned: int
+    pairs: Mapping[str, int]
+    looks: Sequence[int]
     finished: bool
     seed: int
 
-    @property
-    def confidence(self) -> float:
-        """Confidence of each interval; arms still to come are counted too, so that it doesn't change later."""
-        return statistics.bonferroni(len(self.arms) - 1)
+    def confidence(self, arm: str) -> float:
+        """Confidence of an arm's interval at the look that its pairs are of; arms still to come are counted too, so
+        that it doesn't change later."""
+        return statistics.look_confidence(self.looks, self.pairs[arm], len(self.arms) - 1)
+
+    def on(self, pairs: int, **changes: Any) -> "Analysis":
+        """The same, with as many pairs of every arm."""
+        return replace(self, pairs=dict.fromkeys(self.pairs, pairs), **changes)
 
     def result(self, rows: pd.DataFrame, arm: str, phase: str, areas: pd.Series) -> ArmResult:
         """One arm's replicates in one phase; of the reference in a pair, those of one pair."""
         keys = [key for key in rows.columns if key.startswith("tune.")]
-        updates, converged = rows["updates"].to_numpy(), rows["converged"].to_numpy(dtype=bool)
         against = str(rows["against"].iloc[0])
+        rows = rows[rows["replicate"] < self.pairs[against or arm]]
+        updates, converged = rows["updates"].to_numpy(), rows["converged"].to_numpy(dtype=bool)
+        planned = self.pairs[against or arm]
         own_areas = [areas.get((phase, arm, against, replicate), math.nan) for replicate in rows["replicate"]]
         return ArmResult(
             arm=arm,
             phase=phase,
             against=against,
             setting={key.removeprefix("tune."): scalar(rows[key].iloc[0]) for key in keys},
-            planned=self.planned,
+            planned=planned,
             replicates=len(rows),
-            converged=self._share(rows),
+            converged=self._share(rows, planned),
             diverged=int(rows["diverged"].sum()),
             at_once=int(np.count_nonzero(updates < 1)),
             updates=float(np.exp(np.mean(np.log(np.maximum(updates, 1))))),
@@ -69,28 +78,36 @@ class Analysis:
 
     def compare(self, confirmed: pd.DataFrame, arm: str, *, bootstrap: bool = True) -> Comparison:
         """One arm compared with the reference, over the replicates that both have; `confirmed`: of one phase."""
+        planned, confidence = self.pairs[arm], self.confidence(arm)
         both = rows_of_pair(confirmed, arm, self.reference)
+        both = both[both["replicate"] < planned]  # the reference may have gone on
         mine, theirs = (both[both["arm"] == one].set_index("replicate") for one in (arm, self.reference))
         pairs = sorted(set(mine.index) & set(theirs.index))
-        complete = len(pairs) >= self.planned
-        shares = self._share(mine.reset_index()), self._share(theirs.reset_index())
+        complete = len(pairs) >= planned
+        shares = self._share(mine.reset_index(), planned), self._share(theirs.reset_index(), planned)
         if not pairs:
             verdict = None
             if self.finished:
-                verdict = Verdict("not comparable", f"no pair of its {self.planned} replicates was confirmed")
-            return Comparison(arm, self.reference, None, verdict, None, True, None, None, None, None, None)
+                verdict = Verdict("not comparable", f"no pair of its {planned} replicates was confirmed")
+            return Comparison(arm, self.reference, planned, None, 0, verdict, None, True, None, None, None, None, None)
         differences = statistics.log_ratios(mine.loc[pairs, "updates"], theirs.loc[pairs, "updates"])
-        ratio = statistics.geometric_ratio(differences, self.confidence)
+        ratio = statistics.geometric_ratio(differences, confidence)
         p, exact = statistics.sign_flip_p(differences, stream(self.seed, "sign_flips", arm))
         resampled = None
         if bootstrap:
-            resampled = statistics.bootstrap_t(differences, self.confidence, stream(self.seed, "bootstrap", arm))
+            resampled = statistics.bootstrap_t(differences, confidence, stream(self.seed, "bootstrap", arm))
         decided = complete or self.finished
-        sensitivity = (ratio.spread, ratio.pairs, self.confidence, self.margin)
+        sensitivity = (ratio.spread, ratio.pairs, confidence, self.margin)
         return Comparison(
             arm=arm,
             reference=self.reference,
+            look=planned,
             ratio=ratio,
+            missed_ahead=max(
+                share.total - share.count
+                for share, ahead in zip(shares, (ratio.estimate <= 1, ratio.estimate >= 1), strict=True)
+                if ahead
+            ),
             verdict=statistics.verdict(ratio, self.margin, *shares, differences) if decided else None,
             p=p,
             p_exact=exact,
@@ -114,21 +131,23 @@ class Analysis:
         short = {
             arm
             for arm in self.arms
-            if self._share(confirmed[confirmed["arm"] == arm]).value < statistics.LEAST_SHARE_CONVERGED
+            if self._share(confirmed[confirmed["arm"] == arm], self.pairs[arm]).value < statistics.LEAST_SHARE_CONVERGED
         }
         found = []
-        for arm, row in zip(self.arms, statistics.ratio_matrix(updates), strict=True):
+        for arm, row in zip(self.arms, statistics.ratio_matrix(updates, self.looks), strict=True):
             for to, ratio in zip(self.arms, row, strict=True):
                 if arm != to:
-                    decided = self.finished or (ratio is not None and ratio.pairs >= self.planned)
+                    decided = self.finished or (
+                        ratio is not None and ratio.pairs >= min(self.pairs[arm], self.pairs[to])
+                    )
                     comparable = not (decided and {arm, to} & short)
                     differs = ratio is not None and comparable and (ratio.high < 1 or ratio.low > 1)
                     found.append(Contrast(arm, to, ratio, comparable, differs))
         return found
 
-    def _share(self, rows: pd.DataFrame) -> Share:
+    def _share(self, rows: pd.DataFrame, planned: int) -> Share:
         converged = int(rows["converged"].sum())
-        return statistics.share(converged, max(self.planned, len(rows)) if self.finished else max(len(rows), 1))
+        return statistics.share(converged, max(planned, len(rows)) if self.finished else max(len(rows), 1))
 
 
 def is_null(arm: Mapping[str, Any] | None) -> bool:

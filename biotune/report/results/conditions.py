@@ -1,7 +1,6 @@
 """Every arm compared with the reference under every condition, and what holds over all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.report.results.comparisons import Analysis, log_ratios_of, rows_of_pair
-from biotune.report.results.summary import Axis, BestGain, Conditions, GainPoint, Over, Specification
+from biotune.report.results.condition_results import Axis, BestGain, Conditions, GainPoint, Over, Specification
 from biotune.results.documents import State
 from biotune.seeds import stream
 
@@ -33,70 +32,82 @@ def find_conditions(
         return None
     compared = confirmed[confirmed["arm"].isin(analysis.arms)]
     pairs, searched = (compared[compared["phase"] == phase] for phase in ("pair", "gain_search"))
-    under = {name: pairs[pairs["condition"] == name] for name in state.conditions}
+    primary = next(iter(state.conditions))
+    under = {  # a condition that comes to the primary's plan shares its networks, of which looks may add some
+        name: pairs[(pairs["condition"] == name) & (pairs["replicate"] < used.replicates)]
+        if name != primary
+        else pairs[pairs["condition"] == name]
+        for name, used in state.conditions.items()
+    }
+    conditions = {**study["conditions"], **state.added_conditions}
     differences = {
         (arm, name): log_ratios_of(under[name], "pair", arm, analysis.reference)
         for arm in analysis.arms
         if arm != analysis.reference
-        for name in study["conditions"]
+        for name in conditions
     }
-    together = _together(differences, analysis.seed)
+    together = _together(differences, analysis)
     specs = [
-        _specification(arm, name, study, state, analysis, under[name], differences, together.get((arm, name)))
+        _specification(arm, name, conditions, state, analysis, under[name], differences, together.get((arm, name)))
         for arm, name in differences
     ]
     return Conditions(
         specifications=specs,
         axes=list(_axes(specs)),
-        over=list(_over(specs, differences, 1 - analysis.confidence)),
+        over=list(_over(specs, differences, analysis)),
         gain=list(_gain_points(state, analysis, under)),
         best_gain=_best_gains(state, analysis, under, searched),
     )
 
 
-def _together(differences: Differences, seed: int) -> dict[tuple[str, str], statistics.Ratio | None]:
-    """The ratios with intervals that hold together over arms × conditions."""
+def _together(differences: Differences, analysis: Analysis) -> dict[tuple[str, str], statistics.Ratio | None]:
+    """The ratios with intervals that hold together over arms × conditions, and over the planned looks."""
     table = pd.DataFrame({key: series for key, series in differences.items() if len(series)}).T
     if table.empty:
         return {}
-    ratios = statistics.simultaneous_ratios(table.to_numpy(), stream(seed, "conditions"))
+    confidence = statistics.look_confidence(analysis.looks, max(analysis.pairs.values()))
+    ratios = statistics.simultaneous_ratios(table.to_numpy(), stream(analysis.seed, "conditions"), confidence)
     return dict(zip(table.index, ratios, strict=True))
 
 
 def _specification(
     arm: str,
     name: str,
-    study: Mapping[str, Any],
+    conditions: Mapping[str, Any],
     state: State,
     analysis: Analysis,
     rows: pd.DataFrame,
     differences: Differences,
     together: statistics.Ratio | None,
 ) -> Specification:
-    used, changes = state.conditions[name], dict(_changes(study["conditions"][name] or {}))
+    used, changes = state.conditions[name], dict(_changes(conditions[name] or {}))
+    # a condition has pairs of the first look alone
+    own = analysis.on(used.replicates, finished=state.phase == "finished") if changes else analysis
     rows = rows_of_pair(rows, arm, analysis.reference)
+    rows = rows[rows["replicate"] < own.pairs[arm]]
     comparison = to_primary = None
     if arm in used.same:
         status = "not applicable"
     elif not len(differences[arm, name]):
-        status = "not run" if analysis.finished else "to come"
+        status = "not run" if own.finished else "to come"
     else:
-        comparison = replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
+        comparison = own.compare(rows, arm, bootstrap=False)
         status = "compared" if comparison.verdict else "to come"
         shift = (differences[arm, name] - differences[arm, next(iter(state.conditions))]).dropna()
         if changes and len(shift) > 1:
-            to_primary = statistics.geometric_ratio(shift.to_numpy(), analysis.confidence)
+            to_primary = statistics.geometric_ratio(shift.to_numpy(), own.confidence(arm))
     return Specification(
         arm=arm,
         condition=name,
         axis=", ".join(sorted(changes)),
         changes=changes,
+        added=name in state.added_conditions,
         status=status,
         comparison=comparison,
         together=together if comparison else None,
         to_primary=to_primary,
         updates={one: _geometric_mean(rows, one) for one in (arm, analysis.reference)},
-        met={one: _met(rows, one, used.replicates) for one in (arm, analysis.reference)},
+        met={one: _met(rows, one, own.pairs[arm]) for one in (arm, analysis.reference)},
     )
 
 
@@ -127,20 +138,27 @@ def _axes(specs: Sequence[Specification]) -> Iterator[Axis]:
             yield Axis(arm, axis, word, [spec.condition for spec in along])
 
 
-def _over(specs: Sequence[Specification], differences: Differences, alpha: float) -> Iterator[Over]:
-    """Of each arm that has been compared under all its conditions, what holds over them; alpha: of its intervals."""
+def _over(specs: Sequence[Specification], differences: Differences, analysis: Analysis) -> Iterator[Over]:
+    """Of each arm that has been compared under all its conditions, what holds over them."""
     for arm in dict.fromkeys(spec.arm for spec in specs):
         own = [spec for spec in specs if spec.arm == arm and spec.status != "not applicable"]
         if any(spec.status == "to come" for spec in own):
             continue
         directions, primary = {spec.direction for spec in own}, own[0].direction
+        # each p at the level of its own interval: planned looks are taken at the primary condition alone
+        levels = {
+            spec.condition: 1 - spec.comparison.ratio.confidence
+            for spec in own
+            if spec.counts and spec.comparison and spec.comparison.ratio
+        }
+        alpha = max(levels.values(), default=1 - analysis.confidence(arm))
         at_least = {}
         for direction, side in SIDES.items():
             p = [
-                statistics.one_sided_p(differences[arm, spec.condition].to_numpy(), side) if spec.counts else 1.0
-                for spec in own
+                min(statistics.one_sided_p(differences[arm, name].to_numpy(), side) * alpha / level, 1.0)
+                for name, level in levels.items()
             ]
-            at_least[direction] = statistics.least_number(p, alpha / 2)
+            at_least[direction] = statistics.least_number(p + [1.0] * (len(own) - len(p)), alpha / 2)
         yield Over(
             arm=arm,
             conditions=len(own),
@@ -181,9 +199,7 @@ def _gain_points(state: State, analysis: Analysis, under: Mapping[str, pd.DataFr
                 learning_rate=used.gain.learning_rate,
                 updates=updates,
                 met=met,
-                comparison=replace(analysis, planned=used.replicates).compare(rows, arm, bootstrap=False)
-                if compared
-                else None,
+                comparison=analysis.on(used.replicates).compare(rows, arm, bootstrap=False) if compared else None,
             )
 
 
@@ -218,7 +234,7 @@ def _best_gains(
                 reference=reference,
                 reference_at=to,
                 at_end=[one for one, gain in ((arm, at), (reference, to)) if gain[0] in (min(scales), max(scales))],
-                comparison=replace(analysis, planned=planned).compare(pd.concat(own), arm, bootstrap=False),
+                comparison=analysis.on(planned).compare(pd.concat(own), arm, bootstrap=False),
             )
         )
     return found

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from biotune.report.results.arm_results import ArmResult, Comparison, Control
 from biotune.report.results.comparisons import Analysis, rows_of_pair
-from biotune.report.results.summary import ArmResult, Comparison, Control
 from biotune.results import POSITIVE_CONTROL
 from biotune.statistics import LEAST_SHARE_CONVERGED
 
@@ -32,7 +32,9 @@ def find_control(study: Mapping[str, Any], analysis: Analysis, pairs: pd.DataFra
     rows = {arm: pair[pair["arm"] == arm] for arm in (POSITIVE_CONTROL, analysis.reference)}
     if kind is None or any(table.empty for table in rows.values()):
         return None
-    alone = dataclasses.replace(analysis, arms={analysis.reference: {}, POSITIVE_CONTROL: {}})
+    pairs_of = dict.fromkeys((analysis.reference, POSITIVE_CONTROL), analysis.looks[0])
+    looks = analysis.looks[:1]  # it has no part in later ones
+    alone = dataclasses.replace(analysis, arms={arm: {} for arm in pairs_of}, pairs=pairs_of, looks=looks)
     comparison = alone.compare(pair, POSITIVE_CONTROL)
     control, reference = (alone.result(table, arm, "pair", areas) for arm, table in rows.items())
     found = _found(comparison, control, reference)

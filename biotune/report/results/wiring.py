@@ -10,8 +10,8 @@ import pandas as pd
 
 from biotune import statistics
 from biotune.report.formatting import several
+from biotune.report.results.arm_results import Association, Trend
 from biotune.report.results.comparisons import Analysis, by_arm, is_null
-from biotune.report.results.summary import Association, Trend
 from biotune.statistics import LEAST_DOSES, dose_trend, rank_correlation, rank_correlation_within
 
 
@@ -36,7 +36,7 @@ def find_trends(analysis: Analysis, confirmed: pd.DataFrame, topologies: pd.Data
         fractions = dict(sorted({**untouched, **fractions}.items(), key=lambda item: item[1]))
         if len(set(fractions.values())) >= LEAST_DOSES:
             dosed.append((f"{null['name'].replace('_', ' ')} null of the {null.get('level', 'region')}s", fractions))
-    confidence = statistics.bonferroni(len(dosed))
+    confidence = statistics.look_confidence(analysis.looks, max(analysis.pairs.values()), len(dosed))
     return [_trend(confirmed, topologies, null, fractions, confidence) for null, fractions in dosed]
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
+from biotune.report.results.arm_results import Comparison, Control, Trend
 from biotune.report.results.comparisons import is_null
-from biotune.report.results.summary import Comparison, Control, Summary, Trend
+from biotune.report.results.condition_results import Conditions
+from biotune.report.results.summary import Summary
 from biotune.report.text.methods import CONTROLS
 from biotune.results import RUNNING
 from biotune.statistics import FAMILY_CONFIDENCE, LEAST_DRAWS, LEAST_SHARE_CONVERGED, Ratio, Verdict, bonferroni
@@ -42,6 +44,23 @@ def interval(comparison: Comparison) -> str:
     Where the verdict is a bound, one end is open: ≤ 0.62 [0, 0.77], or ≥ 1.61 [1.30, ∞].
     """
     return _with_interval(comparison.ratio if comparison.comparable else None, comparison.verdict)
+
+
+def confidence(summary: Summary, digits: int = 2) -> str:
+    """Of the verdicts' intervals: 98.33 %, or 98.67 to 99.8 % if arms are at different looks."""
+    return _range(*summary.confidences, digits)
+
+
+def confidence_under(conditions: Conditions, digits: int = 2) -> str:
+    """The same, of the intervals under all conditions: planned looks are taken at the primary one."""
+    ratios = [spec.comparison.ratio for spec in conditions.specifications if spec.comparison and spec.comparison.ratio]
+    levels = [ratio.confidence for ratio in ratios] or [FAMILY_CONFIDENCE]
+    return _range(min(levels), max(levels), digits)
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    least, most = percent(low, digits), percent(high, digits)
+    return most if least == most else f"{least.split(formatting.UNIT)[0]} to {most}"
 
 
 def bootstrap_interval(comparison: Comparison) -> str:
@@ -105,12 +124,14 @@ def rank_sentence(comparison: Comparison) -> str:
 def contrasts_key(summary: Summary) -> str:
     """How to read the ratios of every arm to every other."""
     pairs = len(summary.contrasts) // 2
+    levels = {found.ratio.confidence for found in summary.contrasts if found.ratio} or {bonferroni(pairs)}
+    each = several(percent(level, 2) for level in sorted(levels))
     return (
         "Updates to criterion of the arm at the left, divided by those of the arm above (below 1: the one at the left "
         "is faster), each arm at its own best setting and over the replicates that both have. Bold: the interval "
         f"leaves out 1. The intervals of the {pairs} pairs of arms hold together with {percent(FAMILY_CONFIDENCE)} "
-        f"({percent(bonferroni(pairs), 2)} each), so those to {summary.reference} are wider here than beside the "
-        f"verdicts. Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
+        f"({each} each), so those to {summary.reference} are wider here than beside the verdicts. "
+        f"Arms are not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of either "
         "met the criterion."
     )
 
@@ -268,7 +289,7 @@ def _grounds(summary: Summary) -> str:
     )
     return (
         f"In brackets: updates to criterion as a ratio to {summary.reference} (below 1: faster), with the "
-        f"{percent(summary.confidence, 1)} interval{together}, over {number_of_pairs} of replicates. "
+        f"{confidence(summary, 1)} interval{together}, over {number_of_pairs} of replicates. "
         f"{_settings(summary)}"
     )
 

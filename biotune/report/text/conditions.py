@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from biotune.report import formatting
 from biotune.report.formatting import several
-from biotune.report.results.summary import Axis, BestGain, Conditions, Over, Specification
+from biotune.report.results.condition_results import Axis, BestGain, Conditions, Over, Specification
 from biotune.report.text.answer import interval, spoken
 
 
 def changes_of(spec: Specification) -> str:
-    """remap magnitude · frobenius_norm 5.9"""
-    return ", ".join(f"{key.partition('.')[2]} {formatting.value(value)}" for key, value in spec.changes.items())
+    """remap magnitude, frobenius_norm 5.9; and whether it was added later"""
+    changes = [f"{key.partition('.')[2]} {formatting.value(value)}" for key, value in spec.changes.items()]
+    return ", ".join([*changes, *(["added later"] if spec.added else [])])
 
 
 def status_of(spec: Specification) -> str:

@@ -67,6 +67,11 @@ def _same(state: State) -> list[str]:
 def _unfinished(summary: Summary) -> list[str]:
     if summary.finished:
         return []
+    if summary.looks.taken:
+        return [
+            "Unfinished: an extension is under way. The report shows the last look that was taken, at "
+            f"{summary.looks.shown} pairs."
+        ]
     reached = {"search": "the search", "confirm": "the confirmation"}.get(summary.phase, summary.phase)
     return [f"Unfinished: the study had reached {reached} when this was written. The report shows the results so far."]
 

@@ -1,20 +1,22 @@
 """The methods of a study, written from its actual settings: a text for a paper, and what to cite."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biotune.report import formatting
 from biotune.report.formatting import count, number, percent, several
+from biotune.report.results.looks import planned_looks
 from biotune.results import GAIN_KEYS
 from biotune.results.documents import State, UsedConnectome
 from biotune.statistics import (
     EXACT_PAIRS,
     FAMILY_CONFIDENCE,
+    FIRST_SHARE,
     FLIPS,
     LEAST_DRAWS,
     LEAST_SHARE_CONVERGED,
     RESAMPLES,
-    bonferroni,
+    look_confidence,
 )
 from biotune.topology import NULLS, rounding_of
 
@@ -249,11 +251,14 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     level, budget = state.criterion.level, state.budget
     compared = len(study["arms"]) - 1
     replicates, common = confirm["replicates"], study["search"]["shared_settings"]
-    p = (
-        f"exact, over all 2^{replicates} sign flips"
-        if replicates <= EXACT_PAIRS
-        else "by seeded Monte Carlo over random sign flips"
-    )
+    looks = planned_looks(study)
+    over_looks, unadjusted = (", and over the looks", " for arms or looks") if len(looks) > 1 else ("", "")
+    if looks[0] > EXACT_PAIRS:
+        p = "by seeded Monte Carlo over random sign flips"
+    elif len(looks) > 1:
+        p = f"exact, over all sign flips, up to {EXACT_PAIRS} pairs, otherwise by seeded Monte Carlo over random ones"
+    else:
+        p = f"exact, over all 2^{replicates} sign flips"
     sentences = [
         f"Confirmation: {count(replicates, 'new replicate')} per arm, with seeds and data that the search had not "
         f"used, were trained for {confirm['max_epochs']} epochs ({number(budget)} updates) without early stopping "
@@ -276,27 +281,29 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
     if compared:
         sentences.append(
             f"The effect is the ratio of updates to criterion, arm to {reference}, as the geometric mean over pairs of "
-            f"replicates, with a paired t interval on the log ratio at {percent(bonferroni(compared), 2)} (95 % over "
-            f"{count(compared, 'comparison')}, Bonferroni). An arm is faster if the interval lies wholly below "
-            f"{number(1 / (1 + margin))}, slower if wholly above {number(1 + margin)}; faster or slower with its size "
-            "open if the interval lies on one side of 1 but not wholly beyond the margin; slightly faster or slower if "
-            "it lies on one side of 1 and wholly within the margin; equivalent if it contains 1 and lies wholly within "
-            "the margin; otherwise it is undecided. The margin was part of the study's file before the run. It is not "
-            f"comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of the faster side met the "
-            "criterion. If only replicates of the slower side did not, the difference is a lower bound; if a few of "
-            "the faster side did not, a direction is said only if a two-sided sign test of the pairs at the same "
-            "confidence agrees, and the size is left open. For equivalent and slightly faster or slower, all "
-            "replicates must have met it. "
+            f"replicates, with a paired t interval on the log ratio at {_levels(looks, compared)} (95 % over "
+            f"{count(compared, 'comparison')}, Bonferroni{over_looks}). An arm is faster if the interval lies "
+            f"wholly below {number(1 / (1 + margin))}, slower if wholly above {number(1 + margin)}; faster or slower "
+            "with its size open if the interval lies on one side of 1 but not wholly beyond the margin; slightly "
+            "faster or slower if it lies on one side of 1 and wholly within the margin; equivalent if it contains 1 "
+            "and lies wholly within the margin; otherwise it is undecided. The margin was part of the study's file "
+            f"before the run. It is not comparable if fewer than {percent(LEAST_SHARE_CONVERGED)} of the replicates of "
+            "the faster side met the criterion. If only replicates of the slower side did not, the difference is a "
+            "lower bound; if a few of the faster side did not, a direction is said only if a two-sided sign test of "
+            "the pairs at the same confidence agrees, and the size is left open. For equivalent and slightly faster or "
+            "slower, all replicates must have met it. "
             f"The p values are two-sided sign-flip tests of the log ratios ({p}), "
-            "not adjusted; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the replicates that met "
-            "the criterion over time. Beside the paired t intervals, bootstrap-t intervals are given "
-            f"({RESAMPLES:,} resamples of the pairs)."
+            f"not adjusted{unadjusted}; shares have Wilson intervals (95 %), and Kaplan–Meier curves show the "
+            "replicates that met the criterion over time. Beside the paired t intervals, bootstrap-t intervals are "
+            f"given ({RESAMPLES:,} resamples of the pairs)."
         )
+        if len(looks) > 1:
+            sentences.append(_looks(looks))
         if compared > 1:
             pairs = compared * (compared + 1) // 2
             sentences.append(
                 f"Every arm was compared with every other, each at its own best setting, with intervals at "
-                f"{percent(bonferroni(pairs), 2)} (95 % over {pairs} pairs of arms)."
+                f"{_levels(looks, pairs)} (95 % over {pairs} pairs of arms{over_looks})."
             )
         nulls = any((arm or {}).get("null") for arm in study["arms"].values())
         if nulls and replicates >= LEAST_DRAWS:
@@ -312,6 +319,24 @@ def _analysis(study: Mapping[str, Any], state: State) -> list[str]:
             f"{percent(FAMILY_CONFIDENCE)}."
         )
     return sentences
+
+
+def _levels(looks: Sequence[int], compared: int) -> str:
+    """98.33 %; or 98.67, 99.8 and 99.71 % at the looks."""
+    levels = [percent(look_confidence(looks, look, compared), 2) for look in looks]
+    return levels[0] if len(looks) == 1 else f"{several(levels)} at {several(map(str, looks))} pairs"
+
+
+def _looks(looks: Sequence[int]) -> str:
+    return (
+        f"Looks at {several(map(str, looks))} pairs were planned before the run. The error probability of each "
+        f"interval was spent over them, {percent(FIRST_SHARE)} at the first and the rest in proportion to the pairs "
+        "that are added (Lan & DeMets 1983, Biometrika 70:659), so that the intervals of all looks hold together "
+        "(repeated confidence intervals, Jennison & Turnbull 1989, J. R. Stat. Soc. B 51:305). An arm went on to the "
+        "next look only if one of its two verdicts was undecided or had its size open, and the reference as long as "
+        "any arm did; the comparison of arms with each other uses the pairs that both have. The other conditions have "
+        "pairs of the first look alone. Pairs past the last planned look are a replication, and are analysed alone."
+    )
 
 
 def _property(dosed: bool, measured: bool) -> list[str]:

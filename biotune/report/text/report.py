@@ -9,6 +9,7 @@ from biotune.report.results.summary import Summary, plain
 from biotune.report.text.answer import answer, control_sentence, disagreements, question, ranks_note
 from biotune.report.text.conditions import conditions_sentences
 from biotune.report.text.limits import Limit, find_limits
+from biotune.report.text.looks import looks_sentences, replication_sentences
 from biotune.report.text.methods import CONTROLS, citations, describe_arm, methods
 
 
@@ -20,6 +21,7 @@ class Report(Summary):
         question: what was asked. answer: two sentences.
         described: arm -> what it changes, in words.
         conditions_sentences: a sentence for each arm that has been compared under all conditions.
+        looks_sentences: what the planned looks led to, and what more pairs would. replication_sentences: one for each.
         disagreements: a sentence for each arm whose verdict, or interval, differs between the two ways of comparing.
         control_sentence: the result of the positive control; empty if there is none.
         ranks_note: why the reference's rank among null draws isn't given; empty if it is.
@@ -30,6 +32,8 @@ class Report(Summary):
     answer: tuple[str, str]
     described: dict[str, str]
     conditions_sentences: list[str]
+    looks_sentences: list[str]
+    replication_sentences: list[str]
     disagreements: list[str]
     control_sentence: str
     ranks_note: str
@@ -60,6 +64,8 @@ def describe(summary: Summary, inputs: Inputs) -> Report:
         answer=answer(summary),
         described={name: describe_arm(arm) for name, arm in summary.arms.items()},
         conditions_sentences=conditions_sentences(summary.conditions, summary.reference) if summary.conditions else [],
+        looks_sentences=looks_sentences(summary, inputs.path),
+        replication_sentences=replication_sentences(summary),
         disagreements=differ,
         control_sentence=control_sentence(summary.control) if summary.control else "",
         ranks_note=ranks_note(summary.arms, summary.comparisons),

@@ -1,6 +1,6 @@
 """The confirm phase: every cell of the selection on fresh seeds; none is stopped for being slow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from biotune.results.journal import Journal
 from biotune.study.cluster.connect import reason_of
 from biotune.study.cluster.retries import MAX_RETRIES, Retries
 from biotune.study.confirm.block import Reached, confirm_block
+from biotune.study.confirm.course import Course, blocks_of, course
 from biotune.study.definition.study import Study
 from biotune.study.history.events import Confirmed, append
 from biotune.study.history.record import Record
@@ -41,19 +42,20 @@ class Job:
         return self.cell.arm, self.cell.plan, self.replicates[0]
 
 
-def make_jobs(study: Study, cells: Sequence[Cell]) -> list[Job]:
+def make_jobs(study: Study, cells: Sequence[Cell], now: Course) -> list[Job]:
     """What the confirm phase runs, in the order of the cells."""
-    return [Job(cell, block) for cell in cells for block in study.blocks(most_replicates(study, cell))]
+    return [Job(cell, block) for cell in cells for block in blocks_of(study, cell, now)]
 
 
-def most_replicates(study: Study, cell: Cell) -> int:
-    """As many as what it is read as asks for; if it is read as several things, the most."""
-    return max(
-        study.config.search.replicates
-        if reading.phase == "gain_search"
-        else study.conditions[reading.condition].replicates
-        for reading in cell.readings
-    )
+def jobs_left(jobs: Iterable[Job], record: Record) -> list[Job]:
+    """The jobs without the replicates that are confirmed: a condition that is added may ask more of a cell."""
+    done = record.confirmed_of()
+    found = []
+    for job in jobs:
+        known = done.get((job.cell.arm, job.cell.plan), set())
+        if left := tuple(replicate for replicate in job.replicates if replicate not in known):
+            found.append(replace(job, replicates=left))
+    return found
 
 
 def run_confirm(
@@ -130,8 +132,8 @@ class _Confirmation:
         self.study, self.record, self.journal, self.plan = study, record, journal, plan
         self.checkpoints, self.resources, self.every, self.set_aside = checkpoints, resources, every, set_aside
         self.engines = engines
-        jobs = reversed(make_jobs(study, record.selection.cells))
-        self.left = [job for job in jobs if job.key not in record.confirmed]
+        jobs = reversed(make_jobs(study, record.selection.cells, course(study, record)))
+        self.left = jobs_left(jobs, record)
         self.running: dict[Any, Job] = {}
         self.failed: dict[str, str] = {}
         self.retries = Retries(journal.file.parent)

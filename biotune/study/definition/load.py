@@ -42,6 +42,7 @@ def load_study(
     seed: int | None = None,
     arms: Sequence[str] | None = None,
     quick: bool = False,
+    added: Mapping[str, Any] | None = None,
     run_task: bool = True,
 ) -> Study:
     """Reads and validates a study.
@@ -52,6 +53,7 @@ def load_study(
         seed: replaces the file's.
         arms: the arms of the file to keep; the reference arm is always kept.
         quick: cut the study down to a first look, see `QUICK`; a note says what is left out.
+        added: conditions, name -> what it overrides, that came after the study was started; no part of its digest.
         run_task: whether to make the task too, which runs the file of a user's own task.
 
     Raises:
@@ -80,6 +82,8 @@ def load_study(
     if quick:
         notes += _cut_down(content)
     content.setdefault("description", source.comment)
+    if added:
+        content["conditions"] = {**(content.get("conditions") or {"primary": {}}), **added}
 
     def where(keys: Sequence[Location]) -> str:
         """The place of the first key, and the options that have changed it or another."""
@@ -94,7 +98,7 @@ def load_study(
         problems += [mistake.line(content, where) for mistake in in_order]
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
-    return study
+    return study.with_added(added) if added else study
 
 
 def _study(content: dict[str, Any], notes: Sequence[str], run_task: bool) -> Study:
@@ -228,6 +232,11 @@ QUICK = {
 def _cut_down(content: dict[str, Any]) -> list[str]:
     """Cuts a study down to a first look; returns a note of what is left out."""
     less: list[str] = []
+    confirm = content.setdefault("confirm", {})
+    if isinstance(confirm, dict) and (looks := confirm.pop("looks", None)):
+        less.append("without planned looks")
+        if isinstance(looks, list):
+            confirm.setdefault("replicates", looks[0])
     sections: dict[str, type[BaseModel]] = {"search": SearchConfig, "confirm": ConfirmConfig}
     for name, model in sections.items():
         section = content.setdefault(name, {})

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from biotune.statistics import LEAST_PAIRS
 from biotune.study.definition.section import Section, conflict
 
 Scalar = bool | int | float | str
@@ -70,7 +71,12 @@ class SearchConfig(Section):
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
     max_epochs: int = Field(81, ge=1, le=1_000_000)
-    grace: int = Field(9, ge=1, le=1_000_000, description="epochs before ASHA may stop a trial")
+    grace: int = Field(
+        default_factory=lambda given: max(given.get("max_epochs", 81) // 3, 1),
+        ge=1,
+        le=1_000_000,
+        description="epochs before ASHA may stop a trial; default: a third of max_epochs",
+    )
     reduction: int = Field(3, ge=2, description="at each rung one in so many trials goes on")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="grid: every combination of the choices")
 
@@ -96,9 +102,48 @@ class SearchConfig(Section):
 class ConfirmConfig(Section):
     """The confirmation on fresh seeds."""
 
-    replicates: int = Field(16, ge=1, le=100_000, description="networks per arm: the pairs of the statistics")
+    replicates: int = Field(
+        16, ge=1, le=100_000, description="networks per arm: the pairs of the statistics, those of the first look"
+    )
+    looks: list[Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
+        None, description="planned numbers of pairs, at which a study may stop or go on; null: replicates alone"
+    )
     max_epochs: int = Field(100, ge=1, le=1_000_000, description="the budget")
     population: int = Field(8, ge=1, le=10_000, description="replicates that are trained together as one Ray task")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _replicates_of_the_first_look(cls, content: Any) -> Any:
+        looks = content.get("looks") if isinstance(content, dict) else None
+        first = looks[0] if isinstance(looks, list) and looks else None
+        # what is no number of pairs is no number of replicates either, and is reported once
+        if not isinstance(first, int) or first < 1 or "replicates" in content:
+            return content
+        return {**content, "replicates": first}
+
+    @model_validator(mode="after")
+    def _looks_rise_from_the_replicates(self) -> Self:
+        looks, first = self.looks, self.replicates
+        if looks is None:
+            return self
+        if not looks:
+            raise conflict("looks is empty; name numbers of pairs, or leave it out", "looks")
+        if sorted(set(looks)) != looks:
+            raise conflict(f"looks must rise, and name no number twice, found {looks}", "looks")
+        if looks[0] != first:
+            reason = (
+                f"the first look has {looks[0]} pairs, but replicates is {first}; leave replicates out, or set "
+                f"looks to [{first}, …] or null"
+            )
+            raise conflict(reason, "looks", "replicates")
+        if first < LEAST_PAIRS:
+            raise conflict(f"a look at {first} pairs is too early; give {LEAST_PAIRS} or more", "looks")
+        return self
+
+    @property
+    def planned(self) -> list[int]:
+        """The planned looks; one if the study has no others."""
+        return self.looks or [self.replicates]
 
 
 class CriterionConfig(Section):

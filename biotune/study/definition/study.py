@@ -1,7 +1,7 @@
 """From a YAML file to a validated study, and from a study to the plan of any of its trials."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -72,7 +72,8 @@ class Study:
     Attributes:
         config: as written, with defaults.
         arms: name -> arm; if there is a positive control, it is the last.
-        conditions: name -> condition; the first is the primary, and those of the gain sweep are the last.
+        conditions: name -> condition; the first is the primary, and those of the gain sweep are the last. Those that
+            were added after the study was started are here, and not in the config.
         notes: what a user has to know about how it was read.
     """
 
@@ -140,11 +141,21 @@ class Study:
         confirm = self.config.confirm.model_copy(update={"population": population})
         return Study(self.config.model_copy(update={"confirm": confirm}), self.arms, self.conditions)
 
-    def blocks(self, replicates: int) -> list[tuple[int, ...]]:
-        """So many replicates of a cell as they are confirmed: those of each block are trained together."""
+    def with_added(self, added: Collection[str]) -> "Study":
+        """The same study, of whose conditions these were added after it was started."""
+        planned = {name: held for name, held in self.config.conditions.items() if name not in added}
+        config = self.config.model_copy(update={"conditions": planned})
+        return Study(config, self.arms, self.conditions, self.notes)
+
+    def blocks(self, replicates: int, first: int = 0) -> list[tuple[int, ...]]:
+        """The replicates of a cell from the first on as they are confirmed: those of each block are trained together.
+
+        Args:
+            replicates: number of them, those before the first counted too.
+        """
         size = self.config.confirm.population
-        starts = range(0, replicates, size)
-        return [tuple(range(first, min(first + size, replicates))) for first in starts]
+        starts = range(first, replicates, size)
+        return [tuple(range(start, min(start + size, replicates))) for start in starts]
 
     def arms_under(self, condition: str) -> list[str]:
         """The arms that are confirmed under a condition: all, but the positive control under the primary alone."""

@@ -12,7 +12,7 @@ from biotune.errors import UserError
 from biotune.results import Results
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
-from biotune.study.history.events import Proposed, StudyEvent, replay, require_own
+from biotune.study.history.events import Proposed, StudyEvent, added_conditions, replay, require_own
 from biotune.study.history.record import Record
 from biotune.study.ray_internals import UNPACKED_JOBS
 
@@ -94,7 +94,7 @@ def new_record(study: Study) -> Record:
     """The record of a study in which nothing has happened yet."""
     mixed = frozenset(key for key, domain in study.config.tune.items() if domain.mixed)
     per_epoch = {condition: study.updates_per_epoch(condition) for condition in study.conditions}
-    return Record(study.config.search.replicates, per_epoch, mixed)
+    return Record(study.config.search.replicates, per_epoch, study.config.confirm.planned, mixed)
 
 
 def load_record(results: Results) -> tuple[Study, Record]:
@@ -104,7 +104,10 @@ def load_record(results: Results) -> tuple[Study, Record]:
         UserError: a file of it is damaged.
     """
     results.require_whole()
-    study = load_study(results.path / "study.yaml", run_task=False)  # results are looked at, whoever they are from
+    journal = results.journal()
+    events = journal.read(mend=False)
+    # results are looked at, whoever they are from
+    study = load_study(results.path / "study.yaml", added=added_conditions(events), run_task=False)
     record = new_record(study)
 
     def apply(event: StudyEvent) -> None:
@@ -112,6 +115,5 @@ def load_record(results: Results) -> tuple[Study, Record]:
             require_own(study, event)
         record.apply(event)
 
-    journal = results.journal()
-    replay(journal, journal.read(mend=False), apply)
+    replay(journal, events, apply)
     return study, record

@@ -10,9 +10,12 @@ from biotune.connectome import Connectome
 from biotune.digests import study_difference
 from biotune.errors import UserError
 from biotune.results import Results
+from biotune.results.documents import Section
+from biotune.results.journal import Journal
 from biotune.seeds import streams_digest
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
+from biotune.study.history.events import added_conditions
 from biotune.tasks import is_own, task_digest
 
 
@@ -27,17 +30,62 @@ def load_resumed(directory: Path, space: Path | None) -> Study:
         UserError: not a results directory, or that of another study.
     """
     results = Results.open(directory)
-    study = load_study(results.path / "study.yaml")
+    study = _with_added(results, {})
     if space is not None:
-        other = load_study(space)
-        if "population" not in other.config.confirm.model_fields_set:  # it was chosen to fit a GPU when the study began
-            other = other.with_population(study.config.confirm.population)
-        if differs := study_difference(study.resolved(), other.resolved()):
+        differs, new = _beside(study, load_study(space))
+        if differs or new:
+            differs = differs or f"conditions.{next(iter(new))} is not given there"
             raise UserError(
                 f"--resume {directory}: holds another study than {space}: {differs}; leave --space out to resume the "
                 "one in the directory"
             )
     return study
+
+
+def load_extended(directory: Path, space: Path | None) -> tuple[Study, dict[str, Section]]:
+    """The study of a results directory, to be extended, and the conditions that this adds.
+
+    Args:
+        directory: of a study, finished or not.
+        space: the YAML that it was started from, with further conditions; no other key that its numbers depend on may
+            differ, see `biotune.digests.MAY_DIFFER`.
+
+    Raises:
+        UserError: not a results directory, or that of another study.
+    """
+    results = Results.open(directory)
+    study = _with_added(results, {})
+    if space is None:
+        return study, {}
+    differs, new = _beside(study, load_study(space))
+    if differs:
+        raise UserError(
+            f"--space {space}: is another study than {directory}: {differs}; an extension may add conditions and "
+            "change the description, and nothing else"
+        )
+    if not new:
+        raise UserError(f"--space {space}: has no condition that {directory} doesn't have; leave it out")
+    return _with_added(results, new), new
+
+
+def _with_added(results: Results, new: Mapping[str, Section]) -> Study:
+    """The study of a results directory, with the conditions that were added before, and new ones."""
+    events, _ = Journal(results.path / "journal.jsonl").sound()  # it may be damaged, and be repaired after this
+    before = added_conditions(events)
+    return load_study(results.path / "study.yaml", added={**before, **new})
+
+
+def _beside(study: Study, other: Study) -> tuple[str, dict[str, Section]]:
+    """In which keys another study differs, "" if in none but in conditions that this one doesn't have; and those."""
+    if "population" not in other.config.confirm.model_fields_set:  # it was chosen to fit a GPU when the study began
+        other = other.with_population(study.config.confirm.population)
+    here, there = study.resolved(), other.resolved()
+    added = {name: held for name, held in there["conditions"].items() if name not in here["conditions"]}
+    there["conditions"] = {name: held for name, held in there["conditions"].items() if name not in added}
+    new = {name: held for name, held in added.items() if name not in study.conditions}
+    changed = [name for name in added if name not in new and other.conditions[name] != study.conditions[name]]
+    again = f"condition {changed[0]} was added before, as another" if changed else ""
+    return study_difference(here, there) or again, new
 
 
 def repair_journal(results: Results) -> Path | None:
@@ -52,8 +100,18 @@ def repair_journal(results: Results) -> Path | None:
     journal = results.journal()
     events, head = journal.sound()
     selected = any(event.get("event") == "selected" for event in events)
-    state = {"phase": "confirm" if selected else "search", "finished": None, "journal": head}
-    results.write_state(results.read_state().model_copy(update=state))  # first: it must not know of more than there is
+    # what stood in the part that is cut off may be written again when the study goes on; until then it is not known
+    looks = [event["look"]["pairs"] for event in events if event.get("event") == "looked"]
+    extended = [event["extension"] for event in events if event.get("event") == "extended"]
+    before = results.read_state()
+    state = {
+        "phase": "confirm" if selected else "search",
+        "finished": None,
+        "journal": head,
+        "looks": [look for look in before.looks if look.pairs in looks],
+        "extensions": before.extensions[: len(extended)],
+    }
+    results.write_state(before.model_copy(update=state))  # first: it must not know of more than there is
     return journal.repair()
 
 

@@ -1,13 +1,13 @@
 """What can happen in a study: the events of its journal, what each holds, how they are written and applied again."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, NonNegativeInt, TypeAdapter, ValidationError
 
 from biotune.errors import UserError
-from biotune.results.documents import Cell, Selection, State
+from biotune.results.documents import Cell, Extension, Look, Selection, State
 from biotune.results.journal import Event, Journal
 from biotune.results.vocabulary import Ending
 from biotune.study.definition.study import Study
@@ -72,6 +72,21 @@ class Confirmed(_Part):
     report: BlockReport
 
 
+class Looked(_Part):
+    """All pairs of a planned look were confirmed, and it was taken."""
+
+    event: Literal["looked"] = "looked"
+    look: Look
+
+
+class Extended(_Part):
+    """More is to be confirmed; `selection` has the cells then, None if the search is still to end."""
+
+    event: Literal["extended"] = "extended"
+    extension: Extension
+    selection: Selection | None
+
+
 class SetAside(_Part):
     """A checkpoint could not be read: it was renamed, and its networks are trained again from the start."""
 
@@ -88,7 +103,7 @@ class Spent(_Part):
     seconds: float
 
 
-StudyEvent = Begun | Proposed | Progress | Ended | Selected | Confirmed | SetAside | Spent
+StudyEvent = Begun | Proposed | Progress | Ended | Selected | Confirmed | Looked | Extended | SetAside | Spent
 _EVENTS: TypeAdapter[StudyEvent] = TypeAdapter(Annotated[StudyEvent, Discriminator("event")])
 
 
@@ -114,6 +129,12 @@ def parse(event: Event) -> StudyEvent:
         ValidationError: it is not an event of this version.
     """
     return _EVENTS.validate_json(json.dumps(event))  # of JSON, a strict check takes an object for a dataclass
+
+
+def added_conditions(events: Iterable[Event]) -> dict[str, Any]:
+    """Name -> what it overrides, of the conditions that were added to a study after it was started."""
+    added = [event["extension"].get("conditions", {}) for event in events if event.get("event") == "extended"]
+    return {name: held for conditions in added for name, held in conditions.items()}
 
 
 def trial_name(arm: str, index: int) -> str:

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from biotune.results.documents import Cell
 from biotune.results.vocabulary import ENDINGS, RUNNING
-from biotune.study.confirm.confirm import Job, make_jobs
+from biotune.study.confirm.confirm import Job, jobs_left, make_jobs
+from biotune.study.confirm.course import course
 from biotune.study.definition.study import Study
 from biotune.study.history.record import Record
 from biotune.study.resources.estimate import Span, makespan
@@ -59,6 +60,7 @@ class Display:
         self.phase = "search"
         self.jobs: Sequence[Job] = []
         self._all_jobs: Sequence[Job] = []
+        self._made_for: int | None = None  # number of looks that were taken
         self.pace: float | None = None  # seconds per epoch of a confirmed replicate
         self.started = time.monotonic()
         self.said = self.started
@@ -120,11 +122,29 @@ class Display:
         return table
 
     def _confirm_table(self) -> Table:
-        table = _table("confirmed", "blocks running", "epoch")
+        table = _table("confirmed", "blocks running", "epoch", *(["look"] if self._looks else []))
         for arm in self.study.arms:
             done, planned = self._replicates(arm)
-            table.add_row(Text(arm), f"{done}/{planned}", str(self._running(arm)), self._epochs(arm))
+            stands = [self._stands(arm)] if self._looks else []
+            table.add_row(Text(arm), f"{done}/{planned}", str(self._running(arm)), self._epochs(arm), *stands)
         return table
+
+    @property
+    def _looks(self) -> bool:
+        """Whether arms stop at one look and go on at another."""
+        return len(self.study.config.confirm.planned) > 1
+
+    def _stands(self, arm: str) -> str:
+        """What the looks have made of an arm: `decided at 16`, `going on to 32`, `stopped at 16`, `open at 64`."""
+        now, taken = course(self.study, self.record), self.record.looks
+        if arm == self.study.config.reference_arm or arm not in self.study.config.arms:
+            return ""
+        if now.look is not None and arm in now.going:
+            return f"going on to {now.look}" if taken else f"first, at {now.look}"
+        for look in taken:
+            if arm in look.decided:
+                return f"decided at {look.pairs}"
+        return f"open at {taken[-1].pairs}" if arm in taken[-1].going else f"stopped at {now.pairs[arm]}"
 
     def _done(self, arm: str) -> int:
         tally = self.record.tally(arm)
@@ -140,9 +160,10 @@ class Display:
         return done, sum(len(job.replicates) for job in self._to_confirm() if job.cell.arm == arm)
 
     def _to_confirm(self) -> Sequence[Job]:
-        """The blocks of all that is selected, made once; none before."""
-        if not self._all_jobs and self.record.selection is not None:
-            self._all_jobs = make_jobs(self.study, self.record.selection.cells)
+        """The blocks of all that is selected and asked for so far, made once for each look; none before."""
+        if self.record.selection is not None and self._made_for != len(self.record.looks):
+            self._made_for = len(self.record.looks)
+            self._all_jobs = make_jobs(self.study, self.record.selection.cells, course(self.study, self.record))
         return self._all_jobs
 
     def _running(self, arm: str) -> int:
@@ -161,8 +182,9 @@ class Display:
         if self.phase == "confirm":
             done, planned = self._replicates(arm)
             blocks = self._running(arm)
-            running = f" ({blocks} block{'s' * (blocks > 1)} running, epoch {self._epochs(arm)})" if blocks else ""
-            return f"{done}/{planned}{running}"
+            parts = [f"{blocks} block{'s' * (blocks > 1)} running, epoch {self._epochs(arm)}"] if blocks else []
+            parts += [stands] if self._looks and self.record.looks and (stands := self._stands(arm)) else []
+            return f"{done}/{planned} ({'; '.join(parts)})" if parts else f"{done}/{planned}"
         return f"{self._done(arm)}/{self.study.config.search.trials_per_arm} (best {self._best(arm)})"
 
     def _remaining(self) -> str:
@@ -213,8 +235,7 @@ class Display:
 
         return [
             max(expected(job.cell) - reached.get(job.key, 0), 1) * len(job.replicates)
-            for job in self._to_confirm()
-            if job.key not in record.confirmed
+            for job in jobs_left(self._to_confirm(), record)
         ]
 
 

@@ -30,10 +30,14 @@ class TrainedNetworks:
     connectome: Connectome
     search_replicates: int
 
+    @property
+    def for_confirm(self) -> int:
+        """How many there are for the confirm phase."""
+        return self.study.config.confirm.replicates - self.search_replicates
+
     def start(self, phase: str, replicates: list[int]) -> Start:
         """The networks that some replicates of a phase start from."""
-        trained = self.study.config.confirm.replicates
-        offset = trained - self.search_replicates if phase == "search" else 0
+        offset = self.for_confirm if phase == "search" else 0
         places = [offset + replicate for replicate in replicates]
         block = self.study.config.confirm.population
         plan = self.study.plan(

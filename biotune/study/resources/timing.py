@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Barrier
 from statistics import fmean
 from typing import Any
@@ -158,7 +159,16 @@ _started = 0.0
 def _wait_for_all(barrier: Barrier) -> None:
     global _started
     _started = time.time()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     barrier.wait(START_SECONDS)
+
+
+def _end_with_the_parent() -> None:
+    """Ends this process when the one that started it was killed, and so can't end it."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _begin(begun: float, work: Callable[..., Any], threads: int, given: Any) -> tuple[float, Any]:

@@ -49,7 +49,7 @@ class SearchProgress:
         self.study, self.record, self.journal, self.bounded = study, record, journal, bounded
         search, tune = study.config.search, study.config.tune
         self.samplers = {arm: ArmSampler(arm, tune, search, study.config.seed) for arm in study.arms}
-        self.rungs = {arm: Rungs(study) for arm in study.arms}
+        self.rungs = {arm: Rungs(search) for arm in study.arms}
         self.waiting = [(index, arm) for index in range(search.trials_per_arm) for arm in study.arms]
         self.waiting.reverse()
         replay(journal, past, partial(self._apply, again=True))

@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from biotune.study.definition.study import Study
+from biotune.study.definition.phases import SearchConfig
 
 
 class Rungs:
@@ -18,8 +18,7 @@ class Rungs:
     Ray's scheduler is used without Tune: as seen in Ray 2.60, it needs no controller, and of a trial only the id.
     """
 
-    def __init__(self, study: Study) -> None:
-        search = study.config.search
+    def __init__(self, search: SearchConfig) -> None:
         self.rungs = set(search.rungs)
         self.asha = ASHAScheduler(
             time_attr="epoch",

@@ -63,6 +63,7 @@ with watched_head("biotune run --resume here", lambda: print("restored", flush=T
 """
 
 
+@pytest.mark.slow
 def test_a_study_that_waits_for_ray_is_ended_with_the_same_line() -> None:
     done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout) == (2, "restored\n")

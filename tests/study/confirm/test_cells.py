@@ -11,7 +11,9 @@ from biotune.results.documents import Cell, CommonSetting, Reading, Selection
 from biotune.study import Study, load_study
 from biotune.study.confirm.cells import make_cells
 from biotune.study.confirm.confirm import make_jobs
+from biotune.study.confirm.course import course
 from biotune.study.definition.study import Setting
+from biotune.study.directory.directory import new_record
 
 PAIR: Setting = {"learning_rate": 0.3, "nonlinearity": "tanh"}
 CONDITIONS = """conditions:
@@ -121,7 +123,8 @@ def test_the_primary_comes_first_then_each_condition_without_the_positive_contro
 
 def test_a_condition_is_confirmed_on_as_many_replicates_as_it_asks_for(varied: Study) -> None:
     same: dict[str, list[str]] = {"primary": [], "fast": [], "longer": []}
-    jobs = make_jobs(varied, make_cells(varied, pairs(varied), every(varied), same, digest))
+    cells = make_cells(varied, pairs(varied), every(varied), same, digest)
+    jobs = make_jobs(varied, cells, course(varied, new_record(varied)))
     of_real = [(job.cell.condition, job.replicates) for job in jobs if job.cell.arm == "real"]
     assert of_real == [
         ("primary", (0, 1)),
@@ -171,7 +174,7 @@ def test_two_conditions_that_come_to_one_plan_are_trained_on_the_replicates_of_t
         return f"{arm} {reading.condition == 'primary'}"
 
     cells = make_cells(study, pairs(study), every(study), same, one_plan)
-    jobs = make_jobs(study, [cell for cell in cells if not cell.whole])
+    jobs = make_jobs(study, [cell for cell in cells if not cell.whole], course(study, new_record(study)))
     assert [one.condition for one in jobs[0].cell.readings] == ["few", "all"]
     assert [job.replicates for job in jobs if job.cell.arm == "real"] == [(0, 1), (2,)]
 

@@ -13,7 +13,12 @@ from biotune.study.confirm import block, confirm
 from biotune.study.confirm.block import Reached, confirm_block
 from biotune.study.confirm.cells import make_cells
 from biotune.study.confirm.confirm import Job, run_confirm
+from biotune.study.confirm.course import course, is_done, take_look
+from biotune.study.confirm.extension import More, extend, extension_of
+from biotune.study.directory.directory import new_record
+from biotune.study.history.events import Looked, Selected, append, replay
 from biotune.study.history.record import Record
+from biotune.study.history.tables import convergence_table
 from biotune.study.plans.plans import Plans
 from biotune.study.resources.fit import Resources
 from biotune.training import BlockReport, TrialPlan
@@ -76,7 +81,7 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
 ) -> None:
     monkeypatch.setattr(block, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(confirm, "ray", LocalRay())
-    study, record = plans.study, Record(2, {"primary": 3})
+    study, record = plans.study, Record(2, {"primary": 3}, planned=[3])
     cells = make_cells(study, {"rewired": AT}, dict.fromkeys(study.arms, AT), {}, plans.digest)
     record.selection = Selection(pair={}, own_best={}, cells=cells)
     shown: list[list[tuple[str, int, int]]] = []
@@ -102,3 +107,61 @@ def test_the_jobs_that_run_are_shown_with_their_epochs_until_they_are_confirmed(
     assert {("real", 0, epoch) for epoch in range(1, 7)} <= seen
     assert shown[-1] == []
     assert len(record.blocks) == 4
+
+
+def test_a_replication_and_a_condition_are_added_to_what_was_confirmed(
+    write_space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirm, "ray", LocalRay())
+    space = write_space()
+    journal = Journal(tmp_path / "journal.jsonl")
+    plans = Plans.load(load_study(space))
+    pair, own = {"rewired": AT}, dict.fromkeys(plans.study.arms, AT)
+    cells = make_cells(plans.study, pair, own, plans.same, plans.digest)
+    record = new_record(plans.study)
+    record.apply(append(journal, Selected(selection=Selection(pair=pair, own_best=own, cells=cells))))
+
+    def run(plans: Plans, record: Record) -> None:
+        run_confirm(
+            plans.study,
+            record,
+            journal,
+            plans.confirm,
+            checkpoints=tmp_path,
+            resources=Resources(cpus=1, gpus=0.0, concurrency=1, dashboard=None),
+            every=10.0,
+            set_aside=lambda checkpoint, reason: None,
+            changed=lambda jobs: None,
+            interrupted=lambda: False,
+        )
+
+    run(plans, record)
+    look = take_look(plans.study, record, course(plans.study, record))
+    record.apply(append(journal, Looked(look=look)))
+    before = convergence_table(record)
+
+    conditions = {"fast": {"network": {"weight_decay": 0.1}}}
+    study = load_study(space, added=conditions)
+    assert study.digest == plans.study.digest
+    more = Plans.load(study)
+    again = new_record(study)
+    replay(journal, journal.read(), again.apply)
+    extension = extension_of(study, again, More(replicates=7, conditions=conditions), tmp_path)
+    assert extension is not None
+    extend(more, again, journal, extension)
+    run(more, again)
+    assert is_done(study, again)
+
+    table = convergence_table(again)
+    of_plan = table[(table["look"] == 3) & (table["condition"] == "primary")].reset_index(drop=True)
+    assert of_plan.equals(before)
+    past = table[table["look"] == 7]
+    assert {(row.condition, row.replicate) for row in past.itertuples()} == {("primary", n) for n in (3, 4, 5, 6)}
+    fast = table[table["condition"] == "fast"]
+    assert fast.groupby("arm", observed=True)["replicate"].apply(list).to_dict() == {
+        "real": [0, 1, 2],
+        "rewired": [0, 1, 2],
+    }
+    once_more = new_record(study)
+    replay(journal, journal.read(), once_more.apply)
+    assert convergence_table(once_more).equals(table)

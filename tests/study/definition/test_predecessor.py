@@ -197,7 +197,7 @@ def test_what_is_no_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no such file" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_imported_study_runs_its_grid(write_config: Write, tmp_path: Path) -> None:
     changes = {
         "net": {"nr_neurons": 1},

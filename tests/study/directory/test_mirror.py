@@ -140,7 +140,7 @@ def test_checkpoints_are_where_the_state_says(results: Results, bucket: str) -> 
 def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
     reported: int, saved: int, kept: bool, storage: Place
 ) -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     for index in range(2):
         record.apply(Proposed(trial=f"real-000{index}", arm="real", index=index, origin="tpe", setting={}))
     rows: list[list[float | None]] = [[1.0]] * (reported + 1)
@@ -159,7 +159,7 @@ def test_a_checkpoint_past_a_rung_that_the_journal_does_not_know_is_dropped(
 
 
 def test_a_checkpoint_that_cannot_be_read_is_left_to_the_worker_that_meets_it(storage: Place) -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="tpe", setting={}))
     file = storage / "search" / "real-0000.pt"
     save_checkpoint(file, {"loop": {"epoch": 1}})
@@ -198,7 +198,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> tu
     return folder / "space.yaml", next((folder / "results").iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("event", ["ended", "confirmed"])
 def test_a_study_whose_machine_is_lost_goes_on_from_its_copy(
     event: str, undisturbed: tuple[Path, Path], bucket: str, tmp_path: Path
@@ -226,7 +226,7 @@ def test_a_study_whose_machine_is_lost_goes_on_from_its_copy(
     assert {name.split("/")[1] for name in copied if name.startswith("checkpoints/")} == {"confirm"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_whose_machine_is_lost_before_its_journal_was_copied_begins_anew(
     undisturbed: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_study_whose_machine_is_lost_before_its_journal_was_copied_begins_anew
     same_numbers(expected, copy.path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_networks_in_a_storage_are_started_from(small_space: Path, bucket: str, tmp_path: Path) -> None:
     done = tune("--space", small_space, "--output", tmp_path / "source", "--storage", bucket)
     assert done.returncode == 0, done.stderr
@@ -263,7 +263,7 @@ def test_networks_in_a_storage_are_started_from(small_space: Path, bucket: str, 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_storage_that_cannot_be_reached_is_refused_before_the_first_trial(
     small_space: Path, bucket: str, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from biotune.study.history.events import (
     StudyEvent,
 )
 from biotune.study.history.record import Record
+from biotune.study.history.tables import all_tables, convergence_table, curves_table, matrices_table, topologies_table
 from biotune.training import UNREPORTED, BlockReport, Convergence, Evaluations, TrialReport
 
 PAIR, OWN_BEST = (Reading(condition="primary", phase=phase) for phase in ("pair", "own_best"))
@@ -59,7 +60,7 @@ def searches(draw: st.DrawFn) -> list[StudyEvent]:
 
 @given(searches())
 def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]) -> None:
-    record = Record(search_replicates=2, updates_per_epoch={"primary": 3})
+    record = Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16])
     for event in events:
         record.apply(event)
         for arm in ("real", "rewired"):
@@ -78,7 +79,7 @@ def test_the_tally_of_an_arm_is_the_count_of_its_trials(events: list[StudyEvent]
 
 
 def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 1})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 1}, planned=[16])
     columns = {name: [] for name in TABLES["matrices"].names[2:]}
     outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     matrix = columns | {"target": [0, 1], "source": [1, 0], "regions": [2, 2], "bins": [2, 2]}
@@ -93,14 +94,14 @@ def test_the_blocks_of_a_matrix_have_the_names_of_their_regions() -> None:
         )
         cell = Cell(plan="ab" * 32, arm=arm, condition="primary", setting={}, readings=[PAIR], whole=True)
         record.apply(Confirmed(cell=cell, replicates=[0], report=report))
-    table = record.matrices_table({"named": ["V1", "V2"], "unnamed": None, "binned": ["V1", "V2"]}).set_index("arm")
+    table = matrices_table(record, {"named": ["V1", "V2"], "unnamed": None, "binned": ["V1", "V2"]}).set_index("arm")
     assert table.loc["named", "target_region"].tolist() == ["V1", "V2"]
     assert table.loc["named", "source_region"].tolist() == ["V2", "V1"]
     assert table.loc[["unnamed", "binned"], ["target_region", "source_region"]].isna().all(axis=None)
 
 
 def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None:
-    record = Record(search_replicates=1, updates_per_epoch={"primary": 3, "longer": 5, "partial": 3})
+    record = Record(search_replicates=1, updates_per_epoch={"primary": 3, "longer": 5, "partial": 3}, planned=[16])
     outcome = dict.fromkeys(field.name for field in fields(Convergence)) | {"budget": 30, "left_empty": ""}
     matrix: dict[str, list[float]] = {name: [1.0] for name in TABLES["matrices"].names[2:]}
 
@@ -123,7 +124,7 @@ def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None
     confirm("real", [("primary", "own_best"), ("partial", "pair")], [0, 1], epochs=2)
     confirm("real", [("primary", "pair")], [2], epochs=2)
     confirm("real", [("primary", "pair")], [0, 1], epochs=2)
-    convergence = record.convergence_table()
+    convergence = convergence_table(record)
     keys = ["condition", "phase", "replicate"]
     assert convergence[keys].to_numpy().tolist() == [
         *(["primary", "pair", replicate] for replicate in (0, 1, 2)),
@@ -133,7 +134,7 @@ def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None
     ]
     assert convergence["trial"].unique().tolist() == ["real-pair", "real-own_best"]
     assert convergence["updates"].tolist() == convergence["replicate"].tolist()
-    curves = record.curves_table()
+    curves = curves_table(record)
     assert list(dict.fromkeys(curves["condition"])) == ["primary", "longer", "partial"]
     last = curves.groupby(["condition", "phase"], observed=True)["updates"].max()
     assert last.to_dict() == {
@@ -142,18 +143,18 @@ def test_the_tables_have_the_rows_of_every_condition_the_primary_first() -> None
         ("longer", "pair"): 20,
         ("partial", "pair"): 6,
     }
-    topologies = record.topologies_table()
+    topologies = topologies_table(record)
     assert topologies[["condition", "replicate"]].to_numpy().tolist() == [
         *(["primary", replicate] for replicate in (0, 1, 2)),
         *(["longer", replicate] for replicate in (0, 1)),
         *(["partial", replicate] for replicate in (0, 1)),
     ]
-    assert len(record.matrices_table()) == 1
+    assert len(matrices_table(record)) == 1
 
 
 @given(searches())
 def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> None:
-    once, twice = (Record(search_replicates=2, updates_per_epoch={"primary": 3}) for _ in range(2))
+    once, twice = (Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16]) for _ in range(2))
     setting = {"learning_rate": 0.01}
     outcome: dict[str, Any] = {"converged": False, "diverged": False, "updates": 3.0, "budget": 3}
     report = BlockReport(
@@ -175,13 +176,12 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
         once.apply(event)
         for _ in range(2):
             twice.apply(event)
-    for name in TABLES:
-        one, other = (getattr(record, f"{name}_table")() for record in (once, twice))
+    for (_, one), (_, other) in zip(all_tables(once), all_tables(twice), strict=True):
         pd.testing.assert_frame_equal(one, other)
     for name in ("paces", "trained_epochs", "seconds", "selection", "set_aside"):
         assert getattr(once, name) == getattr(twice, name)
     assert len(twice.blocks) == 1
-    assert twice.convergence_table()["phase"].tolist() == ["pair", "own_best"]
+    assert convergence_table(twice)["phase"].tolist() == ["pair", "own_best"]
     for arm in ("real", "rewired"):
         assert once.tally(arm) == twice.tally(arm)
         assert once.best(arm) == twice.best(arm)
@@ -189,14 +189,14 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[StudyEvent]) -> 
 
 @given(searches())
 def test_the_curves_are_what_was_reported_last_of_every_epoch(events: list[StudyEvent]) -> None:
-    record = Record(search_replicates=2, updates_per_epoch={"primary": 3})
+    record = Record(search_replicates=2, updates_per_epoch={"primary": 3}, planned=[16])
     said: dict[str, list[list[float | None]]] = {}
     for event in events:
         record.apply(event)
         if isinstance(event, Progress):
             new = event.report.evaluations
             said.setdefault(event.trial, [])[new.first :] = new.validation
-    table = record.curves_table()
+    table = curves_table(record)
     for trial, rows in said.items():
         held = table[table["trial"] == trial]
         assert held["epoch"].tolist() == [epoch for epoch in range(len(rows)) for _ in range(2)]

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from biotune.results import LABELS
-from biotune.results.documents import Cell, Reading, Selection
+from biotune.results.documents import Cell, Extension, Look, Reading, Selection
 from biotune.study import Study, load_study
 from biotune.study.confirm.block import Reached
 from biotune.study.confirm.confirm import Job
-from biotune.study.history.events import Ended, Progress, Proposed, Selected
+from biotune.study.directory.directory import new_record
+from biotune.study.history.events import Ended, Extended, Looked, Progress, Proposed, Selected
 from biotune.study.history.record import Block, Curves, Record
 from biotune.study.monitor.display import LEFT, Display
 from biotune.study.resources.estimate import Span
@@ -31,7 +32,7 @@ def study(write_space: Callable[..., Path]) -> Study:
 @pytest.fixture
 def record(study: Study) -> Record:
     """Of a search in which one trial of three epochs, six seconds long, has ended."""
-    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 3})
+    record = Record(study.config.search.replicates, updates_per_epoch={"primary": 3}, planned=[3])
     losses = [[1.0, 1.0]] * 4
     standing = replace(UNREPORTED, score=1.0, finished=True, seconds=6.0)
     record.apply(Proposed(trial="real-0000", arm="real", index=0, origin="sobol", setting=SETTING))
@@ -111,9 +112,33 @@ def test_without_a_terminal_the_line_says_it_too(study: Study, record: Record) -
     assert "confirm: real 0/3 (1 block running, epoch 12 of 100)" in capture.get()
 
 
+def test_planned_looks_show_which_arms_are_decided_and_which_go_on(write_space: Callable[..., Path]) -> None:
+    names = ("erdos_renyi", "weights_shuffled")
+    nulls = "".join(f"  {name}: {{null: {{name: {name}, level: neuron}}}}\n" for name in names)
+    plan = "confirm: {looks: [4, 8], max_epochs: 6, population: 2}"
+    study = load_study(
+        write_space(
+            ("confirm: {replicates: 3, max_epochs: 6, population: 2}", plan), ("reference_arm", f"{nulls}reference_arm")
+        )
+    )
+    record = new_record(study)
+    display = confirming(make_display(study, record))
+    select(study, record)
+    assert "first, at 4" in "\n".join(drawn(display))
+    record.apply(Looked(look=Look(pairs=4, going=["erdos_renyi"], decided=["rewired"])))
+    extension = Extension(asked="now", to=8)
+    record.apply(Extended(extension=extension, selection=record.selection))
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in drawn(display)}
+    assert rows["rewired"].endswith("decided at 4")
+    assert rows["erdos_renyi"] == "0/8 0 going on to 8"
+    assert rows["weights_shuffled"].endswith("stopped at 4")
+    record.apply(Looked(look=Look(pairs=8, going=["erdos_renyi"], decided=[])))
+    assert "open at 8" in "\n".join(drawn(display))
+
+
 def test_what_is_left_is_a_range_that_ends_with_the_report(study: Study, record: Record) -> None:
     display = make_display(study, record)
-    assert make_display(study, Record(2, {"primary": 3})).left() is None
+    assert make_display(study, Record(2, {"primary": 3}, [16])).left() is None
     searching = display.left()
     real, rewired = select(study, record)
     confirming = display.left()
@@ -141,7 +166,7 @@ def test_when_all_is_confirmed_the_report_is_left(study: Study, record: Record) 
 def test_a_block_that_ends_early_is_taken_to_last_as_long_as_those_before_it(write_space: Callable[..., Path]) -> None:
     conditions = "conditions:\n  primary: {}\n  partial: {network: {readout: 0.5}}\n"
     study = load_study(write_space(("tune:", f"{conditions}tune:"), ("max_epochs: 6", "max_epochs: 100")))
-    record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, paces=[1.0])
+    record = Record(study.config.search.replicates, {"primary": 3, "partial": 3}, [16], paces=[1.0])
     display = make_display(study, record)
     display.pace = 1.0  # a second per epoch of a replicate
     reading, of_partial = (Reading(condition=name, phase="pair") for name in study.conditions)

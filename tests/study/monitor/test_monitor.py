@@ -40,7 +40,7 @@ def results(small_space: Path, tmp_path: Path, begin_results: Callable[..., Resu
     results = begin_results(tmp_path / "results" / "small", study.resolved())
     journal = results.journal()
     append(journal, begun(study.resolved(), results.read_state()))
-    progress = SearchProgress(study, Record(2, {"primary": 3}), journal, [])
+    progress = SearchProgress(study, Record(2, {"primary": 3}, [16]), journal, [])
     while (trial := progress.propose()) is not None:
         diverged = trial.index == 1
         losses = [[1.0 / (trial.index + 1), None if diverged else 0.5]] * 4
@@ -166,7 +166,7 @@ with socket.create_server(("127.0.0.1", 0)) as one:
 ray.init("local", num_cpus=1, num_gpus=2, include_dashboard=True, log_to_driver=False, _metrics_export_port=port)
 taken = ray.remote(num_gpus=0.5)(type("Taken", (), {"ready": lambda self: True})).remote()
 ray.get(taken.ready.remote())
-metrics = Metrics(load_study(sys.argv[1]), Record(2, {"primary": 3}), gpus=True)
+metrics = Metrics(load_study(sys.argv[1]), Record(2, {"primary": 3}, [16]), gpus=True)
 for _ in range(60):
     metrics.publish("search", ended=True)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
@@ -178,7 +178,7 @@ for _ in range(60):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_share_of_the_gpus_that_is_taken_is_published(small_space: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GPUS, small_space],
@@ -197,7 +197,7 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest
 
 
 def test_the_standing_counts_trials_and_replicates(results: Results) -> None:
-    record = Record(2, {"primary": 3})
+    record = Record(2, {"primary": 3}, [16])
     journal = results.journal()
     replay(journal, journal.read(), record.apply)
     now = standing(record, "real", "search")

@@ -178,7 +178,7 @@ def _dies(threads: int, given: None) -> None:
     os._exit(threads)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_is_killed_while_it_times_is_a_line() -> None:
     with pytest.raises(UserError, match="trials cannot be timed, 1 at once: a process was killed"):
         timing._at_once(1, 1, _dies, None)

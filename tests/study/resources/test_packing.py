@@ -52,7 +52,7 @@ def test_a_probe_takes_up_one_plan_after_another(small_space):
         assert probe.rate(0.05) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_measures_where_ray_has_a_gpu(small_space):
     ray.init(num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
     try:

@@ -17,9 +17,11 @@ from biotune.results.documents import Reading, Selection
 from biotune.results.journal import Journal
 from biotune.study import Study, load_study
 from biotune.study.confirm.confirm import make_jobs
+from biotune.study.confirm.course import course
 from biotune.study.confirm.selection import select
 from biotune.study.definition.study import Setting
 from biotune.study.history.record import Record, TrialRecord
+from biotune.study.history.tables import curves_table, trials_table
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.sampler import sobol_settings
 from biotune.training import UNREPORTED, Evaluations, TrialReport
@@ -37,7 +39,7 @@ def report(epochs: int, loss: float, *, first: int = 0, finished: bool = False, 
 def start(study: Study, file: Path) -> SearchProgress:
     journal = Journal(file)
     past = journal.read()
-    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}), journal, past)
+    return SearchProgress(study, Record(study.config.search.replicates, {"primary": 3}, [16]), journal, past)
 
 
 def run_all(progress: SearchProgress, loss: Callable[[TrialRecord], float], until: int | None = None) -> None:
@@ -145,7 +147,7 @@ def test_a_failed_trial_is_counted_and_kept(small_space: Path, tmp_path: Path) -
     assert silent is not None
     progress.end(silent.trial)
     run_all(progress, by_rate)
-    table = progress.record.trials_table().set_index("trial")
+    table = trials_table(progress.record).set_index("trial")
     assert table.loc[first.trial, "status"] == table.loc[silent.trial, "status"] == "failed"
     assert table.loc[first.trial, "error"] == "the worker died"
     assert len(table) == 10
@@ -217,7 +219,7 @@ def test_what_a_retried_trial_reports_again_is_kept_once(small_space: Path, tmp_
     progress.report(trial.trial, report(5, 0.5))
     progress.report(trial.trial, report(3, 0.4))  # from an older checkpoint, its whole history
     progress.report(trial.trial, report(6, 0.3, first=4))
-    curves = progress.record.curves_table()
+    curves = curves_table(progress.record)
     assert curves.groupby("replicate")["epoch"].apply(list).tolist() == [list(range(7))] * 2
     assert curves["updates"].max() == 18
 
@@ -304,7 +306,10 @@ def test_an_arm_in_which_nothing_trained_is_confirmed_at_the_setting_of_its_pair
     selection = select(study, progress.record, {}, named)
     assert selection.cell("real", "own_best") == selection.cell("real", "pair", against="rewired")
     assert selection.pair["rewired"].regrets == {"rewired": 0.0, "real": None}
-    assert {job.cell.arm for job in make_jobs(study, selection.cells)} == {"real", "rewired"}
+    assert {job.cell.arm for job in make_jobs(study, selection.cells, course(study, progress.record))} == {
+        "real",
+        "rewired",
+    }
 
 
 def test_a_setting_at_which_both_trained_goes_before_a_faster_one(write_space: WriteSpace, tmp_path: Path) -> None:
@@ -352,9 +357,9 @@ def test_a_choice_of_several_types_is_held_as_text(write_space: WriteSpace, tmp_
     study = load_study(write_space(*changes))
     domain = study.config.tune["spectral_radius"]
     assert domain.mixed
-    record = Record(study.config.search.replicates, {"primary": 3}, frozenset(["spectral_radius"]))
+    record = Record(study.config.search.replicates, {"primary": 3}, [16], frozenset(["spectral_radius"]))
     progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [])
     run_all(progress, by_rate)
     results = Results(tmp_path)
-    results.write_table("trials", record.trials_table())
+    results.write_table("trials", trials_table(record))
     assert set(results.read_table("trials")["tune.spectral_radius"]) <= {"as_it_comes", "0.9", "1"}

@@ -30,7 +30,9 @@ def search(
     set_aside: Callable[[Place, str], None] = lambda checkpoint, reason: None,
 ) -> SearchProgress:
     monkeypatch.setattr("biotune.study.search.tune.Tuner", tuner)
-    progress = SearchProgress(load_study(space), Record(2, {"primary": 3}), Journal(folder / "journal.jsonl"), [])
+    progress = SearchProgress(
+        load_study(space), Record(2, {"primary": 3}, planned=[16]), Journal(folder / "journal.jsonl"), []
+    )
     run_search(
         progress,
         lambda arm, setting: None,  # type: ignore[arg-type,return-value]

@@ -147,7 +147,7 @@ def run(
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_leaves_wrong_kernels_out_and_says_so(run: Run, tmp_path: Path) -> None:
     done = run()
     assert done.returncode == 0, done.stderr
@@ -161,7 +161,7 @@ def test_a_study_leaves_wrong_kernels_out_and_says_so(run: Run, tmp_path: Path) 
     assert "gradients deviated in relative norm by at most" in (results.path / "report" / "index.html").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_refuses_wrong_kernels_that_it_is_told_to_use(run: Run, tmp_path: Path) -> None:
     refused = run("--kernels", "torch_csr")
     assert refused.returncode == 2
