@@ -123,7 +123,7 @@ def share_out(
         console: where a person sees what is measured.
         cpus, gpus, concurrency, dashboard, grows: as of `fit_resources`; with gpus "auto" as many trials share a GPU as
             train the most networks per second.
-        engine: whether engines train the networks, even if no node has a GPU. On GPUs they do unless `gpus` is given.
+        engine: whether engines train the networks, one on each GPU, or one on the cores; `gpus` is then None.
 
     Raises:
         UserError: `engine` is asked for, but the networks can't share one; no node has what one trial asks for, or it
@@ -134,14 +134,12 @@ def share_out(
         return fit_resources(nodes(), cpus, share, concurrency, dashboard, grows)
 
     population = plans.study.config.confirm.population
-    there = nodes()
-    device = "cuda" if any(node.get("GPU") for node in there) else "cpu"
-    if engine or (gpus is None and device == "cuda"):
-        if (reason := _why_not_shared(plans, device)) is None:
-            return fit_engines(there, cpus, concurrency, dashboard, grows), population
-        if engine:
+    if engine:
+        there = nodes()
+        device = "cuda" if any(node.get("GPU") for node in there) else "cpu"
+        if reason := _why_not_shared(plans, device):
             raise UserError(f"--engine: {reason}; leave it out")
-        console.print(f"NOTE: {reason}; so each trial has a process of its own, and a share of a GPU", soft_wrap=True)
+        return fit_engines(there, cpus, concurrency, dashboard, grows), population
     if gpus != "auto":
         return fit(gpus), population
     resources = fit(None)
