@@ -129,6 +129,7 @@ def _power(base: float, steps: Tensor) -> Tensor:
     """baseⁿ of each network, [population].
 
     On a CPU the last bit depends on whether a number shares vector registers with others; so there are always enough.
+    (It is lost where these numbers become float32.)
     """
     padded = functional.pad(steps, (0, -len(steps) % _REGISTERS), value=1.0)
     return (base**padded)[: len(steps)]

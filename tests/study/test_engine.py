@@ -73,7 +73,7 @@ def test_an_engine_that_is_killed_counts_against_nobody(finished: tuple[Path, Re
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--gpus-per-trial", "0.5"), "--engine, --gpus-per-trial: with an engine a trial has no GPU of its own"),
+        (("--gpus-per-trial", "0.5"), "--engine, --gpus-per-trial: an engine's trials have no GPU of their own"),
         (("--kernels", "torch_csr"), "gives a network other numbers in other company"),
     ],
 )
@@ -88,7 +88,7 @@ def test_large_networks_on_a_gpu_are_not_shared() -> None:
 
     assert why_not_shared(220, "cuda", torch.float32) is None
     assert why_not_shared(1100, "cpu", torch.float32) is None
-    assert "no kernels give a network of 1100 neurons" in str(why_not_shared(1100, "cuda", torch.float32))
+    assert "no kernels give networks of 1100 neurons" in str(why_not_shared(1100, "cuda", torch.float32))
 
 
 def test_there_is_an_engine_on_each_gpu_or_one_on_the_cores() -> None:
@@ -104,7 +104,7 @@ def test_there_is_an_engine_on_each_gpu_or_one_on_the_cores() -> None:
 def test_tpe_knows_twice_as_many_trials_as_run(small_space: Path, tmp_path: Path) -> None:
     """Other arms take the room that one leaves; the common settings wait for nothing."""
     study = load_study(small_space, overrides=["search.trials_per_arm=12", "search.shared_settings=4"])
-    record = Record(2, {"primary": 3})
+    record = Record(2, {"primary": 3}, planned=[16])
     progress = SearchProgress(study, record, Journal(tmp_path / "journal.jsonl"), [], bounded=True)
 
     def end(trial: str) -> None:
@@ -124,5 +124,5 @@ def test_tpe_knows_twice_as_many_trials_as_run(small_space: Path, tmp_path: Path
             end(trial.trial)
     following = [trial.arm for trial in iter(progress.propose, None) if trial is not None]
     assert following == ["real", "real"]  # half as many as have ended
-    again = SearchProgress(study, Record(2, {"primary": 3}), progress.journal, progress.journal.read(), bounded=True)
+    again = SearchProgress(study, Record(2, {"primary": 3}, planned=[16]), progress.journal, progress.journal.read(), bounded=True)
     assert list(again.record.trials) == list(record.trials)
