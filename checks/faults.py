@@ -9,8 +9,8 @@ or while the report is made. Unless only a worker was killed, the study is then 
 at a time, so that the two studies must agree bit for bit. The exit code is 1 if anything was lost, doubled, left
 behind, or trained again for more than the interval between two checkpoints.
 
-With `--engine`, an engine trains the networks of the study that is killed, and is itself killed too; the undisturbed study
-has none.
+With `--engine`, an engine trains the networks of the study that is killed, and is itself killed too; the undisturbed
+study has none.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from rich.table import Table
 
 from biotune.machine import machine
 from biotune.results import Results
-from checks.integrity import differences, events_of, faults
 from biotune_kernels import available_backends
+from checks.integrity import differences, events_of, faults
 from checks.kills import ENGINE, KINDS, OF_TRAINING, Disturbed, Kill, Moment, directory_of, phase_of, start
 
 SPACE = """# Does a study that is killed again and again end as if it had been left alone?
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--engine",
         action="store_true",
-        help="an engine trains the networks of the study that is killed, and is killed too; the undisturbed one has none",
+        help="an engine trains the networks of the study that is killed, and is killed too",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     given = parser.parse_args(arguments)

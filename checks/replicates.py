@@ -3,13 +3,13 @@
     python -m checks.replicates
     python -m checks.replicates --replicates 500 --epochs 100 --json replicates.json
 
-The driver does for every block what it does in a run, except Ray's part: it writes the block's report to the journal and
-flushes it to the disk, keeps it in the record, redraws the display, publishes the metrics and writes the tables. At the
-end the journal is read back as by a resumed study, and the report is made. Only the losses are simulated; the measures of
-the topologies and the matrices are those of one real network of each arm.
+The driver does for every block what it does in a run, except Ray's part: it writes the block's report to the journal
+and flushes it to the disk, keeps it in the record, redraws the display, publishes the metrics and writes the tables. At
+the end the journal is read back as by a resumed study, and the report is made. Only the losses are simulated; the
+measures of the topologies and the matrices are those of one real network of each arm.
 
-The exit code is 1 if the report takes more than a minute, if the driver needs more than 1 GiB beyond what it began with,
-or if the last tenth of the blocks costs it more than twice what the first tenth does, for each block.
+The exit code is 1 if the report takes more than a minute, if the driver needs more than 1 GiB beyond what it began
+with, or if one of the last tenth of the blocks costs it more than twice as much as one of the first tenth.
 """
 
 import argparse
@@ -32,7 +32,6 @@ from biotune.machine import machine
 from biotune.report import make_report
 from biotune.results import Results
 from biotune.results.documents import Cell
-from biotune.results.journal import Journal
 from biotune.study.definition.load import load_study
 from biotune.study.definition.study import Study
 from biotune.study.directory.directory import new_record
@@ -47,7 +46,6 @@ from biotune.study.history.events import (
     append,
     begun,
 )
-from biotune.study.history.record import Record
 from biotune.study.history.tables import write_tables
 from biotune.study.monitor.display import Display
 from biotune.study.monitor.exports import load_record

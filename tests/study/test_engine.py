@@ -1,23 +1,36 @@
 """A study whose trials hand their networks to an engine ends as if each trial had trained its own."""
 
+import json
+import os
 import signal
-import subprocess
-import sys
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import psutil
+import numpy as np
 import pytest
+import ray
+import torch
 
+from biotune.cli import main
 from biotune.results import Results
 from biotune.results.journal import Journal
+from biotune.study import run
 from biotune.study.definition.load import load_study
 from biotune.study.history.record import Record
+from biotune.study.monitor.exports import load_record
+from biotune.study.opening import resumed_plans
+from biotune.study.resources import packing
 from biotune.study.resources.fit import fit_engines
 from biotune.study.search.progress import SearchProgress
-from biotune.study.worker.engines import why_not_shared
-from biotune.training import UNREPORTED, Evaluations, TrialReport
-from tests.study.test_run import TUNE_MAIN, complete, only_results, same_numbers, tune
+from biotune.study.worker.engines import EngineActors, why_not_shared
+from biotune.training import UNREPORTED, Evaluations, Trial, TrialPlan, TrialReport
+from checks import faults
+from checks.kills import KINDS
+from tests.study.test_run import complete, only_results, same_numbers, tune
 
 INDEPENDENT = ("cpu", "dense")
 
@@ -27,17 +40,7 @@ def backend_of(results: Results) -> str:
     return name
 
 
-def engines_of(process: psutil.Process) -> list[psutil.Process]:
-    return [child for child in process.children(recursive=True) if "EngineActor" in " ".join(_command(child))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
+@pytest.mark.slow
 def test_an_engine_gives_the_same_tables(finished: tuple[Path, Results, str], tmp_path: Path) -> None:
     space, results, _ = finished
     if backend_of(results) not in INDEPENDENT:
@@ -49,25 +52,62 @@ def test_an_engine_gives_the_same_tables(finished: tuple[Path, Results, str], tm
     same_numbers(results, only_results(tmp_path))
 
 
-def test_an_engine_that_is_killed_counts_against_nobody(finished: tuple[Path, Results, str], tmp_path: Path) -> None:
-    space, results, _ = finished
-    name = backend_of(results) if backend_of(results) in INDEPENDENT else "dense"
-    command = [sys.executable, TUNE_MAIN, "--space", space, "--output", tmp_path, "--concurrency", "1"]
-    process = subprocess.Popen([*map(str, command), "--engine", "--kernels", name])
-    killed: set[int] = set()
-    while process.poll() is None:
-        for engine in engines_of(psutil.Process(process.pid)) if len(killed) < 4 else []:
-            if engine.pid not in killed:
-                killed.add(engine.pid)
-                time.sleep(1.0)
-                engine.send_signal(signal.SIGKILL)
-        time.sleep(0.1)
-    assert process.returncode == 0
-    assert killed
-    found = only_results(tmp_path)
-    complete(found, trials=10, confirmed=12)
-    if name == backend_of(results):
-        same_numbers(results, found)
+@pytest.mark.long
+def test_a_study_with_an_engine_is_killed_in_every_way_and_ends_as_one_without(
+    small_space: Path, tmp_path: Path
+) -> None:
+    found = tmp_path / "found.json"
+    assert faults.main(["--space", str(small_space), "--kills", "4", "--engine", "--json", str(found)]) == 0
+    assert {kill["kind"] for kill in json.loads(found.read_text())["kills"]} == {"engine", *KINDS}
+
+
+@pytest.mark.slow
+def test_trials_on_two_engines_of_which_one_is_killed_have_the_numbers_that_they_have_alone(
+    small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with two GPUs, but for the device: as many engines, and trials that run at the same time."""
+    fit, begin, trained = packing.fit_engines, run.started, []
+
+    @contextmanager
+    def watched(*arguments: Any) -> Iterator[EngineActors]:
+        with begin(*arguments) as engines:
+            assert engines is not None
+            watching = threading.Thread(target=lambda: trained.extend(kill_one(engines)))
+            watching.start()
+            yield engines
+            watching.join()
+
+    monkeypatch.setattr(packing, "fit_engines", lambda *given: replace(fit(*given), engines=2))
+    monkeypatch.setattr(run, "started", watched)
+    options = ["--engine", "--concurrency", "2", "--kernels", "dense", "--output", str(tmp_path)]
+    assert main(["--space", str(small_space), *options]) == 0
+    assert min(trained) > 0
+    results = only_results(tmp_path)
+    complete(results, trials=10, confirmed=12)
+    study, record = load_record(results)
+    plans = resumed_plans(results, study)
+    torch.set_num_threads(1)
+    for one in record.trials.values():
+        assert_trained_alone(plans.search(one.arm, one.setting), one.curves.validation)
+    for block in record.blocks:
+        assert_trained_alone(plans.confirm(block.cell, block.replicates), block.curves.validation)
+
+
+def kill_one(engines: EngineActors) -> list[int]:
+    """Kills the first engine as soon as each has trained a network, and returns for how many epochs they had."""
+    while True:
+        epochs = [ray.get(actor.load.remote())[1] for actor in engines.actors]
+        if min(epochs) > 0:
+            os.kill(ray.get(engines.actors[0].process.remote()), signal.SIGKILL)
+            return epochs
+        time.sleep(0.05)
+
+
+def assert_trained_alone(plan: TrialPlan, found: np.ndarray) -> None:
+    trial = Trial(plan)
+    while len(trial.loop.validation_losses) < len(found):
+        trial.run_epoch()
+    np.testing.assert_array_equal(torch.stack(trial.loop.validation_losses).double().numpy(), found)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +124,6 @@ def test_what_an_engine_cannot_do_is_said(small_space: Path, tmp_path: Path, opt
 
 
 def test_large_networks_on_a_gpu_are_not_shared() -> None:
-    import torch
-
     assert why_not_shared(220, "cuda", torch.float32) is None
     assert why_not_shared(1100, "cpu", torch.float32) is None
     assert "no kernels give networks of 1100 neurons" in str(why_not_shared(1100, "cuda", torch.float32))
@@ -124,5 +162,7 @@ def test_tpe_knows_twice_as_many_trials_as_run(small_space: Path, tmp_path: Path
             end(trial.trial)
     following = [trial.arm for trial in iter(progress.propose, None) if trial is not None]
     assert following == ["real", "real"]  # half as many as have ended
-    again = SearchProgress(study, Record(2, {"primary": 3}, planned=[16]), progress.journal, progress.journal.read(), bounded=True)
+    again = SearchProgress(
+        study, Record(2, {"primary": 3}, planned=[16]), progress.journal, progress.journal.read(), bounded=True
+    )
     assert list(again.record.trials) == list(record.trials)
