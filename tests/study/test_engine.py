@@ -66,15 +66,17 @@ def test_trials_on_two_engines_of_which_one_is_killed_have_the_numbers_that_they
     small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine with two GPUs, but for the device: as many engines, and trials that run at the same time."""
-    fit, begin, trained = packing.fit_engines, run.started, []
+    fit, begin, over = packing.fit_engines, run.started, threading.Event()
+    trained: list[int] = []
 
     @contextmanager
     def watched(*arguments: Any) -> Iterator[EngineActors]:
         with begin(*arguments) as engines:
             assert engines is not None
-            watching = threading.Thread(target=lambda: trained.extend(kill_one(engines)))
+            watching = threading.Thread(target=lambda: trained.extend(kill_one(engines, over)))
             watching.start()
             yield engines
+            over.set()
             watching.join()
 
     monkeypatch.setattr(packing, "fit_engines", lambda *given: replace(fit(*given), engines=2))
@@ -86,21 +88,20 @@ def test_trials_on_two_engines_of_which_one_is_killed_have_the_numbers_that_they
     complete(results, trials=10, confirmed=12)
     study, record = load_record(results)
     plans = resumed_plans(results, study)
-    torch.set_num_threads(1)
     for one in record.trials.values():
         assert_trained_alone(plans.search(one.arm, one.setting), one.curves.validation)
     for block in record.blocks:
         assert_trained_alone(plans.confirm(block.cell, block.replicates), block.curves.validation)
 
 
-def kill_one(engines: EngineActors) -> list[int]:
-    """Kills the first engine as soon as each has trained a network, and returns for how many epochs they had."""
-    while True:
+def kill_one(engines: EngineActors, over: threading.Event) -> list[int]:
+    """Kills the first engine as soon as each has trained a network; returns for how many epochs they had done so."""
+    epochs = [0]
+    while not (min(epochs) or over.wait(0.05)):
         epochs = [ray.get(actor.load.remote())[1] for actor in engines.actors]
-        if min(epochs) > 0:
-            os.kill(ray.get(engines.actors[0].process.remote()), signal.SIGKILL)
-            return epochs
-        time.sleep(0.05)
+    if min(epochs):
+        os.kill(ray.get(engines.actors[0].process.remote()), signal.SIGKILL)
+    return epochs
 
 
 def assert_trained_alone(plan: TrialPlan, found: np.ndarray) -> None:
