@@ -19,9 +19,10 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -54,6 +55,8 @@ from biotune.study.resources.estimate import Span
 from biotune.training import BlockReport, Convergence, Evaluations, Standing, Trial, TrialReport
 from checks import default_study
 from checks.simulated_study import ENVIRONMENT, LEVEL, NULL_LOSS, SUSTAIN, UPDATES_PER_EPOCH, SimulatedStudy
+
+Found = TypeVar("Found")
 
 RATIOS = {"marmoset": 1.0, "weights": 0.95, "degrees": 0.7, "random": 0.8}
 """Arm -> its updates to criterion, to the first one's."""
@@ -114,7 +117,7 @@ def measure(replicates: int, epochs: int) -> Cost:
     return Cost(**asdict(cost) | {"report_s": seconds, "report_mib": memory, "page_mib": page})
 
 
-def _apart(work, *arguments):  # type: ignore[no-untyped-def]
+def _apart(work: Callable[..., Found], *arguments: Any) -> Found:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # memory is measured from the start
         return pool.apply(work, arguments)
 

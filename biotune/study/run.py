@@ -60,7 +60,7 @@ class Options:
         listen: address that the dashboard listens on, if Ray is started here.
         cpus, gpus, concurrency: see `biotune.study.resources.fit.Resources`; if None they are chosen, and if gpus is
             "auto" it is measured.
-        engine: whether engines train the networks of all trials, one on each GPU, or one on the cores; gpus is then None.
+        engine: whether engines train the networks of all trials, on each GPU or on the cores; gpus is then None.
         kernels: the backend that all networks run on; with "auto" the fastest is measured.
         checkpoint_every: seconds of training that a trial may lose when it is killed.
         storage: where the workers keep their checkpoints and the results are copied to; None: the results directory.

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -16,8 +16,12 @@ from biotune.training import Engine, EngineLost, Handed, Heard
 from biotune_kernels.backends import NAMES, load
 
 ANSWER_SECONDS = 60.0
-"""An engine that doesn't answer for so long is lost: a GPU was taken away, and no other came. It answers between two
-epochs; starting one takes some seconds."""
+"""An engine whose process doesn't answer for so long is lost: a GPU was taken away, and no other came. What only the
+thread that steps can answer takes an epoch, which may be longer."""
+BEGIN_SECONDS = 300.0
+"""Within which an engine must have begun; a busy machine takes a minute to import PyTorch."""
+SETTLE_SECONDS = 5.0
+"""For which one engine is waited for if another has answered."""
 CALLS = 512
 """Trials that may ask an engine at the same time."""
 
@@ -77,51 +81,66 @@ class EngineActors:
 
     def join(self, key: str, handed: Handed, goal: int) -> None:
         self.own = self._emptiest()
-        _ask(self.own.join, key, handed, goal)
+        _ask(self.own, "join", key, handed, goal)
 
     def poll(self, key: str, after: int, goal: int, patience: float) -> Heard:
-        found: Heard = _ask(self.own.poll, key, after, goal, patience)
+        found: Heard = _ask(self.own, "poll", key, after, goal, patience)
         return found
 
     def state(self, key: str, after: int) -> tuple[int, dict[str, Any], Heard]:
-        found: tuple[int, dict[str, Any], Heard] = _ask(self.own.state, key, after)
+        found: tuple[int, dict[str, Any], Heard] = _ask(self.own, "state", key, after)
         return found
 
     def leave(self, key: str) -> None:
-        _ask(self.own.leave, key)
+        _ask(self.own, "leave", key)
 
     def _emptiest(self) -> Any:
         if len(self.actors) == 1:
             return self.actors[0]
-        loads = {}
-        for index, answer in enumerate([actor.load.remote() for actor in self.actors]):
-            try:
-                loads[index] = ray.get(answer, timeout=ANSWER_SECONDS / 10)[0]
-            except RayError:  # it has ended, or is being started
-                continue
+        answers = {actor.load.remote(): actor for actor in self.actors}
+        ready, _ = ray.wait(list(answers), num_returns=len(answers), timeout=SETTLE_SECONDS)
+        if not ready:
+            ready, _ = ray.wait(list(answers), timeout=ANSWER_SECONDS)
+        loads = []
+        for answer in ready:
+            with suppress(RayError):  # it has ended, or is being started
+                loads.append((ray.get(answer)[0], self.actors.index(answers[answer])))
         if not loads:
             raise EngineLost(f"none of {len(self.actors)} engines answers")
-        return self.actors[min(loads, key=lambda index: loads[index])]
+        return self.actors[min(loads)[1]]
 
 
-def _ask(method: Any, *arguments: Any) -> Any:
+def _ask(actor: Any, what: str, *arguments: Any) -> Any:
     """What an engine answers; one that is being started anew is waited for. It may be asked the same twice."""
     end = time.monotonic() + ANSWER_SECONDS
+    answer = None
     while True:
+        answer = getattr(actor, what).remote(*arguments) if answer is None else answer
         try:
-            return ray.get(method.remote(*arguments), timeout=ANSWER_SECONDS)
+            return ray.get(answer, timeout=ANSWER_SECONDS)
         except RayTaskError as error:
             if isinstance(error.cause, EngineLost | UserError | KernelError):
                 raise error.cause from None
             raise
         except GetTimeoutError:
-            raise EngineLost(f"no answer for {ANSWER_SECONDS:g} seconds") from None
+            if not _answers(actor):
+                raise EngineLost(f"no answer for {ANSWER_SECONDS:g} seconds") from None
         except ActorUnavailableError as error:
             if time.monotonic() > end:
                 raise EngineLost(_last_line(error)) from None
+            answer = None
             time.sleep(0.5)
         except RayActorError as error:
             raise EngineLost(_last_line(error)) from None
+
+
+def _answers(actor: Any) -> bool:
+    """Whether the process of an engine answers, however long its epochs are."""
+    try:
+        ray.get(actor.load.remote(), timeout=ANSWER_SECONDS)
+    except RayError:
+        return False
+    return True
 
 
 def _last_line(error: RayError) -> str:
@@ -148,7 +167,7 @@ def started(count: int, device: str, threads: int, study: str) -> Iterator[Engin
     try:
         for one in actors:
             try:
-                ray.get(one.load.remote(), timeout=ANSWER_SECONDS)
+                ray.get(one.load.remote(), timeout=BEGIN_SECONDS)
             except RayError as error:
                 raise UserError(f"an engine cannot begin on {device} ({_last_line(error)})") from None
         yield EngineActors(actors)

@@ -52,7 +52,7 @@ class _Course:
 
     Attributes:
         handed: what the trial handed over. goal: the epoch up to which it may go.
-        epoch: done. first: at which it was handed over.
+        epoch: done.
         rows: of the epochs since, and of epoch 0 if it began there.
         state: of its networks, while they are in no slots.
         held: evaluations in a row, [networks], that met the level; met: whether it was held long enough.
@@ -63,7 +63,6 @@ class _Course:
     handed: Handed
     goal: int
     epoch: int
-    first: int
     state: dict[str, Any] | None
     test_losses: Tensor | None
     diverged: np.ndarray
@@ -82,7 +81,6 @@ class _Course:
             handed,
             goal,
             epoch=state["epoch"],
-            first=state["epoch"],
             state=state,
             test_losses=state.get("test_losses"),
             diverged=state["diverged"].numpy().copy(),
@@ -342,13 +340,9 @@ class Engine:
         self._ask(leave)
 
     def load(self) -> tuple[int, int]:
-        """How many networks are here, and how many epochs of a network have been trained so far."""
-
-        def load() -> tuple[int, int]:
-            networks = sum(len(course.handed) for course in self.courses.values())
-            return networks, self.epochs + sum(group.trained for group in self.groups.values())
-
-        return self._ask(load)
+        """How many networks are here, and how many epochs of a network have been trained so far; answered at once."""
+        networks = sum(len(course.handed) for course in list(self.courses.values()))
+        return networks, self.epochs + sum(group.trained for group in list(self.groups.values()))
 
     # ---- the thread that steps ------------------------------------------------------------------------------------
 
@@ -372,13 +366,13 @@ class Engine:
         Args:
             patience: seconds to wait for a request if nobody is to be trained.
         """
-        now = time.monotonic()
+        busy = any(course.slots or course.wants for course in self.courses.values())
+        self._answer(0.0 if busy else patience)
+        now = time.monotonic()  # an epoch may be longer than a lease, and who has asked meanwhile is alive
         for key in [key for key, course in self.courses.items() if now - course.asked > self.lease]:
             self._forget(key)
         for signature in [s for s, group in self.groups.items() if not group.courses and now - group.used > IDLE]:
             self._drop(signature)
-        busy = any(course.slots or course.wants for course in self.courses.values())
-        self._answer(0.0 if busy else patience)
         for group in list(self.groups.values()):
             self._place(group)
             if group.step():

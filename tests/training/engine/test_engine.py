@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from biotune.errors import KernelError
 from biotune.training import OPTIMIZERS, Trial, TrialPlan
-from biotune.training.engine import Engine, EngineLost, Handed, Heard, NoEngine, NoRoom, Slots
+from biotune.training.engine import Engine, EngineLost, Handed, Heard, NoEngine, NoRoom, Slots, loop
+from biotune.training.steps import Steps
 from biotune_kernels import available_backends
 from tests.training.conftest import small_connectome
 
@@ -223,6 +224,26 @@ def test_a_trial_that_does_not_ask_loses_its_slots(make_plan: MakePlan) -> None:
         while not trial.finished:  # it wasn't dead after all
             trial.run_epoch()
     assert_same(torch.stack(trial.loop.validation_losses), trained(plan)["validation_losses"])
+
+
+def test_an_epoch_may_take_longer_than_a_lease(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, put, placed = make_plan(backend="dense", max_epochs=3), Slots.put, []
+    take_part = Steps.epoch
+
+    def slow(self: Steps, order: np.ndarray) -> Tensor:
+        time.sleep(0.4)
+        return take_part(self, order)
+
+    def counted(self: Slots, slots: Sequence[int], handed: Handed, state: dict[str, Any]) -> None:
+        placed.append(slots)
+        put(self, slots, handed, state)
+
+    monkeypatch.setattr(Steps, "epoch", slow)
+    monkeypatch.setattr(Slots, "put", counted)
+    monkeypatch.setattr(loop, "PATIENCE", 0.05)
+    with running(Engine("cpu", lease=0.3)) as engine:
+        trained(plan, engine)
+    assert len(placed) == 1
 
 
 def _little_memory(monkeypatch: pytest.MonkeyPatch, room: int) -> list[int]:
