@@ -87,6 +87,7 @@ REDUCED = {
     "checks.overhead": ["--trials", "12", "--workers", "1"],
     "checks.soak": ["--trials", "200"],
     "checks.scale": ["--trials", "40"],
+    "checks.replicates": ["--replicates", "24", "--epochs", "8"],
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
 BIOTUNE = "from biotune.cli import main; raise SystemExit(main())"
