@@ -7,7 +7,7 @@ import pytest
 from checks.replicates import Cost, measure
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_that_the_driver_does_is_measured_and_a_report_made() -> None:
     cost = measure(replicates=24, epochs=8)
     assert cost.networks == 4 * 24

@@ -81,10 +81,10 @@ def test_trials_on_two_engines_of_which_one_is_killed_have_the_numbers_that_they
 
     monkeypatch.setattr(packing, "fit_engines", lambda *given: replace(fit(*given), engines=2))
     monkeypatch.setattr(run, "started", watched)
-    options = ["--engine", "--concurrency", "2", "--kernels", "dense", "--output", str(tmp_path)]
-    assert main(["--space", str(small_space), *options]) == 0
+    options = ["--engine", "--concurrency", "2", "--kernels", "dense", "--output", str(tmp_path / "results")]
+    assert main(["run", "--space", str(small_space), *options]) == 0
     assert min(trained) > 0
-    results = only_results(tmp_path)
+    results = only_results(tmp_path / "results")
     complete(results, trials=10, confirmed=12)
     study, record = load_record(results)
     plans = resumed_plans(results, study)
@@ -111,17 +111,18 @@ def assert_trained_alone(plan: TrialPlan, found: np.ndarray) -> None:
     np.testing.assert_array_equal(torch.stack(trial.loop.validation_losses).double().numpy(), found)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--gpus-per-trial", "0.5"), "--engine, --gpus-per-trial: an engine's trials have no GPU of their own"),
-        (("--kernels", "torch_csr"), "gives a network other numbers in other company"),
-    ],
-)
-def test_what_an_engine_cannot_do_is_said(small_space: Path, tmp_path: Path, options: tuple, message: str) -> None:
-    done = tune("--space", small_space, "--output", tmp_path, "--engine", *options)
+@pytest.mark.slow
+def test_kernels_that_an_engine_cannot_use_are_named(small_space: Path, tmp_path: Path) -> None:
+    done = tune("--space", small_space, "--output", tmp_path, "--engine", "--kernels", "torch_csr")
     assert done.returncode == 2
-    assert message in done.stderr + done.stdout
+    assert "backend torch_csr gives a network other numbers in other company" in done.stderr + done.stdout
+
+
+def test_an_engine_and_a_share_of_a_gpu_exclude_each_other(
+    small_space: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--space", str(small_space), "--engine", "--gpus-per-trial", "0.5"]) == 2
+    assert "--engine, --gpus-per-trial: an engine's trials have no GPU of their own" in capsys.readouterr().err
 
 
 def test_large_networks_on_a_gpu_are_not_shared() -> None:
