@@ -130,7 +130,10 @@ def test_a_trial_has_the_same_numbers_in_any_company(
         assert_same(found, trained(one))
 
 
-def test_networks_of_one_signature_share_a_population_and_others_do_not(make_plan: MakePlan) -> None:
+def test_networks_of_one_signature_share_a_population_and_others_do_not(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biotune.training.engine.engine.IDLE", float("inf"))
     engine = Engine("cpu")
     with running(engine), ThreadPoolExecutor(3) as pool:
         plans = [make_plan(backend="dense", network=network) for network in ({}, {"nonlinearity": "relu"})]
@@ -267,8 +270,13 @@ def test_too_little_memory_lowers_the_capacity_and_changes_nothing(
     plans = [make_plan(backend="dense", seed=seed) for seed in range(4)]
     expected = [trained(plan) for plan in plans]
     tried = _little_memory(monkeypatch, room=4)
-    with running(Engine("cpu")) as engine, ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda plan: trained(plan, engine), plans))
+    engine = Engine("cpu")
+    with ThreadPoolExecutor(4) as pool:
+        begun = [pool.submit(trained, plan, engine) for plan in plans]
+        while engine.requests.qsize() < len(plans):  # all of them are there before the first is placed
+            time.sleep(0.01)
+        with running(engine):
+            found = [one.result() for one in begun]
     assert max(tried) > 4
     assert_same(found, expected)
 
