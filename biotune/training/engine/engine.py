@@ -248,8 +248,8 @@ class _Group:
                 self.slots = self.build(like, capacity)
             except (torch.OutOfMemoryError, MemoryError):
                 _free(self.device)
-                # what fitted before fits again
-                capacity = before if before < capacity else capacity // 2
+                # what fitted before fits again, and fewer than one trial has are of no use
+                capacity = max(size for size in (before, len(like), capacity // 2) if size < capacity)
                 self.most = max(capacity, 1)
         self.free = [] if self.slots is None else list(range(capacity))
 
