@@ -2,11 +2,15 @@
 
     python -m checks.faults
     python -m checks.faults --kills 20 --seed 1 --json faults.json
+    python -m checks.faults --engine
 
 Each kill is a SIGKILL: of the driver, of a worker that trains, or of the whole tree of processes, in search, in confirm
 or while the report is made. Unless only a worker was killed, the study is then resumed with `--resume`. Trials run one
 at a time, so that the two studies must agree bit for bit. The exit code is 1 if anything was lost, doubled, left
 behind, or trained again for more than the interval between two checkpoints.
+
+With `--engine`, an engine trains the networks of the study that is killed, and is itself killed too; the undisturbed
+study has none.
 """
 
 import argparse
@@ -25,8 +29,9 @@ from rich.table import Table
 
 from biotune.machine import machine
 from biotune.results import Results
+from biotune_kernels import available_backends
 from checks.integrity import differences, events_of, faults
-from checks.kills import KINDS, Disturbed, Kill, Moment, directory_of, phase_of, start
+from checks.kills import ENGINE, KINDS, OF_TRAINING, Disturbed, Kill, Moment, directory_of, phase_of, start
 
 SPACE = """# Does a study that is killed again and again end as if it had been left alone?
 name: faults
@@ -48,14 +53,14 @@ confirm: {replicates: 4, max_epochs: 200, population: 2}
 """
 
 
-def leave_alone(space: Path, folder: Path) -> tuple[Results, float]:
+def leave_alone(space: Path, folder: Path, options: Sequence[str] = ()) -> tuple[Results, float]:
     """Runs the study undisturbed; returns its results, and the seconds that its report took.
 
     Raises:
         SystemExit: the study failed.
     """
     output, log = folder / "undisturbed", folder / "undisturbed.log"
-    launch = start(log, "--space", space, "--output", output)
+    launch = start(log, "--space", space, "--output", output, *options)
     finished, directory = None, None
     while launch.process.poll() is None:
         time.sleep(0.05)
@@ -67,12 +72,14 @@ def leave_alone(space: Path, folder: Path) -> tuple[Results, float]:
     return Results.open(directory), time.monotonic() - finished
 
 
-def schedule(kills: int, seed: int, undisturbed: Results, report_seconds: float) -> list[Moment]:
+def schedule(
+    kills: int, seed: int, undisturbed: Results, report_seconds: float, kinds_there: Sequence[str] = KINDS
+) -> list[Moment]:
     """Moments at random: a sixth of them while the report is made, the others while trials run; of all kinds."""
     generator = np.random.default_rng(seed)
-    kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
+    kinds = [kinds_there[number % len(kinds_there)] for number in range(kills)]
     generator.shuffle(kinds)
-    of_report = [kind for kind in kinds if kind != "worker"][: max(kills // 6, 1)]  # no worker runs by then
+    of_report = [kind for kind in kinds if kind not in OF_TRAINING][: max(kills // 6, 1)]  # no worker runs by then
     for kind in of_report:
         kinds.remove(kind)
     # of each trial or block, in the order in which they ended
@@ -120,10 +127,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="at least 3; default 20")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the schedule; default 1")
     parser.add_argument("--checkpoint-every", type=float, default=0.5, metavar="SECONDS", help="default 0.5")
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="an engine trains the networks of the study that is killed, and is killed too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     given = parser.parse_args(arguments)
-    if given.kills < len(KINDS):
-        parser.error(f"--kills {given.kills}: at least {len(KINDS)}, one of each kind")
+    kinds = (ENGINE, *KINDS) if given.engine else KINDS
+    if given.kills < len(kinds):
+        parser.error(f"--kills {given.kills}: at least {len(kinds)}, one of each kind")
+    kernels, engine = [], []
+    if given.engine:  # both studies need the same kernels, of those that an engine takes
+        kernels = ["--kernels", "cpu" if available_backends("cpu")["cpu"] is None else "dense"]
+        engine = ["--engine"]
     console = Console(width=None if sys.stdout.isatty() else 140)
     folder = Path(tempfile.mkdtemp(prefix="biotune-faults-"))
     space = given.space or folder / "faults.yaml"
@@ -131,11 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         space.write_text(SPACE)
     console.print(f"The undisturbed study … (all in {folder})", highlight=False)
     started = time.monotonic()
-    undisturbed, report_seconds = leave_alone(space, folder)
+    undisturbed, report_seconds = leave_alone(space, folder, kernels)
     alone = time.monotonic() - started
-    moments = schedule(given.kills, given.seed, undisturbed, report_seconds)
+    moments = schedule(given.kills, given.seed, undisturbed, report_seconds, kinds)
     console.print(f"It took {alone:.0f} s. The same, killed {given.kills} times (seed {given.seed}) …", highlight=False)
-    disturbed = Disturbed(space, folder, given.checkpoint_every, undisturbed)
+    disturbed = Disturbed(space, folder, given.checkpoint_every, undisturbed, engine, kernels)
     results = disturbed.run(moments)
     took = time.monotonic() - disturbed.begun
     wrong = [*disturbed.broken(), *faults(undisturbed), *faults(results), *differences(undisturbed, results)]

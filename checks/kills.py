@@ -17,10 +17,15 @@ from biotune.results import Results
 from biotune.results.documents import Cell
 from biotune.results.journal import Event
 from biotune.study.definition.load import load_study
+from biotune.training.engine.loop import PATIENCE as ASKED
 from checks.integrity import events_of
 from checks.watching import MARK, TUNE_MAIN, GrowingJournal, describe, marked
 
 KINDS = ("driver", "worker", "tree")
+ENGINE = "engine"
+"""What is killed too, if an engine trains the networks."""
+OF_TRAINING = ("worker", ENGINE)
+"""What is there only while something is trained; without it the study goes on by itself."""
 SLACK = 1.0
 """Seconds beyond a checkpoint's interval that may be lost: the epoch that runs as it passes, and the writing."""
 PATIENCE = 90.0
@@ -35,7 +40,7 @@ class Moment:
     """When a kill comes, in terms of what has been done: the same moment, however fast the machine is.
 
     Attributes:
-        kind: what is killed, one of `KINDS`.
+        kind: what is killed, one of `KINDS`, or `ENGINE`.
         phase: search, confirm or report.
         done: trials ended, or blocks confirmed, before it.
         delay: seconds of training into the next one, or of the report.
@@ -97,13 +102,24 @@ class Disturbed:
     Args:
         space: its YAML. folder: for its results and what it prints.
         every: seconds between two checkpoints. undisturbed: the same study, left alone.
+        options: of every launch. first: of the first one too.
     """
 
-    def __init__(self, space: Path, folder: Path, every: float, undisturbed: Results) -> None:
-        self.every, self.log = every, folder / "disturbed.log"
+    def __init__(
+        self,
+        space: Path,
+        folder: Path,
+        every: float,
+        undisturbed: Results,
+        options: Sequence[str] = (),
+        first: Sequence[str] = (),
+    ) -> None:
+        self.every, self.log, self.options = every, folder / "disturbed.log", options
+        # a trial whose networks an engine trains hears of their epochs only so often
+        self.slack = SLACK + (ASKED if "--engine" in options else 0.0)
         self.prefix = f"ray::{load_study(space).config.name}/"
         self.begun = time.monotonic()
-        self.launches = [self._start("--space", space, "--output", folder / "disturbed")]
+        self.launches = [self._start("--space", space, "--output", folder / "disturbed", *first)]
         self.output = folder / "disturbed"
         self.journal = GrowingJournal(self.output)
         self.kills: list[Kill] = []
@@ -113,7 +129,7 @@ class Disturbed:
         self.rates = _epochs_a_second(undisturbed)
 
     def _start(self, *arguments: str | Path) -> Launch:
-        return start(self.log, *arguments, "--checkpoint-every", str(self.every))
+        return start(self.log, *arguments, "--checkpoint-every", str(self.every), *self.options)
 
     @property
     def launch(self) -> Launch:
@@ -135,7 +151,7 @@ class Disturbed:
         """
         for moment in moments:
             while not self._kill_at(moment):  # all was done before it came: it comes as the report is made again
-                kind = "driver" if moment.kind == "worker" else moment.kind
+                kind = "driver" if moment.kind in OF_TRAINING else moment.kind
                 moment = Moment(kind, "report", 0, moment.delay / 2)
                 self.launches.append(self._start("--resume", self.directory))
         if self.launch.process.wait(LONGEST):
@@ -160,10 +176,11 @@ class Disturbed:
             done = _done(events, moment.phase) - moment.done
             if moment.phase == "report":
                 done = 0 if phase_of(self.directory) == "finished" else -1
-            if clock is None and done >= 0 and (workers or moment.kind != "worker"):
+            there = {"worker": workers, ENGINE: workers and self._engines()}.get(moment.kind, True)
+            if clock is None and done >= 0 and there:
                 clock = time.monotonic()
             due = done > 0 or (clock is not None and time.monotonic() - clock >= moment.delay)
-            if due and (workers or moment.kind != "worker"):
+            if due and there:
                 self._kill(moment, workers, events)
                 return True
         raise SystemExit(f"the study hangs: nothing came of it in {LONGEST:g} s: see {self.log}")
@@ -172,18 +189,20 @@ class Disturbed:
         """What is trained now, and by which process."""
         found = {}
         for process in _children(self.launch.process.pid):
-            try:
-                title = process.cmdline()[0]
-            except (psutil.Error, IndexError):
-                continue
+            title = _title(process)
             if title.startswith(self.prefix):
                 found[title.removeprefix(self.prefix)] = process
                 self.seen.setdefault((process.pid, title.removeprefix(self.prefix)), time.time())
         return found
 
+    def _engines(self) -> list[psutil.Process]:
+        return [process for process in _children(self.launch.process.pid) if _title(process).startswith("ray::Engine")]
+
     def _kill(self, moment: Moment, workers: dict[str, psutil.Process], events: list[Event]) -> None:
         if moment.kind == "worker":
             victims = [process.pid for process in workers.values()][:1]
+        elif moment.kind == ENGINE:
+            victims = [process.pid for process in self._engines()][:1]
         elif moment.kind == "driver":
             victims = [self.launch.process.pid]
         else:
@@ -200,7 +219,7 @@ class Disturbed:
         for name, process in workers.items():
             self._account(kill, name, process, now, events)
         self.kills.append(kill)
-        if moment.kind != "worker":
+        if moment.kind not in OF_TRAINING:
             self.launch.process.wait()
             going = threading.Thread(target=self._watch_go, args=(kill, len(self.kills), self.launch))
             going.start()
@@ -242,7 +261,7 @@ class Disturbed:
         """What cost more than it may."""
         found = list(self.wrong)
         for number, kill in enumerate(self.kills, 1):
-            if kill.lost > self.every + SLACK:
+            if kill.lost > self.every + self.slack:
                 found.append(f"kill {number} cost {kill.running} {kill.lost:.1f} s, more than one interval")
         return found
 
@@ -252,6 +271,13 @@ def _children(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return (process.cmdline() or [""])[0]
+    except psutil.Error:
+        return ""
 
 
 def directory_of(output: Path) -> Path | None:

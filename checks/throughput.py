@@ -6,7 +6,7 @@
 An epoch of a network is what a replicate does in training between two evaluations: 4 updates of 64 trials of 21 steps,
 then 64 validation trials, on 220 neurons (marmoset × 4, seq_mem with patterns of 10). On a GPU populations of several
 sizes are trained, each after two epochs in which kernels are compiled and graphs recorded; on the CPU one process per
-core trains populations of 4, as a study does.
+core trains populations of 4, as a study does. On both, an engine trains the networks of several trials together.
 """
 
 import argparse
@@ -14,15 +14,17 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import torch
 
 from biotune.machine import machine
-from biotune.training import Trial
+from biotune.training import Engine, Trial
 from biotune_kernels import available_backends
 from biotune_kernels.memory import describe_machine
 from checks import default_study
@@ -32,6 +34,41 @@ ON_GPU = (1, 8, 64, 128)
 
 ON_A_CORE = 4
 """Networks that a process on a core trains together."""
+
+
+OF_A_TRIAL = 8
+"""Networks that a trial hands to an engine."""
+
+IN_ENGINE = {"cuda": (64, 128), "cpu": (16,)}
+"""Networks that an engine trains together."""
+
+ENGINE_EPOCHS = 2000
+"""That a trial may train for; it is stopped before."""
+
+
+def measure_engine(networks: int, device: str, seconds: float) -> float:
+    """Epochs of a network per second of an engine that trains so many networks, of as many trials as that makes."""
+    backend = "triton" if device == "cuda" else "cpu" if available_backends("cpu")["cpu"] is None else "dense"
+    engine, over = Engine(device), threading.Event()
+    thread = threading.Thread(target=engine.run, args=(over.is_set,))
+    thread.start()
+    try:
+        wired_by, arm = default_study.connectome(), default_study.REFERENCE_ARM
+        trials = []
+        for first in range(0, networks, OF_A_TRIAL):
+            replicates = range(first, first + OF_A_TRIAL)
+            plan = default_study.plan(arm, wired_by, replicates, ENGINE_EPOCHS, device=device)
+            trials.append(Trial(replace(plan, backend=backend), engines=engine, rungs=(2,)))
+        for trial in trials:
+            for _ in range(3):  # past the rung, up to which kernels are compiled and graphs recorded
+                trial.run_epoch()
+        begin, (_, before) = time.perf_counter(), engine.load()
+        time.sleep(seconds)
+        took, (_, after) = time.perf_counter() - begin, engine.load()
+        return (after - before) / took
+    finally:
+        over.set()
+        thread.join()
 
 
 def measure(networks: int, device: str, seconds: float) -> float:
@@ -102,6 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.device == "cuda":
         for networks in ON_GPU:
             note(f"GPU, {networks} together", measure(networks, "cuda", options.seconds))
+    for networks in IN_ENGINE[options.device]:
+        where = "GPU" if options.device == "cuda" else "cores"
+        note(f"{where}, {networks} in an engine", measure_engine(networks, options.device, options.seconds))
     if options.device == "cpu" or options.cores:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         library = "with" if available_backends("cpu")["cpu"] is None else "without"

@@ -83,10 +83,11 @@ REDUCED = {
         *("--set", "search={trials_per_arm: 2, shared_settings: 2, replicates: 1, max_epochs: 3, grace: 1}"),
         *("--set", "confirm={replicates: 2, max_epochs: 3}"),
     ],
-    "checks.faults": ["--kills", "3"],
+    "checks.faults": ["--kills", "4"],
     "checks.overhead": ["--trials", "12", "--workers", "1"],
     "checks.soak": ["--trials", "200"],
     "checks.scale": ["--trials", "40"],
+    "checks.replicates": ["--replicates", "24", "--epochs", "8"],
 }
 """What is appended to a command of the pages on long runs, so that it ends soon."""
 BIOTUNE = "from biotune.cli import main; raise SystemExit(main())"

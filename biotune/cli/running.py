@@ -41,6 +41,12 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         help="GPUs per trial; with a fraction, trials share one; auto: measure how many trials should share one; "
         "default: a quarter if there are any",
     )
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="one process on each GPU, or on the cores if there is none, trains the networks of all trials together; "
+        "on a GPU its speed is not measured",
+    )
     parser.add_argument("--concurrency", type=count, metavar="N", help="trials at once; default: as many as fit")
     parser.add_argument(
         "--checkpoint-every",
@@ -71,6 +77,10 @@ def options_of(arguments: argparse.Namespace, storage: "Place | None", kernels: 
         raise UserError(
             "--listen: the address of a cluster's dashboard is set by `ray start --dashboard-host`; leave it out"
         )
+    if arguments.engine and arguments.gpus_per_trial is not None:
+        raise UserError(
+            "--engine, --gpus-per-trial: an engine's trials have no GPU of their own; leave one of them out"
+        )
     return Options(
         output=arguments.output,
         address=arguments.address,
@@ -79,6 +89,7 @@ def options_of(arguments: argparse.Namespace, storage: "Place | None", kernels: 
         cpus=arguments.cpus_per_trial,
         gpus=arguments.gpus_per_trial,
         concurrency=arguments.concurrency,
+        engine=arguments.engine,
         kernels=kernels,
         checkpoint_every=arguments.checkpoint_every,
         storage=storage,

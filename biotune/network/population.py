@@ -83,7 +83,8 @@ class Population(nn.Module):
                 "sizes, rewire at level: neuron, which keeps the number of edges"
             )
         size, _ = shapes[0]
-        self.nonlinearity, self.backend = options.nonlinearity, backend
+        self.nonlinearity: str | Tensor = options.nonlinearity
+        self.backend = backend
         self.pattern = SparsePattern(
             torch.from_numpy(np.stack([topology.target for topology in topologies])),
             torch.from_numpy(np.stack([topology.source for topology in topologies])),
@@ -135,6 +136,45 @@ class Population(nn.Module):
         self.bias_out = parameter(
             [d.readout_weights.uniform(-output_bias_bound, output_bias_bound, output_size) for d in draws]
         )
+
+    @classmethod
+    def blank(
+        cls,
+        pattern: SparsePattern,
+        *,
+        input_size: int,
+        output_size: int,
+        reads: int | None,
+        frozen: bool,
+        backend: str,
+        dtype: torch.dtype,
+    ) -> "Population":
+        """Networks whose weights are 0, on the device of their edges, to be given those of others.
+
+        Each has a nonlinearity of its own (uint8 [population], tanh at first), and may keep Dale's law or not: where
+        `sign` is 0, it isn't kept.
+
+        Args:
+            pattern: the edges. input_size, output_size, backend, dtype: as of a population.
+            reads: neurons that the readout sees; None: all.
+            frozen: whether the recurrent weights are.
+        """
+        blank = cls.__new__(cls)
+        nn.Module.__init__(blank)
+        count, size, device = pattern.population, pattern.size, pattern.device
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(count, *shape, dtype=dtype, device=device))
+
+        blank.pattern, blank.backend = pattern, backend
+        blank.nonlinearity = torch.zeros(count, dtype=torch.uint8, device=device)
+        blank.values = parameter(pattern.nnz).requires_grad_(not frozen)
+        read = None if reads is None else torch.arange(reads, device=device).repeat(count, 1)
+        blank.register_buffer("sign", torch.zeros_like(blank.values, requires_grad=False), persistent=False)
+        blank.register_buffer("read", read, persistent=False)
+        blank.weight_ih, blank.bias = parameter(size, input_size), parameter(size)
+        blank.weight_out, blank.bias_out = parameter(output_size, reads or size), parameter(output_size)
+        return blank
 
     def __len__(self) -> int:
         return self.values.shape[0]

@@ -103,7 +103,7 @@ def open_study(plans: Plans, results: Results, storage: Place | None, resources:
     else:
         kernels = _trusted_kernels(plans, resources, directory, again=False)
         state = begin(plans, results, journal, resources, kernels, storage)
-    progress = SearchProgress(study, new_record(study), journal, past)
+    progress = SearchProgress(study, new_record(study), journal, past, bounded=resources.engines > 0)
     kept = directory if storage is None else storage / directory.name
     checkpoints = patient(kept / "checkpoints", PATIENCE)
     _tidy(checkpoints, progress)

@@ -43,6 +43,7 @@ from biotune.study.resources.fit import Resources
 from biotune.study.resources.kernels import all_on
 from biotune.study.resources.packing import share_out
 from biotune.study.search.tune import run_search
+from biotune.study.worker.engines import EngineActors, started
 
 TABLE_SECONDS = 5.0
 """Seconds between two writings of the tables; the journal is written at every event."""
@@ -61,6 +62,7 @@ class Options:
         listen: address that the dashboard listens on, if Ray is started here.
         cpus, gpus, concurrency: see `biotune.study.resources.fit.Resources`; if None they are chosen, and if gpus is
             "auto" it is measured.
+        engine: whether engines train the networks of all trials, on each GPU or on the cores; gpus is then None.
         kernels: the backend that all networks run on; with "auto" the fastest is measured.
         checkpoint_every: seconds of training that a trial may lose when it is killed.
         storage: where the workers keep their checkpoints and the results are copied to; None: the results directory.
@@ -74,6 +76,7 @@ class Options:
     cpus: int | None = None
     gpus: float | Literal["auto"] | None = None
     concurrency: int | None = None
+    engine: bool = False
     kernels: str = "auto"
     checkpoint_every: float = 10.0
     storage: Place | None = None
@@ -177,6 +180,7 @@ def run_study(
             concurrency=options.concurrency,
             dashboard=dashboard,
             grows=options.address is not None,
+            engine=options.engine,
         )
         plans = replace(plans, device=resources.device)
         if not resume and population != study.config.confirm.population:
@@ -189,9 +193,11 @@ def run_study(
                 if extension := extension_of(study, record, more, resume):
                     extend(opened.plans, record, opened.progress.journal, extension)
             afterwards = report(opened.plans.study, process)
+            threads = resources.cpus if resources.engine_gpus else max(int(node.get("CPU", 1)) for node in nodes())
             run = _Run(opened, resources, options.checkpoint_every, console, interrupted, afterwards, trackers)
             try:
-                run.search_and_confirm()
+                with started(resources.engines, resources.device, threads, study.config.name) as run.engines:
+                    run.search_and_confirm()
             except StorageError as error:
                 raise StorageError(
                     f"{error}, then go on: {run_command()} --resume {directory} (everything so far is kept)"
@@ -228,6 +234,7 @@ class _Run:
         self.plans, self.results, self.state, self.kernels = opened.plans, opened.results, opened.state, opened.kernels
         self.progress, self.checkpoints, self.mirror = opened.progress, opened.checkpoints, opened.mirror
         self.resources, self.every, self.console, self.interrupted = resources, every, console, interrupted
+        self.engines: EngineActors | None = None
         self.record, self.journal = opened.progress.record, opened.progress.journal
         self.study, self.directory = opened.plans.study, opened.results.path
         used = used_conditions(self.study, self.plans.same)
@@ -242,7 +249,7 @@ class _Run:
             banners=self.banners,
             afterwards=afterwards,
         )
-        self.metrics = Metrics(self.study, self.record, gpus=resources.gpus > 0)
+        self.metrics = Metrics(self.study, self.record, gpus=resources.device == "cuda")
         say = partial(console.print, style="bold yellow", soft_wrap=True)
         self.tracking = Tracking(trackers, self.results, self.record, say)
         self.written = time.monotonic()
@@ -261,6 +268,10 @@ class _Run:
         for reason in self.kernels.left_out.values():
             self.console.print(f"NOTE: {reason}; it is left out", style="bold yellow", soft_wrap=True)
         self.console.print(f"Kernels: {self.kernels}", soft_wrap=True)
+        if self.resources.engines:
+            count, device = self.resources.engines, self.resources.device
+            where = f"{count} {'GPU' if count == 1 else 'GPUs'}" if device == "cuda" else "the cores"
+            self.console.print(f"Engine: the networks of all trials are trained together, on {where}", soft_wrap=True)
         with self.display:
             if self.record.selection is None:
                 with self._phase("search"):
@@ -271,6 +282,7 @@ class _Run:
                         checkpoints=self.checkpoints / "search",
                         resources=self.resources,
                         every=self.every,
+                        engines=self.engines,
                         set_aside=self._set_aside,
                         changed=self._changed,
                         interrupted=self.interrupted,
@@ -294,6 +306,7 @@ class _Run:
                 checkpoints=self.checkpoints / "confirm",
                 resources=self.resources,
                 every=self.every,
+                engines=self.engines,
                 set_aside=self._set_aside,
                 changed=self._confirming,
                 interrupted=self.interrupted,

@@ -1,7 +1,8 @@
 """Training: one trial from start to end, its replicates trained together, each scored against the criterion."""
 
 from biotune.criterion import updates_to_criterion
-from biotune.training.loop import TrainingLoop
+from biotune.training.engine import Engine, EngineError, EngineLost, Engines, Handed, Heard
+from biotune.training.loop import Loop, TrainingLoop
 from biotune.training.memory import free_memory, keep_freed_memory
 from biotune.training.networks import Networks, edges, load_networks
 from biotune.training.optimizers import OPTIMIZERS, WITH_MOMENTUM, Optimizer
@@ -18,8 +19,15 @@ __all__ = [
     "WITH_MOMENTUM",
     "BlockReport",
     "Convergence",
+    "Engine",
+    "EngineError",
+    "EngineLost",
+    "Engines",
     "Evaluations",
     "ForeignState",
+    "Handed",
+    "Heard",
+    "Loop",
     "Networks",
     "Optimizer",
     "Standing",

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from biotune_kernels import fused_kernels
 
@@ -24,6 +25,9 @@ _ALPHA = 0.99
 """Of RMSprop: how much of the mean of the squares is kept at a step."""
 
 _EPSILON = 1e-8
+
+_REGISTERS = 32
+"""Numbers that fill whole vector registers on every processor, those of an unrolled loop too."""
 
 
 class Optimizer:
@@ -121,6 +125,16 @@ def _each(numbers: Tensor, parameter: Tensor) -> Tensor:
     return numbers.view(-1, *[1] * (parameter.dim() - 1))
 
 
+def _power(base: float, steps: Tensor) -> Tensor:
+    """baseⁿ of each network, [population].
+
+    On a CPU the last bit depends on whether a number shares vector registers with others; so there are always enough.
+    (It is lost where these numbers become float32.)
+    """
+    padded = functional.pad(steps, (0, -len(steps) % _REGISTERS), value=1.0)
+    return (base**padded)[: len(steps)]
+
+
 class _Step:
     """The numbers [population] of one step, in the type of the parameters.
 
@@ -138,11 +152,11 @@ class _Step:
 
     @cached_property
     def by(self) -> Tensor:
-        return (self.of.learning_rate / (1 - _BETAS[0] ** self.of.steps)).to(self.dtype)
+        return (self.of.learning_rate / (1 - _power(_BETAS[0], self.of.steps))).to(self.dtype)
 
     @cached_property
     def correction(self) -> Tensor:
-        return (1 - _BETAS[1] ** self.of.steps).sqrt().to(self.dtype)
+        return (1 - _power(_BETAS[1], self.of.steps)).sqrt().to(self.dtype)
 
     @cached_property
     def kept(self) -> Tensor:

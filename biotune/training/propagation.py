@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from biotune.network import Population, add_halves_
-from biotune.training.loop import TrainingLoop
+from biotune.training.loop import Loop
 
 LEAST_SLOPE = 0.1
 """A neuron is saturated at a step at which its nonlinearity has a smaller slope than this."""
@@ -22,7 +22,7 @@ LYAPUNOV_TRIALS = 8
 """Validation trials, at most, over which the Lyapunov exponent is taken."""
 
 
-def measure_propagation(loop: TrainingLoop) -> list[dict[str, float | str]]:
+def measure_propagation(loop: Loop) -> list[dict[str, float | str]]:
     """How signals propagate through each network as it is now; nothing is changed, and no random number drawn.
 
     A network's numbers are its own, whichever networks are beside it, if the kernel backend is `independent`.
@@ -41,13 +41,15 @@ def measure_propagation(loop: TrainingLoop) -> list[dict[str, float | str]]:
         - `left_empty`: the reason why each NaN has no value, `name: reason; ...`.
     """
     population = loop.population
+    nonlinearity = population.nonlinearity
+    assert isinstance(nonlinearity, str)  # the same of all, as in every trial
     norms = loop.gradient_norms()
     with torch.no_grad():
         states = population.states(loop.validation[0])
-    activity, saturated = _activity(states, population.nonlinearity)
+    activity, saturated = _activity(states, nonlinearity)
     # [population, trials, steps, neurons]: one trial after another
     first = states[..., :LYAPUNOV_TRIALS].permute(1, 3, 0, 2).cpu().double()
-    slopes = _slopes(first, population.nonlinearity).flatten(1, 2).numpy()
+    slopes = _slopes(first, nonlinearity).flatten(1, 2).numpy()
     return [
         _row(
             mean_activity=float(activity[replicate]),

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from biotune.errors import UserError
 from biotune.network import Draws, Population
 from biotune.tasks import Task, Trials, make_task
 from biotune.topology import Topology
-from biotune.training.loop import TrainingLoop
+from biotune.training.engine import EngineLoop, Engines
+from biotune.training.loop import Loop, TrainingLoop
 from biotune.training.optimizers import Optimizer
 from biotune.training.plan import TrialPlan
 from biotune.training.propagation import measure_propagation
@@ -54,17 +56,24 @@ class Trial:
     Args:
         plan: what to train.
         topologies: one per replicate; None: they are drawn from the plan.
+        engines: that train its networks; None: they are trained here, on the plan's device.
+        rungs: epochs after which it must be judged whether the trial goes on; an engine doesn't pass them by itself.
 
     Attributes:
         topologies: one per replicate.
         loop: the population and its training.
         propagation: how signals propagate through each replicate before training, see `measure_propagation`; of the
             confirmation only, since no table has it of search trials, or of topologies that are given.
-        test_losses: [population], loss at the budget on trials that neither training nor the criterion has seen; None
-            before the budget.
     """
 
-    def __init__(self, plan: TrialPlan, topologies: Sequence[Topology] | None = None) -> None:
+    def __init__(
+        self,
+        plan: TrialPlan,
+        topologies: Sequence[Topology] | None = None,
+        *,
+        engines: Engines | None = None,
+        rungs: Sequence[int] = (),
+    ) -> None:
         self.plan = plan
         self.task: Task = make_task(**plan.task)
         trained = None if plan.start is None else plan.start.load()
@@ -77,11 +86,16 @@ class Trial:
         population = draw_population(plan, self.task, self.topologies)
         if trained is not None:
             take_up(population, trained)
-        population.to(plan.device)
+        if engines is None:
+            population.to(plan.device)
         data = [self.task.trials(plan.trials, plan.generator(replicate, "trials")) for replicate in plan.replicates]
         train = plan.training_trials
         self.initial_values = population.values.detach().cpu().double().numpy().copy()
-        self.loop = TrainingLoop(
+        make: Callable[..., Loop] = TrainingLoop
+        if engines is not None:
+            until = (plan.level, plan.sustain) if plan.until_met else None
+            make = partial(EngineLoop, engines, epochs=plan.epochs, until=until, goals=rungs)
+        self.loop = make(
             population,
             self.task,
             training=[Trials(one.inputs[:train], one.targets[:train]) for one in data],
@@ -96,11 +110,12 @@ class Trial:
             gradient_clip=plan.network.gradient_clip,
             batch=plan.batch,
             order=_Orders(plan),
+            test_at=plan.max_epochs,
+            test=self._test_trials,
         )
         # in a `BlockReport`, unlike a trial of the search
         reported = topologies is None and (plan.phase == "confirm" or plan.until_met)
         self.propagation = measure_propagation(self.loop) if reported else []
-        self.test_losses: torch.Tensor | None = None
 
     @property
     def budget(self) -> int:
@@ -131,18 +146,14 @@ class Trial:
     def run_epoch(self) -> None:
         """Trains for one epoch; at the budget the test trials are scored too."""
         self.loop.run_epoch()
-        if self.loop.epoch == self.plan.max_epochs:
-            count = self.plan.trials - self.plan.training_trials
-            self.test_losses, _ = self.loop.evaluate(
-                [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
-            )
 
     def convergence(self) -> list[Convergence]:
         """Where each replicate stands now, by the evaluations so far."""
         losses = torch.stack(self.loop.validation_losses).double().numpy()
         within = losses[: self.plan.max_epochs + 1]
         early = self.plan.until_met and self.finished and len(losses) <= self.plan.max_epochs
-        tests = [math.nan] * losses.shape[1] if self.test_losses is None else self.test_losses.tolist()
+        tested = self.loop.test_losses
+        tests = [math.nan] * losses.shape[1] if tested is None else tested.tolist()
         outcome = []
         for replicate, (steps, converged) in enumerate(self._reached()):
             best, final = np.nanmin(np.append(within[:, replicate], np.inf)), within[-1, replicate]
@@ -172,7 +183,7 @@ class Trial:
             "plan": self.plan.identity(),
             "topologies": [topology.digest for topology in self.topologies],
             "loop": self.loop.state_dict(),
-            "test_losses": self.test_losses,
+            "test_losses": self.loop.test_losses,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -187,7 +198,11 @@ class Trial:
             if there != here.digest:
                 raise ForeignState(f"was trained on other edges than this machine draws for replicate {replicate}")
         self.loop.load_state_dict(state["loop"])
-        self.test_losses = state["test_losses"]
+        self.loop.test_losses = state["test_losses"]
+
+    def _test_trials(self) -> list[Trials]:
+        count = self.plan.trials - self.plan.training_trials
+        return [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
 
 
 def draw_population(plan: TrialPlan, task: Task, topologies: Sequence[Topology]) -> Population:
@@ -239,7 +254,7 @@ class _Orders:
 
     EPOCHS = 50
 
-    def __init__(self, plan: TrialPlan) -> None:
+    def __init__(self, plan: TrialPlan, engines: Engines | None = None, rungs: Sequence[int] = ()) -> None:
         self.plan = plan
         self.block: int | None = None
 

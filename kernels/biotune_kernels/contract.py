@@ -30,6 +30,7 @@ batch is contiguous:
     bias       [population, size], contiguous
     hidden_0   [population, size, batch], any strides, or None for zeros
     hidden     [time, population, size, batch], contiguous; what forward returned
+    nonlinearity  "tanh", "relu", or uint8 [population], contiguous: the place of each network's in `NONLINEARITIES`
     grad       as hidden, but with any strides: it often arrives transposed, or expanded from a single number; it may
                hold the last steps only, and is zero at the steps before
 
@@ -37,8 +38,9 @@ All tensors share one device and one dtype, all shapes have been checked, and po
 nnz and input_size may be 0. The derivative is taken from `hidden`: 1 - h² for tanh, and for relu 0 if h <= 0 and else
 1, so that NaN flows. Results must repeat bit for bit; a backend whose results do not, because of a library, is
 `unsuitable`, which keeps "auto" from it. Autograd is off. A backend for which a shape is too large raises
-one of `TOO_LARGE`. `pattern.by_row` and `pattern.by_column` hold the compressed orders, and `pattern.memo[name]` keeps
-whatever else a backend derives from a pattern.
+one of `TOO_LARGE`. `pattern.by_row` and `pattern.by_column` hold the compressed orders, and `pattern.kept(name, …)`
+keeps whatever else a backend derives from a pattern; with it the backend says how that is brought up to date in place
+when a network's edges are rewritten, or that it can't be.
 
 If a backend's three products are calls on matrices, `stepwise.functions` makes its `forward` and `backward`: see
 `torch_csr.py`.
@@ -52,6 +54,25 @@ from torch import Tensor
 from biotune_kernels.pattern import SparsePattern
 
 NONLINEARITIES = ("tanh", "relu")
+
+MIXED = "mixed"
+"""Stands for networks that differ in it, where a shape is verified or measured."""
+
+Nonlinearity = str | Tensor
+"""A name for all networks; or uint8 [population], the place of each one's in `NONLINEARITIES`."""
+
+
+def nonlinearity_of(name: str, population: int, device: torch.device) -> Nonlinearity:
+    """A name as `forward` and `backward` take it; `MIXED` becomes tanh and relu in turns."""
+    if name != MIXED:
+        return name
+    return (torch.arange(population, device=device) % len(NONLINEARITIES)).to(torch.uint8)
+
+
+def is_relu(nonlinearity: Tensor) -> Tensor:
+    """Which networks have relu, [population, 1, 1]."""
+    return nonlinearity.view(-1, 1, 1) == NONLINEARITIES.index("relu")
+
 
 TRAINED = frozenset(("values", "weight_ih", "bias"))
 """The gradients that training asks for."""
@@ -90,7 +111,7 @@ class Backend(Protocol):
         bias: Tensor,
         hidden_0: Tensor | None,
         pattern: SparsePattern,
-        nonlinearity: str,
+        nonlinearity: Nonlinearity,
     ) -> Tensor: ...
 
     @staticmethod
@@ -102,6 +123,6 @@ class Backend(Protocol):
         weight_ih: Tensor,
         hidden_0: Tensor | None,
         pattern: SparsePattern,
-        nonlinearity: str,
+        nonlinearity: Nonlinearity,
         wanted: frozenset[str],
     ) -> Gradients: ...

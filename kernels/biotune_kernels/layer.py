@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
 from biotune_kernels.backends import DEFINITION, NAMES, load
-from biotune_kernels.contract import NONLINEARITIES
+from biotune_kernels.contract import NONLINEARITIES, Nonlinearity
 from biotune_kernels.operator import sparse_rnn_operator
 from biotune_kernels.passes import Pass, inward, outward, run_backward, run_forward, wanted_of
 from biotune_kernels.pattern import SparsePattern
@@ -24,7 +24,7 @@ def sparse_rnn(
     pattern: SparsePattern,
     weight_ih: Tensor,
     bias: Tensor,
-    nonlinearity: str = "tanh",
+    nonlinearity: Nonlinearity = "tanh",
     backend: str = "auto",
     hidden_0: Tensor | None = None,
     first: int = 0,
@@ -41,7 +41,7 @@ def sparse_rnn(
         pattern: the edges.
         weight_ih: [population, size, input_size].
         bias: [population, size].
-        nonlinearity: "tanh" or "relu".
+        nonlinearity: "tanh" or "relu"; or uint8 [population], 0 for a network that has tanh, 1 for one that has relu.
         backend: a name of `available_backends()`, used without verifying it (see `require_backend`), or "auto": the
             fastest for these shapes on this machine, of those that compute the right result here.
         hidden_0: [population, batch, size], or None for zeros.
@@ -61,6 +61,8 @@ def sparse_rnn(
         inner = inward(inputs), values, weight_ih, bias, None if hidden_0 is None else hidden_0.mT
         return outward(load(DEFINITION).forward(*inner, pattern, nonlinearity)[first:])
     if torch.compiler.is_compiling() or isinstance(inputs, FakeTensor):
+        if isinstance(nonlinearity, Tensor):
+            raise ValueError("nonlinearity: compiled, all networks of a population have the same; give its name")
         edges = pattern.target, pattern.source, pattern.size
         return sparse_rnn_operator(inputs, values, weight_ih, bias, hidden_0, *edges, nonlinearity, backend)[
             :, :, first:
@@ -101,14 +103,18 @@ def _check(
     pattern: SparsePattern,
     weight_ih: Tensor,
     bias: Tensor,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     backend: str,
     hidden_0: Tensor | None,
     first: int,
 ) -> None:
     if not isinstance(pattern, SparsePattern):
         raise ValueError(f"pattern: expected a SparsePattern, got {type(pattern).__name__}")
-    if nonlinearity not in NONLINEARITIES:
+    if isinstance(nonlinearity, Tensor):
+        if nonlinearity.dtype != torch.uint8 or nonlinearity.shape != (pattern.population,):
+            found = f"{nonlinearity.dtype} {list(nonlinearity.shape)}"
+            raise ValueError(f"nonlinearity: expected uint8 [population] = [{pattern.population}], got {found}")
+    elif nonlinearity not in NONLINEARITIES:
         raise ValueError(f"nonlinearity: expected one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
     if backend != "auto" and backend not in NAMES:
         raise ValueError(f"backend: expected auto or one of {', '.join(NAMES)}, got {backend!r}")

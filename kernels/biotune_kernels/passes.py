@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from biotune_kernels.backends import load
-from biotune_kernels.contract import Backend, Gradients
+from biotune_kernels.contract import Backend, Gradients, Nonlinearity
 from biotune_kernels.pattern import SparsePattern, pattern_of
 from biotune_kernels.select import resolve
 
@@ -20,7 +20,7 @@ class Pass(NamedTuple):
 
     backend: Backend
     pattern: SparsePattern
-    nonlinearity: str
+    nonlinearity: Nonlinearity
 
 
 def pass_of(inputs: Tensor, target: Tensor, source: Tensor, size: int, nonlinearity: str, backend: str) -> Pass:

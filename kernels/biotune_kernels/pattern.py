@@ -7,13 +7,17 @@ asked for.
 """
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
+
+Kept = TypeVar("Kept")
+Refresh = Callable[[Any, int], None]
+"""Brings what a backend keeps up to date, in place, after the edges of one network were rewritten."""
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -88,8 +92,72 @@ class SparsePattern:
 
     @cached_property
     def memo(self) -> dict[Hashable, Any]:
-        """What backends derive from this pattern and keep as long as it lives, by backend name."""
+        """What backends derive from this pattern and keep as long as it lives; see `kept`."""
         return {}
+
+    @cached_property
+    def _refreshes(self) -> dict[Hashable, Refresh | None]:
+        return {}
+
+    def kept(self, key: Hashable, make: Callable[[], Kept], refresh: Refresh | None = None) -> Kept:
+        """What a backend keeps with this pattern, made when it is first asked for.
+
+        Args:
+            key: the backend's name, or a tuple that begins with it.
+            make: makes it.
+            refresh: called with it and the number of a network whose edges were rewritten. None: it can't be brought up
+                to date in place, and is dropped then.
+        """
+        if key not in self.memo:
+            self.memo[key] = make()
+            self._refreshes[key] = refresh
+        found: Kept = self.memo[key]
+        return found
+
+    def rewrite(self, network: int, target: Tensor, source: Tensor) -> bool:
+        """Gives one network other edges, as many as it has, in the tensors that hold them.
+
+        Args:
+            network: its place in the population.
+            target, source: integer tensors [nnz], on any device.
+
+        Returns:
+            Whether all that was derived from the edges is up to date at its place. If not, it was dropped and is
+            derived anew; passes that were recorded in a CUDA graph must then be recorded again.
+
+        Raises:
+            ValueError: no such network, another number of edges, or what a new pattern raises.
+        """
+        if not 0 <= network < self.population:
+            raise ValueError(f"network: expected 0 to {self.population - 1}, got {network}")
+        new = SparsePattern(target, source, self.size)
+        if new.population != 1 or new.nnz != self.nnz:
+            found = f"{list(target.shape)}"
+            raise ValueError(f"target, source: expected [nnz] = [{self.nnz}], as many edges as before, got {found}")
+        self.target[network], self.source[network] = new.target[0], new.source[0]
+        by_row, by_column = (self._recompress(name, network, new) for name in ("by_row", "by_column"))
+        if not (by_row and by_column) or None in self._refreshes.values():
+            self.memo.clear()
+            self._refreshes.clear()
+            return False
+        for key, refresh in self._refreshes.items():
+            assert refresh is not None
+            refresh(self.memo[key], network)
+        return True
+
+    def _recompress(self, name: str, network: int, new: "SparsePattern") -> bool:
+        """Brings one of the compressed orders up to date; False if it had to be dropped."""
+        held: Compressed | None = self.__dict__.get(name)
+        if held is None:
+            return True
+        found: Compressed = getattr(new, name)
+        if held.order is None and found.order is not None:
+            del self.__dict__[name]
+            return False
+        held.start[network], held.other[network] = found.start[0], found.other[0]
+        if held.order is not None:
+            held.order[network] = torch.arange(self.nnz) if found.order is None else found.order[0]
+        return True
 
     def __repr__(self) -> str:
         return (
@@ -121,6 +189,15 @@ class SparsePattern:
                 f"target, source: the edge {s} -> {t} of network {replicate} is given more than once; "
                 "sum such edges into one"
             )
+
+
+def in_place(make: Callable[[slice], Tensor]) -> Refresh:
+    """The refresh of a tensor [population, ...] that `make` makes of some of the networks."""
+
+    def refresh(kept: Tensor, network: int) -> None:
+        kept[network : network + 1] = make(slice(network, network + 1))
+
+    return refresh
 
 
 _patterns: "WeakTensorKeyDictionary" = WeakTensorKeyDictionary()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import DEFINITION, NAMES, load
-from biotune_kernels.contract import TOO_LARGE, TRAINED
+from biotune_kernels.contract import MIXED, TOO_LARGE, TRAINED, Nonlinearity, nonlinearity_of
 from biotune_kernels.memory import Finding
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.recording import is_for_recording, record
@@ -83,7 +83,7 @@ def choose(
         batch: trials per pass.
         time: time steps per pass.
         input_size: inputs per time step.
-        nonlinearity: "tanh" or "relu".
+        nonlinearity: "tanh", "relu" or "mixed".
         dtype: of all tensors.
         without: backends not to take.
 
@@ -120,7 +120,7 @@ def require_backend(
     return found
 
 
-def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> str:
+def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: Nonlinearity) -> str:
     """`backend`, or what "auto" stands for with `inputs` [population, batch, time, input_size].
 
     Raises:
@@ -128,7 +128,8 @@ def resolve(backend: str, inputs: Tensor, pattern: SparsePattern, nonlinearity: 
     """
     if backend == "auto":
         _, batch, steps, input_size = inputs.shape
-        return choose_backend(pattern, batch, steps, input_size, nonlinearity, inputs.dtype)
+        name = MIXED if isinstance(nonlinearity, Tensor) else nonlinearity
+        return choose_backend(pattern, batch, steps, input_size, name, inputs.dtype)
     require_usable(backend, inputs.device, inputs.dtype)
     return backend
 
@@ -230,11 +231,12 @@ def _measure(
     values = random(population, pattern.nnz, scale=(size / max(pattern.nnz, 1)) ** 0.5)
     weight_ih, bias = random(population, size, input_size), random(population, size)
     grad = random(population, batch, steps, size).permute(2, 0, 3, 1)
+    each = nonlinearity_of(nonlinearity, population, device)
 
     def run(name: str) -> None:
         backend = load(name)
-        hidden = backend.forward(inputs, values, weight_ih, bias, None, pattern, nonlinearity)
-        backend.backward(grad, hidden, inputs, values, weight_ih, None, pattern, nonlinearity, TRAINED)
+        hidden = backend.forward(inputs, values, weight_ih, bias, None, pattern, each)
+        backend.backward(grad, hidden, inputs, values, weight_ih, None, pattern, each, TRAINED)
 
     work: dict[str, Callable[[], None]] = {}
     seconds: dict[str, float] = {}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import DEFINITION, load
-from biotune_kernels.contract import TRAINED
+from biotune_kernels.contract import TRAINED, nonlinearity_of
 from biotune_kernels.memory import Finding, describe_machine, versions
 from biotune_kernels.pattern import SparsePattern
 
@@ -54,7 +54,7 @@ class Pass:
         edges: per network.
         batch: trials.
         inputs: per time step.
-        nonlinearity: "tanh" or "relu".
+        nonlinearity: "tanh", "relu", or "mixed" if networks differ in it.
         dtype: "float32" or "float64".
         precision: "highest", "high" or "medium", see `torch.get_float32_matmul_precision`.
     """
@@ -127,7 +127,7 @@ def verify(
         pattern: the edges.
         batch: trials per pass.
         input_size: inputs per time step.
-        nonlinearity: "tanh" or "relu".
+        nonlinearity: "tanh", "relu" or "mixed".
         dtype: of all tensors.
     """
     precision = torch.get_float32_matmul_precision()
@@ -189,11 +189,12 @@ def deviation(
     given = _arguments(pattern, batch, input_size, dtype, edges, len(columns), generator)
 
     module, there = load(backend), pattern.device
+    each = nonlinearity_of(nonlinearity, pattern.population, there)
     inner = given.inputs.to(there), given.values.to(there), given.weight_ih.to(there)
-    hidden = module.forward(*inner, given.bias.to(there), None, pattern, nonlinearity)
+    hidden = module.forward(*inner, given.bias.to(there), None, pattern, each)
     grad = torch.zeros_like(hidden[_FIRST:])
     grad[..., columns.to(there)] = given.grad.to(there)
-    gradients = module.backward(grad, hidden, *inner, None, pattern, nonlinearity, TRAINED)
+    gradients = module.backward(grad, hidden, *inner, None, pattern, each, TRAINED)
 
     def taken(tensor: Tensor | None, *places: Tensor) -> Tensor:
         """The part of a tensor [network, ...] that is compared."""
@@ -205,10 +206,11 @@ def deviation(
     values, weight_ih = taken(given.values, *at_edges).double(), given.weight_ih[networks].double()
     inputs = given.inputs[:, networks][..., columns].double()
     definition = load(DEFINITION)
-    states = definition.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, nonlinearity)
+    of_sample = each if isinstance(each, str) else taken(each, networks)
+    states = definition.forward(inputs, values, weight_ih, given.bias[networks].double(), None, sample, of_sample)
     reached = hidden[:, networks.to(there)][..., columns.to(there)].cpu().double()
     grad = given.grad[:, networks].double()
-    exact = definition.backward(grad, reached, inputs, values, weight_ih, None, sample, nonlinearity, TRAINED)
+    exact = definition.backward(grad, reached, inputs, values, weight_ih, None, sample, of_sample, TRAINED)
     return {
         "bias": _relative(taken(gradients.bias, networks), exact.bias),
         "hidden": _relative(reached, states),

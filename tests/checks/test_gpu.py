@@ -57,8 +57,8 @@ def test_all_stages_with_their_tables(tmp_path: Path) -> None:
     names = ["tests", "learning highest", "learning medium", "confirm", "throughput"]
     names += ["bench highest", "bench medium", "study"]
     assert [stage["name"] for stage in found["stages"]] == names
-    (per_second,) = found["throughput"].values()
-    assert per_second > 0
+    assert len(found["throughput"]) == 2  # of an engine, and of the cores
+    assert min(found["throughput"].values()) > 0
     heads = ("==", "stage", "learning", "ratio of updates", "ms of auto", "== all passed")
     assert all(any(line.startswith(head) for line in summary) for head in heads)
     assert list(found["confirm"]) == ["cpu", "cpu, tune_main"]

@@ -16,6 +16,7 @@ POINTERS = {
     "*fp32": "inputs bias hidden_0 hidden grad grad_pre weight_ih scale values of_values of_weight_ih of_bias",
     "*fp16": "pairs passed",
     "*i32": "edge_at largest",
+    "*u8": "kinds",
 }
 
 

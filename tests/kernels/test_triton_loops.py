@@ -126,10 +126,11 @@ def operands_that_move(ttir: str) -> list[bool]:
     return products
 
 
+@pytest.mark.parametrize("nonlinearity", ["tanh", "each"])
 @pytest.mark.parametrize("resident", [16, 32], ids=["streamed", "resident"])
 @pytest.mark.parametrize(("kernel", "started"), [("_forward", False), ("_forward", True), ("_backward", False)])
 def test_every_step_reads_the_state_of_the_step_before(
-    kernel: str, started: bool, resident: int, compiled: Callable[..., Any]
+    kernel: str, started: bool, resident: int, nonlinearity: str, compiled: Callable[..., Any]
 ) -> None:
     import triton.language as tl
 
@@ -138,7 +139,7 @@ def test_every_step_reads_the_state_of_the_step_before(
     constants = {
         "STARTED": started,
         "OFFSET": tl.int32,
-        "NONLINEARITY": "tanh",
+        "NONLINEARITY": nonlinearity,
         "PRODUCTS": 3,
         "PRECISION": "tf32x3",
         "RESIDENT": resident,

@@ -117,3 +117,18 @@ def test_networks_may_have_taken_different_numbers_of_steps() -> None:
 def test_momentum_is_refused_where_there_is_none() -> None:
     with pytest.raises(ValueError, match=r"momentum 0.9 is for RMSprop and SGD; Adam has no such option"):
         Optimizer("Adam", [nn.Parameter(torch.zeros(1, 2))], learning_rate=0.1, momentum=0.9)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_the_steps_of_a_network_do_not_depend_on_how_many_others_there_are(name: str) -> None:
+    """The correction for a short memory is a power, which processors round differently, one by one and many at once."""
+
+    def trained(population: int) -> Tensor:
+        parameter = nn.Parameter(torch.ones(population, 3))
+        optimizer = Optimizer(name, [parameter], learning_rate=0.01)
+        for step in range(200):
+            optimizer.step([torch.full_like(parameter, 1.0 + step)], torch.ones(population))
+        return parameter.detach()[0]
+
+    alone = trained(1)
+    assert all(torch.equal(trained(population), alone) for population in (2, 4, 8, 17))

@@ -41,7 +41,7 @@ def test_a_block_reports_a_row_of_each_table_for_each_replicate(make_plan: MakeP
         trial.run_epoch()
     report = BlockReport.of(trial, seconds=1.0)
     assert len(report.convergence) == len(report.topologies) == len(trial.plan.replicates)
-    for outcome, tested in zip(report.convergence, trial.test_losses.tolist(), strict=True):
+    for outcome, tested in zip(report.convergence, trial.loop.test_losses.tolist(), strict=True):
         assert outcome.test_loss == tested
         assert outcome.best_loss is not None
         assert math.isfinite(outcome.best_loss)

@@ -185,7 +185,7 @@ def test_resuming_gives_the_same_numbers(make_plan: MakePlan, tmp_path: Path, ne
         resumed.run_epoch()
     np.testing.assert_array_equal(validation(resumed), validation(whole))
     assert resumed.convergence() == whole.convergence()
-    torch.testing.assert_close(resumed.test_losses, whole.test_losses, rtol=0, atol=0)
+    torch.testing.assert_close(resumed.loop.test_losses, whole.loop.test_losses, rtol=0, atol=0)
 
 
 def test_a_replicate_that_diverges_leaves_the_others_untouched(make_plan: MakePlan) -> None:
@@ -234,8 +234,8 @@ def test_runs_go_on_past_the_budget_only_to_see_a_crossing_hold(make_plan: MakeP
 
 def test_the_test_trials_are_fresh_and_scored_at_the_budget(make_plan: MakePlan) -> None:
     trial = run(make_plan())
-    assert trial.test_losses is not None
-    assert not np.isclose(trial.test_losses.numpy(), validation(trial)).any()
+    assert trial.loop.test_losses is not None
+    assert not np.isclose(trial.loop.test_losses.numpy(), validation(trial)).any()
 
 
 DALE = {"signs": 0.25, "dale": True, "remap": "magnitude", "learning_rate": 0.05}

@@ -9,7 +9,7 @@ import torch
 from biotune.io.storage import Place
 from biotune.network import save_checkpoint
 from biotune.study.worker.train import REPORT_SECONDS, train
-from biotune.training import BlockReport, TrialPlan, edges
+from biotune.training import BlockReport, Engines, TrialPlan, edges
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,23 @@ class Reached:
     seconds: float = 0.0
 
 
-def confirm_block(plan: TrialPlan, checkpoint: Place, threads: int, every: float) -> Iterator[Reached | BlockReport]:
-    """A Ray task: some replicates of a cell, trained to their end; `checkpoint` keeps the networks.
+def confirm_block(
+    plan: TrialPlan, checkpoint: Place, threads: int, every: float, engines: Engines | None = None
+) -> Iterator[Reached | BlockReport]:
+    """A Ray task: some replicates of a cell, trained to their end, by engines if there are any; `checkpoint` keeps the
+    networks.
 
     Yields:
         About once a second, and after the first epoch, how far it is; at the end the report.
     """
     torch.set_num_threads(threads)
     last = -REPORT_SECONDS
-    for step in train(plan, checkpoint, every):
+    for step in train(plan, checkpoint, every, engines):
         trial, seconds = step
         if (now := time.monotonic()) - last >= REPORT_SECONDS and trial.loop.epoch <= plan.max_epochs:
             yield Reached(trial.loop.epoch, seconds)
             last = now
     networks = {"edges": edges(trial.topologies, trial.loop.population)}
     save_checkpoint(checkpoint, trial.state_dict() | networks | {"seconds": seconds})
+    trial.loop.close()
     yield BlockReport.of(trial, seconds)

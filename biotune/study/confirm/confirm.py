@@ -20,7 +20,7 @@ from biotune.study.definition.study import Study
 from biotune.study.history.events import Confirmed, append
 from biotune.study.history.record import Record
 from biotune.study.resources.fit import Resources
-from biotune.training import ForeignState, TrialPlan
+from biotune.training import EngineError, Engines, ForeignState, TrialPlan
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def run_confirm(
     checkpoints: Place,
     resources: Resources,
     every: float,
+    engines: Engines | None = None,
     set_aside: Callable[[Place, str], None],
     changed: Callable[[Sequence[Job]], None],
     interrupted: Callable[[], bool],
@@ -79,6 +80,7 @@ def run_confirm(
         plan: of replicates of a cell.
         checkpoints: where the workers keep theirs.
         resources: of a job. every: seconds between two checkpoints of a job.
+        engines: that train the networks of all jobs; None: each job trains its own.
         set_aside: called with a checkpoint that cannot be read, and why, before its job is trained from the start.
         changed: called now and then, with the jobs that run.
         interrupted: whether the user asked to stop.
@@ -88,8 +90,9 @@ def run_confirm(
         StorageError: something could not be written, here or by a job.
         ForeignState: a checkpoint is of another plan, or of topologies that a machine draws differently.
         KernelError: a job's kernels cannot be trusted on the machine that it was to run on.
+        EngineError: engines cannot train a job.
     """
-    confirmation = _Confirmation(study, record, journal, plan, checkpoints, resources, every, set_aside)
+    confirmation = _Confirmation(study, record, journal, plan, checkpoints, resources, every, engines, set_aside)
     try:
         while not (confirmation.done or interrupted()):
             confirmation.start()
@@ -121,12 +124,14 @@ class _Confirmation:
         checkpoints: Place,
         resources: Resources,
         every: float,
+        engines: Engines | None,
         set_aside: Callable[[Place, str], None],
     ) -> None:
         if record.selection is None:
             raise ValueError("nothing was selected to be confirmed")
         self.study, self.record, self.journal, self.plan = study, record, journal, plan
         self.checkpoints, self.resources, self.every, self.set_aside = checkpoints, resources, every, set_aside
+        self.engines = engines
         jobs = reversed(make_jobs(study, record.selection.cells, course(study, record)))
         self.left = jobs_left(jobs, record)
         self.running: dict[Any, Job] = {}
@@ -148,7 +153,8 @@ class _Confirmation:
             job = self.left.pop()
             named = self.task.options(name=f"{self.study.config.name}/{job.cell.arm}/{job.name}")  # on the dashboard
             plan = self.plan(job.cell, job.replicates)
-            self.running[named.remote(plan, self._checkpoint(job), self.resources.cpus, self.every)] = job
+            given = plan, self._checkpoint(job), self.resources.cpus, self.every, self.engines
+            self.running[named.remote(*given)] = job
 
     def take(self) -> None:
         """Takes in what has come of the jobs that run, waiting up to half a second for something."""
@@ -173,7 +179,7 @@ class _Confirmation:
 
     def _died(self, job: Job, error: RayError) -> None:
         cause = error.cause if isinstance(error, RayTaskError) else None
-        if isinstance(cause, StorageError | ForeignState | KernelError):
+        if isinstance(cause, StorageError | ForeignState | KernelError | EngineError):
             raise cause from error
         if isinstance(cause, DamagedCheckpoint):
             self.set_aside(self._checkpoint(job), str(cause))

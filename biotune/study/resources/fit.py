@@ -1,7 +1,7 @@
 """How many cores and GPUs one trial gets, how many trials run at once, and whether the nodes have what is asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from biotune.errors import UserError
 from biotune.study.cluster.connect import places
@@ -16,17 +16,26 @@ class Resources:
         gpus: GPUs per trial; with a fraction, trials share one.
         concurrency: trials at once.
         dashboard: address of Ray's dashboard, or None.
+        engines: that train the networks of all trials, which then need no GPU; 0: each trial trains its own.
+        engine_gpus: GPUs per engine.
     """
 
     cpus: int
     gpus: float
     concurrency: int
     dashboard: str | None
+    engines: int = 0
+    engine_gpus: int = 0
 
     @property
     def device(self) -> str:
         """The device that a trial's networks are on."""
-        return "cuda" if self.gpus > 0 else "cpu"
+        return "cuda" if self.gpus > 0 or self.engine_gpus > 0 else "cpu"
+
+    @property
+    def of_training(self) -> "Resources":
+        """What is needed where networks are trained: by an engine, or by a trial itself."""
+        return replace(self, gpus=float(self.engine_gpus)) if self.engines else self
 
 
 def fit_resources(
@@ -71,3 +80,20 @@ def fit_resources(
     if concurrency is not None:
         fitting = concurrency if grows else min(fitting, concurrency)
     return Resources(cpus=cpus, gpus=gpus, concurrency=fitting, dashboard=dashboard)
+
+
+def fit_engines(
+    nodes: Sequence[Mapping[str, float]],
+    cpus: int | None,
+    concurrency: int | None,
+    dashboard: str | None = None,
+    grows: bool = False,
+) -> Resources:
+    """An engine on each GPU of the nodes, or one on the cores if there is no GPU, and trials that hand theirs over.
+
+    Engines on GPUs need a core each for themselves. Arguments and errors are as of `fit_resources`.
+    """
+    fitting = fit_resources(nodes, cpus, 0.0, concurrency, dashboard, grows)
+    gpus = int(sum(node.get("GPU", 0.0) for node in nodes))
+    at_once = fitting.concurrency if concurrency is not None else max(fitting.concurrency - gpus, 1)
+    return replace(fitting, concurrency=at_once, engines=max(gpus, 1), engine_gpus=min(gpus, 1))

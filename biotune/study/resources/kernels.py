@@ -68,8 +68,12 @@ def all_on(name: str, arms: Iterable[str]) -> dict[str, dict[str, str]]:
     return {phase: dict.fromkeys(arms, name) for phase in PHASES}
 
 
-def ask(plans: Plans, made: int | None) -> list[Asked]:
-    """A trial of each phase and arm, `made` networks of it; None: all."""
+def ask(plans: Plans, made: int | None, shared: bool = False) -> list[Asked]:
+    """A trial of each phase and arm, `made` networks of it; None: all.
+
+    Args:
+        shared: whether an engine trains them.
+    """
     study = plans.study
     tuned = study.config.tune.get("nonlinearity")
     conditions = [one.network["nonlinearity"] for one in study.conditions.values() if "nonlinearity" in one.network]
@@ -78,7 +82,7 @@ def ask(plans: Plans, made: int | None) -> list[Asked]:
         for arm in study.arms:
             plan = plans.plan(arm, study.first_setting, phase, range(count)[:made])
             known = [*(tuned.ends if tuned else [plan.network.nonlinearity]), *conditions]
-            asked.append(Asked(phase, arm, plan, count, list(dict.fromkeys(known))))
+            asked.append(Asked(phase, arm, plan, count, list(dict.fromkeys(known)), shared))
     return asked
 
 
@@ -107,7 +111,8 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
         KernelError: a backend that the plans name cannot be used, or computes wrong results.
         UserError: a worker could not begin.
     """
-    asked = ask(plans, 1 if again else None)
+    shared, resources = bool(resources.engines), resources.of_training
+    asked = ask(plans, 1 if again else None, shared)
     named = {one.plan.backend for one in asked} != {"auto"}
     kinds = _kinds(resources)
     without: dict[str, str] = {}
@@ -118,7 +123,7 @@ def trust_kernels(plans: Plans, resources: Resources, again: bool = False) -> Ke
         patience = BUSY_SECONDS + 3 * (time.monotonic() - start)
         names = backends_of(asked, first)
         looks: list[Look] = [first]
-        elsewhere = ask(replace(plans, backends=names), 1)
+        elsewhere = ask(replace(plans, backends=names), 1, shared)
         for node in [nodes[0] for nodes in kinds if here not in nodes]:
             there = _on_a_worker(resources, _look, elsewhere, resources.cpus, node=node, patience=patience)
             looks += [] if there is None else [there[1]]

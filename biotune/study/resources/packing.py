@@ -23,7 +23,9 @@ from biotune.errors import UserError
 from biotune.study.cluster.connect import nodes, reason_of
 from biotune.study.definition.study import Study
 from biotune.study.plans.plans import Plans
-from biotune.study.resources.fit import Resources, fit_resources
+from biotune.study.resources.fit import Resources, fit_engines, fit_resources
+from biotune.study.worker.engines import why_not_shared
+from biotune.study.worker.verification import neurons_of
 from biotune.training import Trial, TrialPlan, draw_topology, free_memory
 
 COUNTS = (1, 2, 4, 8, 16)
@@ -112,6 +114,7 @@ def share_out(
     concurrency: int | None,
     dashboard: str | None,
     grows: bool,
+    engine: bool = False,
 ) -> tuple[Resources, int]:
     """What a trial gets of the nodes that Ray has, and how many replicates a confirm block then takes.
 
@@ -120,15 +123,23 @@ def share_out(
         console: where a person sees what is measured.
         cpus, gpus, concurrency, dashboard, grows: as of `fit_resources`; with gpus "auto" as many trials share a GPU as
             train the most networks per second.
+        engine: whether engines train the networks, one on each GPU, or one on the cores; `gpus` is then None.
 
     Raises:
-        UserError: no node has what one trial asks for, or it cannot be measured.
+        UserError: `engine` is asked for, but the networks can't share one; no node has what one trial asks for, or it
+            cannot be measured.
     """
 
     def fit(share: float | None) -> Resources:
         return fit_resources(nodes(), cpus, share, concurrency, dashboard, grows)
 
     population = plans.study.config.confirm.population
+    if engine:
+        there = nodes()
+        device = "cuda" if any(node.get("GPU") for node in there) else "cpu"
+        if reason := _why_not_shared(plans, device):
+            raise UserError(f"--engine: {reason}; leave it out")
+        return fit_engines(there, cpus, concurrency, dashboard, grows), population
     if gpus != "auto":
         return fit(gpus), population
     resources = fit(None)
@@ -139,6 +150,17 @@ def share_out(
     packing = pack(replace(plans, device=resources.device), resources.cpus)
     console.print(str(packing), soft_wrap=True)
     return fit(1 / packing.trials), packing.population
+
+
+def _why_not_shared(plans: Plans, device: str) -> str | None:
+    """Why networks of a study cannot share an engine; None if all can."""
+    study = plans.study
+    for condition in study.conditions:
+        for arm in study.arms_under(condition):
+            plan = plans.plan(arm, study.first_setting, "confirm", [0], condition)
+            if reason := why_not_shared(neurons_of(plan), device, plan.dtype):
+                return f"arm {arm}: {reason}"
+    return None
 
 
 def pack(plans: Plans, cpus: int) -> Packing:

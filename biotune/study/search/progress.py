@@ -35,13 +35,18 @@ class SearchProgress:
         record: receives the events.
         journal: keeps them.
         past: the journal's events, when the study is resumed.
+        bounded: whether the trials of an arm that run at once are bounded, so that its sampler has something to learn
+            from: of those that TPE proposes, at most half as many run as have ended (one in any case). What room is
+            left goes to the other arms.
 
     Raises:
         UserError: an event of the past is none of this study.
     """
 
-    def __init__(self, study: Study, record: Record, journal: Journal, past: list[Event]) -> None:
-        self.study, self.record, self.journal = study, record, journal
+    def __init__(
+        self, study: Study, record: Record, journal: Journal, past: list[Event], bounded: bool = False
+    ) -> None:
+        self.study, self.record, self.journal, self.bounded = study, record, journal, bounded
         search, tune = study.config.search, study.config.tune
         self.samplers = {arm: ArmSampler(arm, tune, search, study.config.seed) for arm in study.arms}
         self.rungs = {arm: Rungs(search) for arm in study.arms}
@@ -63,17 +68,29 @@ class SearchProgress:
         return not self.waiting and all(trial.status != RUNNING for trial in self.record.trials.values())
 
     def propose(self) -> TrialRecord | None:
-        """The next trial to run: one that a kill left unfinished, or a new one; None when all have been proposed."""
+        """The next trial to run: one that a kill left unfinished, or a new one; None when there is none now."""
         if self.unfinished:
             return self.record.trials[self.unfinished.pop()]
-        if not self.waiting:
+        following = next((one for one in reversed(self.waiting) if self._may_begin(*one)), None)
+        if following is None:
             return None
-        index, arm = self.waiting[-1]
+        index, arm = following
         setting, origin = self.samplers[arm].propose(index)
         name = trial_name(arm, index)
         proposed = Proposed(trial=name, arm=arm, index=index, origin=origin, setting=setting)
         self._apply(append(self.journal, proposed))
         return self.record.trials[name]
+
+    def _may_begin(self, index: int, arm: str) -> bool:
+        """Whether an arm's trial may begin now; see `bounded`."""
+        search = self.study.config.search
+        if not self.bounded or search.sampler != "tpe" or index < search.shared_settings:
+            return True
+        known = self.record.of_arm(arm)
+        if index != len(known):
+            return False  # another of its arm comes first
+        running = sum(trial.status == RUNNING for trial in known)
+        return running < max((len(known) - running) // 2, 1)
 
     def report(self, trial: str, report: TrialReport) -> str:
         """Takes a trial's report in; "continue" or "stop"."""
@@ -116,10 +133,11 @@ class SearchProgress:
         match event:
             case Proposed(trial=name) if name not in self.record.trials:
                 require_own(self.study, event)
-                if self.waiting[-1:] != [(event.index, event.arm)]:  # trials are proposed in this order alone
+                due = [one for one in self.waiting if one[1] == event.arm][-1:]
+                if due != [(event.index, event.arm)]:  # the trials of an arm are proposed in this order alone
                     raise ValueError(f"trial {name!r} was proposed before another that comes first")
                 self.record.apply(event)
-                self.waiting.pop()
+                self.waiting.remove(due[0])
                 if again:
                     self.samplers[event.arm].repeat(event.index, event.setting)
             case Progress(trial=name):

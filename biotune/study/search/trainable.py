@@ -12,7 +12,7 @@ from ray import tune
 from biotune.io.storage import Place
 from biotune.study.ray_internals import name_process
 from biotune.study.worker.train import REPORT_SECONDS, train
-from biotune.training import Trial, TrialPlan, TrialReport, free_memory
+from biotune.training import Engines, Trial, TrialPlan, TrialReport, free_memory
 
 
 def search_trial(
@@ -23,6 +23,7 @@ def search_trial(
     study: str,
     threads: int,
     every: float,
+    engines: Engines | None = None,
 ) -> None:
     """Ray Tune's trainable: one search trial, reporting at every rung, at its end, and about once a second between.
 
@@ -32,7 +33,7 @@ def search_trial(
     name = f"{study}/{config['arm']}/{config['trial']}"
     print(f"{name} begins", flush=True)  # into its actor's log, which is of several trials
     made_from = plan(config["arm"], config["setting"])
-    steps = train(made_from, checkpoints / f"{config['trial']}.pt", every)
+    steps = train(made_from, checkpoints / f"{config['trial']}.pt", every, engines, rungs)
     try:
         _report(steps, rungs, title=f"ray::{name}")
     finally:  # Tune stops a trial by an exception out of `report`, which would keep the trial's tensors alive
@@ -55,3 +56,5 @@ def _report(steps: Iterable[tuple[Trial, float]], rungs: list[int], title: str) 
             tune.report({"objective": report.standing.objective, "report": report})
             name_process(title)  # again, since Ray sets its own when `report` returns
             reported, last = len(trial.loop.validation_losses), now
+        if trial.finished:
+            trial.loop.close()

@@ -22,7 +22,7 @@ from biotune.study.ray_internals import actor_of, error_of, forget, full_disk, n
 from biotune.study.resources.fit import Resources
 from biotune.study.search.progress import SearchProgress
 from biotune.study.search.trainable import search_trial
-from biotune.training import ForeignState, TrialPlan
+from biotune.training import EngineError, Engines, ForeignState, TrialPlan
 
 
 class _Unsaved:
@@ -150,7 +150,7 @@ class _Scheduler(_Unsaved, FIFOScheduler):
 
     def _died(self, name: str, error: Exception | None) -> None:
         cause, checkpoint = error.cause if isinstance(error, RayTaskError) else None, self.checkpoints / f"{name}.pt"
-        if isinstance(cause, StorageError | ForeignState | KernelError):
+        if isinstance(cause, StorageError | ForeignState | KernelError | EngineError):
             raise cause
         if isinstance(cause, DamagedCheckpoint):
             self.set_aside(checkpoint, str(cause))
@@ -215,6 +215,7 @@ def run_search(
     checkpoints: Place,
     resources: Resources,
     every: float,
+    engines: Engines | None = None,
     set_aside: Callable[[Place, str], None],
     changed: Callable[[], None],
     interrupted: Callable[[], bool],
@@ -226,6 +227,7 @@ def run_search(
         plan: (arm, setting) -> the plan of a search trial; sent to the workers.
         directory: the results directory; Ray's own files go into it. checkpoints: where the workers keep theirs.
         resources: of a trial. every: seconds between two checkpoints of a trial.
+        engines: that train the networks of all trials; None: each trial trains its own.
         set_aside: called with a checkpoint that cannot be read, and why, before its trial is trained from the start.
         changed: called after every report, and from time to time in between.
         interrupted: whether the user asked to stop.
@@ -234,6 +236,7 @@ def run_search(
         StorageError: something could not be written, here or by a trial; the running trials stay unfinished.
         ForeignState: a checkpoint is of another plan, or of topologies that the worker's machine draws otherwise.
         KernelError: a trial's kernels compute wrong results on the worker's machine.
+        EngineError: engines cannot train a trial.
     """
     ending = _Ending(interrupted)
     trainable = tune.with_parameters(
@@ -244,6 +247,7 @@ def run_search(
         study=progress.study.config.name,
         threads=resources.cpus,
         every=every,
+        engines=engines,
     )
     trainable.__name__ = progress.study.config.name  # what the dashboard calls the actors that train
     scheduler = _Scheduler(progress, checkpoints, Retries(directory), set_aside, changed, ending)

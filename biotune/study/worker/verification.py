@@ -8,9 +8,10 @@ import torch
 
 from biotune.errors import KernelError, UserError, unknown_name
 from biotune.results.documents import SeenKernels
-from biotune.training import Trial, TrialPlan
+from biotune.training import DRAWN, Engines, Trial, TrialPlan
 from biotune_kernels import SparsePattern, Verification, available_backends, choose, for_recording, verify
-from biotune_kernels.backends import NAMES
+from biotune_kernels.backends import NAMES, load
+from biotune_kernels.contract import MIXED
 from biotune_kernels.memory import describe_machine
 
 
@@ -48,8 +49,8 @@ def verify_passes(name: str, trial: Trial, pattern: SparsePattern, nonlinearitie
     ]
 
 
-def trusted_trial(plan: TrialPlan) -> Trial:
-    """The trial of a plan, on kernels that can be trusted on this machine.
+def trusted_trial(plan: TrialPlan, engines: Engines | None = None, rungs: Sequence[int] = ()) -> Trial:
+    """The trial of a plan, on kernels that can be trusted on this machine; an engine verifies its own.
 
     A process verifies each kind of pass once, unless its machine remembers that it has passed. What "auto" stands for
     is verified as it is chosen.
@@ -57,6 +58,8 @@ def trusted_trial(plan: TrialPlan) -> Trial:
     Raises:
         KernelError: the plan's kernels cannot be used here, or compute something other than they should.
     """
+    if engines is not None:
+        return Trial(plan, engines=engines, rungs=rungs)
     if reason := why_unusable(plan):
         raise KernelError(reason)
     trial = Trial(plan)
@@ -68,6 +71,13 @@ def trusted_trial(plan: TrialPlan) -> Trial:
     return trial
 
 
+def neurons_of(plan: TrialPlan) -> int:
+    """Neurons of a plan's first network."""
+    if plan.start is not None:
+        return plan.start.load().topologies[0].size
+    return DRAWN.of(plan, plan.replicates[0]).size
+
+
 @dataclass(frozen=True)
 class Asked:
     """The trials of an arm in a phase.
@@ -75,6 +85,7 @@ class Asked:
     Attributes:
         plan: of one of them, or of only its first networks.
         networks: how many a trial has. nonlinearities: that they may have.
+        shared: whether an engine trains them beside other trials' networks.
     """
 
     phase: str
@@ -82,6 +93,15 @@ class Asked:
     plan: TrialPlan
     networks: int
     nonlinearities: list[str]
+    shared: bool = False
+
+    @property
+    def dependent(self) -> list[str]:
+        """Backends that can't be taken, since a network's numbers would depend on which others are beside it."""
+        if not self.shared:
+            return []
+        device, neurons = torch.device(self.plan.device), neurons_of(self.plan)
+        return [name for name in NAMES if not load(name).independent(device, neurons, self.plan.dtype)]
 
     def pattern(self, trial: Trial) -> SparsePattern:
         """The edges of as many networks as a trial has: those that were made, repeated."""
@@ -159,13 +179,16 @@ def look(asked: Sequence[Asked], threads: int, without: Collection[str] = ()) ->
             raise UserError(f"arm {one.arm}: {error}") from error
         pattern, task = one.pattern(trial), trial.task
         if name == "auto":
-            shape = pattern, one.plan.batch, task.time, task.input_size, one.nonlinearities[0], one.plan.dtype
+            first = MIXED if one.shared else one.nonlinearities[0]
+            shape = pattern, one.plan.batch, task.time, task.input_size, first, one.plan.dtype
             with for_recording():  # as a trial trains
-                choice = choose(*shape, without)
+                choice = choose(*shape, {*without, *one.dependent})
             found.wrong |= {refused.backend: str(refused) for refused in choice.refused}
             name = choice.backend
         found.names.append(name)
-        seen = verify_passes(name, trial, pattern, one.nonlinearities)
+        if name in one.dependent:
+            found.wrong[name] = f"backend {name} gives a network other numbers in other company; an engine can't use it"
+        seen = verify_passes(name, trial, pattern, [MIXED] if one.shared else one.nonlinearities)
         found.seen += seen
         found.wrong |= {one.backend: str(one) for one in seen if not one.passed}
     return found

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from biotune_kernels.backends import triton
-from biotune_kernels.contract import Gradients
+from biotune_kernels.contract import MIXED, Gradients, Nonlinearity
 from biotune_kernels.pattern import SparsePattern
 from biotune_kernels.recording import is_for_recording, record
 
@@ -50,11 +50,14 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
-    steps = partial(triton.forward, pattern=pattern, nonlinearity=nonlinearity)
-    tensors = inputs, values, weight_ih, bias, hidden_0
-    (hidden,) = _launch(lambda *given: (steps(*given),), tensors, pattern, ("forward", nonlinearity))
+    name, each = _told_apart(nonlinearity)
+
+    def steps(*given: Tensor | None) -> Sequence[Tensor | None]:
+        return (triton.forward(*given[:-1], pattern, given[-1] if name == MIXED else name),)  # type: ignore[call-arg,arg-type]
+
+    (hidden,) = _launch(steps, (inputs, values, weight_ih, bias, hidden_0, each), pattern, ("forward", name))
     assert hidden is not None
     return hidden
 
@@ -67,12 +70,21 @@ def backward(
     weight_ih: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
-    steps = partial(triton.backward, pattern=pattern, nonlinearity=nonlinearity, wanted=wanted)
-    tensors = grad, hidden, inputs, values, weight_ih, hidden_0
-    return Gradients(*_launch(steps, tensors, pattern, ("backward", nonlinearity, wanted)))
+    name, each = _told_apart(nonlinearity)
+
+    def steps(*given: Tensor | None) -> Sequence[Tensor | None]:
+        return triton.backward(*given[:-1], pattern, given[-1] if name == MIXED else name, wanted)  # type: ignore[call-arg,arg-type]
+
+    tensors = grad, hidden, inputs, values, weight_ih, hidden_0, each
+    return Gradients(*_launch(steps, tensors, pattern, ("backward", name, wanted)))
+
+
+def _told_apart(nonlinearity: Nonlinearity) -> tuple[str, Tensor | None]:
+    """What a graph is known by, and what is copied to it: the nonlinearity of each network, if they differ."""
+    return (MIXED, nonlinearity) if isinstance(nonlinearity, Tensor) else (nonlinearity, None)
 
 
 def _launch(
@@ -85,7 +97,8 @@ def _launch(
         shapes = tuple(None if tensor is None else (tensor.shape, tensor.dtype) for tensor in tensors)
         key = *what, shapes, stream, torch.get_float32_matmul_precision()
         with _one_at_a_time:
-            kept: OrderedDict[Hashable, _Recorded] = pattern.memo.setdefault("cuda_graph", OrderedDict())
+            # rewritten edges are read where they were: by what `triton` keeps, which is brought up to date in place
+            kept: OrderedDict[Hashable, _Recorded] = pattern.kept("cuda_graph", OrderedDict, lambda *_: None)
             if key not in kept:
                 kept[key] = _Recorded(steps, tensors)
             kept.move_to_end(key)

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from biotune_kernels.backends import stepwise
-from biotune_kernels.contract import Gradients
-from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.contract import Gradients, Nonlinearity
+from biotune_kernels.pattern import SparsePattern, in_place
 
 _ALIGNED = 16
 
@@ -24,9 +24,10 @@ _LEAST_DENSITY = 1 / 32
 
 class _Products:
     def __init__(self, pattern: SparsePattern, values: Tensor, size: int) -> None:
-        if ("dense", size) not in pattern.memo:
-            pattern.memo["dense", size] = pattern.target * size + pattern.source
-        self.place: Tensor = pattern.memo["dense", size]
+        def place(networks: slice) -> Tensor:
+            return pattern.target[networks] * size + pattern.source[networks]
+
+        self.place: Tensor = pattern.kept(("dense", size), lambda: place(slice(None)), in_place(place))
         weights = values.new_zeros(pattern.population, size**2).scatter_(1, self.place, values)
         self.weights = weights.view(pattern.population, size, size)
 
@@ -61,7 +62,7 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     batch = inputs.shape[3]
     rows, columns = _padding(inputs.device, pattern.size, batch)
@@ -84,7 +85,7 @@ def backward(
     weight_ih: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
     size, batch = pattern.size, inputs.shape[3]

@@ -7,7 +7,7 @@ In float32 and float64. `sparse_rnn` lets autograd differentiate `forward`, so t
 import torch
 from torch import Tensor
 
-from biotune_kernels.contract import Gradients
+from biotune_kernels.contract import Gradients, Nonlinearity, is_relu
 from biotune_kernels.pattern import SparsePattern
 
 _MOST_PRODUCTS = 4e7
@@ -36,7 +36,7 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     """h_t = f(W_ih x_t + W_hh h_{t-1} + b), where W_hh[target, source] = values; shapes as in `contract.py`."""
     time, population, _, batch = inputs.shape
@@ -45,7 +45,7 @@ def forward(
     states = []
     for t in range(time):
         recurrent = _carried(state, values, source, target)
-        state = getattr(torch, nonlinearity)(weight_ih @ inputs[t] + recurrent + bias[:, :, None])
+        state = _activate(weight_ih @ inputs[t] + recurrent + bias[:, :, None], nonlinearity)
         states.append(state)
     return torch.stack(states)
 
@@ -58,7 +58,7 @@ def backward(
     weight_ih: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
     """g_t = f'(h_t) (∂L/∂h_t + W_hhᵀ g_{t+1}); all gradients follow from it:
@@ -76,13 +76,26 @@ def backward(
         if t >= first:
             total = total + grad[t - first]
         h, previous = hidden[t], hidden[t - 1] if t else before
-        grad_pre = torch.where(h <= 0, 0, total) if nonlinearity == "relu" else (1 - h.square()) * total
+        grad_pre = _through(total, h, nonlinearity)
         of_values += (_at(grad_pre, target) * _at(previous, source)).sum(1).view_as(values)
         of_weight_ih += grad_pre @ inputs[t].mT
         of_bias += grad_pre.sum(2)
         of_inputs.append(weight_ih.mT @ grad_pre)
         total = _carried(grad_pre, values, target, source)
     return Gradients(of_values, of_weight_ih, of_bias, torch.stack(of_inputs[::-1]), total)
+
+
+def _activate(pre: Tensor, nonlinearity: Nonlinearity) -> Tensor:
+    if isinstance(nonlinearity, Tensor):
+        return torch.where(is_relu(nonlinearity), torch.relu(pre), torch.tanh(pre))
+    return torch.relu(pre) if nonlinearity == "relu" else torch.tanh(pre)
+
+
+def _through(total: Tensor, h: Tensor, nonlinearity: Nonlinearity) -> Tensor:
+    by_relu, by_tanh = torch.where(h <= 0, 0, total), (1 - h.square()) * total
+    if isinstance(nonlinearity, Tensor):
+        return torch.where(is_relu(nonlinearity), by_relu, by_tanh)
+    return by_relu if nonlinearity == "relu" else by_tanh
 
 
 def _rows(pattern: SparsePattern) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from biotune_kernels.contract import Gradients
+from biotune_kernels.contract import Gradients, Nonlinearity, is_relu
 from biotune_kernels.pattern import SparsePattern
 
 
@@ -42,7 +42,7 @@ def functions(
         bias: Tensor,
         hidden_0: Tensor | None,
         pattern: SparsePattern,
-        nonlinearity: str,
+        nonlinearity: Nonlinearity,
     ) -> Tensor:
         return forward(products_of(pattern, values), inputs, weight_ih, bias, hidden_0, nonlinearity)
 
@@ -54,7 +54,7 @@ def functions(
         weight_ih: Tensor,
         hidden_0: Tensor | None,
         pattern: SparsePattern,
-        nonlinearity: str,
+        nonlinearity: Nonlinearity,
         wanted: frozenset[str],
     ) -> Gradients:
         products = products_of(pattern, values)
@@ -64,7 +64,12 @@ def functions(
 
 
 def forward(
-    products: Products, inputs: Tensor, weight_ih: Tensor, bias: Tensor, hidden_0: Tensor | None, nonlinearity: str
+    products: Products,
+    inputs: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    hidden_0: Tensor | None,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     """All hidden states [time, population, size, batch]."""
     # the input's part of each step's preactivation; the step's state replaces it below
@@ -72,7 +77,7 @@ def forward(
     state = hidden_0
     for step in hidden:
         pre = step if state is None else products.times(state, add=step)
-        state = torch.tanh(pre, out=step) if nonlinearity == "tanh" else torch.clamp_min(pre, 0, out=step)
+        state = _activate(pre, step, nonlinearity)
     return hidden
 
 
@@ -83,7 +88,7 @@ def backward(
     inputs: Tensor,
     weight_ih: Tensor,
     hidden_0: Tensor | None,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
     """The wanted gradients; all follow from the gradient of each step's preactivation."""
@@ -94,10 +99,7 @@ def backward(
     for t in reversed(range(steps)):
         from_loss = grad[t - first] if t >= first else nothing
         total = from_loss if t == steps - 1 else products.transposed_times(grad_pre[t + 1], add=from_loss)
-        if nonlinearity == "tanh":
-            torch.ops.aten.tanh_backward.grad_input(total, hidden[t], grad_input=grad_pre[t])
-        else:
-            torch.ops.aten.threshold_backward.grad_input(total, hidden[t], 0, grad_input=grad_pre[t])
+        _through(total, hidden[t], grad_pre[t], nonlinearity)
     return Gradients(
         values=_edge_gradient(products, grad_pre, hidden, hidden_0) if "values" in wanted else None,
         weight_ih=outer(grad_pre, inputs) if "weight_ih" in wanted else None,
@@ -105,6 +107,28 @@ def backward(
         inputs=torch.matmul(weight_ih.mT, grad_pre) if "inputs" in wanted else None,
         hidden_0=products.transposed_times(grad_pre[0], add=nothing) if "hidden_0" in wanted else None,
     )
+
+
+def _activate(pre: Tensor, state: Tensor, nonlinearity: Nonlinearity) -> Tensor:
+    """f(pre), written to `state`."""
+    if isinstance(nonlinearity, Tensor):
+        relu = pre.clamp_min(0)
+        return torch.where(is_relu(nonlinearity), relu, torch.tanh(pre, out=state), out=state)
+    return torch.tanh(pre, out=state) if nonlinearity == "tanh" else torch.clamp_min(pre, 0, out=state)
+
+
+def _through(total: Tensor, state: Tensor, grad_pre: Tensor, nonlinearity: Nonlinearity) -> None:
+    """total * f', written to `grad_pre`."""
+    by_tanh, by_relu = torch.ops.aten.tanh_backward, torch.ops.aten.threshold_backward
+    if isinstance(nonlinearity, Tensor):
+        # into a tensor laid out as it is for one name: PyTorch's rounding depends on that
+        by_tanh.grad_input(total, state, grad_input=grad_pre)
+        relu = by_relu.grad_input(total, state, 0, grad_input=torch.empty_like(grad_pre))
+        torch.where(is_relu(nonlinearity), relu, grad_pre, out=grad_pre)
+    elif nonlinearity == "tanh":
+        by_tanh.grad_input(total, state, grad_input=grad_pre)
+    else:
+        by_relu.grad_input(total, state, 0, grad_input=grad_pre)
 
 
 def outer(left: Tensor, right: Tensor) -> Tensor:

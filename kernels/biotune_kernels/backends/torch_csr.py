@@ -24,13 +24,12 @@ class _Block(NamedTuple):
 
 class _Products:
     def __init__(self, pattern: SparsePattern, values: Tensor) -> None:
-        if "torch_csr" not in pattern.memo:
-            pattern.memo["torch_csr"] = tuple(
-                _block_diagonal(lines, pattern.size) for lines in (pattern.by_row, pattern.by_column)
-            )
         self.pattern = pattern
         self.values = values
-        self.rows, self.columns = pattern.memo["torch_csr"]
+        self.rows, self.columns = pattern.kept(
+            "torch_csr",
+            lambda: tuple(_block_diagonal(lines, pattern.size) for lines in (pattern.by_row, pattern.by_column)),
+        )
 
     def times(self, state: Tensor, add: Tensor) -> Tensor:
         return self._product(self.rows, state, add)

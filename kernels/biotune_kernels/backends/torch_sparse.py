@@ -17,12 +17,7 @@ class _Products:
 
         self.spmm = spmm
         self.values = values
-        if "torch_sparse" not in pattern.memo:
-            offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
-            pattern.memo["torch_sparse"] = torch.stack([(pattern.target + offset), (pattern.source + offset)]).flatten(
-                1
-            )
-        self.edges: Tensor = pattern.memo["torch_sparse"]
+        self.edges: Tensor = pattern.kept("torch_sparse", lambda: _edges(pattern))
 
     def times(self, state: Tensor, add: Tensor) -> Tensor:
         return self._product(self.edges, state, add)
@@ -42,6 +37,11 @@ class _Products:
         length = state.shape[0] * state.shape[1]
         product = self.spmm(edges, self.values.flatten(), length, length, state.flatten(0, 1))
         return product.view_as(state) + add
+
+
+def _edges(pattern: SparsePattern) -> Tensor:
+    offset = torch.arange(pattern.population, device=pattern.device)[:, None] * pattern.size
+    return torch.stack([pattern.target + offset, pattern.source + offset]).flatten(1)
 
 
 def unusable(device: torch.device, dtype: torch.dtype) -> str | None:

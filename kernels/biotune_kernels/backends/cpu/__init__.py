@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from biotune_kernels.backends.cpu.layout import Lines, block_size, lay_out
+from biotune_kernels.backends.cpu.layout import Lines, block_size, lay_out, with_network
 from biotune_kernels.backends.cpu.library import CBackward, CForward, CLines, CShape, CStrided, CWeights, library
-from biotune_kernels.contract import Gradients
-from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.contract import NONLINEARITIES, Gradients, Nonlinearity
+from biotune_kernels.pattern import Compressed, SparsePattern
 
 _COLUMNS = {"rows": 64, "columns": 64, "weights": 128}
 """Batch columns whose states share the first-level cache in each pass: the widest chunk with AVX-512 and float32."""
@@ -32,7 +32,7 @@ def unsuitable(pattern: SparsePattern, batch: int, time: int) -> str | None:
 
 
 def independent(device: torch.device, size: int, dtype: torch.dtype) -> bool:
-    return True  # each network is computed by itself, and every sum has a fixed order
+    return device.type == "cpu"  # each network is computed by itself, and every sum has a fixed order
 
 
 def forward(
@@ -42,14 +42,14 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     time, population, _, batch = inputs.shape
     lines = _lines(pattern, "rows", values.element_size())
-    arranged = values.new_zeros(lines.groups, 4)
+    arranged, kinds = values.new_zeros(lines.groups, 4), _kinds(nonlinearity, population)
     hidden = values.new_empty(time, population, pattern.size, batch)
     job = CForward(
-        _shape(inputs, pattern, nonlinearity),
+        _shape(inputs, pattern, kinds),
         CLines.of(lines),
         arranged.data_ptr(),
         weight_ih.data_ptr(),
@@ -70,10 +70,11 @@ def backward(
     weight_ih: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
-    shape = _shape(inputs, pattern, nonlinearity)
+    kinds = _kinds(nonlinearity, pattern.population)
+    shape = _shape(inputs, pattern, kinds)
     lines = _lines(pattern, "columns", values.element_size())
     arranged = values.new_zeros(lines.groups, 4)
     grad_pre = torch.empty_like(hidden)
@@ -122,9 +123,16 @@ def _run(name: str, dtype: torch.dtype, *arguments: object) -> None:
         raise MemoryError(f"backend cpu: no memory for the {name} pass's scratch")
 
 
-def _shape(inputs: Tensor, pattern: SparsePattern, nonlinearity: str) -> CShape:
+def _kinds(nonlinearity: Nonlinearity, population: int) -> Tensor:
+    """The place of each network's nonlinearity in `NONLINEARITIES`, uint8 [population]."""
+    if isinstance(nonlinearity, Tensor):
+        return nonlinearity
+    return torch.full((population,), NONLINEARITIES.index(nonlinearity), dtype=torch.uint8)
+
+
+def _shape(inputs: Tensor, pattern: SparsePattern, kinds: Tensor) -> CShape:
     time, population, input_size, batch = inputs.shape
-    return CShape(population, pattern.size, pattern.nnz, batch, time, input_size, nonlinearity == "relu")
+    return CShape(population, pattern.size, pattern.nnz, batch, time, input_size, kinds.data_ptr())
 
 
 def _lines(pattern: SparsePattern, walk: Literal["rows", "columns", "weights"], element: int) -> Lines:
@@ -132,12 +140,17 @@ def _lines(pattern: SparsePattern, walk: Literal["rows", "columns", "weights"], 
 
     The weights have blocks of their own, since they take more batch columns at once.
     """
-    laid_out: dict[tuple[str, int], Lines] = pattern.memo.setdefault("cpu", {})
-    if (walk, element) not in laid_out:
-        if pattern.nnz >= 2**29:  # slots are 32-bit, and each edge may need a group of four
-            raise ValueError(f"pattern: {pattern.nnz} edges per network; backend cpu takes fewer than {2**29}")
+    if pattern.nnz >= 2**29:  # slots are 32-bit, and each edge may need a group of four
+        raise ValueError(f"pattern: {pattern.nnz} edges per network; backend cpu takes fewer than {2**29}")
+
+    def make(networks: slice) -> Lines:
         block = block_size(pattern.size, pattern.nnz, _COLUMNS[walk] * element)
         by = pattern.by_column if walk == "columns" else pattern.by_row
+        some = Compressed(by.start[networks], by.other[networks], None if by.order is None else by.order[networks])
         # padding must add nothing: a row of zeros follows each block of states; the weights pass drops padding's sums
-        laid_out[walk, element] = lay_out(by, pattern.size, block, fill=0 if walk == "weights" else block)
-    return laid_out[walk, element]
+        return lay_out(some, pattern.size, block, fill=0 if walk == "weights" else block)
+
+    def refresh(kept: list[Lines], network: int) -> None:
+        kept[0] = with_network(kept[0], network, make(slice(network, network + 1)))
+
+    return pattern.kept(("cpu", walk, element), lambda: [make(slice(None))], refresh)[0]

@@ -22,7 +22,7 @@ struct Lines {
 
 struct Shape {
     int64_t population, size, nnz, batch, time, input_size;
-    int64_t relu;  // 0: tanh
+    const uint8_t* relu;  // [population]; 0: tanh
 };
 
 // A tensor [time, population, rows, batch] with any strides, in elements.

@@ -52,6 +52,23 @@ def block_size(size: int, nnz: int, row_bytes: int) -> int:
     return -(-size // -(-size // _LARGEST))
 
 
+def with_network(lines: Lines, network: int, other: Lines) -> Lines:
+    """The lines of a population in which one network, by its place, has those of `other`, a population of one."""
+    slots = lines.slot.clone()
+    slots[network] = other.slot[0]
+    own = len(other.start) - 1  # lines of a network, in all blocks
+    first, last = network * own, (network + 1) * own
+    before, after = int(lines.start[first]), int(lines.start[last])
+    end = before + other.groups
+    return Lines(
+        other=torch.cat((lines.other[:before], other.other, lines.other[after:])),
+        slot=slots,
+        start=torch.cat((lines.start[:first], other.start[:-1] + before, lines.start[last:] - after + end)),
+        blocks=lines.blocks,
+        block=lines.block,
+    )
+
+
 def lay_out(lines: Compressed, size: int, block: int, fill: int) -> Lines:
     """The compressed `lines` in groups; padding points at place `fill` of its block."""
     population, nnz = lines.other.shape

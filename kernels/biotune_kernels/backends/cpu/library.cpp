@@ -211,6 +211,6 @@ INTERFACE(double, double)
 int sparse_rnn_instructions(int limit) { return instructions = std::min(best_instructions(), limit); }
 
 // The Python side takes no library of another version.
-int sparse_rnn_version() { return 3; }
+int sparse_rnn_version() { return 4; }
 }
 #pragma GCC visibility pop

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from biotune_kernels.backends.cpu.layout import Lines
 
-_VERSION = 3
+_VERSION = 4
 
 
 class CLines(ctypes.Structure):
@@ -27,7 +27,10 @@ class CLines(ctypes.Structure):
 
 
 class CShape(ctypes.Structure):
-    _fields_ = tuple((name, c_int64) for name in ("population", "size", "nnz", "batch", "time", "input_size", "relu"))
+    _fields_ = (
+        *((name, c_int64) for name in ("population", "size", "nnz", "batch", "time", "input_size")),
+        ("relu", c_void_p),
+    )
 
 
 class CStrided(ctypes.Structure):

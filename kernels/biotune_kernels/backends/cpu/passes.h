@@ -109,6 +109,7 @@ void forward_chunk(const Forward& job, Chunk chunk, void* scratch) {
     const Shape& s = job.shape;
     const Lines& lines = job.lines;
     const int64_t rows = state_rows(lines), p = chunk.replicate;
+    const bool relu = s.relu[p];
     T* now = static_cast<T*>(scratch);
     T* next = now + rows * W;
     T* inputs = next + rows * W;
@@ -137,7 +138,7 @@ void forward_chunk(const Forward& job, Chunk chunk, void* scratch) {
                 V state[C];
                 sums.total(state);
                 if (block == last) {
-                    if (s.relu) X::template relu<C>(state);
+                    if (relu) X::template relu<C>(state);
                     else X::template tanh<C>(state);
                     put<T, L, C>(hidden + i * s.batch, state, chunk.columns);
                 }
@@ -158,6 +159,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
     const Shape& s = job.shape;
     const Lines& lines = job.lines;
     const int64_t rows = state_rows(lines), p = chunk.replicate;
+    const bool relu = s.relu[p];
     T* now = static_cast<T*>(scratch);
     T* next = now + rows * W;
     __builtin_memset(scratch, 0, 2 * rows * W * sizeof(T));
@@ -183,7 +185,7 @@ void backward_chunk(const Backward& job, Chunk chunk, void* scratch) {
                 if (block == last && t >= 0) {
                     get<T, L, C>(state, hidden + i * s.batch, chunk.columns);
                     for (int c = 0; c < C; ++c) {
-                        if (s.relu) grad[c] = state[c] <= T(0) ? V{} : grad[c];
+                        if (relu) grad[c] = state[c] <= T(0) ? V{} : grad[c];
                         else grad[c] *= T(1) - state[c] * state[c];
                     }
                 }

@@ -25,7 +25,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from biotune_kernels.contract import TRAINED, Gradients
+from biotune_kernels.contract import TRAINED, Gradients, Nonlinearity
 from biotune_kernels.pattern import SparsePattern
 
 _TILE_SIZE = 256
@@ -64,7 +64,7 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     hidden_0 = None if hidden_0 is None else hidden_0.contiguous()
     with _launching(inputs):
@@ -79,7 +79,7 @@ def backward(
     weight_ih: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
     wanted: frozenset[str],
 ) -> Gradients:
     kernels = _kernels(pattern, values)

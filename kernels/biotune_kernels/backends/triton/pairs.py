@@ -15,7 +15,7 @@ from torch import Tensor
 
 from biotune_kernels.backends.triton import interpreted
 from biotune_kernels.backends.triton.tiling import Tiling
-from biotune_kernels.pattern import SparsePattern
+from biotune_kernels.pattern import SparsePattern, in_place
 
 _ROWS = 16
 """Rows of the matrix that a program makes pairs of."""
@@ -122,11 +122,14 @@ def as_pairs(values: Tensor, pattern: SparsePattern, tiling: Tiling, transposed:
 
 def edge_at_place(pattern: SparsePattern, width: int) -> Tensor:
     """Which edge is at each place of a matrix [width, width], or -1; kept with the pattern."""
-    if "triton" not in pattern.memo:
-        edge = torch.arange(pattern.nnz, dtype=torch.int32, device=pattern.device).expand(pattern.population, -1)
-        empty = torch.full((pattern.population, width**2), -1, dtype=torch.int32, device=pattern.device)
-        pattern.memo["triton"] = empty.scatter_(1, pattern.target * width + pattern.source, edge)
-    found: Tensor = pattern.memo["triton"]
+
+    def make(networks: slice) -> Tensor:
+        place = pattern.target[networks] * width + pattern.source[networks]
+        edge = torch.arange(pattern.nnz, dtype=torch.int32, device=pattern.device).expand(len(place), -1)
+        empty = torch.full((len(place), width**2), -1, dtype=torch.int32, device=pattern.device)
+        return empty.scatter_(1, place, edge)
+
+    found: Tensor = pattern.kept(("triton", width), lambda: make(slice(None)), in_place(make))
     return found
 
 

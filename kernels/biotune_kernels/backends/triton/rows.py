@@ -14,7 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from biotune_kernels.backends import stepwise
-from biotune_kernels.backends.triton.nonlinearity import activate, through
+from biotune_kernels.backends.triton.nonlinearity import activate, kind_of, named, through
+from biotune_kernels.contract import Nonlinearity
 from biotune_kernels.pattern import Compressed, SparsePattern
 
 _EDGES_AT_ONCE = 1024
@@ -28,6 +29,7 @@ def _forward(
     values,
     previous,
     state,
+    kinds,
     connected,
     size,
     nnz,
@@ -44,7 +46,7 @@ def _forward(
     pre = tl.load(state + place, mask=column < batch, other=0.0)
     previous += network * size * batch
     pre += _gather(start, source, values, previous, network, row, column, connected, size, nnz, batch, BLOCK_E, BLOCK_B)
-    tl.store(state + place, activate(pre, NONLINEARITY), mask=column < batch)
+    tl.store(state + place, activate(pre, kind_of(kinds, network, NONLINEARITY), NONLINEARITY), mask=column < batch)
 
 
 @triton.jit(do_not_specialize=["connected"])
@@ -56,6 +58,7 @@ def _backward(
     grad,
     state,
     grad_pre,
+    kinds,
     grad_network,
     grad_row,
     grad_column,
@@ -79,7 +82,8 @@ def _backward(
         start, target, values, following, network, row, column, connected, size, nnz, batch, BLOCK_E, BLOCK_B
     )
     h = tl.load(state + place, mask=column < batch, other=0.0)
-    tl.store(grad_pre + place, through(total, h, NONLINEARITY), mask=column < batch)
+    kind = kind_of(kinds, network, NONLINEARITY)
+    tl.store(grad_pre + place, through(total, h, kind, NONLINEARITY), mask=column < batch)
 
 
 @triton.jit
@@ -153,7 +157,7 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     steps, population, _, batch = inputs.shape
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
@@ -167,9 +171,12 @@ def forward(
     return hidden
 
 
-def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: Tensor, nonlinearity: str) -> None:
+def _advance(
+    lines: Compressed, values: Tensor, previous: Tensor | None, state: Tensor, nonlinearity: Nonlinearity
+) -> None:
     """state = f(state + matrix @ previous), for the matrix whose lines are `lines`."""
     population, size, batch = state.shape
+    name, kinds = named(nonlinearity)
     block_e, block_b = _blocks(batch)
     _forward[population * size, triton.cdiv(batch, block_b)](
         lines.start,
@@ -177,11 +184,12 @@ def _advance(lines: Compressed, values: Tensor, previous: Tensor | None, state: 
         values,
         state if previous is None else previous,
         state,
+        state if kinds is None else kinds,
         int(previous is not None),
         size,
         values.shape[1],
         batch,
-        NONLINEARITY=nonlinearity,
+        NONLINEARITY=name,
         BLOCK_E=block_e,
         BLOCK_B=block_b,
     )
@@ -193,7 +201,7 @@ def preactivation_gradient(
     values: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> tuple[Tensor, None]:
     """The gradient of each step's preactivation, [time, population, size, batch]; no scale is needed."""
     steps, population, size, batch = hidden.shape
@@ -202,6 +210,7 @@ def preactivation_gradient(
     grad_pre = torch.empty_like(hidden)
     values = _in_order(values, pattern.by_column)
     block_e, block_b = _blocks(batch)
+    name, kinds = named(nonlinearity)
     for t in reversed(range(steps)):
         _backward[population * size, triton.cdiv(batch, block_b)](
             pattern.by_column.start,
@@ -211,12 +220,13 @@ def preactivation_gradient(
             grad[t],
             hidden[t],
             grad_pre[t],
+            hidden if kinds is None else kinds,
             *grad.stride()[1:],
             int(t + 1 < steps),
             size,
             pattern.nnz,
             batch,
-            NONLINEARITY=nonlinearity,
+            NONLINEARITY=name,
             BLOCK_E=block_e,
             BLOCK_B=block_b,
         )

@@ -25,9 +25,10 @@ import triton.language as tl
 from torch import Tensor
 
 from biotune_kernels.backends.triton import gradients
-from biotune_kernels.backends.triton.nonlinearity import activate, through
+from biotune_kernels.backends.triton.nonlinearity import activate, kind_of, named, through
 from biotune_kernels.backends.triton.pairs import as_pairs, magnitude, multiply, place_of_pair, precision_asked, split
 from biotune_kernels.backends.triton.tiling import Tiling, tiling_of
+from biotune_kernels.contract import Nonlinearity
 from biotune_kernels.pattern import SparsePattern
 
 INPUTS_AT_ONCE = 16
@@ -112,6 +113,7 @@ def _forward(
     hidden_0,
     hidden,
     passed,
+    kinds,
     input_time,
     input_network,
     input_row,
@@ -150,6 +152,7 @@ def _forward(
     passed += (network * tl.num_programs(1) + tl.program_id(1)) * 4 * BLOCK_N * BLOCK_B
     b = tl.load(bias + network * size + row, mask=row < size, other=0.0)
     undo_w = tl.load(scale + network * BLOCK_N + row)
+    kind = kind_of(kinds, network, NONLINEARITY)
     if INPUTS:
         weight_ih += network * size * INPUTS
     else:
@@ -176,7 +179,7 @@ def _forward(
             pre = _times(
                 pre, weight_ih, inputs, input_size, input_row, input_column, column, batch, PRECISION, BLOCK_N, BLOCK_I
             )
-        state = tl.where(here, activate(pre, NONLINEARITY), 0.0)
+        state = tl.where(here, activate(pre, kind, NONLINEARITY), 0.0)
         tl.store(hidden + place, state, mask=here)
         after = passed + (1 - step % 2) * 2 * BLOCK_N * BLOCK_B
         s_high, s_low, undo_s = _pass_on(state, after, RESIDENT, BLOCK_N, BLOCK_B)
@@ -194,6 +197,7 @@ def _backward(
     passed,
     hidden_0,
     largest,
+    kinds,
     grad_time,
     grad_network,
     grad_row,
@@ -232,6 +236,7 @@ def _backward(
     pairs += network * 2 * BLOCK_N * BLOCK_N
     passed += (network * tl.num_programs(1) + tl.program_id(1)) * 4 * BLOCK_N * BLOCK_B
     undo_w = tl.load(scale + network * BLOCK_N + row)
+    kind = kind_of(kinds, network, NONLINEARITY)
 
     step_size = networks * size * batch
     w = pairs + place_of_pair(row, tl.arange(0, RESIDENT), BLOCK_N, BLOCK_K)
@@ -251,7 +256,7 @@ def _backward(
             w_high, w_low, pairs, s_high, s_low, before, size, connected, PRODUCTS, RESIDENT, BLOCK_N, BLOCK_B, BLOCK_K
         )
         total = total * undo_s[None, :] * undo_w[:, None] + from_loss
-        state = tl.where(here, through(total, h, NONLINEARITY), 0.0)
+        state = tl.where(here, through(total, h, kind, NONLINEARITY), 0.0)
         tl.store(grad_pre + place, state, mask=here)
         largest_g = tl.maximum(largest_g, tl.max(magnitude(state), 1))
         largest_h = tl.maximum(largest_h, tl.max(magnitude(h), 1))
@@ -298,11 +303,12 @@ def forward(
     bias: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> Tensor:
     steps, population, input_size, batch = inputs.shape
     tiling = tiling_of(inputs.device, population, pattern.size, batch)
     products, precision = precision_asked()
+    name, kinds = named(nonlinearity)
     hidden = inputs.new_empty(steps, population, pattern.size, batch)
     one_by_one = 0 < input_size <= _FEW_INPUTS
     if not one_by_one:
@@ -317,13 +323,14 @@ def forward(
         hidden if hidden_0 is None else hidden_0,
         hidden,
         _passed(hidden, blocks, tiling),
+        hidden if kinds is None else kinds,
         *inputs.stride(),
         steps,
         pattern.size,
         batch,
         input_size,
         STARTED=hidden_0 is not None,
-        NONLINEARITY=nonlinearity,
+        NONLINEARITY=name,
         PRODUCTS=products,
         PRECISION=precision,
         RESIDENT=tiling.resident,
@@ -344,12 +351,13 @@ def preactivation_gradient(
     values: Tensor,
     hidden_0: Tensor | None,
     pattern: SparsePattern,
-    nonlinearity: str,
+    nonlinearity: Nonlinearity,
 ) -> tuple[Tensor, Tensor]:
     """The gradient of each step's preactivation, [time, population, size, batch], and its largest numbers."""
     steps, population, size, batch = hidden.shape
     tiling = tiling_of(hidden.device, population, size, batch)
     products, _ = precision_asked()
+    name, kinds = named(nonlinearity)
     grad_pre = torch.empty_like(hidden)
     blocks = triton.cdiv(batch, tiling.block_b)
     largest = hidden.new_empty(population, blocks, 2, tiling.block_n, dtype=torch.int32)
@@ -362,6 +370,7 @@ def preactivation_gradient(
         _passed(hidden, blocks, tiling),
         hidden if hidden_0 is None else hidden_0,
         largest,
+        hidden if kinds is None else kinds,
         *grad.stride(),
         steps,
         steps - len(grad),
@@ -369,7 +378,7 @@ def preactivation_gradient(
         batch,
         STARTED=hidden_0 is not None,
         OFFSET=tl.int32 if farthest < 2**31 else tl.int64,
-        NONLINEARITY=nonlinearity,
+        NONLINEARITY=name,
         PRODUCTS=products,
         RESIDENT=tiling.resident,
         BLOCK_N=tiling.block_n,
