@@ -87,15 +87,20 @@ def test_a_confirmed_checkpoint_holds_the_networks_and_their_edges(plan: TrialPl
     ]
 
 
+def alive() -> list[Population]:
+    return [one for one in gc.get_objects() if type(one) is Population]
+
+
 def test_a_trial_that_is_stopped_leaves_no_tensor_behind(
     small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tune stops a trial by an exception out of `report`, and keeps that exception with its frames."""
     population = []
+    before = weakref.WeakSet(alive())  # of other tests
 
     def report(_: object) -> None:
-        [alive] = [one for one in gc.get_objects() if type(one) is Population]
-        population.append(weakref.ref(alive))
+        [made] = [one for one in alive() if one not in before]
+        population.append(weakref.ref(made))
         raise SystemExit
 
     monkeypatch.setattr(tune, "report", report)
