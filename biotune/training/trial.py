@@ -111,7 +111,7 @@ class Trial:
             batch=plan.batch,
             order=_Orders(plan),
             test_at=plan.max_epochs,
-            test=self._test_trials,
+            test=partial(_test_trials, plan, self.task),  # bound to the trial it would keep the loop alive with it
         )
         # in a `BlockReport`, unlike a trial of the search
         reported = topologies is None and (plan.phase == "confirm" or plan.until_met)
@@ -200,9 +200,11 @@ class Trial:
         self.loop.load_state_dict(state["loop"])
         self.loop.test_losses = state["test_losses"]
 
-    def _test_trials(self) -> list[Trials]:
-        count = self.plan.trials - self.plan.training_trials
-        return [self.task.trials(count, self.plan.generator(r, "test_trials")) for r in self.plan.replicates]
+
+def _test_trials(plan: TrialPlan, task: Task) -> list[Trials]:
+    """Of each replicate, as many as it validates on."""
+    count = plan.trials - plan.training_trials
+    return [task.trials(count, plan.generator(replicate, "test_trials")) for replicate in plan.replicates]
 
 
 def draw_population(plan: TrialPlan, task: Task, topologies: Sequence[Topology]) -> Population:
