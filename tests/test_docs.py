@@ -13,6 +13,7 @@ import pytest
 import biotune.connectome
 import biotune.tasks
 import biotune.topology
+from biotune.cli.main import biotune_parser, tune_main_parser
 
 PAGES = sorted(Path("docs").glob("*.md"))
 SCRIPTS = Path(sys.executable).parent
@@ -68,6 +69,24 @@ def test_commands_in_the_docs_run(page: Path, line: str) -> None:
     command = [str(SCRIPTS / program), *arguments] if (SCRIPTS / program).exists() else [program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{page}: {line}\n{done.stderr}"
+
+
+SHOWN = [
+    (page, line)
+    for page in [*PAGES, Path("README.md")]
+    for block in re.findall(r"^```(?:console|sh)\n(.*?)^```", page.read_text(), re.M | re.S)
+    for line in re.sub(r"\\\n\s*", "", block).splitlines()
+    if re.match(r"(\$ )?(biotune|python tune_main.py) ", line)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), [pytest.param(page, line, id=line[:70]) for page, line in SHOWN])
+def test_commands_that_are_not_run_are_spelt_as_the_command_line_has_them(page: Path, line: str) -> None:
+    program, *arguments = shlex.split(line.removeprefix("$ "), comments=True)
+    if program == "python":
+        tune_main_parser().parse_args(arguments[1:])
+    else:
+        biotune_parser().parse_args(arguments)
 
 
 NO_DATA = ("--set", "connectome={name: 'distance_rule:mouse_gamanut'}")

@@ -61,6 +61,11 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`biotune`: runs a command; returns its exit code: 0, 2 for an error that the user can correct, 130 for Ctrl-C."""
+    return _execute(biotune_parser(), arguments)
+
+
+def biotune_parser() -> argparse.ArgumentParser:
+    """All commands of `biotune`, and their options."""
     parser = _Parser(prog="biotune", description="Does the wiring of a brain make a recurrent network learn faster?")
     parser.add_argument("--version", action="version", version=f"biotune {version('biotune')}")
     _add_debug(parser)
@@ -70,11 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_commands(commands)
-    return _execute(parser, arguments)
+    return parser
 
 
 def tune_main(arguments: Sequence[str] | None = None) -> int:
     """`python tune_main.py`: the same as `biotune run`."""
+    return _execute(tune_main_parser(), arguments)
+
+
+def tune_main_parser() -> argparse.ArgumentParser:
+    """The options of `python tune_main.py`."""
     parser = _Parser(
         prog="tune_main.py",
         description="Run a study: search, confirm, report.",
@@ -83,7 +93,7 @@ def tune_main(arguments: Sequence[str] | None = None) -> int:
     )
     _add_debug(parser)
     run.add_arguments(parser)
-    return _execute(parser, arguments)
+    return parser
 
 
 def _add_debug(parser: argparse.ArgumentParser) -> None:
