@@ -65,7 +65,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri, repository = page.file.src_uri, str(config.repo_url)
     if file := FROM_OUTSIDE.get(uri) or NOTEBOOKS.get(uri):
         page.edit_url = f"{repository}/edit/main/{file.relative_to(ROOT)}"
-    return led(markdown, uri, repository)
+    return led(markdown if file else installed(markdown), uri, repository)
+
+
+def installed(markdown: str) -> str:
+    """Commands as whoever has installed the package gives them: in a clone they name files of it."""
+    markdown = re.sub(r"--space search_spaces/(\w+)\.yaml", r"--space \1", markdown)
+    return markdown.replace("python tune_main.py", "biotune run")
 
 
 def led(markdown: str, page: str, repository: str) -> str:
@@ -108,7 +114,11 @@ def notebook(file: Path) -> str:
             parts.append(cell.source)
         elif cell.cell_type == "code":
             parts += [f"```python\n{cell.source}\n```", *(shown(output) for output in cell.get("outputs", ()))]
-    return "\n\n".join(part for part in parts if part)
+    text = "\n\n".join(part for part in parts if part)
+    offer = (
+        f"[Download {file.name}]({file.name}){{ download }}: `jupytext --to ipynb {file.name}` makes a notebook of it."
+    )
+    return re.sub(r"^# .+$", lambda found: f"{found[0]}\n\n{offer}\n", text, count=1, flags=re.M)
 
 
 def shown(output: Any) -> str:
@@ -120,6 +130,7 @@ def shown(output: Any) -> str:
         held = f'<img alt="figure" src="data:image/png;base64,{data["image/png"].strip()}">'
     elif "text/html" in data:
         held = re.sub(r"\n\s*\n", "\n", "".join(data["text/html"]))  # an empty line would end the HTML
+        held = re.sub(r'<p>[^<]*<a href="file:.*?</p>', "", held)  # it was on the machine that ran it
     elif text := output.get("text") or data.get("text/plain"):
         held = f"<pre>{escape(''.join(text))}</pre>".replace("\n\n", "\n&#8203;\n")
     else:

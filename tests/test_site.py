@@ -90,7 +90,15 @@ def test_a_notebook_becomes_a_page(hooks: ModuleType, tmp_path: Path, monkeypatc
     monkeypatch.delenv("EXECUTED_NOTEBOOKS", raising=False)
     file = tmp_path / "one.py"
     file.write_text("# %% [markdown]\n# # First\n# Words.\n\n# %%\n1 + 1\n")
-    assert hooks.notebook(file) == "# First\nWords.\n\n```python\n1 + 1\n```"
+    title, offer, rest = hooks.notebook(file).split("\n\n", 2)
+    assert title == "# First"
+    assert offer.startswith("[Download one.py](one.py)")
+    assert rest == "Words.\n\n```python\n1 + 1\n```"
+
+
+def test_commands_are_those_of_an_installed_package(hooks: ModuleType) -> None:
+    shown = hooks.installed("python tune_main.py --space search_spaces/seq_mem.yaml --dry-run")
+    assert shown == "biotune run --space seq_mem --dry-run"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def _new(arguments: argparse.Namespace, console: Console) -> int:
         raise UserError(f"{file}: there is no folder {file.parent}")
     named, own = arguments.connectome, Path(arguments.connectome).expanduser()
     if named not in CATALOGUE and own.exists():
-        connectome, held = load_connectome(own.stem, path=own), {"path": str(own.absolute())}
+        connectome, held = load_connectome(own.stem, path=own), {"path": str(own.resolve())}
     else:
         # its size is all that is needed here, and a stand-in has the same
         otherwise = "distance_rule" if named in CATALOGUE else None

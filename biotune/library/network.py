@@ -133,10 +133,14 @@ class Network:
         Raises:
             UserError: the inputs have another shape.
         """
-        given = np.asarray(inputs, self.values.dtype)
+        try:
+            given = np.asarray(inputs, self.values.dtype)
+        except (TypeError, ValueError):
+            given = np.empty(0)
         if given.ndim not in (2, 3) or given.shape[-1] != self.W_in.shape[1]:
             needed = f"[trials, time, {self.W_in.shape[1]}], or [time, {self.W_in.shape[1]}] of one trial"
-            raise UserError(f"inputs: {needed} is needed, found the shape {list(given.shape)}")
+            found = list(np.shape(inputs)) if given.size else type(inputs).__name__
+            raise UserError(f"inputs: {needed} is needed, found {found}")
         trials = given[None] if given.ndim == 2 else given
         driven = trials @ self.W_in.T + self.bias
         states = np.empty_like(driven)

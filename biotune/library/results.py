@@ -30,8 +30,9 @@ class StudyResults:
 
     @property
     def answer(self) -> str:
-        """The report's first sentences."""
-        return " ".join(self._report.answer)
+        """The report's first sentences, after what must be known before they are believed."""
+        banners = [limit.text for limit in self._report.limits if limit.kind == "banner"]
+        return " ".join([*banners, *self._report.answer])
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -39,15 +40,18 @@ class StudyResults:
         and each at its own best setting, with intervals; as in the report's first table.
 
         Columns: `claim`, `ratio`, `low`, `high`, `best_ratio`, `best_low`, `best_high`, `updates` (geometric mean),
-        `converged`, `replicates`. A ratio below 1 is faster. The reference has no claim.
+        `converged`, `replicates`. A ratio below 1 is faster. The reference has neither a claim nor a ratio, and what is
+        not comparable has no ratio.
         """
         from biotune.report.text.answer import claim_name
 
         report = self._report
-        pairs, best = ({c.arm: c.ratio for c in found} for found in (report.comparisons, report.own_best))
+        pairs, best = (
+            {c.arm: c.ratio if c.comparable else None for c in found} for found in (report.comparisons, report.own_best)
+        )
         rows = {}
         for arm in report.arms:
-            row: dict[str, Any] = {"claim": claim_name(report, arm) if arm in pairs else None}
+            row: dict[str, Any] = {"claim": claim_name(report, arm) if arm in pairs else "reference"}
             for prefix, found in (("", pairs.get(arm)), ("best_", best.get(arm))):
                 row |= {f"{prefix}ratio": found.estimate if found else None}
                 row |= {f"{prefix}{end}": getattr(found, end) if found else None for end in ("low", "high")}
@@ -73,15 +77,19 @@ class StudyResults:
             `updates`, `training_loss`, `validation_loss`, `accuracy`, ...
 
         Raises:
-            UserError: there is no such arm, phase or condition.
+            UserError: there is no such arm, phase or condition, or nothing was trained so.
         """
-        table = self.table("curves")
-        table = table[table["phase"] == self._one_of("phase", phase, ["own_best", "pair", "search"])]
+        held = self.table("curves")
+        table = held[held["phase"] == self._one_of("phase", phase, ["own_best", "pair", "search"])]
         conditions = self._inputs.state.conditions
         under = next(iter(conditions)) if condition is None else self._one_of("condition", condition, conditions)
         table = table[table["condition"] == under]
         if arm is not None:
             table = table[table["arm"] == self._one_of("arm", arm, self._inputs.study["arms"])]
+        if table.empty and len(held):
+            there = held[["phase", "condition"]].drop_duplicates().itertuples(index=False)
+            ways = "; ".join(f"{phase} under {condition}" for phase, condition in there)
+            raise UserError(f"{self.path}: nothing of {arm or 'the arms'} as {phase} under {under}; there is {ways}")
         return table.reset_index(drop=True)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -174,7 +182,8 @@ class StudyResults:
     def _repr_html_(self) -> str:
         page = self._inputs.report / "index.html"
         link = f'<p>Report: <a href="{escape(page.as_uri())}">{escape(str(page))}</a></p>' if page.is_file() else ""
-        return f"<p>{escape(self.answer)}</p>{self.verdicts.to_html(border=0, float_format='{:.2f}'.format)}{link}"
+        table = self.verdicts.to_html(border=0, float_format="{:.2f}".format, na_rep="–")
+        return f"<p>{escape(self.answer)}</p>{table}{link}"
 
 
 def load_results(directory: str | Path) -> StudyResults:

@@ -10,7 +10,7 @@ import torch
 
 from biotune.errors import UserError
 from biotune.library.network import Network
-from biotune.library.wiring import Random, generator_of
+from biotune.library.wiring import Random, seed_of
 from biotune.network import NetworkOptions
 from biotune.study.definition.mistakes import Mistakes, every_mistake, validated
 from biotune.study.definition.networks import NetworkConfig, TopologyConfig
@@ -47,7 +47,7 @@ class Training:
 
     def __repr__(self) -> str:
         met = int(self.convergence["converged"].sum())
-        return f"<Training: {len(self.networks)} networks, of which {met} met the criterion {self.criterion:.3g}>"
+        return f"<Training: {met} of {len(self.networks)} met the criterion, a loss of {self.criterion:.3g}>"
 
 
 def train(
@@ -60,6 +60,7 @@ def train(
     fraction_of_null: float = 0.1,
     sustain: int = 3,
     rng: Random = 0,
+    regions: Sequence[str] | None = None,
     device: str = "cpu",
     kernels: str = "auto",
 ) -> Training:
@@ -85,6 +86,7 @@ def train(
         sustain: evaluations in a row that must meet it.
         rng: where data, weights and the order of trials come from: a seed, or a `numpy.random.Generator`; None: others
             each time.
+        regions: names of the regions, such as a connectome's `labels`: the networks then have them.
         device: "cpu", or "cuda".
         kernels: a backend (`kernels/README.md`), or "auto", the fastest that computes the right result here.
 
@@ -94,13 +96,19 @@ def train(
     Raises:
         UserError: an option is unknown or out of range, or the topologies don't fit together.
     """
-    topologies = [topologies] if isinstance(topologies, Topology) else list(topologies)
+    topologies = list(topologies) if isinstance(topologies, Sequence) else [topologies]
     for topology in topologies:
         if not isinstance(topology, Topology):
             found = type(topology).__name__
             raise UserError(f"topologies: Topology objects are needed, found a {found}; bt.expand makes them")
     if not topologies:
         raise UserError("topologies: none is given; bt.expand makes them from a connectome")
+    shapes = [(topology.size, topology.edges) for topology in topologies]
+    if len(set(shapes)) > 1:
+        found = "; ".join(f"{size} neurons and {edges} edges" for size, edges in dict.fromkeys(shapes))
+        raise UserError(f"topologies: found {found}; those of one call have equal numbers, train each kind in its own")
+    if regions is not None and len(regions) <= max(int(topology.region.max()) for topology in topologies):
+        raise UserError(f"regions: {len(regions)} names for more regions; give the labels of the connectome")
     if not isinstance(epochs, int | np.integer) or epochs < 1:
         raise UserError(f"epochs: a whole number of at least 1 is needed, found {epochs!r}")
     if not 0 < fraction_of_null < 1 or sustain < 1:
@@ -115,7 +123,7 @@ def train(
     }
     data, options, scale = _checked(content)
     drawn = make_task(**data.options)
-    seed = int(rng) if isinstance(rng, int | np.integer) else int(generator_of(rng).integers(2**62))
+    seed = seed_of(rng)
     plan = TrialPlan(
         task=data.options,
         trials=data.trials,
@@ -139,7 +147,7 @@ def train(
     trial = Trial(plan, topologies)
     while not trial.finished:
         trial.run_epoch()
-    return Training(_curves(trial), _convergence(trial), _networks(trial), plan.level)
+    return Training(_curves(trial), _convergence(trial), _networks(trial, regions), plan.level)
 
 
 def _checked(content: dict[str, Any]) -> tuple[TaskConfig, NetworkConfig, TopologyConfig]:
@@ -204,7 +212,7 @@ def _convergence(trial: Trial) -> pd.DataFrame:
     return table.astype(dict.fromkeys(losses, np.float64)).rename_axis("network")
 
 
-def _networks(trial: Trial) -> list[Network]:
+def _networks(trial: Trial, regions: Sequence[str] | None) -> list[Network]:
     population = trial.loop.population
     names = ("values", "weight_ih", "bias", "weight_out", "bias_out")
     held = Networks(
@@ -214,4 +222,5 @@ def _networks(trial: Trial) -> list[Network]:
         sign=None if population.sign is None else population.sign.cpu().to(torch.int8),
         plan=trial.plan.identity(),
     )
-    return [Network.of(held, place) for place in range(len(held))]
+    labels = None if regions is None else tuple(regions)
+    return [Network.of(held, place, labels) for place in range(len(held))]

@@ -48,7 +48,9 @@ def load_connectome(
 
     Source: each connectome's own, in `provenance.citation`.
     """
-    seed = rng if isinstance(rng, int | np.integer) else int(generator_of(rng).integers(2**62))
+    seed = seed_of(rng)
+    if path is None and Path(name).is_file():
+        raise UserError(f"connectome {name!r} is a file; give a name of your own, and path={name!r}")
     return wiring_data.load_connectome(name, path=path, otherwise=otherwise, seed=seed, **options)
 
 
@@ -80,6 +82,10 @@ def expand(
 
     Source: Goulas, Damicelli & Hilgetag 2021, https://doi.org/10.1016/j.neunet.2021.07.011
     """
+    if not isinstance(connectome, Connectome):
+        raise UserError(
+            f"expand: a Connectome is needed, found a {type(connectome).__name__}; load_connectome reads files"
+        )
     return neurons.expand(
         connectome, neurons_per_region=neurons_per_region, generator=generator_of(rng), **_known(options)
     )
@@ -164,6 +170,16 @@ def measure(wiring: "Connectome | Topology | Network") -> pd.Series:
     measured = pd.Series(row, name="value", dtype=np.float64)
     measured.attrs["left_empty"] = reasons
     return measured
+
+
+def seed_of(rng: Random) -> int:
+    """The seed that `rng=` stands for: itself, or drawn from the generator.
+
+    Raises:
+        UserError: as of `generator_of`.
+    """
+    generator = generator_of(rng)
+    return int(rng) if isinstance(rng, int | np.integer) else int(generator.integers(2**62))
 
 
 def generator_of(rng: Random) -> np.random.Generator:

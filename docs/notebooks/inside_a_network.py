@@ -15,6 +15,8 @@
 # takes the trained weights apart with NumPy alone.
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -29,7 +31,9 @@ LENGTH = 5
 cortex = bt.load_connectome("marmoset", otherwise="distance_rule")
 wiring = bt.expand(cortex, neurons_per_region=2, rng=1)
 task = {"name": "seq_mem", "pattern_length": LENGTH, "trials": 600, "batch": 60}
-trained = bt.train(wiring, task, epochs=60, network={"learning_rate": 5e-3, "remap": "magnitude"})
+trained = bt.train(
+    wiring, task, epochs=60, network={"learning_rate": 5e-3, "remap": "magnitude"}, regions=cortex.labels
+)
 [network] = trained.networks
 trained
 
@@ -93,13 +97,13 @@ region = network.topology.region
 def loss_without(silenced: int) -> float:
     """The loss if nothing that a region's neurons say is heard."""
     keep = region[network.topology.source] != silenced
-    edges = {"values": np.where(keep, network.values, 0), "W_out": np.where(region == silenced, 0, network.W_out)}
-    lesioned = bt.Network(**{**{name: getattr(network, name) for name in FIELDS}, **edges})
+    heard = np.where(keep, network.values, 0)
+    read = np.where(region == silenced, 0, network.W_out)
+    lesioned = replace(network, values=heard, W_out=read)
     given = lesioned(trials.inputs)[:, network.task.scored]
     return float(((given - trials.targets) ** 2).mean())
 
 
-FIELDS = ("topology", "values", "W_in", "bias", "W_out", "bias_out", "nonlinearity", "details")
 names = cortex.labels or [str(one) for one in range(cortex.size)]
 lesions = pd.Series({names[one]: loss_without(one) for one in range(cortex.size)}, name="loss without it")
 lesions.sort_values(ascending=False).head(8)

@@ -8,6 +8,7 @@ import pytest
 
 import biotune as bt
 from biotune.results import Results
+from checks.simulated_results import Simulation
 
 Finished = tuple[Path, Results, str]
 
@@ -18,20 +19,35 @@ def results(finished: Finished) -> bt.StudyResults:
     return bt.load_results(held.path)
 
 
-def test_verdicts_are_those_of_the_report(results: bt.StudyResults) -> None:
+def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
+    simulated = Simulation(ratios={"marmoset": 1.0, "degrees": 0.5})
+    results = bt.load_results(simulated.write(tmp_path / "simulated-20260101T120000Z"))
     table = results.verdicts
-    assert list(table.index) == ["real", "rewired"]
-    assert table.loc["real", ["claim", "ratio"]].isna().all()
-    rewired = table.loc["rewired"]
-    assert rewired["low"] < rewired["ratio"] < rewired["high"]
-    pairs = (
-        results.table("convergence").query("phase == 'pair'").pivot(index="replicate", columns="arm", values="updates")
-    )
-    assert rewired["ratio"] == pytest.approx(np.exp(np.log(pairs["rewired"] / pairs["real"]).mean()))
+    assert table["claim"].to_dict() == {"marmoset": "reference", "degrees": "faster"}
+    assert table.loc["marmoset", ["ratio", "low", "best_high"]].isna().all()
+    rows = results.table("convergence").query("phase == 'pair'")
+    degrees = rows[rows["arm"] == "degrees"].set_index("replicate")["updates"]
+    of_pair = (rows["arm"] == "marmoset") & (rows["against"] == "degrees")
+    ratios = degrees / rows[of_pair].set_index("replicate")["updates"]
+    ratio, low, high = table.loc["degrees", ["ratio", "low", "high"]]
+    assert ratio == pytest.approx(np.exp(np.log(ratios).mean()))
+    assert low < ratio < high < 1
     shown = results._repr_html_()
     assert results.answer.split(" ")[0] in shown
-    assert f"{rewired['ratio']:.2f}" in shown
-    assert rewired["claim"] in shown
+    assert f"{ratio:.2f}" in shown
+
+
+def test_what_is_not_comparable_has_no_ratio(tmp_path: Path) -> None:
+    nobody = Simulation(ratios={"marmoset": 1.0, "degrees": 0.5}, never={"marmoset": 16, "degrees": 16})
+    table = bt.load_results(nobody.write(tmp_path / "simulated-20260101T120000Z")).verdicts
+    assert table.loc["degrees", "claim"] == "not comparable"
+    assert table[["ratio", "low", "high", "best_ratio"]].isna().all(axis=None)
+
+
+def test_a_first_look_says_that_it_is_no_result(tmp_path: Path) -> None:
+    quick = Simulation(pairs=4, edit=lambda study: study.update(quick=True))
+    results = bt.load_results(quick.write(tmp_path / "simulated-20260101T120000Z"))
+    assert results.answer.startswith("A first look (--quick), with few trials and replicates: no result")
 
 
 def test_curves_are_of_one_way_of_comparing(results: bt.StudyResults) -> None:
@@ -86,7 +102,10 @@ def test_bad_input_is_named(results: bt.StudyResults, tmp_path: Path) -> None:
         (lambda: results.network("real", condition="off"), "is confirmed as own_best under off; there is "),
         (lambda: results.curves("reel"), "unknown arm of .* 'reel'; did you mean 'real'"),
         (lambda: results.curves(phase="confirm"), "unknown phase of .* 'confirm'; known: own_best, pair, search"),
-        (lambda: results.curves(condition="off"), "unknown condition of .* 'off'; known: primary"),
+        (
+            lambda: results.curves("real", phase="pair", condition="off"),
+            "unknown condition of .* 'off'; known: primary",
+        ),
         (lambda: results.table("curve"), "unknown table of .* 'curve'; did you mean 'curves'"),
         (lambda: bt.load_results(tmp_path), "not a results directory"),
     ):

@@ -96,6 +96,15 @@ def test_labels_are_regions_and_places_in_them(trained: bt.Training) -> None:
     labels = trained.networks[0].labels
     assert labels[:3] == ["0.0", "0.1", "1.0"]
     assert len(set(labels)) == TOPOLOGY.size
+    names = [f"area {number}" for number in range(CORTEX.size)]
+    [named] = bt.train(TOPOLOGY, TASK, epochs=1, regions=names).networks
+    assert named.labels[:3] == ["area 0.0", "area 0.1", "area 1.0"]
+
+
+def test_inputs_that_are_none_are_named(trained: bt.Training) -> None:
+    for inputs, found in (("seq_mem", "found str"), (np.zeros((3, 4)), r"found \[3, 4\]")):
+        with pytest.raises(bt.UserError, match=rf"\[trials, time, 2\], or \[time, 2\] of one trial is needed, {found}"):
+            trained.networks[0](inputs)
 
 
 def test_a_large_network_is_not_made_dense() -> None:
@@ -119,8 +128,14 @@ def test_a_large_network_is_not_made_dense() -> None:
         ({"device": "tpu"}, "device: 'tpu' is not there; this machine has cpu"),
         ({"kernels": "fast"}, "unknown kernels 'fast'"),
         ({"topologies": []}, "topologies: none is given"),
+        ({"topologies": CORTEX}, "Topology objects are needed, found a Connectome"),
+        ({"rng": -1}, "rng: .* found -1"),
+        ({"regions": ["a"]}, "regions: 1 names for more regions"),
         ({"topologies": [CORTEX]}, "Topology objects are needed, found a Connectome"),
-        ({"topologies": [TOPOLOGY, bt.expand(CORTEX, rng=1)]}, "equal numbers of edges"),
+        (
+            {"topologies": [TOPOLOGY, bt.expand(CORTEX, rng=1)]},
+            r"found 38 neurons and \d+ edges; 76 neurons and \d+ edges; those of one call",
+        ),
     ],
 )
 def test_bad_input_is_named(options: dict, said: str) -> None:

@@ -81,6 +81,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (lambda: bt.rewire(CORTEX, "erdos"), "unknown null 'erdos'; did you mean 'erdos_renyi'"),
         (lambda: bt.measure(3), "a Connectome, Topology or Network is needed, found a int"),
         (lambda: bt.load_connectome("marmosett"), "did you mean 'marmoset'"),
+        (lambda: bt.load_connectome("pyproject.toml"), "is a file; give a name of your own, and path='pyproject.toml'"),
+        (lambda: bt.expand(np.ones((4, 4))), "a Connectome is needed, found a ndarray; load_connectome reads files"),
     ],
 )
 def test_bad_input_is_named(call, said: str) -> None:  # type: ignore[no-untyped-def]

@@ -39,7 +39,8 @@ def as_typed(directory: Path) -> str:
 
 def _may_go_on(summary: Summary) -> bool:
     looks = summary.looks
-    return summary.finished and bool(looks.taken) and looks.shown == looks.taken[-1]
+    # a first look decides nothing: what follows it is the study in full, not more pairs of it
+    return summary.finished and not summary.quick and bool(looks.taken) and looks.shown == looks.taken[-1]
 
 
 def more_pairs(summary: Summary, directory: Path) -> list[str]:

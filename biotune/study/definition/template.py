@@ -30,15 +30,15 @@ def template(name: str, connectome: Connectome, named: Mapping[str, str]) -> str
     Args:
         name: of the study.
         connectome: that its arms are made of.
-        named: what the study names it by: its `name`, or the `path` of a file.
+        named: what the study names it by: its `name`, or the absolute `path` of a file.
     """
     chosen = _chosen(connectome, named)
     known = named.get("name", connectome.name)
     reference = name_of_arm(known)
     lines = [
         f"# Does the wiring of {known} make a recurrent network learn faster than its rewired versions do?",
-        "#",
-        "# Keys behind a # have their default; docs/study.md explains all of them.",
+        "",
+        "# What stands behind a # is a key with its default.",
         _line("name", name, "names the results folder"),
         _line("seed", 1, "every random number is derived from it"),
         *_section("task", chosen["task"]),
