@@ -30,8 +30,11 @@ def _no_page_needs_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIOTUNE_DOWNLOAD_BASE", "http://127.0.0.1:1")
 
 
-ONE_ARM = ("--set", "arms={only: {}}", "--set", "reference_arm=only")
-"""Appended to dry runs, each of which times trials of every arm."""
+ONE_ARM = (
+    *("--set", "arms={only: {}}", "--set", "reference_arm=only"),
+    *("--set", "search.replicates=1", "--set", "confirm.population=1", "--kernels", "torch_csr", "--concurrency", "1"),
+)
+"""Appended to dry runs, each of which times trials of every arm, in as many processes as trials run at once."""
 
 COMMANDS = [(page, line) for page in PAGES for line in shell_lines(page)]
 

@@ -54,7 +54,10 @@ class Study:
             UserError: a line for each mistake: file, line, key, what was found, what would do.
         """
         changes = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
-        return cls(load_study(file, overrides=changes, seed=seed, arms=arms, quick=quick))
+        try:
+            return cls(load_study(file, overrides=changes, seed=seed, arms=arms, quick=quick))
+        except UserError as error:  # which speaks of the command line's options
+            raise UserError(str(error).replace("--set ", "overrides: ")) from None
 
     @classmethod
     def example(cls, name: str = "seq_mem", overrides: Mapping[str, Any] | None = None, **options: Any) -> "Study":

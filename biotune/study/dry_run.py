@@ -58,7 +58,7 @@ class Estimate:
             f"besides: {besides}\n"
             f"in all {self.time}, {self.concurrency} at once on {where}, as fast as this machine\n"
             f"memory: about {trials} for the trials that run at once, and up to {record} for all that is recorded\n"
-            f"drawn to try: {tried}\n"
+            f"networks drawn to see that they can be: {tried}\n"
             f"{self.design}"
         )
 

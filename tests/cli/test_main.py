@@ -276,7 +276,8 @@ def test_a_dry_run_says_what_can_be_decided_and_how_files_were_read(
         assert "NOTE: chain: no edge has a reverse edge" in printed
         assert f"{pairs} pairs show, with a power of 80 %" in printed
         assert ("can hardly decide anything" in printed) == warned
-        assert re.search(rf"drawn to try: [1-9]\d* of {pairs} real", printed)  # as many as two seconds are enough for
+        # as many as two seconds are enough for
+        assert re.search(rf"networks drawn to see that they can be: [1-9]\d* of {pairs} real", printed)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

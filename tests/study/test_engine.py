@@ -61,7 +61,7 @@ def test_a_study_with_an_engine_is_killed_in_every_way_and_ends_as_one_without(
     assert {kill["kind"] for kill in json.loads(found.read_text())["kills"]} == {"engine", *KINDS}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_on_two_engines_of_which_one_is_killed_have_the_numbers_that_they_have_alone(
     small_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from biotune.cli import main
 from biotune.errors import UserError
 from biotune.results import Results
 from biotune.results.documents import Extension
+from biotune.study import load_study
 from biotune.study.directory.directory import load_record
 from biotune.study.directory.resume import load_extended
 from biotune.study.history.events import Extended, append
@@ -80,6 +81,16 @@ def test_another_study_is_refused_with_the_difference(
     line = refused("--space", tmp_path / "other.yaml")
     assert differs in line
     assert "an extension may add conditions and change the description, and nothing else" in line
+
+
+def test_a_first_look_is_extended_by_a_copy_of_what_was_run(
+    begin_results: Callable[..., Results], small_text: str, tmp_path: Path
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(small_text)
+    results = begin_results(tmp_path / "results", load_study(space, quick=True).resolved())
+    with pytest.raises(UserError, match=r"run with --quick: add the conditions to a copy of .*/results/study\.yaml"):
+        load_extended(results.path, space)
 
 
 def test_a_yaml_without_another_condition_is_refused(
@@ -146,7 +157,7 @@ def test_a_replication_and_a_condition_are_added_to_a_finished_study(
     assert biotune("extend", results.path, "--replicates", "7").returncode == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_extension_that_was_killed_goes_on(write_space: Callable[..., Path], tmp_path: Path) -> None:
     plan = "confirm: {looks: [4, 8, 16], max_epochs: 6, population: 2}"
     space = write_space(("confirm: {replicates: 3, max_epochs: 6, population: 2}", plan))

@@ -104,7 +104,7 @@ def interrupt_when(process: subprocess.Popen[str], output: Path, ready: Callable
 @pytest.mark.parametrize(  # kills are in test_faults.py
     "how",
     [
-        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.long),
         pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
     ],
 )

@@ -59,10 +59,12 @@ def load_extended(directory: Path, space: Path | None) -> tuple[Study, dict[str,
         return study, {}
     differs, new = _beside(study, load_study(space))
     if differs:
-        raise UserError(
-            f"--space {space}: is another study than {directory}: {differs}; an extension may add conditions and "
-            "change the description, and nothing else"
+        instead = (
+            f"it was run with --quick: add the conditions to a copy of {directory / 'study.yaml'}"
+            if study.config.quick
+            else "an extension may add conditions and change the description, and nothing else"
         )
+        raise UserError(f"--space {space}: is another study than {directory}: {differs}; {instead}")
     if not new:
         raise UserError(f"--space {space}: has no condition that {directory} doesn't have; leave it out")
     return _with_added(results, new), new
