@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 SOURCES = Path(__file__).parents[1] / "docs" / "notebooks"
-LONGEST = 600
+LONGEST = 1200
 """Seconds that a cell may take."""
 
 

@@ -30,6 +30,7 @@ def test_every_notebook_is_here() -> None:
 @pytest.mark.parametrize("name", sorted(SHOWN))
 def test_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the cores are shared with other tests: two threads would wait busily
     output = Path(os.environ.get("EXECUTED_NOTEBOOKS", tmp_path))  # where the docs site takes them from
     execute(SOURCES / f"{name}.py", output)
     cells = nbformat.read(output / f"{name}.ipynb", as_version=4).cells
