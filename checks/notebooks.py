@@ -30,10 +30,12 @@ def execute(source: Path, output: Path) -> float:
         CellExecutionError: a cell failed; what came before it is written.
     """
     notebook, start = jupytext.read(source), time.monotonic()
+    # the commands that a notebook calls are those of this environment
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": folder}})
         try:
-            client.execute()
+            client.execute(env={**os.environ, "PATH": commands})
         finally:
             output.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook, output / f"{source.stem}.ipynb")
@@ -50,8 +52,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - set(names)):
         parser.error(f"no notebook {', '.join(unknown)}; there are {', '.join(names)}")
-    # the commands that a notebook calls are those of this environment
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for name in arguments.names or names:
         try:
             seconds = execute(SOURCES / f"{name}.py", arguments.output)

@@ -1,7 +1,6 @@
 """Every notebook runs from its first cell to its last, and shows what it is about."""
 
 import os
-import sys
 from pathlib import Path
 
 import nbformat
@@ -29,7 +28,6 @@ def test_every_notebook_is_here() -> None:
 @pytest.mark.skipif("BIOTUNE_DATA" not in os.environ, reason="BIOTUNE_DATA names no folder with the connectomes")
 @pytest.mark.parametrize("name", sorted(SHOWN))
 def test_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the cores are shared with other tests: two threads would wait busily
     output = Path(os.environ.get("EXECUTED_NOTEBOOKS", tmp_path))  # where the docs site takes them from
     execute(SOURCES / f"{name}.py", output)

@@ -40,8 +40,8 @@ class StudyResults:
         and each at its own best setting, with intervals; as in the report's first table.
 
         Columns: `claim`, `ratio`, `low`, `high`, `best_ratio`, `best_low`, `best_high`, `updates` (geometric mean),
-        `converged`, `replicates`. A ratio below 1 is faster. The reference has neither a claim nor a ratio, and what is
-        not comparable has no ratio.
+        `converged`, `replicates`. A ratio below 1 is faster. The claim of the reference is "reference"; it has no
+        ratio, and neither has what is not comparable.
         """
         from biotune.report.text.answer import claim_name
 
@@ -112,7 +112,8 @@ class StudyResults:
         """Writes the report (page, figures, tables as CSV, summary.json); returns the page's path."""
         from biotune.report import make_report
 
-        return make_report(self.path).page
+        self._report = make_report(self.path)
+        return self._report.page
 
     def network(
         self,
@@ -145,14 +146,15 @@ class StudyResults:
         block = int(self._inputs.study["confirm"]["population"])
         if not isinstance(replicate, int) or replicate < 0:
             raise UserError(f"replicate: a whole number from 0 is needed, found {replicate!r}")
-        first = replicate // block * block
-        file = checkpoints_of(results) / "confirm" / f"{cell.checkpoint(first)}.pt"
-        if not file.is_file():
-            raise UserError(f"{file}: isn't there; of {arm} at {phase}, replicate {replicate} is not confirmed (yet)")
-        networks = load_networks(file)
-        held = list(networks.plan["replicates"])
-        if replicate not in held:
-            raise UserError(f"{file}: has the replicates {', '.join(map(str, held))}, not {replicate}")
+        # a block may begin anywhere: where those before it ended, and an extension went on
+        begins = range(replicate, max(replicate - block, -1), -1)
+        folder = checkpoints_of(results) / "confirm"
+        files = (folder / f"{cell.checkpoint(first)}.pt" for first in begins)
+        file = next((file for file in files if file.is_file()), None)
+        networks = None if file is None else load_networks(file)
+        held = [] if networks is None else list(networks.plan["replicates"])
+        if networks is None or replicate not in held:
+            raise UserError(f"{folder}: of {arm} as {phase}, replicate {replicate} is not confirmed (yet), or not kept")
         regions = state.connectomes[arm].regions if arm in state.connectomes else None
         network = Network.of(networks, held.index(replicate), None if regions is None else tuple(regions))
         network.details["arm"] = arm

@@ -1,5 +1,6 @@
 """What `import biotune` gives, and how it is documented."""
 
+import builtins
 import doctest
 import importlib
 import inspect
@@ -40,7 +41,7 @@ def test_is_these_names() -> None:
 def test_hides_no_module_and_no_builtin() -> None:
     modules = {module.name for module in pkgutil.iter_modules(bt.__path__)}
     assert not modules & set(PUBLIC)
-    assert not set(dir(__builtins__)) & set(PUBLIC)
+    assert not set(dir(builtins)) & set(PUBLIC)
 
 
 def test_another_name_is_an_error_that_lists_those_that_there_are() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import biotune as bt
+from biotune.network import load_checkpoint, save_checkpoint
 from biotune.results import Results
 from checks.simulated_results import Simulation
 
@@ -84,6 +85,19 @@ def test_a_network_has_the_final_loss_of_its_row(results: bt.StudyResults, repli
     assert network.details["arm"] == "rewired"
 
 
+def test_a_block_may_begin_anywhere(finished: Finished, tmp_path: Path) -> None:
+    """As in an extension, which goes on where the replicates before it ended."""
+    _, held, _ = finished
+    copy = Results.open(shutil.copytree(held.path, tmp_path / held.path.name))
+    name = copy.read_state().selection.cell("real", "own_best").checkpoint(0).removesuffix("0000")
+    folder = copy.path / "checkpoints" / "confirm"
+    content = load_checkpoint(folder / f"{name}0000.pt")
+    content["plan"]["replicates"] = [3, 4]
+    save_checkpoint(folder / f"{name}0003.pt", content)
+    expected = bt.load_results(held.path).network("real", 1)
+    assert (bt.load_results(copy.path).network("real", 4).values == expected.values).all()
+
+
 def test_the_report_is_written_again(finished: Finished, tmp_path: Path) -> None:
     _, held, _ = finished
     copy = bt.load_results(shutil.copytree(held.path, tmp_path / "copy"))
@@ -97,7 +111,7 @@ def test_the_report_is_written_again(finished: Finished, tmp_path: Path) -> None
 def test_bad_input_is_named(results: bt.StudyResults, tmp_path: Path) -> None:
     for call, said in (
         (lambda: results.network("rewird"), "no arm 'rewird' is confirmed; the arms are rewired, real"),
-        (lambda: results.network("real", 7), r"real-\w+-0006.pt: isn't there; of real at own_best, replicate 7"),
+        (lambda: results.network("real", 7), "of real as own_best, replicate 7 is not confirmed"),
         (lambda: results.network("real", -1), "replicate: a whole number from 0 is needed, found -1"),
         (lambda: results.network("real", condition="off"), "is confirmed as own_best under off; there is "),
         (lambda: results.curves("reel"), "unknown arm of .* 'reel'; did you mean 'real'"),

@@ -147,7 +147,9 @@ class StartConfig(Section):
 class NetworkConfig(Section):
     """The network, and how it is trained."""
 
-    initialisation: Annotated[str, one_of(INITIALISATIONS, "initialisation")] = "default"
+    initialisation: Annotated[str, one_of(INITIALISATIONS, "initialisation")] = Field(
+        "default", description="of all weights: " + ", ".join(INITIALISATIONS)
+    )
     remap: Annotated[
         Annotated[str, one_of(REMAPPINGS, "remapping")] | None,
         BeforeValidator(lambda value: {True: "signed", False: None}[value] if isinstance(value, bool) else value),
@@ -156,15 +158,15 @@ class NetworkConfig(Section):
         "none", description="none, data, or the share of inhibitory neurons"
     )
     dale: bool = Field(False, description="outgoing weights keep their neuron's sign during training")
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="tanh or relu")
     start_from: StartConfig | None = Field(None, description="trained networks of another study")
     readout: FiniteFloat = Field(
         1.0, gt=0, le=1, description="share of the neurons that the readout sees, drawn at random"
     )
     freeze_recurrent: bool = Field(False, description="do not train the recurrent weights")
-    optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "Adam"
-    learning_rate: FiniteFloat = Field(1e-3, gt=0)
-    weight_decay: FiniteFloat = Field(0.0, ge=0)
+    optimizer: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = Field("Adam", description=", ".join(OPTIMIZERS))
+    learning_rate: FiniteFloat = Field(1e-3, gt=0, description="of the optimizer, where it isn't tuned")
+    weight_decay: FiniteFloat = Field(0.0, ge=0, description="of the optimizer")
     momentum: FiniteFloat = Field(0.0, ge=0, lt=1, description="of RMSprop and SGD")
     gradient_clip: FiniteFloat = Field(1.0, gt=0, description="largest norm of one replicate's gradient")
 

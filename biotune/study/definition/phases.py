@@ -70,7 +70,7 @@ class SearchConfig(Section):
         "for a grid: all trials",
     )
     replicates: int = Field(4, ge=1, le=10_000, description="networks per trial")
-    max_epochs: int = Field(81, ge=1, le=1_000_000)
+    max_epochs: int = Field(81, ge=1, le=1_000_000, description="of a trial that is not stopped")
     grace: int = Field(
         default_factory=lambda given: max(given.get("max_epochs", 81) // 3, 1),
         ge=1,

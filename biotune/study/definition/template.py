@@ -39,8 +39,8 @@ def template(name: str, connectome: Connectome, named: Mapping[str, str]) -> str
         f"# Does the wiring of {known} make a recurrent network learn faster than its rewired versions do?",
         "",
         "# What stands behind a # is a key with its default.",
-        _line("name", name, "names the results folder"),
-        _line("seed", 1, "every random number is derived from it"),
+        _own("name", name),
+        _own("seed", chosen["seed"]),
         *_section("task", chosen["task"]),
         *_section("connectome", chosen["connectome"]),
         *_section("topology", chosen["topology"]),
@@ -62,7 +62,7 @@ def template(name: str, connectome: Connectome, named: Mapping[str, str]) -> str
     lines += [f"  {key}: {_flow(domain)}" for key, domain in chosen["tune"].items()]
     for section in ("search", "confirm", "criterion"):
         lines += _section(section, chosen[section])
-    lines.append(_line("equivalence_margin", chosen["equivalence_margin"], _fields()["equivalence_margin"]))
+    lines.append(_own("equivalence_margin", chosen["equivalence_margin"]))
     return "\n".join(lines) + "\n"
 
 
@@ -104,8 +104,9 @@ def _section(name: str, chosen: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _fields() -> dict[str, str]:
-    return {key: field.description or "" for key, field in StudyConfig.model_fields.items()}
+def _own(key: str, value: Any) -> str:
+    """A key of the study itself."""
+    return _line(key, value, StudyConfig.model_fields[key].description or "")
 
 
 def _plain(value: Any) -> Any:

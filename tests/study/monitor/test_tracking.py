@@ -155,8 +155,7 @@ def test_a_tracker_that_stays_away_is_named_with_what_it_lacks(
     said: list[str] = []
     tracking = Tracking({"away": Away()}, results, record, said.append)
     tracking.update(now=True)
-    while not tracking.lines[0]._trouble:
-        pass
+    assert tracking.lines[0].refused.wait(30)
     tracking.close()
     runs = len(list(news_of(record, {}, set())))
     trouble, left = said

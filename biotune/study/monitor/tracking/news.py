@@ -46,8 +46,8 @@ def news_of(record: Record, told: Mapping[str, int], ended: frozenset[str] | set
             if found.rows or found.end is not None:
                 yield found
     for block in record.blocks:
-        if (found := _of_block(block)).run not in ended:
-            yield found
+        if _name_of(block) not in ended:
+            yield _of_block(block)
 
 
 def news_of_trial(trial: TrialRecord, first: int = 0) -> News:
@@ -62,6 +62,10 @@ def news_of_trial(trial: TrialRecord, first: int = 0) -> News:
     return News(trial.trial, "search", trial.arm, _plain(trial.setting), rows, end, failed)
 
 
+def _name_of(block: Block) -> str:
+    return block.cell.checkpoint(block.replicates[0])
+
+
 def _of_block(block: Block) -> News:
     cell, outcomes = block.cell, block.convergence
     read = "; ".join(map(str, cell.readings))
@@ -71,7 +75,7 @@ def _of_block(block: Block) -> News:
         "mean_updates": statistics.fmean(one.updates for one in outcomes),
     }
     setting = _plain(cell.setting) | {"read_as": read, "replicates": f"{block.replicates[0]}-{block.replicates[-1]}"}
-    return News(cell.checkpoint(block.replicates[0]), "confirm", cell.arm, setting, medians(block.curves), end)
+    return News(_name_of(block), "confirm", cell.arm, setting, medians(block.curves), end)
 
 
 def medians(curves: Curves, first: int = 0) -> dict[int, Metrics]:

@@ -74,6 +74,7 @@ class Tracking:
         self.lines = [_Line(name, tracker, sent.trackers.get(name, {})) for name, tracker in trackers.items()]
         self.others = {name: runs for name, runs in sent.trackers.items() if name not in trackers}
         self.looked = -EVERY
+        self.written: Sent | None = None
 
     def update(self, now: bool = False) -> None:
         """Looks for what is new, every `EVERY` seconds at most unless `now`."""
@@ -99,13 +100,18 @@ class Tracking:
         self._write()
 
     def _write(self) -> None:
-        if self.lines:
-            held = {line.name: line.sent() for line in self.lines}
-            self.results.write_json(FILE, Sent(trackers={**self.others, **held}).model_dump())
+        held = Sent(trackers={**self.others, **{line.name: line.sent() for line in self.lines}})
+        if self.lines and held != self.written:
+            self.results.write_json(FILE, held.model_dump())
+            self.written = held
 
 
 class _Line:
-    """The line to one tracker: a queue, and a thread that sends what is in it, in order."""
+    """The line to one tracker: a queue, and a thread that sends what is in it, in order.
+
+    Attributes:
+        refused: set once something could not be sent.
+    """
 
     def __init__(self, name: str, tracker: Tracker, runs: dict[str, Run]) -> None:
         self.name, self.tracker, self.runs = name, tracker, dict(runs)
@@ -114,7 +120,7 @@ class _Line:
         self.queue: queue.Queue[News | None] = queue.Queue()
         self._trouble: str | None = None
         self._said: str | None = None
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._lock, self._stop, self.refused = threading.Lock(), threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._send_all, daemon=True, name=f"biotune --log {name}")
         self.thread.start()
 
@@ -164,6 +170,7 @@ class _Line:
         except NotSent as error:
             with self._lock:
                 self._trouble = str(error)
+            self.refused.set()
             return False
         epochs = max(news.rows, default=(held.epochs if held else 0) - 1) + 1
         with self._lock:
